@@ -1,0 +1,213 @@
+# lastword: no agent dies without its last word. This file reads top to bottom; `make help`.
+
+VERSION := 0.1.0
+
+# Where everything built goes; the sanitized build is the same rules in another folder.
+BUILD ?= build
+CC := gcc
+MUSL_CC := musl-gcc
+PYTHON := /usr/bin/python3
+
+# ---- Flags -------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Wvla -Wformat=2 -Wno-format-nonliteral -Werror
+COMMON := -std=c17 -D_GNU_SOURCE -I. -DLASTWORD_VERSION='"$(VERSION)"' $(WARNINGS) -MMD -MP
+
+ifdef SANITIZE
+HARDENING := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LINK_HARDENING := -fsanitize=address,undefined
+OPTIMISE := -O1 -g
+else
+HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=3 -fPIE -fstack-clash-protection \
+	-fcf-protection
+LINK_HARDENING := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+OPTIMISE := -O2 -g
+endif
+
+CFLAGS := $(COMMON) $(OPTIMISE) $(HARDENING)
+LDFLAGS := $(LINK_HARDENING)
+
+# ---- Sources: a folder is a library, its main.c the program -------------------------------------
+
+FOLDERS := lib webhook certs watchdog observer cli
+sources = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+LIBRARY_lib := -lmicrohttpd -lgnutls -lcjson -lyaml -lcurl -lpthread
+LIBRARY_certs := -lssl -lcrypto
+LIBRARIES := $(LIBRARY_certs) $(LIBRARY_lib)
+ARCHIVES := $(foreach f,cli observer webhook certs watchdog lib,$(BUILD)/$(f).a)
+
+# What runs in the pod: these lib/ modules and no third-party library.
+POD_LIB := error buffer utf8 json_write duration ring redact classify fingerprint snippet
+POD_SOURCES := $(wildcard watchdog/*.c) $(wildcard $(POD_LIB:%=lib/%.c))
+
+PROGRAMS := $(if $(wildcard webhook/main.c),lastword-webhook) \
+	$(if $(wildcard watchdog/main.c),lastword-watchdog) \
+	$(if $(wildcard observer/main.c),lastword-observer) \
+	$(if $(wildcard cli/main.c),lastword)
+
+.PHONY: all
+all: $(PROGRAMS:%=$(BUILD)/bin/%) ## Build the programs into build/bin/
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c $< -o $@
+
+define archive
+$(BUILD)/$(1).a: $$(call objects,$$(call sources,$(1)))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
+
+link = @mkdir -p $(@D) && $(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
+	-Wl,--end-group $(LIBRARIES) -o $@
+
+$(BUILD)/bin/lastword-webhook: $(BUILD)/obj/webhook/main.o $(BUILD)/webhook.a $(BUILD)/certs.a $(BUILD)/lib.a
+	$(link)
+$(BUILD)/bin/lastword-observer: $(BUILD)/obj/observer/main.o $(BUILD)/observer.a $(BUILD)/lib.a
+	$(link)
+$(BUILD)/bin/lastword: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/webhook.a $(BUILD)/lib.a
+	$(link)
+
+# The watchdog is static and small: musl, no third-party library, sections collected. The
+# sanitizers know no musl, so the sanitized one is an ordinary program.
+ifdef SANITIZE
+$(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/obj/%.o)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ -o $@
+else
+POD_CFLAGS := $(COMMON) -Os -g -ffunction-sections -fdata-sections -fstack-protector-strong
+$(BUILD)/pod/%.o: %.c
+	@mkdir -p $(@D)
+	$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
+$(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/pod/%.o)
+	@mkdir -p $(@D)
+	$(MUSL_CC) -static -Wl,--gc-sections -Wl,-z,relro,-z,now $^ -o $@.debug
+	objcopy --strip-all $@.debug $@
+endif
+
+# ---- Tests -------------------------------------------------------------------------------------
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -lcmocka -o $@
+
+# Every fuzz target is also a test: it must swallow its corpus.
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%-replay)
+$(BUILD)/fuzz/%-replay: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -o $@
+
+.PHONY: test-programs
+test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS)
+
+.PHONY: test
+test: deps ## Everything: unit, black-box, sanitizers, lint, layers; ends with a count
+	+$(PYTHON) tests/run.py all
+
+.PHONY: check
+check: ## Quick: unit and black-box tests of the release build only
+	+$(PYTHON) tests/run.py quick
+
+.PHONY: asan
+asan: ## Unit and black-box tests under ASan, UBSan and LeakSanitizer
+	+$(PYTHON) tests/run.py asan
+
+.PHONY: asan-build
+asan-build:
+	+$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=1 test-programs
+
+# libFuzzer needs clang; FUZZ=name picks one target, FUZZ_SECONDS says how long each.
+FUZZ ?= $(FUZZ_NAMES)
+FUZZ_SECONDS ?= 30
+FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -O1 -g
+FUZZ_SOURCES := $(foreach f,$(FOLDERS),$(call sources,$(f)))
+.PHONY: fuzz
+fuzz: deps ## Run the libFuzzer targets, FUZZ_SECONDS each
+	@mkdir -p build/fuzzing
+	@for name in $(FUZZ); do \
+		echo "== fuzz $$name"; mkdir -p build/fuzzing/corpus-$$name; \
+		clang -std=c17 -D_GNU_SOURCE -I. -DLASTWORD_VERSION='"$(VERSION)"' $(FUZZ_FLAGS) \
+			tests/fuzz/fuzz_$$name.c $(FUZZ_SOURCES) $(LIBRARIES) \
+			-o build/fuzzing/$$name && \
+		build/fuzzing/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+			-print_final_stats=1 build/fuzzing/corpus-$$name tests/fuzz/corpus/$$name \
+			|| exit 1; \
+	done
+
+C_FILES := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] bench/*.[ch] \
+	tests/blackbox/*.[ch] tests/watchdog/*.[ch])
+
+.PHONY: format
+format: ## Format the C files in place
+	clang-format -i $(C_FILES)
+
+.PHONY: lint
+lint: lint-format lint-tidy lint-cppcheck ## clang-format, clang-tidy, cppcheck
+
+.PHONY: lint-format
+lint-format:
+	clang-format --dry-run --Werror $(C_FILES)
+
+.PHONY: lint-tidy
+lint-tidy:
+	printf '%s\0' $(filter %.c,$(wildcard $(FOLDERS:%=%/*.c))) | xargs -0 -P 2 -n 4 \
+		sh -c 'clang-tidy --quiet "$$@" -- -std=c17 -D_GNU_SOURCE -I. \
+			-DLASTWORD_VERSION=\"$(VERSION)\"' tidy
+
+.PHONY: lint-cppcheck
+lint-cppcheck:
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--error-exitcode=1 --suppress=missingIncludeSystem -I. -j 2 \
+		-D_GNU_SOURCE '-DLASTWORD_VERSION="0"' $(FOLDERS)
+
+.PHONY: layers
+layers: ## Prove the include rules of ARCHITECTURE.md
+	$(PYTHON) tests/layers.py
+
+.PHONY: clean
+clean: ## Remove everything built
+	rm -rf build
+
+# ---- Demo and bench ----------------------------------------------------------------------------
+
+.PHONY: demo
+demo: deps ## The main job in under a minute, on this machine
+	+$(MAKE) --no-print-directory all
+	$(PYTHON) tests/demo.py
+
+.PHONY: bench
+bench: deps ## Measure; figures are printed, never judged
+	+$(MAKE) --no-print-directory all
+	@for script in bench/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
+
+# ---- What a fresh Debian 12 lacks ---------------------------------------------------------------
+
+DEBIAN_PACKAGES := gcc libc6-dev binutils clang clang-format clang-tidy cppcheck libclang-rt-14-dev \
+	libmicrohttpd-dev libgnutls28-dev libssl-dev libcjson-dev libcurl4-openssl-dev libyaml-dev \
+	libcmocka-dev musl-tools python3 python3-pytest python3-jsonpatch python3-yaml \
+	python3-cryptography openssl wrk nginx-light iproute2 procps
+
+.PHONY: deps
+deps: ## Install the Debian packages that are missing (root)
+	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(DEBIAN_PACKAGES) 2>/dev/null \
+		| awk '$$2 == "installed" {print $$1}' | sort -u > /tmp/lastword-installed.$$$$; \
+		printf '%s\n' $(DEBIAN_PACKAGES) | sort -u | comm -23 - /tmp/lastword-installed.$$$$; \
+		rm -f /tmp/lastword-installed.$$$$); \
+	if [ -n "$$missing" ]; then \
+		echo "installing:" $$missing; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

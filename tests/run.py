@@ -1,0 +1,157 @@
+#!/usr/bin/python3
+"""Runs the project's tests and counts them. The last line is "N passed, M failed".
+
+run.py all    build, lint, layers, unit and black-box tests, and the same under sanitizers
+run.py quick  unit and black-box tests of the release build
+run.py asan   unit and black-box tests of the sanitized build
+
+Two jobs run side by side; each one's output goes to build/test-logs/ and is printed when it
+fails. A test that is skipped counts as failed: a skip must not read as a pass.
+"""
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOGS = ROOT / "build/test-logs"
+PYTHON = "/usr/bin/python3"
+PYTEST_FOLDERS = ["tests/blackbox", "tests/watchdog", "tests/certs", "tests/observer"]
+JOB_SECONDS = 600
+
+
+class Job:
+    """One command; counts() says how many tests passed and failed in it."""
+
+    def __init__(self, name, command, environment=None):
+        self.name = name
+        self.command = command
+        self.environment = environment or {}
+        self.log = LOGS / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".log")
+
+    def run(self):
+        start = time.monotonic()
+        with open(self.log, "wb") as log:
+            try:
+                status = subprocess.run(
+                    self.command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL, timeout=JOB_SECONDS,
+                    env={**os.environ, **self.environment}).returncode
+            except subprocess.TimeoutExpired:
+                log.write(f"\nkilled after {JOB_SECONDS} s\n".encode())
+                status = -1
+        passed, failed = self.counts(status)
+        if status != 0 and failed == 0:
+            failed = 1  # died outside any test
+        return passed, failed, time.monotonic() - start
+
+    def counts(self, status):
+        return (1, 0) if status == 0 else (0, 1)
+
+
+class Cmocka(Job):
+    """A cmocka program; it prints one TAP line for each test."""
+
+    def __init__(self, name, program, environment):
+        super().__init__(name, [program], {**environment, "CMOCKA_MESSAGE_OUTPUT": "TAP"})
+
+    def counts(self, status):
+        text = self.log.read_text(errors="replace")
+        passed = len(re.findall(r"^\s*ok \d+", text, re.M))
+        failed = len(re.findall(r"^\s*not ok \d+", text, re.M))
+        failed += len(re.findall(r"^\s*ok \d+.*# SKIP", text, re.M))
+        return (passed, failed) if passed + failed > 0 else (0, 1)
+
+
+class Pytest(Job):
+    def __init__(self, name, folder, environment):
+        self.report = LOGS / (re.sub(r"[^a-z0-9]+", "-", name.lower()) + ".xml")
+        super().__init__(name, [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                                "--durations=5", f"--junit-xml={self.report}", folder],
+                         environment)
+
+    def counts(self, status):
+        try:
+            suites = xml.etree.ElementTree.parse(self.report).getroot().iter("testsuite")
+        except (OSError, xml.etree.ElementTree.ParseError):
+            return 0, 1
+        passed = failed = 0
+        for suite in suites:
+            bad = sum(int(suite.get(k, 0)) for k in ("failures", "errors", "skipped"))
+            passed += int(suite.get("tests", 0)) - bad
+            failed += bad
+        return passed, failed
+
+
+def make(*arguments):
+    subprocess.run(["make", "--no-print-directory", "-j2", *arguments], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def test_jobs(build, label):
+    """The unit, replay and black-box tests of one build."""
+    environment = {
+        "LASTWORD_BUILD": str(ROOT / build),
+        "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    for folder in PYTEST_FOLDERS:
+        if list((ROOT / folder).glob("test_*.py")):
+            yield Pytest(f"{folder} ({label})", folder, environment)
+    for source in sorted((ROOT / "tests/unit").glob("test_*.c")):
+        yield Cmocka(f"{source.stem} ({label})", f"{build}/tests/{source.stem}", environment)
+    for source in sorted((ROOT / "tests/fuzz").glob("fuzz_*.c")):
+        target = source.stem.removeprefix("fuzz_")
+        corpus = sorted(str(p) for p in (ROOT / "tests/fuzz/corpus" / target).iterdir())
+        yield Job(f"replay {target} ({label})", [f"{build}/fuzz/{target}-replay", *corpus],
+                  environment)
+
+
+def plan(what):
+    jobs = []
+    if what in ("all", "asan"):
+        make("asan-build")
+        jobs += test_jobs("build/asan", "sanitized")
+    if what in ("all", "quick"):
+        make("test-programs")
+        jobs += test_jobs("build", "release")
+    if what == "all":
+        jobs += [Job(target, ["make", "--no-print-directory", target])
+                 for target in ("lint-tidy", "lint-format", "lint-cppcheck", "layers")]
+    return jobs
+
+
+def main():
+    what = sys.argv[1] if len(sys.argv) == 2 else ""
+    if what not in ("all", "quick", "asan"):
+        sys.exit(__doc__)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    try:
+        jobs = plan(what)
+    except subprocess.CalledProcessError as failure:
+        print(f"building failed: {' '.join(failure.cmd)}\n0 passed, 1 failed")
+        return 1
+
+    total_passed = total_failed = 0
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        running = {pool.submit(job.run): job for job in jobs}
+        for done in concurrent.futures.as_completed(running):
+            job = running[done]
+            passed, failed, seconds = done.result()
+            total_passed += passed
+            total_failed += failed
+            print(f"{'FAIL' if failed else 'ok  '} {job.name}: {passed} passed, {failed} failed "
+                  f"({seconds:.1f} s)", flush=True)
+            if failed:
+                print(job.log.read_text(errors="replace")[-12000:])
+    print(f"{total_passed} passed, {total_failed} failed")
+    return 1 if total_failed or not total_passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
