@@ -1,0 +1,27 @@
+#include "lib/glob.h"
+
+#include <stddef.h>
+
+bool glob_match(const char *pattern, const char *text)
+{
+	const char *star = NULL;   /* behind the last * seen */
+	const char *resume = NULL; /* where its run ends so far */
+	while (*text != '\0') {
+		if (*pattern == '*') {
+			star = ++pattern;
+			resume = text;
+		} else if (*pattern == '?' || *pattern == *text) {
+			pattern++;
+			text++;
+		} else if (star != NULL) {
+			/* Only the last star needs to give: an earlier one gains nothing. */
+			pattern = star;
+			text = ++resume;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
