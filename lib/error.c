@@ -27,10 +27,14 @@ bool error_wrap(struct error *error, const char *format, ...)
 	vsnprintf(context, sizeof context, format, arguments);
 	va_end(arguments);
 
-	char inner[ERROR_MESSAGE_SIZE];
-	memcpy(inner, error->message, sizeof inner);
-	int written = snprintf(error->message, sizeof error->message, "%s: %s", context, inner);
-	(void)written; /* A cut message is still a message. */
+	/* The context in front; what no longer fits at the end is cut. */
+	size_t length = strlen(context);
+	if (length + 2 >= sizeof context)
+		length = sizeof context - 3;
+	memmove(error->message + length + 2, error->message, sizeof error->message - length - 2);
+	memcpy(error->message, context, length);
+	memcpy(error->message + length, ": ", 2);
+	error->message[sizeof error->message - 1] = '\0';
 	return false;
 }
 

@@ -1,0 +1,316 @@
+#include "webhook/admission.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base64.h"
+#include "lib/json_write.h"
+#include "webhook/mutate.h"
+#include "webhook/names.h"
+#include "webhook/pod.h"
+#include "webhook/record.h"
+#include "webhook/verify.h"
+
+#define API_VERSION "admission.k8s.io/v1"
+
+const char *admission_result_name(enum admission_result result)
+{
+	static const char *const names[ADMISSION_RESULT_COUNT] = {
+	        [ADMISSION_INJECTED] = "injected",   [ADMISSION_UNCHANGED] = "unchanged",
+	        [ADMISSION_SHADOW] = "shadow",       [ADMISSION_SKIPPED] = "skipped",
+	        [ADMISSION_UNMATCHED] = "unmatched", [ADMISSION_IGNORED] = "ignored",
+	        [ADMISSION_DOUBT] = "doubt",         [ADMISSION_INVALID] = "invalid",
+	};
+	return names[result];
+}
+
+/* ---- The injection ---- */
+
+static const char *write_record(struct arena *arena, const struct plan *plan,
+                                const struct config *config, enum reason annotated)
+{
+	struct buffer _cleanup_buffer_ text;
+	buffer_init(&text, ADMISSION_ANSWER_MAX);
+	record_write(plan, config, annotated, &text);
+	return buffer_ok(&text) ? arena_copy(arena, buffer_text(&text), text.length) : NULL;
+}
+
+/* Room for the status annotation and for our name in the autoscaler's list. */
+static bool annotations_fit(const json *pod, const char *record)
+{
+	size_t ours = sizeof KEY_STATUS + strlen(record) + sizeof KEY_SAFE_TO_EVICT +
+	              sizeof NAME_VOLUME + 1;
+	return pod_annotations_size(pod) + ours <= POD_ANNOTATIONS_SIZE_MAX;
+}
+
+static enum admission_result undecided_result(const struct plan *plan)
+{
+	if (plan->reason == REASON_NO_RULE)
+		return ADMISSION_UNMATCHED;
+	return plan->reason == REASON_MALFORMED ? ADMISSION_DOUBT : ADMISSION_SKIPPED;
+}
+
+static void make_patch(const struct admission_context *context, struct arena *arena, json *pod,
+                       struct injection *injection)
+{
+	struct plan *plan = &injection->plan;
+	if (annotations_fit(pod, injection->record)) {
+		mutate(plan, context->config, pod, injection->record, &injection->patch);
+	} else {
+		injection->record =
+		        write_record(arena, plan, context->config, REASON_ANNOTATIONS_FULL);
+		mutate(plan, context->config, pod, NULL, &injection->patch);
+	}
+
+	if (!patch_apply(&injection->patch, pod, &injection->problem) ||
+	    !verify_pod(pod, &injection->problem)) {
+		error_wrap(&injection->problem, "the patched pod did not pass the check");
+		patch_init(&injection->patch, arena);
+		plan->reason = REASON_DOUBT;
+		injection->record = write_record(arena, plan, context->config, REASON_DONE);
+		injection->result = ADMISSION_DOUBT;
+	} else if (injection->patch.count == 0) {
+		injection->result = ADMISSION_UNCHANGED;
+	} else {
+		injection->result = plan->rule->shadow ? ADMISSION_SHADOW : ADMISSION_INJECTED;
+	}
+}
+
+void injection_make(const struct admission_context *context, const char *namespace,
+                    struct arena *arena, json *pod, struct injection *ret_injection)
+{
+	struct injection injection = {.result = ADMISSION_DOUBT};
+	patch_init(&injection.patch, arena);
+	struct policy_input input = {
+	        .config = context->config,
+	        .server_minor = context->server_minor,
+	        .namespace = namespace,
+	        .pod = pod,
+	};
+	bool decided = policy_decide(&input, arena, &injection.plan);
+	if (decided)
+		injection.record =
+		        write_record(arena, &injection.plan, context->config, REASON_DONE);
+	if (injection.record == NULL) {
+		error_set(&injection.problem, "no room to decide about a pod of this size");
+		injection.plan.reason = REASON_DOUBT;
+	} else if (injection.plan.reason == REASON_DONE) {
+		make_patch(context, arena, pod, &injection);
+	} else {
+		injection.result = undecided_result(&injection.plan);
+		if (injection.result == ADMISSION_DOUBT)
+			error_set(&injection.problem, "%s", reason_meaning(injection.plan.reason));
+	}
+	*ret_injection = injection;
+}
+
+/* ---- The review ---- */
+
+static void invalid(struct admission_answer *answer, unsigned status, const char *expected,
+                    const char *got)
+{
+	answer->status = status;
+	answer->result = ADMISSION_INVALID;
+	buffer_printf(&answer->body, "expected %s, got %.200s\n", expected, got);
+}
+
+/* An AdmissionReview with a uid to answer to; false: the answer is written. */
+static bool read_envelope(const json *root, struct admission_answer *answer, const char **ret_uid)
+{
+	if (!json_is_object(root)) {
+		invalid(answer, 400, "an AdmissionReview object", json_type_name(root));
+		return false;
+	}
+	if (!json_string_is(json_get(root, "kind"), "AdmissionReview")) {
+		invalid(answer, 400, "kind AdmissionReview",
+		        json_get_string_or(root, "kind", "none"));
+		return false;
+	}
+	if (!json_string_is(json_get(root, "apiVersion"), API_VERSION)) {
+		invalid(answer, 400, "apiVersion " API_VERSION,
+		        json_get_string_or(root, "apiVersion", "none"));
+		return false;
+	}
+	const json *uid = json_find(root, "request", "uid", NULL);
+	if (json_string(uid) == NULL || json_string(uid)[0] == '\0') {
+		invalid(answer, 400, "a request with a uid (a string)", json_type_name(uid));
+		return false;
+	}
+	*ret_uid = json_string(uid);
+	return true;
+}
+
+struct response {
+	const char *uid;
+	const struct patch *patch; /* NULL: none */
+	struct strings warnings;
+	const char *problem; /* one more warning; NULL */
+	const char *record;  /* NULL: no audit annotation */
+};
+
+static void write_warnings(struct json_writer *writer, const struct response *response)
+{
+	if (response->warnings.count == 0 && response->problem == NULL)
+		return;
+	json_write_key(writer, "warnings");
+	json_write_array_begin(writer);
+	if (response->problem != NULL) {
+		char text[240];
+		snprintf(text, sizeof text, "lastword: pod left as it is: %s", response->problem);
+		json_write_string(writer, text);
+	}
+	for (size_t i = 0; i < response->warnings.count; i++)
+		json_write_string(writer, response->warnings.items[i]);
+	json_write_array_end(writer);
+}
+
+/* The patch travels as base64 inside the JSON; false: it does not fit. */
+static bool write_patch(struct json_writer *writer, const struct patch *patch)
+{
+	struct buffer _cleanup_buffer_ text;
+	buffer_init(&text, ADMISSION_ANSWER_MAX);
+	patch_print(patch, &text);
+	json_write_member(writer, "patchType", "JSONPatch");
+	json_write_key(writer, "patch");
+	json_write_raw(writer, "\"", 1);
+	base64_encode(writer->out, buffer_text(&text), text.length);
+	buffer_append_char(writer->out, '"');
+	return buffer_ok(&text);
+}
+
+static bool write_response(struct buffer *out, const struct response *response)
+{
+	struct json_writer writer;
+	json_writer_init(&writer, out);
+	json_write_object_begin(&writer);
+	json_write_member(&writer, "kind", "AdmissionReview");
+	json_write_member(&writer, "apiVersion", API_VERSION);
+	json_write_key(&writer, "response");
+	json_write_object_begin(&writer);
+	json_write_member(&writer, "uid", response->uid);
+	json_write_member_bool(&writer, "allowed", true);
+	bool patch_fits = response->patch == NULL || write_patch(&writer, response->patch);
+	if (response->record != NULL) {
+		json_write_key(&writer, "auditAnnotations");
+		json_write_object_begin(&writer);
+		json_write_member(&writer, "decision", response->record);
+		json_write_object_end(&writer);
+	}
+	write_warnings(&writer, response);
+	json_write_object_end(&writer);
+	json_write_object_end(&writer);
+	return buffer_ok(out) && patch_fits;
+}
+
+/* Allowed, whatever happened; an answer that does not fit becomes one without a patch. */
+static void respond(struct admission_answer *answer, struct response *response)
+{
+	answer->status = 200;
+	answer->record = response->record;
+	answer->problem = response->problem;
+	if (write_response(&answer->body, response))
+		return;
+	buffer_clear(&answer->body);
+	answer->result = ADMISSION_DOUBT;
+	answer->problem = "the answer would be too large";
+	*response = (struct response){.uid = response->uid, .problem = answer->problem};
+	if (!write_response(&answer->body, response)) {
+		buffer_clear(&answer->body);
+		answer->status = 500;
+		buffer_append_text(&answer->body, "no memory for an answer\n");
+	}
+}
+
+/* Only the creation of a pod itself is ours. */
+static bool is_pod_creation(const json *request)
+{
+	const json *resource = json_get(request, "resource");
+	return json_string_is(json_get(request, "operation"), "CREATE") &&
+	       json_string_is(json_get(resource, "resource"), "pods") &&
+	       json_string_is(json_get(resource, "version"), "v1") &&
+	       json_get_string_or(resource, "group", "")[0] == '\0' &&
+	       json_get_string_or(request, "subResource", "")[0] == '\0';
+}
+
+static uint64_t reason_bits(const struct plan *plan)
+{
+	if (plan->reason != REASON_DONE)
+		return UINT64_C(1) << plan->reason;
+	uint64_t bits = 0;
+	for (size_t i = 0; i < plan->container_count; i++)
+		for (size_t part = 0; part < PART_COUNT; part++)
+			bits |= UINT64_C(1) << plan->containers[i].parts[part];
+	return bits & ~(UINT64_C(1) << REASON_DONE);
+}
+
+static void name_pod(const json *request, const json *pod, struct admission_answer *answer)
+{
+	const char *name = json_get_string_or(request, "name", "");
+	if (name[0] == '\0')
+		name = json_get_string_or(json_get(pod, "metadata"), "generateName", "");
+	answer->pod = name;
+	answer->namespace = json_get_string_or(request, "namespace", "");
+}
+
+static void review_pod(const struct admission_context *context, struct arena *arena,
+                       const json *request, struct response *response,
+                       struct admission_answer *answer)
+{
+	json *pod = json_get(request, "object");
+	if (!json_is_object(pod)) {
+		answer->result = ADMISSION_DOUBT;
+		answer->reasons = UINT64_C(1) << REASON_MALFORMED;
+		response->problem = arena_printf(arena, "request.object: expected a Pod, got %s",
+		                                 json_type_name(pod));
+		return;
+	}
+	struct injection injection;
+	injection_make(context, answer->namespace, arena, pod, &injection);
+	answer->result = injection.result;
+	answer->reasons = reason_bits(&injection.plan);
+	response->warnings = injection.plan.warnings;
+	if (injection.result == ADMISSION_DOUBT)
+		response->problem = arena_printf(arena, "%s", injection.problem.message);
+	if (injection.result == ADMISSION_INJECTED) {
+		struct patch *patch = arena_allocate(arena, sizeof *patch);
+		if (patch != NULL)
+			*patch = injection.patch;
+		response->patch = patch;
+	}
+	if (injection.result != ADMISSION_UNMATCHED)
+		response->record = injection.record;
+}
+
+void admission_review(const struct admission_context *context, struct arena *arena,
+                      const char *body, size_t length, struct admission_answer *answer)
+{
+	answer->reasons = 0;
+	answer->record = NULL;
+	answer->namespace = "";
+	answer->pod = "";
+	answer->problem = NULL;
+
+	json *root;
+	struct error error;
+	enum json_fidelity fidelity = json_parse(arena, body, length, 0, &root, &error);
+	if (fidelity == JSON_INVALID) {
+		invalid(answer, 400, "an AdmissionReview in JSON", error.message);
+		return;
+	}
+	struct response response = {0};
+	if (!read_envelope(root, answer, &response.uid))
+		return;
+	const json *request = json_get(root, "request");
+	name_pod(request, json_get(request, "object"), answer);
+
+	if (fidelity == JSON_FLAWED) {
+		answer->result = ADMISSION_DOUBT;
+		answer->reasons = UINT64_C(1) << REASON_MALFORMED;
+		response.problem = arena_printf(arena, "%s", error.message);
+	} else if (is_pod_creation(request)) {
+		review_pod(context, arena, request, &response, answer);
+	} else {
+		answer->result = ADMISSION_IGNORED;
+	}
+	respond(answer, &response);
+}

@@ -1,0 +1,82 @@
+/*
+ * admission: an AdmissionReview's bytes in, the answer's bytes out. Pure: no I/O, no clock.
+ *
+ * injection_make() is the heart: policy, patch, and the check of the patched pod. The webhook calls
+ * it through admission_review(), the CLI directly, so that both always decide alike.
+ *
+ * Thread-safe: everything is the caller's, and a configuration is immutable.
+ */
+#ifndef LASTWORD_WEBHOOK_ADMISSION_H
+#define LASTWORD_WEBHOOK_ADMISSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/buffer.h"
+#include "lib/json.h"
+#include "webhook/config.h"
+#include "webhook/patch.h"
+#include "webhook/policy.h"
+
+/* The largest review taken (KUBERNETES.md: object and oldObject of up to 3 MiB, escaped). */
+#define ADMISSION_BODY_MAX ((size_t)10 * 1024 * 1024)
+/* Memory for its tree; more is answered with "too large". */
+#define ADMISSION_ARENA_MAX ((size_t)160 * 1024 * 1024)
+/* The largest answer. */
+#define ADMISSION_ANSWER_MAX ((size_t)4 * 1024 * 1024)
+
+struct admission_context {
+	const struct config *config;
+	unsigned server_minor; /* see policy_input */
+};
+
+/* The label result of lastword_admission_requests_total. */
+enum admission_result {
+	ADMISSION_INJECTED,  /* a patch was sent */
+	ADMISSION_UNCHANGED, /* a rule matched, nothing was left to do */
+	ADMISSION_SHADOW,    /* a patch was made and not sent: the rule's mode is shadow */
+	ADMISSION_SKIPPED,   /* a rule matched, the pod was left alone for a reason */
+	ADMISSION_UNMATCHED, /* no rule matches */
+	ADMISSION_IGNORED,   /* not the creation of a pod */
+	ADMISSION_DOUBT, /* the request or the patched pod was doubtful; allowed, with a warning */
+	ADMISSION_INVALID, /* no AdmissionReview to answer: HTTP 4xx */
+	ADMISSION_RESULT_COUNT,
+};
+/* "injected", …, for the label. Static. */
+const char *admission_result_name(enum admission_result result);
+
+struct injection {
+	enum admission_result result;
+	struct plan plan;
+	struct patch patch;   /* to be sent; empty unless ADMISSION_INJECTED or _SHADOW */
+	const char *record;   /* the decision record, JSON; NULL only when the arena was full */
+	struct error problem; /* ADMISSION_DOUBT: what was wrong */
+};
+
+/*
+ * Decides about a pod (or pod template) and applies the patch to it in place, whatever the result:
+ * a caller that wants the pod as it was keeps a copy (a shadow patch is not for applying). Never
+ * fails: on any doubt the result is ADMISSION_DOUBT and the patch is empty. All memory is the
+ * arena's.
+ */
+void injection_make(const struct admission_context *context, const char *namespace,
+                    struct arena *arena, json *pod, struct injection *ret_injection);
+
+struct admission_answer {
+	unsigned status;    /* HTTP */
+	struct buffer body; /* JSON for 200, else one line of text; the caller's to init and free */
+	enum admission_result result;
+	/* The reasons that appear in the decision, a bit each: for lastword_admission_skips_total.
+	 */
+	uint64_t reasons;
+	const char *record;    /* as in struct injection; NULL when nothing was decided */
+	const char *namespace; /* for the log; "" when unknown; these live in the arena */
+	const char *pod;       /* name or generateName; "" when unknown */
+	const char *problem;   /* what a person should know; NULL */
+};
+
+/* Answers one review. answer->body is initialised by the caller and empty. */
+void admission_review(const struct admission_context *context, struct arena *arena,
+                      const char *body, size_t length, struct admission_answer *answer);
+
+#endif

@@ -1,0 +1,130 @@
+/*
+ * config: what the platform admin decided, read once into an immutable snapshot.
+ *
+ * YAML, strict: an unknown key, a wrong type or value is refused with line, column and what was
+ * expected; a key of ours is never guessed. manifests/base/config.yaml is the shipped default and
+ * documents every key; docs/configuration.md is the reference.
+ *
+ * A snapshot belongs to its maker until config_free(); nothing in it changes in between, so any
+ * number of threads may read it. Strings and lists live as long as it does.
+ */
+#ifndef LASTWORD_WEBHOOK_CONFIG_H
+#define LASTWORD_WEBHOOK_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+
+/* A larger file is refused. */
+#define CONFIG_SIZE_MAX ((size_t)1024 * 1024)
+
+struct strings {
+	const char **items;
+	size_t count;
+};
+
+/* The resources that a rule may fill in and the sidecar may have. */
+enum resource_name { RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_EPHEMERAL_STORAGE, RESOURCE_COUNT };
+extern const char *const resource_names[RESOURCE_COUNT];
+
+/* Quantities as written; NULL: not given. */
+struct resources {
+	const char *requests[RESOURCE_COUNT];
+	const char *limits[RESOURCE_COUNT];
+};
+
+enum sidecar_mode { SIDECAR_AUTO, SIDECAR_NATIVE, SIDECAR_CLASSIC };
+enum shim_source { SHIM_EMPTY_DIR, SHIM_IMAGE };
+
+struct sidecar_config {
+	const char *image;
+	const char *image_pull_policy; /* NULL: Kubernetes' default */
+	enum sidecar_mode mode;
+	enum shim_source shim;
+	struct resources resources;
+	int64_t user;          /* uid and gid; -1: the cluster chooses */
+	int64_t ring_size;     /* bytes */
+	int64_t tail_size;     /* bytes */
+	int64_t start_timeout; /* nanoseconds; 0: the watchdog's own default */
+};
+
+/* Where a field of the report comes from. */
+enum context_source { CONTEXT_LABEL, CONTEXT_ANNOTATION, CONTEXT_ENV };
+struct context_field {
+	const char *name;
+	enum context_source source;
+	const char *key;
+};
+
+/* What an image runs when the pod names no command. */
+struct image_command {
+	const char *image; /* glob */
+	struct strings entrypoint;
+	struct strings cmd;
+};
+
+enum selector_operator { SELECTOR_IN, SELECTOR_NOT_IN, SELECTOR_EXISTS, SELECTOR_NOT_EXISTS };
+struct selector_expression {
+	const char *key;
+	enum selector_operator operator;
+	struct strings values;
+};
+
+enum end_action { ACTION_REPORT, ACTION_KILL };
+
+/* What reaches the shim as flags; a pod's annotations may override each. */
+struct shim_options {
+	int64_t deadline;      /* nanoseconds; 0: none */
+	int64_t silence_after; /* nanoseconds; 0: none */
+	enum end_action on_deadline;
+	enum end_action on_silence;
+	const char *done_file;    /* absolute path or NULL */
+	const char *flush_signal; /* SIGUSR1 … or NULL */
+};
+
+struct rule {
+	const char *name;
+	bool shadow;
+	struct strings namespaces; /* globs; none: every namespace */
+	struct selector_expression *selector;
+	size_t selector_count;
+	struct strings names; /* globs of the agent containers; none: find them */
+	bool keep_termination_message_policy;
+	struct resources resources;
+	bool shim_off;
+	struct shim_options shim;
+};
+
+struct config {
+	struct sidecar_config sidecar;
+	struct context_field *context;
+	size_t context_count;
+	struct strings known_sidecars; /* globs of container names that are never the agent */
+	struct strings init_systems;   /* globs of commands that insist on being PID 1 */
+	struct strings
+	        runtime_classes; /* globs; a pod with another runtimeClassName is not wrapped */
+	struct image_command *images;
+	size_t image_count;
+	struct rule *rules;
+	size_t rule_count;
+	char hash[17]; /* of the file's bytes, hexadecimal: names the snapshot in decision records
+	                */
+
+	struct arena *arena; /* owns all of the above */
+};
+
+/* Reads a configuration from text. error names line, column, key and what was expected. */
+bool config_parse(const char *text, size_t length, struct config **ret_config, struct error *error);
+
+/* config_parse() of a file; the error begins with the path. */
+bool config_load(const char *path, struct config **ret_config, struct error *error);
+
+/* NULL is fine. */
+void config_free(struct config *config);
+
+/* The name is that of a signal, as kill -l writes it with SIG in front. */
+bool signal_name_valid(const char *name);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * options: what a pod's own annotations change of its rule, and what its labels say about it. Pure.
+ * A bad value is the rule's value and a warning; an annotation of ours that we do not know is a
+ * warning too, since a misspelled wish would vanish silently.
+ */
+#ifndef LASTWORD_WEBHOOK_OPTIONS_H
+#define LASTWORD_WEBHOOK_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "lib/json.h"
+#include "webhook/policy.h"
+
+/* A context value longer than this is cut, between two characters. */
+#define CONTEXT_VALUE_MAX 256
+
+/* Fills plan->shim from the rule and the annotations. */
+void options_read(struct arena *arena, const json *pod, struct plan *plan);
+
+/* annotation lastword.dev/inject is "false" (or anything else that Go's ParseBool calls false). */
+bool options_opted_out(const json *pod);
+
+/* annotation lastword.dev/shim is "off", or the rule says so. */
+bool options_shim_off(const json *pod, const struct rule *rule);
+
+/* Fills plan->context from the configuration's fields and the annotations lastword.dev/context.*.
+ * env is the container whose environment the source env reads. False only when the arena is full.
+ */
+bool options_context(struct arena *arena, const struct config *config, const json *pod,
+                     const json *env, struct plan *plan);
+
+/* lastword.dev/command as a list of strings; false when absent or bad (then with a warning). */
+bool options_command(struct arena *arena, const json *pod, struct plan *plan,
+                     struct strings *ret_command);
+
+/* A warning for the person who created the pod; kept up to POLICY_WARNINGS_MAX. */
+void plan_warn(struct arena *arena, struct plan *plan, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/* Letters, digits and underscores, not starting with a digit, and not a report field of its own. */
+bool context_name_valid(const char *name);
+
+#endif

@@ -1,0 +1,223 @@
+#include "webhook/pod.h"
+
+#include <string.h>
+
+#include "lib/quantity.h"
+#include "webhook/names.h"
+#include "webhook/policy.h"
+
+const char *pod_annotation(const json *pod, const char *key)
+{
+	return json_string(json_find(pod, "metadata", "annotations", key, NULL));
+}
+
+const char *pod_label(const json *pod, const char *key)
+{
+	return json_string(json_find(pod, "metadata", "labels", key, NULL));
+}
+
+static json *named(const json *array, const char *name, size_t *ret_index)
+{
+	size_t index = 0;
+	for (json *n = json_first(array); n != NULL; n = json_next(n), index++) {
+		if (!json_string_is(json_get(n, "name"), name))
+			continue;
+		if (ret_index != NULL)
+			*ret_index = index;
+		return n;
+	}
+	return NULL;
+}
+
+json *pod_container(const json *pod, const char *name, size_t *ret_index)
+{
+	return named(json_find(pod, "spec", "containers", NULL), name, ret_index);
+}
+
+json *pod_init_container(const json *pod, const char *name)
+{
+	return named(json_find(pod, "spec", "initContainers", NULL), name, NULL);
+}
+
+json *pod_volume(const json *pod, const char *name)
+{
+	return named(json_find(pod, "spec", "volumes", NULL), name, NULL);
+}
+
+const char *pod_restart_policy(const json *pod)
+{
+	return json_get_string_or(json_get(pod, "spec"), "restartPolicy", "Always");
+}
+
+int64_t pod_grace_seconds(const json *pod)
+{
+	int64_t seconds;
+	const json *grace = json_find(pod, "spec", "terminationGracePeriodSeconds", NULL);
+	if (!json_integer(grace, &seconds) || seconds < 0)
+		return GRACE_SECONDS_DEFAULT;
+	return seconds;
+}
+
+bool pod_is_windows(const json *pod)
+{
+	return json_string_is(json_find(pod, "spec", "os", "name", NULL), "windows") ||
+	       json_string_is(json_find(pod, "spec", "nodeSelector", "kubernetes.io/os", NULL),
+	                      "windows");
+}
+
+const json *pod_controller(const json *pod)
+{
+	const json *owners = json_find(pod, "metadata", "ownerReferences", NULL);
+	for (const json *owner = json_first(owners); owner != NULL; owner = json_next(owner))
+		if (json_is_true(json_get(owner, "controller")))
+			return owner;
+	return NULL;
+}
+
+static bool is_positive(const struct quantity *quantity)
+{
+	struct quantity zero;
+	return quantity_parse("0", &zero, NULL) && quantity_compare(quantity, &zero) > 0;
+}
+
+static bool guaranteed(const json *container)
+{
+	static const char *const names[] = {"cpu", "memory"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const char *limit =
+		        json_string(json_find(container, "resources", "limits", names[i], NULL));
+		const char *request =
+		        json_string(json_find(container, "resources", "requests", names[i], NULL));
+		struct quantity limit_value;
+		struct quantity request_value;
+		if (limit == NULL || !quantity_parse(limit, &limit_value, NULL) ||
+		    !is_positive(&limit_value))
+			return false;
+		if (request != NULL && (!quantity_parse(request, &request_value, NULL) ||
+		                        quantity_compare(&limit_value, &request_value) != 0))
+			return false;
+	}
+	return true;
+}
+
+static const char *const container_lists[] = {"initContainers", "containers"};
+#define CONTAINER_LISTS (sizeof container_lists / sizeof container_lists[0])
+
+static bool is_ours(const json *container)
+{
+	return container_is_watchdog(container) || container_is_install(container);
+}
+
+bool pod_is_guaranteed(const json *pod)
+{
+	for (size_t list = 0; list < CONTAINER_LISTS; list++) {
+		const json *containers = json_find(pod, "spec", container_lists[list], NULL);
+		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
+			if (!is_ours(c) && !guaranteed(c))
+				return false;
+	}
+	return true;
+}
+
+static bool integer_is(const json *node, int64_t value)
+{
+	int64_t own;
+	return json_integer(node, &own) && own == value;
+}
+
+static bool security_context_uses(const json *context, int64_t id)
+{
+	if (integer_is(json_get(context, "runAsUser"), id) ||
+	    integer_is(json_get(context, "runAsGroup"), id) ||
+	    integer_is(json_get(context, "fsGroup"), id))
+		return true;
+	const json *groups = json_get(context, "supplementalGroups");
+	for (const json *group = json_first(groups); group != NULL; group = json_next(group))
+		if (integer_is(group, id))
+			return true;
+	return false;
+}
+
+bool pod_uses_id(const json *pod, int64_t id)
+{
+	if (security_context_uses(json_find(pod, "spec", "securityContext", NULL), id))
+		return true;
+	for (size_t list = 0; list < CONTAINER_LISTS; list++) {
+		const json *containers = json_find(pod, "spec", container_lists[list], NULL);
+		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
+			if (!is_ours(c) &&
+			    security_context_uses(json_get(c, "securityContext"), id))
+				return true;
+	}
+	return false;
+}
+
+size_t pod_annotations_size(const json *pod)
+{
+	size_t size = 0;
+	const json *annotations = json_find(pod, "metadata", "annotations", NULL);
+	for (const json *n = json_first(annotations); n != NULL; n = json_next(n)) {
+		const char *value = json_string(n);
+		size += strlen(json_key(n)) + (value == NULL ? 0 : strlen(value));
+	}
+	return size;
+}
+
+bool array_string_is(const json *array, size_t index, const char *text)
+{
+	return json_string_is(json_at(array, index), text);
+}
+
+bool is_string_array(const json *array)
+{
+	if (json_first(array) == NULL)
+		return false;
+	for (const json *n = json_first(array); n != NULL; n = json_next(n))
+		if (!json_is_string(n))
+			return false;
+	return true;
+}
+
+static bool runs(const json *container, const char *name, const char *program, const char *job)
+{
+	const json *command = json_get(container, "command");
+	return (name == NULL || json_string_is(json_get(container, "name"), name)) &&
+	       array_string_is(command, 0, program) && array_string_is(command, 1, job);
+}
+
+bool container_is_watchdog(const json *container)
+{
+	return runs(container, NAME_WATCHDOG, PATH_IMAGE, "watch");
+}
+
+bool container_is_install(const json *container)
+{
+	return runs(container, NAME_INSTALL, PATH_IMAGE, "install");
+}
+
+bool container_is_wrapped(const json *container)
+{
+	return runs(container, NULL, PATH_SHIM, "run");
+}
+
+bool container_has_flush(const json *container)
+{
+	const json *command = json_find(container, "lifecycle", "preStop", "exec", "command", NULL);
+	return array_string_is(command, 0, PATH_SHIM) && array_string_is(command, 1, "flush");
+}
+
+bool container_has_mount(const json *container)
+{
+	const json *mounts = json_get(container, "volumeMounts");
+	for (const json *mount = json_first(mounts); mount != NULL; mount = json_next(mount))
+		if (json_string_is(json_get(mount, "mountPath"), PATH_MOUNT) &&
+		    json_string_is(json_get(mount, "name"), NAME_VOLUME))
+			return true;
+	return false;
+}
+
+bool volume_is_ours(const json *volume)
+{
+	return json_string_is(json_find(volume, "emptyDir", "medium", NULL), "Memory") ||
+	       json_find(volume, "image", "reference", NULL) != NULL;
+}

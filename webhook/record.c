@@ -1,0 +1,64 @@
+#include "webhook/record.h"
+
+#include "lib/buffer.h"
+#include "lib/json_write.h"
+
+static const char *outcome(const struct plan *plan)
+{
+	if (plan->reason != REASON_DONE)
+		return "skipped";
+	return plan->rule->shadow ? "shadow" : "injected";
+}
+
+static const char *sidecar(const struct plan *plan)
+{
+	if (!plan->watchdog)
+		return "none";
+	return plan->native ? "native" : "classic";
+}
+
+static void write_container(struct json_writer *writer, const struct container_plan *container)
+{
+	json_write_object_begin(writer);
+	json_write_member(writer, "name", container->name);
+	json_write_key(writer, "done");
+	json_write_array_begin(writer);
+	for (size_t part = 0; part < PART_COUNT; part++)
+		if (container->parts[part] == REASON_DONE)
+			json_write_string(writer, part_names[part]);
+	json_write_array_end(writer);
+	json_write_key(writer, "left");
+	json_write_object_begin(writer);
+	for (size_t part = 0; part < PART_COUNT; part++)
+		if (container->parts[part] != REASON_DONE)
+			json_write_member(writer, part_names[part],
+			                  reason_code(container->parts[part]));
+	json_write_object_end(writer);
+	json_write_object_end(writer);
+}
+
+void record_write(const struct plan *plan, const struct config *config, enum reason annotated,
+                  struct buffer *out)
+{
+	struct json_writer writer;
+	json_writer_init(&writer, out);
+	json_write_object_begin(&writer);
+	json_write_member(&writer, "version", LASTWORD_VERSION);
+	json_write_member(&writer, "config", config->hash);
+	if (plan->rule != NULL)
+		json_write_member(&writer, "rule", plan->rule->name);
+	json_write_member(&writer, "outcome", outcome(plan));
+	if (plan->reason != REASON_DONE) {
+		json_write_member(&writer, "reason", reason_code(plan->reason));
+	} else {
+		json_write_member(&writer, "sidecar", sidecar(plan));
+		json_write_key(&writer, "containers");
+		json_write_array_begin(&writer);
+		for (size_t i = 0; i < plan->container_count; i++)
+			write_container(&writer, &plan->containers[i]);
+		json_write_array_end(&writer);
+	}
+	if (annotated != REASON_DONE)
+		json_write_member(&writer, "annotation", reason_code(annotated));
+	json_write_object_end(&writer);
+}

@@ -1,0 +1,20 @@
+/*
+ * verify: the last look at the patched pod before the patch is sent. Pure.
+ *
+ * It knows nothing of how the patch was made; it checks what the API server would refuse a pod
+ * for, as far as a patch of ours could cause it: names unique, mounts and volumes consistent,
+ * limits not below requests, one preStop handler, commands of strings, annotations within their
+ * size. On any doubt the pod goes in as it came.
+ */
+#ifndef LASTWORD_WEBHOOK_VERIFY_H
+#define LASTWORD_WEBHOOK_VERIFY_H
+
+#include <stdbool.h>
+
+#include "lib/error.h"
+#include "lib/json.h"
+
+/* The pod is bounded as policy.h says. error names what is wrong and where. */
+bool verify_pod(const json *pod, struct error *error);
+
+#endif
