@@ -57,17 +57,18 @@ help: ## List the targets
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c $< -o $@
+	@echo '  CC   $@'
+	@$(CC) $(CFLAGS) -c $< -o $@
 
 define archive
 $(BUILD)/$(1).a: $$(call objects,$$(call sources,$(1)))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	@ar rcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
 
-link = @mkdir -p $(@D) && $(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
+link = @mkdir -p $(@D) && echo '  LINK $@' && $(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
 	-Wl,--end-group $(LIBRARIES) -o $@
 
 $(BUILD)/bin/lastword-webhook: $(BUILD)/obj/webhook/main.o $(BUILD)/webhook.a $(BUILD)/certs.a $(BUILD)/lib.a
@@ -87,7 +88,8 @@ else
 POD_CFLAGS := $(COMMON) -Os -g -ffunction-sections -fdata-sections -fstack-protector-strong
 $(BUILD)/pod/%.o: %.c
 	@mkdir -p $(@D)
-	$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
+	@echo '  CC   $@'
+	@$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
 $(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/pod/%.o)
 	@mkdir -p $(@D)
 	$(MUSL_CC) -static -Wl,--gc-sections -Wl,-z,relro,-z,now $^ -o $@.debug
@@ -99,14 +101,14 @@ endif
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -lcmocka -o $@
+	@$(CC) $(LDFLAGS) $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -lcmocka -o $@
 
 # Every fuzz target is also a test: it must swallow its corpus.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%-replay)
 $(BUILD)/fuzz/%-replay: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -o $@
+	@$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -o $@
 
 .PHONY: test-programs
 test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS)

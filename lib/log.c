@@ -97,13 +97,12 @@ void log_end(struct log_line *line)
 	if (!line->wanted)
 		return;
 	bool cut = !buffer_ok(&line->text);
-	struct buffer whole;
-	size_t length = line->text.length;
-	buffer_init_fixed(&whole, line->storage, sizeof line->storage);
-	whole.length = length;
-	buffer_append_text(&whole, cut ? truncation : "}\n");
+	line->text.failed = false;
+	line->text.capacity = sizeof line->storage;
+	line->text.limit = sizeof line->storage - 1;
+	buffer_append_text(&line->text, cut ? truncation : "}\n");
 	/* A log that cannot be written has nowhere to say so. */
-	ssize_t written = write(STDERR_FILENO, whole.data, whole.length);
+	ssize_t written = write(STDERR_FILENO, line->text.data, line->text.length);
 	(void)written;
 }
 

@@ -1,6 +1,5 @@
 #include "webhook/config.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 
 #include "lib/buffer.h"
 #include "lib/duration.h"
+#include "lib/files.h"
 #include "lib/json.h"
 #include "lib/quantity.h"
 #include "lib/yaml.h"
@@ -752,22 +752,10 @@ bool config_parse(const char *text, size_t length, struct config **ret_config, s
 
 bool config_load(const char *path, struct config **ret_config, struct error *error)
 {
-	FILE *file = fopen(path, "re");
-	if (file == NULL)
-		return error_set_errno(error, errno, "%s", path);
 	struct buffer _cleanup_buffer_ text;
 	buffer_init(&text, CONFIG_SIZE_MAX + 1);
-	char chunk[16384];
-	size_t got;
-	while ((got = fread(chunk, 1, sizeof chunk, file)) > 0)
-		buffer_append(&text, chunk, got);
-	bool failed = ferror(file) != 0;
-	int number = errno;
-	fclose(file);
-	if (failed)
-		return error_set_errno(error, number, "%s", path);
-	if (!buffer_ok(&text))
-		return error_set(error, "%s: expected at most %zu bytes", path, CONFIG_SIZE_MAX);
+	if (!file_read(path, &text, error))
+		return false;
 	if (!config_parse(buffer_text(&text), text.length, ret_config, error))
 		return error_wrap(error, "%s", path);
 	return true;

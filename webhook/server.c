@@ -1,0 +1,466 @@
+#include "webhook/server.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/http_server.h"
+#include "lib/log.h"
+#include "lib/metrics.h"
+#include "webhook/admission.h"
+
+/* Bounds of the public port; see lib/http_server.h. A review of usual size is 10 KiB. */
+#define BODIES_MAX      ((size_t)64 * 1024 * 1024)
+#define REQUESTS_MAX    256
+#define CONNECTIONS_MAX 1024
+#define HEADER_SECONDS  10
+#define BODY_SECONDS    10
+#define IDLE_SECONDS    120 /* the API server closes its idle connections after 90 s */
+
+#define METRICS_CONNECTIONS_MAX 64
+#define METRICS_ANSWER_MAX      ((size_t)4 * 1024 * 1024)
+
+struct snapshot {
+	struct config *config;
+	_Atomic unsigned references;
+};
+
+struct webhook_metrics {
+	struct metrics *registry;
+	struct metric *results[ADMISSION_RESULT_COUNT];
+	struct metric *skips[REASON_COUNT];
+	struct metric *duration;
+	struct metric *reloads_ok;
+	struct metric *reloads_failed;
+	struct metric *expiry;
+	struct metric *connections;
+	struct metric *overloaded;
+	struct metric *timed_out;
+};
+
+struct webhook_server {
+	struct http_server *https;
+	struct http_server *plain;
+	struct webhook_metrics metrics;
+	pthread_key_t arena; /* each thread's own */
+	_Atomic unsigned server_minor;
+	_Atomic bool draining;
+	_Atomic int64_t not_before; /* of the certificate in use, seconds since the epoch */
+	_Atomic int64_t not_after;  /* 0: there is none */
+	struct log_limit invalid_limit;
+	struct log_limit doubt_limit;
+
+	pthread_mutex_t lock; /* of snapshot, the pointer */
+	struct snapshot *snapshot;
+};
+
+/* ---- The configuration in force ---- */
+
+static struct snapshot *snapshot_acquire(struct webhook_server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	struct snapshot *snapshot = server->snapshot;
+	if (snapshot != NULL)
+		atomic_fetch_add(&snapshot->references, 1);
+	pthread_mutex_unlock(&server->lock);
+	return snapshot;
+}
+
+static void snapshot_release(struct snapshot *snapshot)
+{
+	if (snapshot == NULL || atomic_fetch_sub(&snapshot->references, 1) > 1)
+		return;
+	config_free(snapshot->config);
+	free(snapshot);
+}
+
+void webhook_set_config(struct webhook_server *server, struct config *config)
+{
+	struct snapshot *snapshot = calloc(1, sizeof *snapshot);
+	if (snapshot == NULL) {
+		config_free(config);
+		webhook_config_failed(server);
+		return;
+	}
+	snapshot->config = config;
+	atomic_init(&snapshot->references, 1);
+	pthread_mutex_lock(&server->lock);
+	struct snapshot *old_snapshot = server->snapshot;
+	server->snapshot = snapshot;
+	pthread_mutex_unlock(&server->lock);
+	snapshot_release(old_snapshot);
+	metric_add(server->metrics.reloads_ok, 1);
+}
+
+void webhook_config_failed(struct webhook_server *server)
+{
+	metric_add(server->metrics.reloads_failed, 1);
+}
+
+/* ---- POST /mutate ---- */
+
+static void free_arena(void *arena)
+{
+	arena_free(arena);
+}
+
+static struct arena *thread_arena(struct webhook_server *server)
+{
+	struct arena *arena = pthread_getspecific(server->arena);
+	if (arena == NULL) {
+		arena = arena_new(ADMISSION_ARENA_MAX);
+		if (arena != NULL)
+			pthread_setspecific(server->arena, arena);
+	}
+	return arena;
+}
+
+static double seconds_since(const struct timespec *start)
+{
+	struct timespec end;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	return (double)(end.tv_sec - start->tv_sec) + (double)(end.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+static void count_answer(struct webhook_server *server, const struct admission_answer *answer)
+{
+	metric_add(server->metrics.results[answer->result], 1);
+	for (unsigned i = 0; i < REASON_COUNT; i++)
+		if (answer->reasons & UINT64_C(1) << i)
+			metric_add(server->metrics.skips[i], 1);
+}
+
+/* What was decided is logged each time; trouble too, but never as a flood. */
+static void log_answer(struct webhook_server *server, const struct admission_answer *answer)
+{
+	if (answer->result == ADMISSION_IGNORED || answer->result == ADMISSION_UNMATCHED)
+		return;
+	bool trouble = answer->result == ADMISSION_DOUBT || answer->result == ADMISSION_INVALID;
+	uint64_t dropped = 0;
+	if (trouble && !log_limit_pass(answer->result == ADMISSION_INVALID ? &server->invalid_limit
+	                                                                   : &server->doubt_limit,
+	                               &dropped))
+		return;
+	struct log_line line;
+	log_begin(&line, trouble ? LOG_WARNING : LOG_INFO, "admission");
+	log_text(&line, "result", admission_result_name(answer->result));
+	log_text(&line, "namespace", answer->namespace);
+	log_text(&line, "pod", answer->pod);
+	log_text(&line, "problem",
+	         answer->result == ADMISSION_INVALID ? buffer_text(&answer->body)
+	                                             : answer->problem);
+	log_json(&line, "decision", answer->record);
+	if (dropped > 0)
+		log_integer(&line, "dropped_lines", (int64_t)dropped);
+	log_end(&line);
+}
+
+static void text_answer(struct http_response *response, unsigned status, const char *text)
+{
+	response->status = status;
+	buffer_append_text(&response->body, text);
+}
+
+static bool is_json(const char *content_type)
+{
+	static const char json_type[] = "application/json";
+	size_t length = sizeof json_type - 1;
+	return content_type != NULL && strncasecmp(content_type, json_type, length) == 0 &&
+	       strchr("; \t", content_type[length]) != NULL;
+}
+
+static void review(struct webhook_server *server, struct snapshot *snapshot, struct arena *arena,
+                   const struct http_request *request, struct http_response *response)
+{
+	struct timespec start;
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	struct admission_context context = {
+	        .config = snapshot->config,
+	        .server_minor = atomic_load(&server->server_minor),
+	};
+	struct admission_answer answer = {.body = response->body};
+	admission_review(&context, arena, request->body, request->length, &answer);
+	response->body = answer.body;
+	response->status = answer.status;
+	if (answer.status == 200)
+		response->content_type = "application/json";
+	metric_observe(server->metrics.duration, seconds_since(&start));
+	count_answer(server, &answer);
+	log_answer(server, &answer);
+}
+
+static void on_webhook_request(void *context, const struct http_request *request,
+                               struct http_response *response)
+{
+	struct webhook_server *server = context;
+	if (strcmp(request->path, "/mutate") != 0) {
+		text_answer(response, 404, "expected the path /mutate\n");
+		return;
+	}
+	if (strcmp(request->method, "POST") != 0) {
+		response->allow = "POST";
+		text_answer(response, 405, "expected the method POST\n");
+		return;
+	}
+	if (!is_json(request->content_type)) {
+		text_answer(response, 415, "expected the content type application/json\n");
+		return;
+	}
+	struct arena *arena = thread_arena(server);
+	struct snapshot *snapshot = snapshot_acquire(server);
+	if (arena == NULL || snapshot == NULL) {
+		text_answer(response, 503, "not ready: no configuration or no memory\n");
+	} else {
+		review(server, snapshot, arena, request, response);
+		arena_reset(arena);
+	}
+	snapshot_release(snapshot);
+}
+
+/* ---- The plain port ---- */
+
+/* NULL when ready, else why not. */
+static const char *not_ready(struct webhook_server *server)
+{
+	int64_t now = (int64_t)time(NULL);
+	struct snapshot *snapshot = snapshot_acquire(server);
+	snapshot_release(snapshot);
+	if (atomic_load(&server->draining))
+		return "shutting down\n";
+	if (snapshot == NULL)
+		return "no configuration\n";
+	if (atomic_load(&server->not_after) == 0)
+		return "no certificate\n";
+	if (now < atomic_load(&server->not_before))
+		return "the certificate is not valid yet\n";
+	if (now >= atomic_load(&server->not_after))
+		return "the certificate has expired\n";
+	return NULL;
+}
+
+static void write_metrics(struct webhook_server *server, struct http_response *response)
+{
+	struct http_server_counts counts;
+	http_server_counts(server->https, &counts);
+	metric_set(server->metrics.connections, (double)counts.connections);
+	metric_set(server->metrics.overloaded, (double)counts.overloaded);
+	metric_set(server->metrics.timed_out, (double)counts.timed_out);
+	response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	metrics_write(server->metrics.registry, &response->body);
+}
+
+static void on_plain_request(void *context, const struct http_request *request,
+                             struct http_response *response)
+{
+	struct webhook_server *server = context;
+	if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+		response->allow = "GET, HEAD";
+		text_answer(response, 405, "expected the method GET\n");
+	} else if (strcmp(request->path, "/metrics") == 0) {
+		write_metrics(server, response);
+	} else if (strcmp(request->path, "/healthz") == 0) {
+		text_answer(response, 200, "ok\n");
+	} else if (strcmp(request->path, "/readyz") == 0) {
+		const char *reason = not_ready(server);
+		text_answer(response, reason == NULL ? 200 : 503, reason == NULL ? "ok\n" : reason);
+	} else {
+		text_answer(response, 404, "expected /metrics, /healthz or /readyz\n");
+	}
+}
+
+/* ---- Metrics ---- */
+
+static struct metric *single(struct metrics *registry, const struct metric_definition *definition,
+                             const char *value)
+{
+	const char *const values[] = {value};
+	return metric_get(metrics_add(registry, definition), values);
+}
+
+static bool make_metrics(struct webhook_metrics *metrics)
+{
+	static const double seconds[] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
+	                                 0.005,   0.01,   0.025,   0.05,   0.1,   0.5};
+	static const struct metric_definition build = {
+	        .type = METRIC_GAUGE,
+	        .name = "lastword_build_info",
+	        .help = "The version that runs; always 1.",
+	        .labels = {"version"},
+	};
+	static const struct metric_definition requests = {
+	        .type = METRIC_COUNTER,
+	        .name = "lastword_admission_requests_total",
+	        .help = "Admission reviews by what came of them.",
+	        .labels = {"result"},
+	};
+	static const struct metric_definition skips = {
+	        .type = METRIC_COUNTER,
+	        .name = "lastword_admission_skips_total",
+	        .help = "Reviews in which something was left alone, by reason.",
+	        .labels = {"reason"},
+	};
+	static const struct metric_definition duration = {
+	        .type = METRIC_HISTOGRAM,
+	        .name = "lastword_admission_duration_seconds",
+	        .help = "Time to decide about a review and to make the answer.",
+	        .buckets = seconds,
+	        .bucket_count = sizeof seconds / sizeof seconds[0],
+	};
+	static const struct metric_definition reloads = {
+	        .type = METRIC_COUNTER,
+	        .name = "lastword_config_reloads_total",
+	        .help = "Configurations read, by result.",
+	        .labels = {"result"},
+	};
+	static const struct metric_definition expiry = {
+	        .type = METRIC_GAUGE,
+	        .name = "lastword_certificate_expiry_timestamp_seconds",
+	        .help = "End of validity of the certificate in use; 0: none.",
+	};
+	static const struct metric_definition connections = {
+	        .type = METRIC_GAUGE,
+	        .name = "lastword_http_connections",
+	        .help = "Connections to the webhook now open.",
+	};
+	static const struct metric_definition overloaded = {
+	        .type = METRIC_COUNTER,
+	        .name = "lastword_http_overloaded_total",
+	        .help = "Requests answered with 503 because of too many at once.",
+	};
+	static const struct metric_definition timed_out = {
+	        .type = METRIC_COUNTER,
+	        .name = "lastword_http_timeouts_total",
+	        .help = "Connections shut down past a deadline.",
+	};
+
+	struct metrics *registry = metrics_new();
+	if (registry == NULL)
+		return false;
+	metrics->registry = registry;
+	metric_set(single(registry, &build, LASTWORD_VERSION), 1);
+	struct metric_family *family = metrics_add(registry, &requests);
+	for (unsigned i = 0; i < ADMISSION_RESULT_COUNT; i++) {
+		const char *const values[] = {admission_result_name(i)};
+		metrics->results[i] = metric_get(family, values);
+	}
+	family = metrics_add(registry, &skips);
+	for (unsigned i = REASON_DONE + 1; i < REASON_COUNT; i++) {
+		const char *const values[] = {reason_code(i)};
+		metrics->skips[i] = metric_get(family, values);
+	}
+	metrics->duration = single(registry, &duration, NULL);
+	family = metrics_add(registry, &reloads);
+	metrics->reloads_ok = metric_get(family, (const char *const[]){"success"});
+	metrics->reloads_failed = metric_get(family, (const char *const[]){"failure"});
+	metrics->expiry = single(registry, &expiry, NULL);
+	metrics->connections = single(registry, &connections, NULL);
+	metrics->overloaded = single(registry, &overloaded, NULL);
+	metrics->timed_out = single(registry, &timed_out, NULL);
+	return true;
+}
+
+/* ---- Start and stop ---- */
+
+static bool start_servers(struct webhook_server *server, const struct webhook_options *options,
+                          struct error *error)
+{
+	struct http_server_options https = {
+	        .address = options->listen,
+	        .tls = true,
+	        .threads = options->threads,
+	        .body_max = ADMISSION_BODY_MAX,
+	        .answer_max = ADMISSION_ANSWER_MAX,
+	        .bodies_max = BODIES_MAX,
+	        .requests_max = REQUESTS_MAX,
+	        .connections_max = CONNECTIONS_MAX,
+	        .header_seconds = HEADER_SECONDS,
+	        .body_seconds = BODY_SECONDS,
+	        .idle_seconds = IDLE_SECONDS,
+	        .handler = on_webhook_request,
+	        .context = server,
+	};
+	struct http_server_options plain = https;
+	plain.address = options->metrics;
+	plain.tls = false;
+	plain.threads = 1;
+	plain.body_max = 1024;
+	plain.answer_max = METRICS_ANSWER_MAX;
+	plain.connections_max = METRICS_CONNECTIONS_MAX;
+	plain.handler = on_plain_request;
+	return http_server_start(&https, &server->https, error) &&
+	       http_server_start(&plain, &server->plain, error);
+}
+
+bool webhook_start(const struct webhook_options *options, struct webhook_server **ret_server,
+                   struct error *error)
+{
+	struct webhook_server *server = calloc(1, sizeof *server);
+	if (server == NULL)
+		return error_set(error, "no memory for the webhook");
+	pthread_mutex_init(&server->lock, NULL);
+	if (pthread_key_create(&server->arena, free_arena) != 0) {
+		free(server);
+		return error_set(error, "no thread-specific storage left");
+	}
+	if (!make_metrics(&server->metrics))
+		error_set(error, "no memory for the metrics");
+	else if (start_servers(server, options, error)) {
+		*ret_server = server;
+		return true;
+	}
+	webhook_stop(server, 0);
+	return false;
+}
+
+const char *webhook_address(const struct webhook_server *server)
+{
+	return http_server_address(server->https);
+}
+
+const char *webhook_metrics_address(const struct webhook_server *server)
+{
+	return http_server_address(server->plain);
+}
+
+bool webhook_set_identity(struct webhook_server *server, const char *chain_pem, const char *key_pem,
+                          struct error *error)
+{
+	time_t not_before;
+	time_t not_after;
+	if (!http_server_set_identity(server->https, chain_pem, key_pem, &not_before, &not_after,
+	                              error))
+		return false;
+	atomic_store(&server->not_before, (int64_t)not_before);
+	atomic_store(&server->not_after, (int64_t)not_after);
+	metric_set(server->metrics.expiry, (double)not_after);
+	return true;
+}
+
+void webhook_set_server_minor(struct webhook_server *server, unsigned minor)
+{
+	atomic_store(&server->server_minor, minor);
+}
+
+void webhook_drain(struct webhook_server *server)
+{
+	atomic_store(&server->draining, true);
+	http_server_drain(server->https);
+}
+
+void webhook_stop(struct webhook_server *server, unsigned seconds)
+{
+	if (server == NULL)
+		return;
+	if (server->https != NULL)
+		http_server_quiesce(server->https, seconds);
+	http_server_stop(server->https);
+	http_server_stop(server->plain);
+	metrics_free(server->metrics.registry);
+	snapshot_release(server->snapshot);
+	pthread_key_delete(server->arena);
+	pthread_mutex_destroy(&server->lock);
+	free(server);
+}
