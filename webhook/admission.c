@@ -169,7 +169,7 @@ static bool write_patch(struct json_writer *writer, const struct patch *patch)
 {
 	struct buffer _cleanup_buffer_ text;
 	buffer_init(&text, ADMISSION_ANSWER_MAX);
-	patch_print(patch, &text);
+	patch_print(patch, "", &text);
 	json_write_member(writer, "patchType", "JSONPatch");
 	json_write_key(writer, "patch");
 	json_write_raw(writer, "\"", 1);

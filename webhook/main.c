@@ -13,6 +13,7 @@
 
 #include "lib/duration.h"
 #include "lib/files.h"
+#include "lib/kube_version.h"
 #include "lib/log.h"
 #include "webhook/config.h"
 #include "webhook/server.h"
@@ -106,24 +107,6 @@ static bool parse_span(const char *text, int64_t *ret_nanoseconds, struct error 
 	return true;
 }
 
-/* --kube-version 1.36, or v1.36.2 as the API server says it. */
-static bool parse_kube_version(const char *text, unsigned *ret_minor, struct error *error)
-{
-	text += *text == 'v';
-	unsigned minor;
-	char digits[8];
-	size_t length = strncmp(text, "1.", 2) == 0 ? strspn(text + 2, "0123456789") : 0;
-	if (length > 0 && length < sizeof digits) {
-		memcpy(digits, text + 2, length);
-		digits[length] = '\0';
-		if (parse_number(digits, 9999, &minor)) {
-			*ret_minor = minor;
-			return true;
-		}
-	}
-	return error_set(error, "expected a version such as 1.36, got \"%s\"", text);
-}
-
 static bool take_option(int code, const char *value, struct settings *settings, struct error *error)
 {
 	enum log_level level;
@@ -144,7 +127,7 @@ static bool take_option(int code, const char *value, struct settings *settings, 
 		settings->server.metrics = value;
 		return true;
 	case OPTION_KUBE_VERSION:
-		return parse_kube_version(value, &settings->kube_minor, error);
+		return kube_version_parse(value, &settings->kube_minor, error);
 	case OPTION_THREADS:
 		return parse_number(value, THREADS_MAX, &settings->server.threads) ||
 		       error_set(error, "expected 1 to %d threads, got \"%s\"", THREADS_MAX, value);

@@ -1,6 +1,7 @@
 #include "webhook/patch.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,7 +81,7 @@ void patch_replace(struct patch *patch, json *value, ...)
 	va_end(tokens);
 }
 
-void patch_print(const struct patch *patch, struct buffer *out)
+void patch_print(const struct patch *patch, const char *prefix, struct buffer *out)
 {
 	buffer_append_char(out, '[');
 	for (size_t i = 0; i < patch->count; i++) {
@@ -88,7 +89,11 @@ void patch_print(const struct patch *patch, struct buffer *out)
 		buffer_append_text(out, i == 0 ? "{\"op\":\"" : ",{\"op\":\"");
 		buffer_append_text(out, operation->kind);
 		buffer_append_text(out, "\",\"path\":");
-		json_escape(out, operation->path, strlen(operation->path));
+		char path[2 * PATH_SIZE];
+		int length = snprintf(path, sizeof path, "%s%s", prefix, operation->path);
+		if (length < 0 || (size_t)length >= sizeof path)
+			out->failed = true;
+		json_escape(out, path, strlen(path));
 		buffer_append_text(out, ",\"value\":");
 		json_print(out, operation->value, 0);
 		buffer_append_char(out, '}');

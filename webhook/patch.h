@@ -42,8 +42,8 @@ void patch_init(struct patch *patch, struct arena *arena);
 void patch_add(struct patch *patch, json *value, ...) __attribute__((sentinel));
 void patch_replace(struct patch *patch, json *value, ...) __attribute__((sentinel));
 
-/* The array of operations, compact. */
-void patch_print(const struct patch *patch, struct buffer *out);
+/* The array of operations, compact. prefix: the pointer to what the patch is for, "" for all. */
+void patch_print(const struct patch *patch, const char *prefix, struct buffer *out);
 
 /* Changes document in place; on failure it may be half changed. */
 bool patch_apply(const struct patch *patch, json *document, struct error *error);

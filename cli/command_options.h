@@ -1,0 +1,31 @@
+/*
+ * command_options: the flags that inject, explain and check share.
+ */
+#ifndef LASTWORD_CLI_COMMAND_OPTIONS_H
+#define LASTWORD_CLI_COMMAND_OPTIONS_H
+
+#include "webhook/admission.h"
+
+enum output { OUTPUT_SAME, OUTPUT_YAML, OUTPUT_JSON, OUTPUT_PATCH, OUTPUT_TEXT };
+
+struct command_options {
+	const char *command; /* the subcommand's name */
+	const char *usage;
+	unsigned outputs; /* the values of -o it takes, a bit (1 << output) each */
+	bool takes_file;  /* -f, -n, --kube-version */
+	const char *config_path;
+	const char *path;
+	const char *namespace; /* where the document names none */
+	enum output output;
+	struct admission_context context;
+};
+
+/* Reads the flags and loads the configuration into context. -1: go on, and the caller calls
+ * command_options_free(); else the exit status, everything said. */
+int command_options_read(int argc, char **argv, struct command_options *options);
+void command_options_free(struct command_options *options);
+
+/* "lastword NAME: message" on standard error. */
+void complain(const struct command_options *options, const char *message);
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * commands: the subcommands of lastword. Each gets its own name as argv[0] and returns the exit
+ * status: 0 ok, 1 failed, 2 usage. Errors go to standard error, one line each, prefixed with
+ * "lastword NAME: ".
+ */
+#ifndef LASTWORD_CLI_COMMANDS_H
+#define LASTWORD_CLI_COMMANDS_H
+
+enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+int command_inject(int argc, char **argv);
+int command_explain(int argc, char **argv);
+int command_check(int argc, char **argv);
+
+#endif

@@ -1,0 +1,110 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/documents.h"
+#include "cli/command_options.h"
+
+static const char usage[] =
+        "Usage: lastword explain -c CONFIG -f FILE|- [OPTION…]\n"
+        "Says what the webhook would do to each pod in the file, and why: the decision record, "
+        "one\n"
+        "JSON object a line, as in the annotation lastword.dev/status. Warnings go to standard "
+        "error.\n"
+        "\n"
+        "  -c, --config FILE       the configuration\n"
+        "  -f, --filename FILE     a Pod, anything with a pod template, an Argo Workflow, a List, "
+        "an\n"
+        "                          AdmissionReview; JSON or YAML; - is standard input\n"
+        "  -o, --output json|text  text is for people (default json)\n"
+        "  -n, --namespace NS      where the file names none (default \"default\")\n"
+        "      --kube-version 1.N  the API server's version, for sidecar mode auto\n"
+        "\n"
+        "Exit status: 0 ok, 1 failed, 2 usage.\n";
+
+struct explaining {
+	struct command_options *options;
+	struct arena *arena;
+	bool failed;
+};
+
+static void print_parts(const struct container_plan *container)
+{
+	for (size_t part = 0; part < PART_COUNT; part++) {
+		enum reason reason = container->parts[part];
+		printf("    %-25s %s\n", part_names[part],
+		       reason == REASON_DONE ? "done" : reason_code(reason));
+		if (reason != REASON_DONE)
+			printf("    %-25s (%s)\n", "", reason_meaning(reason));
+	}
+}
+
+static void print_text(const struct found_pod *found, const struct injection *injection)
+{
+	const struct plan *plan = &injection->plan;
+	printf("%s %s: ", found->kind, found->name);
+	if (plan->reason != REASON_DONE) {
+		printf("left as it is: %s (%s)\n", reason_code(plan->reason),
+		       reason_meaning(plan->reason));
+		return;
+	}
+	printf("%s by rule %s, %s\n", admission_result_name(injection->result), plan->rule->name,
+	       !plan->watchdog ? "no watchdog"
+	       : plan->native  ? "native watchdog"
+	                       : "classic watchdog");
+	for (size_t i = 0; i < plan->container_count; i++) {
+		printf("  container %s\n", plan->containers[i].name);
+		print_parts(&plan->containers[i]);
+	}
+}
+
+static bool explain_pod(void *context, const struct found_pod *found)
+{
+	struct explaining *explaining = context;
+	const struct command_options *options = explaining->options;
+	const char *namespace = found->namespace == NULL ? options->namespace : found->namespace;
+	struct injection injection;
+	injection_make(&options->context, namespace, explaining->arena, found->pod, &injection);
+	for (size_t i = 0; i < injection.plan.warnings.count; i++)
+		fprintf(stderr, "%s %s: %s\n", found->kind, found->name,
+		        injection.plan.warnings.items[i]);
+	if (injection.result == ADMISSION_DOUBT) {
+		complain(options, injection.problem.message);
+		explaining->failed = true;
+	}
+	if (options->output == OUTPUT_TEXT)
+		print_text(found, &injection);
+	else if (injection.record != NULL)
+		printf("%s\n", injection.record);
+	return true;
+}
+
+int command_explain(int argc, char **argv)
+{
+	struct command_options options = {.command = "explain",
+	                                  .usage = usage,
+	                                  .outputs = 1U << OUTPUT_JSON | 1U << OUTPUT_TEXT,
+	                                  .takes_file = true,
+	                                  .namespace = "default"};
+	int status = command_options_read(argc, argv, &options);
+	if (status >= 0)
+		return status;
+
+	struct error error;
+	struct documents documents;
+	if (!documents_load(options.path, &documents, &error)) {
+		complain(&options, error.message);
+		command_options_free(&options);
+		return EXIT_FAILED;
+	}
+	struct explaining explaining = {.options = &options, .arena = documents.arena};
+	for (size_t i = 0; i < documents.count; i++)
+		if (!documents_each_pod(documents.arena, documents.items[i].root, explain_pod,
+		                        &explaining)) {
+			complain(&options, "no memory");
+			explaining.failed = true;
+		}
+	documents_free(&documents);
+	command_options_free(&options);
+	return explaining.failed ? EXIT_FAILED : EXIT_OK;
+}
