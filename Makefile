@@ -98,6 +98,8 @@ endif
 
 # ---- Tests -------------------------------------------------------------------------------------
 
+.SECONDARY:
+
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)

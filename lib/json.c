@@ -620,10 +620,23 @@ bool json_append(json *array, json *value)
 	return value != NULL && cJSON_AddItemToArray(array, value);
 }
 
+/* By hand: cJSON_InsertItemInArray() of 1.7.16, and of Debian 12's patched 1.7.15, refuses every
+ * insertion before an element that is not the first (it looks at the wrong item's prev). */
 bool json_insert(json *array, size_t index, json *value)
 {
-	return value != NULL && index <= INT32_MAX &&
-	       cJSON_InsertItemInArray(array, (int)index, value);
+	json *after = json_at(array, index);
+	if (value == NULL || (after == NULL && index != json_size(array)))
+		return false;
+	if (after == NULL)
+		return json_append(array, value);
+	value->next = after;
+	value->prev = after->prev; /* of the first element: the last one */
+	if (after == array->child)
+		array->child = value;
+	else
+		after->prev->next = value;
+	after->prev = value;
+	return true;
 }
 
 bool json_set_member(struct arena *arena, json *object, const char *key, json *value)

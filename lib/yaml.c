@@ -640,7 +640,8 @@ static bool is_plain(const char *text)
 	    strstr(text, ": ") != NULL || strstr(text, " #") != NULL)
 		return false;
 	/* Numbers, dates and base 60 of one version of YAML or another. */
-	if (strspn(text, digits_and_signs) == length || strncmp(text, "0x", 2) == 0)
+	if ((strspn(text, digits_and_signs) == length && strpbrk(text, "0123456789") != NULL) ||
+	    strncmp(text, "0x", 2) == 0)
 		return false;
 	return resolve(text, plain, sizeof plain, &integer) == SCALAR_STRING;
 }

@@ -1,0 +1,354 @@
+/* error, buffer, utf8, base64, glob, duration, JSON writing: the modules that are only text. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base64.h"
+#include "lib/buffer.h"
+#include "lib/duration.h"
+#include "lib/error.h"
+#include "lib/glob.h"
+#include "lib/json_write.h"
+#include "lib/kube_version.h"
+#include "lib/utf8.h"
+
+static void test_error_wraps_in_front(void **state)
+{
+	(void)state;
+	struct error error;
+	assert_false(error_set(&error, "line %d", 3));
+	assert_false(error_wrap(&error, "reading %s", "a.yaml"));
+	assert_string_equal(error.message, "reading a.yaml: line 3");
+	assert_false(error_set_errno(&error, 2, "opening x"));
+	assert_string_equal(error.message, "opening x: No such file or directory");
+	assert_false(error_set(NULL, "nobody wants it"));
+	assert_false(error_wrap(NULL, "nobody wants it"));
+	assert_false(error_set_errno(NULL, 2, "nobody wants it"));
+}
+
+static void test_error_is_cut_not_overrun(void **state)
+{
+	(void)state;
+	char long_text[2 * ERROR_MESSAGE_SIZE];
+	memset(long_text, 'x', sizeof long_text - 1);
+	long_text[sizeof long_text - 1] = '\0';
+	struct error error;
+	error_set(&error, "%s", long_text);
+	assert_int_equal(strlen(error.message), ERROR_MESSAGE_SIZE - 1);
+	error_wrap(&error, "in front");
+	assert_int_equal(strlen(error.message), ERROR_MESSAGE_SIZE - 1);
+	assert_memory_equal(error.message, "in front: xxx", 13);
+	error_wrap(&error, "%s", long_text);
+	assert_true(strlen(error.message) < ERROR_MESSAGE_SIZE);
+}
+
+static void test_buffer_grows_to_its_limit(void **state)
+{
+	(void)state;
+	struct buffer buffer;
+	buffer_init(&buffer, 1000);
+	assert_string_equal(buffer_text(&buffer), "");
+	for (int i = 0; i < 100; i++)
+		buffer_append(&buffer, "0123456789", 10);
+	assert_true(buffer_ok(&buffer));
+	assert_int_equal(buffer.length, 1000);
+	buffer_append_char(&buffer, 'x');
+	assert_false(buffer_ok(&buffer));
+	assert_int_equal(buffer.length, 1000);
+	buffer_printf(&buffer, "%d", 1);
+	assert_null(buffer_extend(&buffer, 0));
+	assert_int_equal(buffer.length, 1000);
+	assert_null(buffer_steal(&buffer));
+	buffer_append_text(&buffer, "again");
+	assert_string_equal(buffer_text(&buffer), "again");
+	buffer_truncate(&buffer, 2);
+	buffer_truncate(&buffer, 20);
+	assert_string_equal(buffer_text(&buffer), "ag");
+	char *stolen = buffer_steal(&buffer);
+	assert_string_equal(stolen, "ag");
+	free(stolen);
+	buffer_free(&buffer);
+	buffer_free(NULL);
+}
+
+static void test_buffer_in_fixed_storage(void **state)
+{
+	(void)state;
+	char storage[8];
+	struct buffer buffer;
+	buffer_init_fixed(&buffer, storage, sizeof storage);
+	buffer_append_text(&buffer, "1234567");
+	assert_true(buffer_ok(&buffer));
+	buffer_append_char(&buffer, '8');
+	assert_false(buffer_ok(&buffer));
+	assert_string_equal(storage, "1234567");
+	buffer_clear(&buffer);
+	buffer_printf(&buffer, "%s", "12345678");
+	assert_false(buffer_ok(&buffer));
+	assert_string_equal(storage, "");
+	buffer_free(&buffer);
+}
+
+static void test_utf8(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *bytes;
+		size_t sequence;
+	} cases[] = {
+	        {"a", 1},
+	        {"\xC3\xA9", 2},
+	        {"\xE2\x82\xAC", 3},
+	        {"\xF0\x9F\x98\x80", 4},
+	        {"\x80", 0},
+	        {"\xC0\x80", 0},
+	        {"\xC1\xBF", 0},
+	        {"\xC3", 0},
+	        {"\xE0\x80\x80", 0},
+	        {"\xE0\xA0\x80", 3},
+	        {"\xED\x9F\xBF", 3},
+	        {"\xED\xA0\x80", 0},
+	        {"\xF0\x80\x80\x80", 0},
+	        {"\xF0\x90\x80\x80", 4},
+	        {"\xF4\x8F\xBF\xBF", 4},
+	        {"\xF4\x90\x80\x80", 0},
+	        {"\xF5\x80\x80\x80", 0},
+	        {"\xE2\x82", 0},
+	        {"\xFF", 0},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		assert_int_equal(utf8_sequence(cases[i].bytes, strlen(cases[i].bytes)),
+		                 cases[i].sequence);
+	assert_int_equal(utf8_sequence("", 0), 0);
+	assert_int_equal(utf8_valid_prefix("0123456789\xC3\xA9"
+	                                   "0123456\xFFxyz",
+	                                   23),
+	                 19);
+	assert_int_equal(utf8_valid_prefix("abc", 3), 3);
+}
+
+static void test_base64(void **state)
+{
+	(void)state;
+	/* RFC 4648 section 10 */
+	static const char *const vectors[][2] = {{"", ""},
+	                                         {"f", "Zg=="},
+	                                         {"fo", "Zm8="},
+	                                         {"foo", "Zm9v"},
+	                                         {"foob", "Zm9vYg=="},
+	                                         {"fooba", "Zm9vYmE="},
+	                                         {"foobar", "Zm9vYmFy"}};
+	struct buffer out;
+	char storage[64];
+	for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+		buffer_init_fixed(&out, storage, sizeof storage);
+		base64_encode(&out, vectors[i][0], strlen(vectors[i][0]));
+		assert_string_equal(storage, vectors[i][1]);
+		buffer_init_fixed(&out, storage, sizeof storage);
+		assert_true(base64_decode(&out, vectors[i][1], strlen(vectors[i][1])));
+		assert_string_equal(storage, vectors[i][0]);
+	}
+	static const char *const bad[] = {"Z",    "Zg",     "Zg=",  "Zh==",     "Zm9=", "Z===",
+	                                  "====", "Zm9v\n", "Zm 9", "Zg==Zg==", "Zm-v"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		buffer_init_fixed(&out, storage, sizeof storage);
+		if (base64_decode(&out, bad[i], strlen(bad[i])))
+			fail_msg("\"%s\" was decoded", bad[i]);
+	}
+}
+
+static void test_glob(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *pattern;
+		const char *text;
+		bool matches;
+	} cases[] = {
+	        {"", "", true},
+	        {"", "a", false},
+	        {"*", "", true},
+	        {"*", "anything/x", true},
+	        {"a", "a", true},
+	        {"a", "A", false},
+	        {"a*", "a", true},
+	        {"a*", "abc", true},
+	        {"*c", "abc", true},
+	        {"*c", "abcd", false},
+	        {"a?c", "abc", true},
+	        {"a?c", "ac", false},
+	        {"step-*", "step-build", true},
+	        {"step-*", "sidecar-x", false},
+	        {"*/systemd", "/usr/lib/systemd", true},
+	        {"*a*b*c*", "xxaxxbxxcxx", true},
+	        {"*a*b*c*", "xxaxxcxxbxx", false},
+	        {"**", "x", true},
+	        {"[a]", "a", false},
+	        {"a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	         false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		if (glob_match(cases[i].pattern, cases[i].text) != cases[i].matches)
+			fail_msg("\"%s\" and \"%s\"", cases[i].pattern, cases[i].text);
+}
+
+static void test_duration(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int64_t value;
+		const char *printed;
+	} good[] = {
+	        {"0", 0, "0s"},
+	        {"0s", 0, "0s"},
+	        {"-0", 0, "0s"},
+	        {"5s", 5000000000, "5s"},
+	        {"30s", 30000000000, "30s"},
+	        {"1478s", 1478000000000, "24m38s"},
+	        {"-5s", -5000000000, "-5s"},
+	        {"+5s", 5000000000, "5s"},
+	        {"5.0s", 5000000000, "5s"},
+	        {"5.6s", 5600000000, "5.6s"},
+	        {"5.s", 5000000000, "5s"},
+	        {".5s", 500000000, "500ms"},
+	        {"1.004s", 1004000000, "1.004s"},
+	        {"100.00100s", 100001000000, "1m40.001s"},
+	        {"10ns", 10, "10ns"},
+	        {"11us", 11000, "11\xC2\xB5s"},
+	        {"12\xC2\xB5s", 12000, "12\xC2\xB5s"},
+	        {"12\xCE\xBCs", 12000, "12\xC2\xB5s"},
+	        {"13ms", 13000000, "13ms"},
+	        {"14s", 14000000000, "14s"},
+	        {"15m", 900000000000, "15m0s"},
+	        {"16h", 57600000000000, "16h0m0s"},
+	        {"24h", 86400000000000, "24h0m0s"},
+	        {"3h30m", 12600000000000, "3h30m0s"},
+	        {"10.5s4m", 250500000000, "4m10.5s"},
+	        {"-2m3.4s", -123400000000, "-2m3.4s"},
+	        {"1h2m3s4ms5us6ns", 3723004005006, "1h2m3.004005006s"},
+	        {"39h9m14.425s", 140954425000000, "39h9m14.425s"},
+	        {"0.3333333333333333333h", 1199999999999, "19m59.999999999s"},
+	        {"9223372036854775807ns", INT64_MAX, "2562047h47m16.854775807s"},
+	        {"-9223372036854775808ns", INT64_MIN, "-2562047h47m16.854775808s"},
+	        {"0.100000000000000000000h", 360000000000, "6m0s"},
+	};
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		int64_t value = 1;
+		struct error error = {""};
+		char text[64];
+		struct buffer out;
+		if (!duration_parse(good[i].text, &value, &error))
+			fail_msg("\"%s\": %s", good[i].text, error.message);
+		if (value != good[i].value)
+			fail_msg("\"%s\": got %lld", good[i].text, (long long)value);
+		buffer_init_fixed(&out, text, sizeof text);
+		duration_print(&out, value);
+		assert_string_equal(text, good[i].printed);
+		assert_true(duration_parse(text, &value, &error));
+		assert_true(value == good[i].value);
+	}
+	static const char *const bad[] = {"",         "3",
+	                                  "-",        "s",
+	                                  ".",        "-.",
+	                                  ".s",       "+.s",
+	                                  "1d",       "5 s",
+	                                  "5S",       "1.2",
+	                                  "1h ",      "x1s",
+	                                  "1s1",      "--1s",
+	                                  "3000000h", "9223372036854775808ns",
+	                                  "1e3s",     "-9223372036854775809ns"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		int64_t value = 7;
+		struct error error = {""};
+		if (duration_parse(bad[i], &value, &error))
+			fail_msg("\"%s\" was taken", bad[i]);
+		assert_true(value == 7);
+		assert_non_null(strstr(error.message, "expected a duration"));
+	}
+}
+
+static void test_kube_version(void **state)
+{
+	(void)state;
+	unsigned minor = 0;
+	assert_true(kube_version_parse("1.36", &minor, NULL));
+	assert_int_equal(minor, 36);
+	assert_true(kube_version_parse("v1.20.2", &minor, NULL));
+	assert_int_equal(minor, 20);
+	assert_true(kube_version_parse("v1.33.4-gke.100", &minor, NULL));
+	assert_true(kube_version_parse("1.32+", &minor, NULL));
+	static const char *const bad[] = {"",      "1",   "1.", "2.1",     "v",    "1.x",
+	                                  "1.36x", "1.0", "36", "1.99999", " 1.36"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (kube_version_parse(bad[i], &minor, NULL))
+			fail_msg("\"%s\" was taken", bad[i]);
+}
+
+static void test_json_writer(void **state)
+{
+	(void)state;
+	struct buffer out;
+	struct json_writer writer;
+	char storage[512];
+	buffer_init_fixed(&out, storage, sizeof storage);
+	json_writer_init(&writer, &out);
+	json_write_object_begin(&writer);
+	json_write_member(&writer, "text", "a\"b\\c\n\t\x01\x7F\xC3\xA9\xFF");
+	json_write_member(&writer, "none", NULL);
+	json_write_member_integer(&writer, "min", INT64_MIN);
+	json_write_member_bool(&writer, "yes", true);
+	json_write_key(&writer, "list");
+	json_write_array_begin(&writer);
+	json_write_unsigned(&writer, UINT64_MAX);
+	json_write_null(&writer);
+	json_write_micros(&writer, 1500000);
+	json_write_micros(&writer, -1);
+	json_write_micros(&writer, 2000000);
+	json_write_raw(&writer, "{}", 2);
+	json_write_object_begin(&writer);
+	json_write_object_end(&writer);
+	json_write_array_end(&writer);
+	json_write_object_end(&writer);
+	assert_true(buffer_ok(&out));
+	assert_string_equal(
+	        storage, "{\"text\":\"a\\\"b\\\\c\\n\\t\\u0001\x7F\xC3\xA9\xEF\xBF\xBD\","
+	                 "\"min\":-9223372036854775808,\"yes\":true,\"list\":[18446744073709551615,"
+	                 "null,1.5,-0.000001,2,{},{}]}");
+}
+
+static void test_json_writer_depth(void **state)
+{
+	(void)state;
+	struct buffer out;
+	struct json_writer writer;
+	buffer_init(&out, 4096);
+	json_writer_init(&writer, &out);
+	for (int i = 0; i < 100; i++)
+		json_write_array_begin(&writer);
+	assert_false(buffer_ok(&out));
+	buffer_free(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_error_wraps_in_front),
+	        cmocka_unit_test(test_error_is_cut_not_overrun),
+	        cmocka_unit_test(test_buffer_grows_to_its_limit),
+	        cmocka_unit_test(test_buffer_in_fixed_storage),
+	        cmocka_unit_test(test_utf8),
+	        cmocka_unit_test(test_base64),
+	        cmocka_unit_test(test_glob),
+	        cmocka_unit_test(test_duration),
+	        cmocka_unit_test(test_kube_version),
+	        cmocka_unit_test(test_json_writer),
+	        cmocka_unit_test(test_json_writer_depth),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
