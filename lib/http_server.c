@@ -43,7 +43,7 @@ struct connection {
 struct http_server {
 	struct http_server_options options;
 	struct MHD_Daemon *daemon;
-	int listener;
+	int listener; /* -1 once nothing more is accepted */
 	char address[80];
 	_Atomic bool draining;
 	bool quiesced;             /* MHD has given the listener back */
@@ -481,7 +481,8 @@ static bool split_address(const char *address, char *host, size_t host_size, con
 		length -= 2;
 	}
 	if (colon == NULL || length >= host_size || colon[1] == '\0' ||
-	    strspn(colon + 1, "0123456789") != strlen(colon + 1))
+	    strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+	    strtoul(colon + 1, NULL, 10) > UINT16_MAX)
 		return error_set(error,
 		                 "expected an address such as :8443 or 127.0.0.1:8443, got "
 		                 "\"%.100s\"",
@@ -629,12 +630,20 @@ void http_server_drain(struct http_server *server)
 	atomic_store(&server->draining, true);
 }
 
+/* MHD gives the listener back; until it is closed the kernel goes on to queue connections. */
+static void stop_accepting(struct http_server *server)
+{
+	if (server->listener < 0)
+		return;
+	MHD_quiesce_daemon(server->daemon);
+	close(server->listener);
+	server->listener = -1;
+}
+
 unsigned http_server_quiesce(struct http_server *server, unsigned seconds)
 {
 	http_server_drain(server);
-	if (!server->quiesced)
-		MHD_quiesce_daemon(server->daemon);
-	server->quiesced = true;
+	stop_accepting(server);
 	int64_t end = now() + seconds * SECOND;
 	while (atomic_load(&server->requests) > 0 && now() < end) {
 		struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
@@ -648,9 +657,7 @@ void http_server_stop(struct http_server *server)
 	if (server == NULL)
 		return;
 	if (server->daemon != NULL) {
-		/* Else MHD would close the listener, which is ours. */
-		if (!server->quiesced)
-			MHD_quiesce_daemon(server->daemon);
+		stop_accepting(server);
 		MHD_stop_daemon(server->daemon);
 	}
 	pthread_mutex_lock(&server->lock);

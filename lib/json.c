@@ -298,7 +298,7 @@ static bool keep_numbers(struct arena *arena, const char *text, size_t length, j
 static void set_syntax_error(struct error *error, const char *text, size_t length, const char *end)
 {
 	size_t at = end == NULL || end < text ? 0 : (size_t)(end - text);
-	if (at >= length)
+	if (at + 1 >= length)
 		error_set(error, "not JSON: ends at byte %zu in the middle of a value", length);
 	else
 		error_set(error, "not JSON (or nested deeper than %d, or too large) at byte %zu",

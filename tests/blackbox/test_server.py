@@ -1,0 +1,292 @@
+"""The server's own conduct: TLS, health, reloads, overload, drain."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from webhook_process import BUILD, Certificate, wait_for
+
+DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+CONFIG = (DATA / "config/reviews.yaml").read_text().replace("MODE", "classic")
+REVIEW = (DATA / "reviews/019-create-pods-bare.json").read_bytes()
+
+
+def record(webhook, connection=None):
+    status, _, body = webhook.post("/mutate", REVIEW, connection=connection)
+    assert status == 200
+    return json.loads(json.loads(body)["response"]["auditAnnotations"]["decision"])
+
+
+def test_old_tls_is_refused(webhook):
+    context = webhook.tls_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with socket.create_connection(("127.0.0.1", webhook.port)) as sock:
+        with pytest.raises(ssl.SSLError):
+            context.wrap_socket(sock, server_hostname="localhost")
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = webhook.tls_context()
+        context.minimum_version = context.maximum_version = version
+        with socket.create_connection(("127.0.0.1", webhook.port)) as sock:
+            context.wrap_socket(sock, server_hostname="localhost").close()
+
+
+def test_health_and_metrics(webhook):
+    record(webhook)
+    assert webhook.plain("/healthz") == (200, "ok\n")
+    assert webhook.plain("/readyz") == (200, "ok\n")
+    assert webhook.plain("/nothing")[0] == 404
+    status, text = webhook.plain("/metrics")
+    assert status == 200
+    seen = set()
+    for line in text.splitlines():
+        if line.startswith("# "):
+            kind, name = line.split()[1:3]
+            assert kind in ("HELP", "TYPE") and name.startswith("lastword_")
+            seen.add(name)
+        else:
+            name, value = line.rsplit(" ", 1)
+            float(value)
+            base = name.split("{")[0]
+            assert base in seen or base.rsplit("_", 1)[0] in seen
+    assert webhook.metric('lastword_admission_requests_total{result="injected"}') >= 1
+    assert webhook.metric("lastword_admission_duration_seconds_count") >= 1
+    assert webhook.metric("lastword_certificate_expiry_timestamp_seconds") > 1e9
+    assert webhook.metric('lastword_build_info{version="0.1.0"}') == 1
+
+
+def test_many_requests_on_one_connection(webhook):
+    connection = webhook.connect()
+    for _ in range(50):
+        record(webhook, connection)
+    connection.close()
+
+
+def test_pipelined_requests(webhook):
+    connection = webhook.connect()
+    request = (b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+               b"Content-Length: %d\r\n\r\n" % len(REVIEW)) + REVIEW
+    connection.sock.sendall(request * 3)
+    received = b""
+    while received.count(b"HTTP/1.1 200") < 3:
+        chunk = connection.sock.recv(65536)
+        assert chunk, received[-500:]
+        received += chunk
+    connection.close()
+
+
+def test_certificate_changes_between_handshakes(start_webhook):
+    webhook = start_webhook()
+    first = webhook.certificate
+    assert wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    kept = webhook.connect()
+    record(webhook, kept)
+    second = Certificate()
+    webhook.write_certificate(second)
+
+    def serves_second():
+        try:
+            webhook.connect(second).close()
+            return True
+        except ssl.SSLError:
+            return False
+    wait_for(serves_second, "the new certificate")
+    with pytest.raises(ssl.SSLError):
+        webhook.connect(first)
+    record(webhook, kept)  # the old connection lives on
+    kept.close()
+
+    # A key that does not fit, then half a file: the certificate in use stays.
+    errors = len(webhook.lines("the certificate is refused, the one in use stays"))
+    (webhook.folder / "tls.key").write_text(Certificate().key)
+    wait_for(lambda: len(webhook.lines("the certificate is refused, the one in use stays"))
+             > errors, "the refusal")
+    webhook.connect(second).close()
+    (webhook.folder / "tls.crt").write_text(second.chain[:100])
+    wait_for(lambda: len(webhook.lines("the certificate is refused, the one in use stays"))
+             > errors + 1, "the second refusal")
+    webhook.connect(second).close()
+    assert webhook.ready() == (200, "ok\n")
+
+
+@pytest.mark.parametrize("days,started,reason", [(-1, -2, "the certificate has expired\n"),
+                                                (2, 1, "the certificate is not valid yet\n")])
+def test_not_ready_without_a_valid_certificate(start_webhook, days, started, reason):
+    webhook = start_webhook(certificate=Certificate(days=days, started=started))
+    wait_for(lambda: webhook.ready() == (503, reason), reason)
+    webhook.write_certificate(Certificate())
+    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+
+
+def test_not_ready_without_a_certificate(start_webhook):
+    broken = Certificate()
+    broken.chain = "nothing\n"
+    webhook = start_webhook(certificate=broken)
+    wait_for(lambda: webhook.lines("the certificate is refused, the one in use stays"), "a refusal")
+    assert webhook.ready() == (503, "no certificate\n")
+    assert webhook.plain("/healthz")[0] == 200
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        with socket.create_connection(("127.0.0.1", webhook.port)) as sock:
+            ssl._create_unverified_context().wrap_socket(sock).close()
+    webhook.write_certificate(Certificate())
+    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+
+
+def swap(path, text):
+    """As the kubelet updates a mounted ConfigMap: the name points elsewhere at once."""
+    new = path.parent / f"{path.name}.{os.urandom(4).hex()}"
+    new.write_text(text)
+    link = path.parent / "link"
+    link.symlink_to(new)
+    link.replace(path)
+
+
+def test_config_changes_while_connections_stay(start_webhook):
+    webhook = start_webhook(config=CONFIG)
+    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    kept = webhook.connect()
+    assert record(webhook, kept)["rule"] == "agents"
+    before = record(webhook, kept)["config"]
+
+    swap(webhook.config_file, CONFIG.replace("name: agents", "name: renamed"))
+    wait_for(lambda: record(webhook, kept)["rule"] == "renamed", "the new configuration")
+    after = record(webhook, kept)["config"]
+    assert after != before
+    assert webhook.metric('lastword_config_reloads_total{result="success"}') == 2
+
+    swap(webhook.config_file, CONFIG.replace("rules:", "rulez:"))
+    refused = "the new configuration is refused, the last good one stays"
+    wait_for(lambda: webhook.lines(refused), "a refusal")
+    assert "unknown key \"rulez\"" in webhook.lines(refused)[0]["error"]
+    assert record(webhook, kept)["config"] == after
+    assert webhook.metric('lastword_config_reloads_total{result="failure"}') == 1
+    assert webhook.ready() == (200, "ok\n")
+
+    webhook.config_file.unlink()
+    wait_for(lambda: len(webhook.lines(refused)) == 2, "the second refusal")
+    assert record(webhook, kept)["config"] == after
+    swap(webhook.config_file, CONFIG)
+    wait_for(lambda: record(webhook, kept)["config"] == before, "the first one again")
+    kept.close()
+
+
+def test_overload_is_a_503(webhook):
+    """Bodies announced beyond the memory for all of them are turned away at once."""
+    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    held = []
+    try:
+        for _ in range(6):
+            connection = webhook.connect()
+            connection.sock.sendall(b"POST /mutate HTTP/1.1\r\nHost: x\r\n"
+                                    b"Content-Type: application/json\r\n"
+                                    b"Content-Length: 10485760\r\n\r\n{")
+            held.append(connection)
+        overloaded = webhook.connect()
+
+        def turned_away():
+            connection = webhook.connect()
+            connection.putrequest("POST", "/mutate")
+            connection.putheader("Content-Type", "application/json")
+            connection.putheader("Content-Length", "10000000")
+            connection.endheaders()
+            connection.sock.settimeout(0.2)
+            try:
+                response = connection.getresponse()
+                return response.status == 503 and response.getheader("Retry-After") == "1"
+            except TimeoutError:
+                return False
+            finally:
+                connection.close()
+        wait_for(turned_away, "a 503")
+        record(webhook, overloaded)  # a small one still fits
+        overloaded.close()
+    finally:
+        for connection in held:
+            connection.close()
+    assert webhook.metric("lastword_http_overloaded_total") >= 1
+
+
+def test_drain(start_webhook):
+    """SIGTERM: not ready at once, still answering; then what is in flight is finished."""
+    webhook = start_webhook(arguments=["--drain", "2s"])
+    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    kept = webhook.connect()
+    record(webhook, kept)
+    slow = webhook.connect()
+    slow.sock.sendall(b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                      b"Content-Length: %d\r\n\r\n" % len(REVIEW) + REVIEW[:100])
+    webhook.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: webhook.ready() == (503, "shutting down\n"), "not ready")
+
+    fresh = webhook.connect()  # the port is still open
+    fresh.request("POST", "/mutate", REVIEW, {"Content-Type": "application/json"})
+    response = fresh.getresponse()
+    assert response.status == 200 and response.getheader("Connection") == "close"
+    response.read()
+
+    def refused():
+        try:
+            socket.create_connection(("127.0.0.1", webhook.port), timeout=1).close()
+            return False
+        except OSError:
+            return True
+    wait_for(refused, "the port to close")
+    slow.sock.sendall(REVIEW[100:])
+    assert slow.sock.recv(100).startswith(b"HTTP/1.1 200")
+    assert webhook.process.wait(30) == 0
+
+
+def test_requests_from_many_threads(webhook):
+    failures = []
+
+    def client():
+        try:
+            connection = webhook.connect()
+            for _ in range(40):
+                record(webhook, connection)
+            connection.close()
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+    threads = [threading.Thread(target=client) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def run(*arguments):
+    return subprocess.run([BUILD / "bin/lastword-webhook", *map(str, arguments)],
+                          capture_output=True, text=True, timeout=30)
+
+
+def test_usage():
+    done = run("--help")
+    assert done.returncode == 0 and "--tls-cert FILE" in done.stdout
+    assert run("--version").stdout == "lastword-webhook 0.1.0\n"
+    for arguments in ([], ["--nothing"], ["--threads", "0"], ["--threads", "x"], ["extra"],
+                      ["--drain", "5"], ["--kube-version", "2.0"], ["--log-level", "loud"]):
+        done = run(*arguments)
+        assert done.returncode == 2 and done.stderr.startswith("lastword-webhook") or \
+            "unrecognized option" in done.stderr, arguments
+
+
+def test_cannot_start(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    rest = ["--tls-cert", "/x", "--tls-key", "/x", "--metrics", "127.0.0.1:0"]
+    done = run("--config", tmp_path / "none.yaml", *rest)
+    assert done.returncode == 1 and "No such file" in json.loads(done.stderr)["error"]
+    for address in ("nonsense", "127.0.0.1:99999", "127.0.0.1", "256.0.0.1:1"):
+        done = run("--config", config, "--listen", address, *rest)
+        assert done.returncode == 1 and address in json.loads(done.stderr)["error"]
+    config.write_text("rules: [")
+    done = run("--config", config, *rest)
+    assert done.returncode == 1 and "config.yaml: line 2, column 1" in json.loads(done.stderr)["error"]
