@@ -34,7 +34,7 @@ def qos_of(every):
     for g in given:
         for resource in ("cpu", "memory"):
             limit = g.get("limits", {}).get(resource)
-            if limit is None:
+            if limit is None or not quantity(limit):  # zero counts as none
                 return "Burstable"
             request = g.get("requests", {}).get(resource, limit)
             if quantity(limit) != quantity(request):
