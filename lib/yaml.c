@@ -502,11 +502,11 @@ static bool parse_events(struct parser *parser, struct document_list *list)
 		if (!yaml_parser_parse(&parser->yaml, &event))
 			return fail_syntax(parser);
 		bool taken = take_event(parser, &event);
-		if (event.type == YAML_DOCUMENT_START_EVENT)
-			start = byte_offset(list, event.start_mark.index);
-		else if (taken && event.type == YAML_DOCUMENT_END_EVENT)
-			taken = add_document(parser, list, start,
-			                     byte_offset(list, event.end_mark.index));
+		if (taken && event.type == YAML_DOCUMENT_END_EVENT) {
+			size_t end = byte_offset(list, event.end_mark.index);
+			taken = add_document(parser, list, start, end);
+			start = end;
+		}
 		going = event.type != YAML_STREAM_END_EVENT;
 		yaml_event_delete(&event);
 		if (!taken)

@@ -27,8 +27,8 @@ struct buffer;
 
 struct yaml_document {
 	json *root;   /* an empty document is null */
-	size_t start; /* the text's bytes from here … */
-	size_t end;   /* … to here, this one excluded, are the document */
+	size_t start; /* the text's bytes from here (the end of the one before) … */
+	size_t end;   /* … to here, this one excluded: marker, comments and all */
 	const struct yaml_positions *positions; /* shared by all documents of a text */
 };
 

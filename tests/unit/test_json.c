@@ -290,7 +290,8 @@ static void test_yaml_documents(void **state)
 	assert_true(yaml_parse(arena, text, strlen(text), &documents, &count, &error));
 	assert_int_equal(count, 3);
 	assert_memory_equal(text + documents[0].start, "a: \xC3\xA9", 5);
-	assert_memory_equal(text + documents[1].start, "---\n# c\nb: 2", 12);
+	assert_memory_equal(text + documents[1].start, "---\n# c\nb: 2\n", 13);
+	assert_int_equal(documents[1].end, documents[2].start);
 	unsigned line;
 	unsigned column;
 	yaml_position(&documents[1], json_get(documents[1].root, "b"), &line, &column);

@@ -1,0 +1,89 @@
+"""`lastword check`: good configurations are taken; of bad ones the first mistake is named with file,
+line, column, key and what was expected."""
+import copy
+import pathlib
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from webhook_process import BUILD, ROOT
+
+DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+BAD = yaml.safe_load((DATA / "config/bad.yaml").read_text())
+GOOD = yaml.safe_load((DATA / "config/reviews.yaml").read_text().replace("MODE", "auto"))
+
+
+def check(path):
+    return subprocess.run([BUILD / "bin/lastword", "check", "-c", path], capture_output=True,
+                          text=True, timeout=60)
+
+
+def change(config, changes):
+    config = copy.deepcopy(config)
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        node = config
+        for key in parents:
+            node = node[key]
+        if value is None:
+            del node[last]
+        else:
+            node[last] = value
+    return config
+
+
+def test_good(tmp_path):
+    for path in (ROOT / "manifests/base/config.yaml", tmp_path / "good.yaml"):
+        (tmp_path / "good.yaml").write_text(yaml.safe_dump(GOOD))
+        done = check(path)
+        assert done.returncode == 0, done.stderr
+        assert re.fullmatch(rf"{path}: ok, \d+ rules, config [0-9a-f]{{16}}\n", done.stdout)
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad["says"])
+def test_bad(tmp_path, bad):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(change(GOOD, bad["change"]), sort_keys=False))
+    done = check(path)
+    assert done.returncode == 1 and done.stdout == ""
+    assert re.match(rf"lastword check: {path}: line \d+, column \d+: ", done.stderr), done.stderr
+    assert bad["says"] in done.stderr
+
+
+def test_the_place_is_right(tmp_path):
+    path = tmp_path / "config.yaml"
+    text = (DATA / "config/reviews.yaml").read_text().replace("mode: MODE", "mode: sometimes")
+    path.write_text(text)
+    line = next(i for i, l in enumerate(text.splitlines(), 1) if "sometimes" in l)
+    assert f"{path}: line {line}, column 9: sidecar.mode: expected" in check(path).stderr
+
+
+@pytest.mark.parametrize("text,says", [
+    ("a: [", "line 2, column 1"), ("a: 1\na: 2", "line 2, column 1: key given twice: a"),
+    ("", "expected one document, got 0"), ("a: 1\n---\nb: 2\n", "expected one document, got 2"),
+    ("- 1", "line 1, column 1: expected a mapping"), ("x" * 1100000, "expected at most")],
+    ids=["unclosed", "twice", "empty", "two", "a list", "large"])
+def test_not_a_configuration(tmp_path, text, says):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    done = check(path)
+    assert done.returncode == 1 and says in done.stderr and str(path) in done.stderr
+
+
+def test_not_utf8(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"kind: \xff")
+    assert "byte 6: not UTF-8" in check(path).stderr
+
+
+def test_every_key_is_documented():
+    """Documentation and code name the same keys: those of the tables in config.c."""
+    source = (ROOT / "webhook/config.c").read_text()
+    keys = set(re.findall(r'^\s*\{"(\w+)", decode_\w+,', source, re.M))
+    keys |= {"operator", "matchLabels", "matchExpressions", "namespaces"}
+    assert len(keys) > 30
+    reference = (ROOT / "docs/configuration.md").read_text()
+    documented = set(re.findall(r"^\| `(\w+)` \|", reference, re.M))
+    assert keys == documented

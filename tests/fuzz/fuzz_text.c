@@ -1,0 +1,85 @@
+/* Quantities, durations, versions, globs, base64: what is taken prints and reads back the same. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base64.h"
+#include "lib/buffer.h"
+#include "lib/duration.h"
+#include "lib/glob.h"
+#include "lib/kube_version.h"
+#include "lib/quantity.h"
+
+static void check_quantity(const char *text)
+{
+	struct quantity value;
+	struct quantity again;
+	struct quantity sum;
+	struct buffer out;
+	if (!quantity_parse(text, &value, NULL))
+		return;
+	buffer_init(&out, 4096);
+	quantity_print(&out, &value);
+	if (!buffer_ok(&out) ||
+	    (out.length <= QUANTITY_TEXT_MAX && (!quantity_parse(buffer_text(&out), &again, NULL) ||
+	                                         quantity_compare(&value, &again) != 0)))
+		abort();
+	sum = value;
+	if (quantity_add(&sum, &value) && value.count > 0 &&
+	    (quantity_compare(&sum, &value) > 0) == value.negative)
+		abort();
+	buffer_free(&out);
+}
+
+static void check_duration(const char *text)
+{
+	int64_t value;
+	int64_t again;
+	char printed[64];
+	struct buffer out;
+	if (!duration_parse(text, &value, NULL))
+		return;
+	buffer_init_fixed(&out, printed, sizeof printed);
+	duration_print(&out, value);
+	if (!buffer_ok(&out) || !duration_parse(printed, &again, NULL) || again != value)
+		abort();
+}
+
+static void check_base64(const char *text, size_t length)
+{
+	struct buffer decoded;
+	struct buffer encoded;
+	buffer_init(&decoded, 1 << 20);
+	buffer_init(&encoded, 1 << 21);
+	if (base64_decode(&decoded, text, length)) {
+		base64_encode(&encoded, buffer_text(&decoded), decoded.length);
+		if (encoded.length != length || memcmp(buffer_text(&encoded), text, length) != 0)
+			abort();
+	}
+	buffer_free(&encoded);
+	buffer_free(&decoded);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+	unsigned minor;
+	if (text == NULL)
+		abort();
+	if (size > 0)
+		memcpy(text, data, size);
+	text[size] = '\0';
+	check_quantity(text);
+	check_duration(text);
+	check_base64(text, size);
+	kube_version_parse(text, &minor, NULL);
+	char *split = strchr(text, '|');
+	if (split != NULL) {
+		*split = '\0';
+		glob_match(text, split + 1);
+	}
+	free(text);
+	return 0;
+}
