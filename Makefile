@@ -190,9 +190,12 @@ demo: deps ## The main job in under a minute, on this machine
 	+$(MAKE) --no-print-directory all
 	$(PYTHON) tests/demo.py
 
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
+	$(link)
+
 .PHONY: bench
 bench: deps ## Measure; figures are printed, never judged
-	+$(MAKE) --no-print-directory all
+	+$(MAKE) --no-print-directory all $(BUILD)/bench/canned
 	@for script in bench/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
 
 # ---- What a fresh Debian 12 lacks ---------------------------------------------------------------

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFER_FIRST_CAPACITY 256
+#define BUFFER_FIRST_CAPACITY 1024
 
 void buffer_init(struct buffer *buffer, size_t limit)
 {

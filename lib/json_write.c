@@ -83,30 +83,51 @@ static void escape_ascii(struct buffer *out, unsigned char c)
 	}
 }
 
-void json_escape(struct buffer *out, const char *text, size_t length)
+/* Length of the run at the start that stands for itself: printable ASCII without " and \. */
+static size_t clean_run(const char *text, size_t length)
 {
-	buffer_append_char(out, '"');
-	size_t clean = 0; /* start of the run that needs no escape */
 	size_t i = 0;
 	while (i < length) {
 		unsigned char c = (unsigned char)text[i];
-		if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-			i++;
-			continue;
-		}
-		size_t valid = c >= 0x80 ? utf8_sequence(text + i, length - i) : 0;
-		if (valid > 0) {
-			i += valid;
-			continue;
-		}
-		buffer_append(out, text + clean, i - clean);
-		if (c >= 0x80)
+		if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+			break;
+		i++;
+	}
+	return i;
+}
+
+void json_escape(struct buffer *out, const char *text, size_t length)
+{
+	size_t clean = clean_run(text, length);
+	if (clean == length) { /* nearly always: one step */
+		char *start = buffer_extend(out, length + 2);
+		if (start == NULL)
+			return;
+		start[0] = '"';
+		memcpy(start + 1, text, length);
+		start[length + 1] = '"';
+		return;
+	}
+
+	buffer_append_char(out, '"');
+	while (length > 0) {
+		buffer_append(out, text, clean);
+		text += clean;
+		length -= clean;
+		if (length == 0)
+			break;
+		unsigned char c = (unsigned char)*text;
+		size_t taken = c >= 0x80 ? utf8_sequence(text, length) : 0;
+		if (taken > 0)
+			buffer_append(out, text, taken);
+		else if (c >= 0x80)
 			buffer_append_text(out, "\xEF\xBF\xBD"); /* U+FFFD */
 		else
 			escape_ascii(out, c);
-		clean = ++i;
+		text += taken == 0 ? 1 : taken;
+		length -= taken == 0 ? 1 : taken;
+		clean = clean_run(text, length);
 	}
-	buffer_append(out, text + clean, length - clean);
 	buffer_append_char(out, '"');
 }
 

@@ -94,13 +94,24 @@ static bool combine(const struct quantity *a, const struct quantity *b, bool sub
 	return true;
 }
 
-/* |quantity| := |quantity| × 2^exponent; false: too many digits. */
-static bool multiply_by_power_of_two(struct quantity *quantity, int exponent)
+/* |quantity| := |quantity| × 1024^times, digit by digit; false: too many digits. */
+static bool multiply_by_1024(struct quantity *quantity, int times)
 {
-	for (int i = 0; i < exponent; i++) {
-		struct quantity same = *quantity;
-		if (quantity->count > 0 && !combine(&same, &same, false, quantity))
+	enum { EXTRA_DIGITS = 4 }; /* that a factor of 1024 may add */
+	for (int i = 0; i < times; i++) {
+		if (quantity->count + EXTRA_DIGITS > QUANTITY_DIGITS_MAX)
 			return false;
+		unsigned carry = 0;
+		size_t count = quantity->count;
+		memmove(quantity->digits + EXTRA_DIGITS, quantity->digits, count);
+		for (size_t at = count + EXTRA_DIGITS; at-- > 0;) {
+			unsigned digit = at < EXTRA_DIGITS ? 0 : quantity->digits[at];
+			carry += digit * 1024;
+			quantity->digits[at] = (uint8_t)(carry % 10);
+			carry /= 10;
+		}
+		quantity->count = (uint16_t)(count + EXTRA_DIGITS);
+		normalize(quantity);
 	}
 	return true;
 }
@@ -231,7 +242,7 @@ static bool read_quantity(const char *text, struct quantity *ret_quantity)
 	}
 	if (base == 10)
 		quantity.scale += exponent;
-	else if (!multiply_by_power_of_two(&quantity, exponent))
+	else if (!multiply_by_1024(&quantity, exponent / 10))
 		return false;
 	round_away_from_zero(&quantity, SCALE_NANO);
 
