@@ -175,7 +175,7 @@ def memory_after_many(webhook, script):
 def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="lastword-bench-"))
     config = (ROOT / "manifests/base/config.yaml").read_text()
-    threads = os.cpu_count()
+    threads = min(2 * os.cpu_count(), 8)  # as the webhook does by itself
     webhook = Webhook(folder, config, Certificate(), ["--threads", str(threads)])
     (folder / "keep.lua").write_text(LUA % (REVIEW, "false"))
     (folder / "fresh.lua").write_text(LUA % (REVIEW, "true"))

@@ -6,6 +6,15 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/* The digits of one group of up to three bytes, as if those that are missing were zero. */
+static inline void put_digits(char *text, uint32_t group)
+{
+	text[0] = alphabet[group >> 18];
+	text[1] = alphabet[group >> 12 & 63];
+	text[2] = alphabet[group >> 6 & 63];
+	text[3] = alphabet[group & 63];
+}
+
 void base64_encode(struct buffer *out, const void *bytes, size_t length)
 {
 	const unsigned char *in = bytes;
@@ -14,21 +23,13 @@ void base64_encode(struct buffer *out, const void *bytes, size_t length)
 	char *text = buffer_extend(out, (length + 2) / 3 * 4);
 	if (text == NULL)
 		return;
-	for (size_t i = 0; i < length; i += 3, text += 4) {
-		size_t rest = length - i;
-		uint32_t group = (uint32_t)in[i] << 16;
-		if (rest > 1)
-			group |= (uint32_t)in[i + 1] << 8;
-		if (rest > 2)
-			group |= in[i + 2];
-		text[0] = alphabet[group >> 18];
-		text[1] = alphabet[group >> 12 & 63];
-		text[2] = '=';
+	for (; length >= 3; in += 3, length -= 3, text += 4)
+		put_digits(text, (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2]);
+	if (length > 0) {
+		put_digits(text, (uint32_t)in[0] << 16 | (length > 1 ? (uint32_t)in[1] << 8 : 0));
 		text[3] = '=';
-		if (rest > 1)
-			text[2] = alphabet[group >> 6 & 63];
-		if (rest > 2)
-			text[3] = alphabet[group & 63];
+		if (length == 1)
+			text[2] = '=';
 	}
 }
 

@@ -16,6 +16,12 @@
 /* cJSON's parser refuses deeper nesting; everything that walks a tree here relies on it. */
 #define DEPTH_MAX CJSON_NESTING_LIMIT
 
+/* cJSON's own questions are calls into its library. */
+static inline bool is_type(const json *node, int type)
+{
+	return node != NULL && (node->type & 0xFF) == type;
+}
+
 /* ---- The arena: blocks with a bump pointer ---- */
 
 /* One admission review of usual size fits the first block, which a reset keeps. */
@@ -160,10 +166,14 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 
 /* ---- Parsing ---- */
 
-/* Keys mostly differ in their first byte: asked before the call. */
+/* Keys are short and mostly differ early: a loop here beats a call. */
 static inline bool same_key(const char *a, const char *b)
 {
-	return a[0] == b[0] && strcmp(a, b) == 0;
+	while (*a == *b && *a != '\0') {
+		a++;
+		b++;
+	}
+	return *a == *b;
 }
 
 /* Visits every node once, parents first, in the order of the text. */
@@ -256,7 +266,7 @@ static enum json_fidelity examine(struct arena *arena, const char *text, size_t 
 		return JSON_FLAWED;
 	}
 	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk)) {
-		if (!cJSON_IsObject(walk.node))
+		if (!is_type(walk.node, cJSON_Object))
 			continue;
 		bool memory = true;
 		const char *key = duplicate_key(arena, walk.node, &memory);
@@ -277,7 +287,7 @@ static bool keep_numbers(struct arena *arena, const char *text, size_t length, j
 {
 	size_t at = 0;
 	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk)) {
-		if (!cJSON_IsNumber(walk.node))
+		if (!is_type(walk.node, cJSON_Number))
 			continue;
 		bool in_string = false;
 		while (at < length) {
@@ -354,37 +364,37 @@ enum json_fidelity json_parse(struct arena *arena, const char *text, size_t leng
 
 bool json_is_object(const json *node)
 {
-	return cJSON_IsObject(node);
+	return is_type(node, cJSON_Object);
 }
 
 bool json_is_array(const json *node)
 {
-	return cJSON_IsArray(node);
+	return is_type(node, cJSON_Array);
 }
 
 bool json_is_string(const json *node)
 {
-	return cJSON_IsString(node);
+	return is_type(node, cJSON_String);
 }
 
 bool json_is_number(const json *node)
 {
-	return cJSON_IsNumber(node);
+	return is_type(node, cJSON_Number);
 }
 
 bool json_is_bool(const json *node)
 {
-	return cJSON_IsBool(node);
+	return (is_type(node, cJSON_True) || is_type(node, cJSON_False));
 }
 
 bool json_is_null(const json *node)
 {
-	return cJSON_IsNull(node);
+	return is_type(node, cJSON_NULL);
 }
 
 bool json_is_true(const json *node)
 {
-	return cJSON_IsTrue(node);
+	return is_type(node, cJSON_True);
 }
 
 const char *json_type_name(const json *node)
@@ -410,7 +420,7 @@ const char *json_type_name(const json *node)
 
 json *json_get(const json *object, const char *key)
 {
-	if (!cJSON_IsObject(object))
+	if (!is_type(object, cJSON_Object))
 		return NULL;
 	for (json *member = object->child; member != NULL; member = member->next)
 		if (same_key(member->string, key))
@@ -432,7 +442,7 @@ json *json_find(const json *node, ...)
 
 json *json_at(const json *array, size_t index)
 {
-	json *element = cJSON_IsArray(array) ? array->child : NULL;
+	json *element = is_type(array, cJSON_Array) ? array->child : NULL;
 	while (element != NULL && index-- > 0)
 		element = element->next;
 	return element;
@@ -448,7 +458,9 @@ size_t json_size(const json *node)
 
 json *json_first(const json *container)
 {
-	return cJSON_IsArray(container) || cJSON_IsObject(container) ? container->child : NULL;
+	return is_type(container, cJSON_Array) || is_type(container, cJSON_Object)
+	               ? container->child
+	               : NULL;
 }
 
 json *json_next(const json *node)
@@ -463,7 +475,7 @@ const char *json_key(const json *node)
 
 const char *json_string(const json *node)
 {
-	return cJSON_IsString(node) ? node->valuestring : NULL;
+	return is_type(node, cJSON_String) ? node->valuestring : NULL;
 }
 
 const char *json_get_string(const json *object, const char *key)
@@ -486,7 +498,7 @@ bool json_string_is(const json *node, const char *text)
 bool json_integer(const json *node, int64_t *ret_value)
 {
 	const double exact = 9007199254740992.0; /* 2^53: beyond it doubles skip integers */
-	if (!cJSON_IsNumber(node) || !(fabs(node->valuedouble) <= exact))
+	if (!is_type(node, cJSON_Number) || !(fabs(node->valuedouble) <= exact))
 		return false;
 	int64_t value = (int64_t)node->valuedouble;
 	if ((double)value != node->valuedouble)
@@ -497,7 +509,7 @@ bool json_integer(const json *node, int64_t *ret_value)
 
 const char *json_number_text(const json *node)
 {
-	return cJSON_IsNumber(node) ? node->valuestring : NULL;
+	return is_type(node, cJSON_Number) ? node->valuestring : NULL;
 }
 
 static bool same_scalar(const json *a, const json *b)
@@ -515,7 +527,7 @@ static bool same_scalar(const json *a, const json *b)
 /* The node in b's tree that stands where walk->node stands in a's; both parents are known. */
 static const json *counterpart(const json *node, const json *parent_a, const json *parent_b)
 {
-	if (cJSON_IsObject(parent_a))
+	if (is_type(parent_a, cJSON_Object))
 		return json_get(parent_b, node->string);
 	const json *other = parent_b->child;
 	for (const json *n = parent_a->child; n != node && other != NULL; n = n->next)
@@ -685,15 +697,15 @@ static void print_number(struct buffer *out, const json *node)
 
 static void print_scalar(struct buffer *out, const json *node)
 {
-	if (cJSON_IsString(node))
+	if (is_type(node, cJSON_String))
 		json_escape(out, node->valuestring, strlen(node->valuestring));
-	else if (cJSON_IsNumber(node))
+	else if (is_type(node, cJSON_Number))
 		print_number(out, node);
-	else if (cJSON_IsBool(node))
-		buffer_append_text(out, cJSON_IsTrue(node) ? "true" : "false");
-	else if (cJSON_IsObject(node))
+	else if ((is_type(node, cJSON_True) || is_type(node, cJSON_False)))
+		buffer_append_text(out, is_type(node, cJSON_True) ? "true" : "false");
+	else if (is_type(node, cJSON_Object))
 		buffer_append_text(out, "{}");
-	else if (cJSON_IsArray(node))
+	else if (is_type(node, cJSON_Array))
 		buffer_append_text(out, "[]");
 	else
 		buffer_append_text(out, "null");
@@ -718,13 +730,13 @@ void json_print(struct buffer *out, const json *node, unsigned indent)
 			if (node != parent->child)
 				buffer_append_char(out, ',');
 			print_line_start(out, indent, depth);
-			if (cJSON_IsObject(parent)) {
+			if (is_type(parent, cJSON_Object)) {
 				json_escape(out, node->string, strlen(node->string));
 				buffer_append_text(out, indent > 0 ? ": " : ":");
 			}
 		}
 		if (json_first(node) != NULL && depth < DEPTH_MAX) {
-			buffer_append_char(out, cJSON_IsObject(node) ? '{' : '[');
+			buffer_append_char(out, is_type(node, cJSON_Object) ? '{' : '[');
 			parents[depth++] = node;
 			node = node->child;
 			continue;
@@ -733,7 +745,7 @@ void json_print(struct buffer *out, const json *node, unsigned indent)
 		while (depth > 0 && node->next == NULL) {
 			node = parents[--depth];
 			print_line_start(out, indent, depth);
-			buffer_append_char(out, cJSON_IsObject(node) ? '}' : ']');
+			buffer_append_char(out, is_type(node, cJSON_Object) ? '}' : ']');
 		}
 		if (depth == 0)
 			return;

@@ -83,16 +83,20 @@ static void escape_ascii(struct buffer *out, unsigned char c)
 	}
 }
 
-/* Length of the run at the start that stands for itself: printable ASCII without " and \. */
+/* Printable ASCII without " and \\ stands for itself. */
+static inline bool is_clean(unsigned char c)
+{
+	static const uint32_t clean[8] = {0, ~(UINT32_C(1) << 2), ~(UINT32_C(1) << 28),
+	                                  ~UINT32_C(0)};
+	return clean[c >> 5] >> (c & 31) & 1;
+}
+
+/* Length of the run at the start that stands for itself. */
 static size_t clean_run(const char *text, size_t length)
 {
 	size_t i = 0;
-	while (i < length) {
-		unsigned char c = (unsigned char)text[i];
-		if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
-			break;
+	while (i < length && is_clean((unsigned char)text[i]))
 		i++;
-	}
 	return i;
 }
 

@@ -45,7 +45,7 @@ static const char usage[] =
         "  --listen ADDR:PORT   the webhook, TLS (default :8443)\n"
         "  --metrics ADDR:PORT  /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
         "  --kube-version 1.N   the API server's version, for sidecar mode auto\n"
-        "  --threads N          worker threads (default: one for each processor, at most 8)\n"
+        "  --threads N          worker threads (default: two for each processor, at most 8)\n"
         "  --drain DURATION     after SIGTERM: not ready but still answering (default 5s)\n"
         "  --stop-timeout DURATION  then: time for requests in flight (default 10s)\n"
         "  --log-level LEVEL    debug, info, warning or error (default info)\n"
@@ -286,10 +286,11 @@ static void tune_memory(void)
 	mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 }
 
+/* More than one for each processor: the kernel spreads connections unevenly over the workers. */
 static unsigned default_threads(void)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	return processors < 1 ? 1 : processors > 8 ? 8 : (unsigned)processors;
+	return processors < 1 ? 2 : processors > 4 ? 8 : 2 * (unsigned)processors;
 }
 
 static int fail(const struct error *error)
