@@ -281,7 +281,7 @@ static int block_signals(void)
 /* Few arenas, and large bodies given back to the system at once: a small, flat footprint. */
 static void tune_memory(void)
 {
-	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_ARENA_MAX, 8);
 	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 }
