@@ -1,0 +1,56 @@
+"""What the documentation says and what the code has are the same."""
+import re
+import subprocess
+
+from webhook_process import BUILD, ROOT
+
+
+def test_every_reason_is_documented():
+    source = (ROOT / "webhook/reason.h").read_text()
+    body = source[source.index("#define REASONS(X)"):source.index("enum reason {")]
+    rows = re.findall(r'X\(\w+,\s*"([^"]+)",\s*((?:"(?:[^"\\]|\\.)*"\s*)+)\)',
+                      body.replace("\\\n", " "))
+    expected = [f"| `{code}` | " + "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', meaning))
+                .replace('\\"', '"') + " |" for code, meaning in rows]
+    assert len(expected) > 25
+    text = (ROOT / "docs/decision-record.md").read_text()
+    table = text[text.index("| code |"):text.index("## Results")]
+    assert [line for line in table.splitlines() if line.startswith("| `")] == expected
+
+
+def test_every_result_is_documented():
+    source = (ROOT / "webhook/admission.c").read_text()
+    names = re.findall(r'\[ADMISSION_\w+\] = "(\w+)"', source)
+    text = (ROOT / "docs/decision-record.md").read_text()
+    results = text[text.index("## Results"):]
+    assert len(names) == 8
+    assert all(f"`{name}`" in results for name in names)
+
+
+def test_every_annotation_is_documented():
+    source = (ROOT / "webhook/options.c").read_text()
+    names = set(re.findall(r'^\s*\{"([a-z-]+)", read_\w+,', source, re.M)) | {"context.NAME"}
+    text = (ROOT / "docs/configuration.md").read_text()
+    table = text[text.index("## Annotations of a pod"):]
+    assert names == set(re.findall(r"`lastword\.dev/([A-Za-z.-]+)`", table))
+
+
+def test_every_flag_is_documented():
+    usage = subprocess.run([BUILD / "bin/lastword-webhook", "--help"], capture_output=True,
+                           text=True).stdout
+    flags = set(re.findall(r"^\s*(--[a-z-]+)", usage, re.M))
+    readme = (ROOT / "README.md").read_text()
+    assert flags and all(f"`{flag}" in readme for flag in flags - {"--help", "--version"})
+
+
+def test_metrics_are_documented():
+    names = set(re.findall(r'"(lastword_\w+)"', (ROOT / "webhook/server.c").read_text()))
+    readme = (ROOT / "README.md").read_text()
+    assert len(names) > 8 and all(f"`{name}" in readme for name in names)
+
+
+def test_make_help_lists_what_the_readme_names():
+    listed = subprocess.run(["make", "-C", ROOT, "--no-print-directory", "help"],
+                            capture_output=True, text=True).stdout
+    for target in re.findall(r"`make ([a-z-]+)`", (ROOT / "README.md").read_text()):
+        assert re.search(rf"^{target} ", listed, re.M), target
