@@ -85,11 +85,12 @@ bool documents_load(const char *path, struct documents *ret_documents, struct er
 		return error_set(error, "no memory");
 	bool loaded = read_input(path, &text, error);
 	size_t length = text.length;
-	documents.text = loaded ? arena_copy(documents.arena, buffer_text(&text), length) : NULL;
+	if (loaded)
+		documents.text = arena_copy(documents.arena, buffer_text(&text), length);
 	buffer_free(&text);
 	if (loaded && documents.text == NULL)
 		loaded = error_set(error, "no memory");
-	if (loaded) {
+	if (loaded && documents.text != NULL) {
 		char first = documents.text[strspn(documents.text, " \t\r\n")];
 		loaded = first == '{' || first == '[' ? parse_json(&documents, length, error)
 		                                      : parse_yaml(&documents, length, error);

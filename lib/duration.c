@@ -114,19 +114,15 @@ bool duration_parse(const char *text, int64_t *ret_nanoseconds, struct error *er
 	return true;
 }
 
-/* value / scale without trailing zeros: 1500 of 1000 is "1.5". */
-static void print_decimal(struct buffer *out, uint64_t value, uint64_t scale)
+/* value / 10^places without trailing zeros: 1500 with 3 places is "1.5". */
+static void print_decimal(struct buffer *out, uint64_t value, uint64_t scale, int places)
 {
 	buffer_printf(out, "%" PRIu64, value / scale);
-	uint64_t fraction = value % scale;
-	if (fraction == 0)
+	if (value % scale == 0)
 		return;
-	buffer_append_char(out, '.');
-	while (fraction > 0) {
-		scale /= 10;
-		buffer_append_char(out, (char)('0' + fraction / scale));
-		fraction %= scale;
-	}
+	buffer_printf(out, ".%0*" PRIu64, places, value % scale);
+	while (buffer_ok(out) && out->data[out->length - 1] == '0')
+		buffer_truncate(out, out->length - 1);
 }
 
 void duration_print(struct buffer *out, int64_t nanoseconds)
@@ -140,10 +136,10 @@ void duration_print(struct buffer *out, int64_t nanoseconds)
 	} else if (magnitude < 1000) {
 		buffer_printf(out, "%" PRIu64 "ns", magnitude);
 	} else if (magnitude < 1000000) {
-		print_decimal(out, magnitude, 1000);
+		print_decimal(out, magnitude, 1000, 3);
 		buffer_append_text(out, "\xC2\xB5s");
 	} else if (magnitude < second) {
-		print_decimal(out, magnitude, 1000000);
+		print_decimal(out, magnitude, 1000000, 6);
 		buffer_append_text(out, "ms");
 	} else {
 		uint64_t minutes = magnitude / (60 * second);
@@ -151,7 +147,7 @@ void duration_print(struct buffer *out, int64_t nanoseconds)
 			buffer_printf(out, "%" PRIu64 "h", minutes / 60);
 		if (minutes > 0)
 			buffer_printf(out, "%" PRIu64 "m", minutes % 60);
-		print_decimal(out, magnitude % (60 * second), second);
+		print_decimal(out, magnitude % (60 * second), second, 9);
 		buffer_append_char(out, 's');
 	}
 }

@@ -516,8 +516,8 @@ static int bind_first(const struct addrinfo *list)
 
 static bool listen_on(struct http_server *server, const char *address, struct error *error)
 {
-	char host[256];
-	const char *port = NULL;
+	char host[256] = "";
+	const char *port = "";
 	if (!split_address(address, host, sizeof host, &port, error))
 		return false;
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
@@ -531,7 +531,7 @@ static bool listen_on(struct http_server *server, const char *address, struct er
 	if (server->listener < 0)
 		return error_set_errno(error, number, "listening on %s", address);
 
-	struct sockaddr_storage bound;
+	struct sockaddr_storage bound = {0};
 	socklen_t length = sizeof bound;
 	char service[16];
 	getsockname(server->listener, (struct sockaddr *)&bound, &length);
@@ -646,7 +646,7 @@ unsigned http_server_quiesce(struct http_server *server, unsigned seconds)
 	stop_accepting(server);
 	int64_t end = now() + seconds * SECOND;
 	while (atomic_load(&server->requests) > 0 && now() < end) {
-		struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
+		struct timespec moment = {.tv_nsec = 10L * 1000 * 1000};
 		nanosleep(&moment, NULL);
 	}
 	return atomic_load(&server->requests);

@@ -724,6 +724,7 @@ void json_print(struct buffer *out, const json *node, unsigned indent)
 {
 	const json *parents[DEPTH_MAX + 1];
 	size_t depth = 0;
+	parents[0] = NULL;
 	for (;;) {
 		if (depth > 0) {
 			const json *parent = parents[depth - 1];

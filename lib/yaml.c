@@ -546,8 +546,8 @@ bool yaml_parse(struct arena *arena, const char *text, size_t length,
 bool yaml_parse_one(struct arena *arena, const char *text, size_t length,
                     struct yaml_document **ret_document, struct error *error)
 {
-	struct yaml_document *documents;
-	size_t count;
+	struct yaml_document *documents = NULL;
+	size_t count = 0;
 	if (!yaml_parse(arena, text, length, &documents, &count, error))
 		return false;
 	if (count != 1)

@@ -19,11 +19,11 @@
 /* Trees of configurations stay far below. */
 #define ARENA_LIMIT ((size_t)64 * 1024 * 1024)
 
-#define RING_SIZE_DEFAULT (64 * 1024)
-#define RING_SIZE_MIN     (4 * 1024)
-#define RING_SIZE_MAX     (4 * 1024 * 1024)
-#define TAIL_SIZE_DEFAULT (4 * 1024)
-#define TAIL_SIZE_MAX     (8 * 1024) /* a report line stays below 16 KiB, escaped */
+#define RING_SIZE_DEFAULT (INT64_C(64) * 1024)
+#define RING_SIZE_MIN     (INT64_C(4) * 1024)
+#define RING_SIZE_MAX     (INT64_C(4) * 1024 * 1024)
+#define TAIL_SIZE_DEFAULT (INT64_C(4) * 1024)
+#define TAIL_SIZE_MAX     (INT64_C(8) * 1024) /* a report line stays below 16 KiB, escaped */
 #define USER_DEFAULT      65511
 
 const char *const resource_names[RESOURCE_COUNT] = {
@@ -179,7 +179,7 @@ static bool decode_duration(struct decoder *decoder, const json *node, const cha
 static bool decode_action(struct decoder *decoder, const json *node, const char *path, void *target)
 {
 	static const struct choice choices[] = {{"report", ACTION_REPORT}, {"kill", ACTION_KILL}};
-	int value;
+	int value = 0;
 	if (!choose(decoder, node, path, choices, COUNT(choices), &value))
 		return false;
 	*(enum end_action *)target = (enum end_action)value;
@@ -239,7 +239,7 @@ static bool decode_quantity(struct decoder *decoder, const json *node, const cha
 static bool decode_size(struct decoder *decoder, const json *node, const char *path, int64_t least,
                         int64_t most, int64_t *ret_size)
 {
-	const char *text;
+	const char *text = "";
 	struct quantity value;
 	int64_t size;
 	if (!decode_quantity(decoder, node, path, &text))
@@ -359,7 +359,7 @@ static bool decode_mode(struct decoder *decoder, const json *node, const char *p
 {
 	static const struct choice choices[] = {
 	        {"auto", SIDECAR_AUTO}, {"native", SIDECAR_NATIVE}, {"classic", SIDECAR_CLASSIC}};
-	int value;
+	int value = 0;
 	if (!choose(decoder, node, path, choices, COUNT(choices), &value))
 		return false;
 	*(enum sidecar_mode *)target = (enum sidecar_mode)value;
@@ -371,7 +371,7 @@ static bool decode_shim_source(struct decoder *decoder, const json *node, const 
 {
 	static const struct choice choices[] = {{"emptyDir", SHIM_EMPTY_DIR},
 	                                        {"image", SHIM_IMAGE}};
-	int value;
+	int value = 0;
 	if (!choose(decoder, node, path, choices, COUNT(choices), &value))
 		return false;
 	*(enum shim_source *)target = (enum shim_source)value;
@@ -382,7 +382,7 @@ static bool decode_pull_policy(struct decoder *decoder, const json *node, const 
                                void *target)
 {
 	static const struct choice choices[] = {{"Always", 0}, {"IfNotPresent", 0}, {"Never", 0}};
-	int value;
+	int value = 0;
 	if (!choose(decoder, node, path, choices, COUNT(choices), &value))
 		return false;
 	*(const char **)target = json_string(node);
@@ -514,7 +514,7 @@ static bool decode_expression(struct decoder *decoder, const json *node, const c
 	};
 	struct selector_expression *expression = target;
 	const json *operator= json_get(node, "operator");
-	int value;
+	int value = 0;
 	if (operator== NULL)
 		return fail(decoder, node, path, "expected a key \"operator\"");
 	if (!choose(decoder, operator, join(decoder, path, "operator"), operators, COUNT(operators),
@@ -610,7 +610,7 @@ static bool decode_rule_mode(struct decoder *decoder, const json *node, const ch
                              void *target)
 {
 	static const struct choice choices[] = {{"enforce", false}, {"shadow", true}};
-	int value;
+	int value = 0;
 	if (!choose(decoder, node, path, choices, COUNT(choices), &value))
 		return false;
 	*(bool *)target = value != 0;
@@ -621,7 +621,7 @@ static bool decode_message_policy(struct decoder *decoder, const json *node, con
                                   void *target)
 {
 	static const struct choice choices[] = {{"FallbackToLogsOnError", false}, {"keep", true}};
-	int value;
+	int value = 0;
 	if (!choose(decoder, node, path, choices, COUNT(choices), &value))
 		return false;
 	*(bool *)target = value != 0;

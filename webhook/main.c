@@ -14,14 +14,17 @@
 #include "lib/duration.h"
 #include "lib/files.h"
 #include "lib/kube_version.h"
+#include "lib/kubernetes.h"
 #include "lib/log.h"
 #include "webhook/config.h"
 #include "webhook/server.h"
 
 /* How often the files are looked at. */
 #define POLL_MILLISECONDS 1000
-#define PEM_SIZE_MAX      65536
-#define THREADS_MAX       64
+/* How often the API server is asked for its version until it has answered, in polls. */
+#define ASK_INTERVAL 30
+#define PEM_SIZE_MAX 65536
+#define THREADS_MAX  64
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -31,6 +34,7 @@ struct settings {
 	struct watched_file certificate;
 	struct watched_file key;
 	unsigned kube_minor;  /* 0: unknown */
+	const char *account;  /* folder of the service account */
 	int64_t drain;        /* nanoseconds of not ready before the port closes */
 	int64_t stop_timeout; /* nanoseconds for the requests in flight */
 };
@@ -44,7 +48,10 @@ static const char usage[] =
         "  --tls-key FILE       its key\n"
         "  --listen ADDR:PORT   the webhook, TLS (default :8443)\n"
         "  --metrics ADDR:PORT  /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
-        "  --kube-version 1.N   the API server's version, for sidecar mode auto\n"
+        "  --kube-version 1.N   the API server's version, for sidecar mode auto; in a cluster the\n"
+        "                       server itself is asked\n"
+        "  --account DIR        with ca.crt and token for that (default: where Kubernetes puts "
+        "them)\n"
         "  --threads N          worker threads (default: two for each processor, at most 8)\n"
         "  --drain DURATION     after SIGTERM: not ready but still answering (default 5s)\n"
         "  --stop-timeout DURATION  then: time for requests in flight (default 10s)\n"
@@ -60,6 +67,7 @@ enum option_code {
 	OPTION_LISTEN,
 	OPTION_METRICS,
 	OPTION_KUBE_VERSION,
+	OPTION_ACCOUNT,
 	OPTION_THREADS,
 	OPTION_DRAIN,
 	OPTION_STOP_TIMEOUT,
@@ -75,6 +83,7 @@ static const struct option long_options[] = {
         {"listen", required_argument, NULL, OPTION_LISTEN},
         {"metrics", required_argument, NULL, OPTION_METRICS},
         {"kube-version", required_argument, NULL, OPTION_KUBE_VERSION},
+        {"account", required_argument, NULL, OPTION_ACCOUNT},
         {"threads", required_argument, NULL, OPTION_THREADS},
         {"drain", required_argument, NULL, OPTION_DRAIN},
         {"stop-timeout", required_argument, NULL, OPTION_STOP_TIMEOUT},
@@ -128,6 +137,9 @@ static bool take_option(int code, const char *value, struct settings *settings, 
 		return true;
 	case OPTION_KUBE_VERSION:
 		return kube_version_parse(value, &settings->kube_minor, error);
+	case OPTION_ACCOUNT:
+		settings->account = value;
+		return true;
 	case OPTION_THREADS:
 		return parse_number(value, THREADS_MAX, &settings->server.threads) ||
 		       error_set(error, "expected 1 to %d threads, got \"%s\"", THREADS_MAX, value);
@@ -238,13 +250,34 @@ static void reload_identity(struct webhook_server *server, struct settings *sett
 		            error.message, NULL);
 }
 
+/* Asks until there is an answer: the version of a running API server may rise, but what was safe
+ * for the older one still is. Says once that there is none. */
+static void ask_version(struct webhook_server *server, struct settings *settings, unsigned poll)
+{
+	struct error error;
+	if (settings->kube_minor != 0 || poll % ASK_INTERVAL != 0 || !kubernetes_in_cluster())
+		return;
+	if (!kubernetes_server_minor(settings->account, &settings->kube_minor, &error)) {
+		log_message(poll == 0 ? LOG_WARNING : LOG_DEBUG,
+		            "the API server's version is not known, sidecar mode auto is classic",
+		            "error", error.message, NULL);
+		return;
+	}
+	webhook_set_server_minor(server, settings->kube_minor);
+	struct log_line line;
+	log_begin(&line, LOG_INFO, "the API server's version is known");
+	log_integer(&line, "minor", settings->kube_minor);
+	log_end(&line);
+}
+
 /* Looks at the files every second until a signal comes. */
 static void run(struct webhook_server *server, struct settings *settings, int signals)
 {
 	bool identity_failed = false;
-	for (;;) {
+	for (unsigned poll_count = 0;; poll_count++) {
 		reload_identity(server, settings, &identity_failed);
 		reload_config(server, settings);
+		ask_version(server, settings, poll_count);
 		struct pollfd poll_signals = {.fd = signals, .events = POLLIN};
 		if (poll(&poll_signals, 1, POLL_MILLISECONDS) > 0)
 			return;
@@ -303,6 +336,7 @@ int main(int argc, char **argv)
 {
 	struct settings settings = {
 	        .server = {.listen = ":8443", .metrics = ":9090", .threads = default_threads()},
+	        .account = KUBERNETES_ACCOUNT,
 	        .drain = 5 * DURATION_SECOND,
 	        .stop_timeout = 10 * DURATION_SECOND,
 	};

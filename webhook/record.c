@@ -5,7 +5,7 @@
 
 static const char *outcome(const struct plan *plan)
 {
-	if (plan->reason != REASON_DONE)
+	if (plan->reason != REASON_DONE || plan->rule == NULL)
 		return "skipped";
 	return plan->rule->shadow ? "shadow" : "injected";
 }

@@ -280,85 +280,85 @@ static struct metric *single(struct metrics *registry, const struct metric_defin
 	return metric_get(metrics_add(registry, definition), values);
 }
 
+static const double duration_buckets[] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
+                                          0.005,   0.01,   0.025,   0.05,   0.1,   0.5};
+static const struct metric_definition metric_build = {
+        .type = METRIC_GAUGE,
+        .name = "lastword_build_info",
+        .help = "The version that runs; always 1.",
+        .labels = {"version"},
+};
+static const struct metric_definition metric_requests = {
+        .type = METRIC_COUNTER,
+        .name = "lastword_admission_requests_total",
+        .help = "Admission reviews by what came of them.",
+        .labels = {"result"},
+};
+static const struct metric_definition metric_skips = {
+        .type = METRIC_COUNTER,
+        .name = "lastword_admission_skips_total",
+        .help = "Reviews in which something was left alone, by reason.",
+        .labels = {"reason"},
+};
+static const struct metric_definition metric_duration = {
+        .type = METRIC_HISTOGRAM,
+        .name = "lastword_admission_duration_seconds",
+        .help = "Time to decide about a review and to make the answer.",
+        .buckets = duration_buckets,
+        .bucket_count = sizeof duration_buckets / sizeof duration_buckets[0],
+};
+static const struct metric_definition metric_reloads = {
+        .type = METRIC_COUNTER,
+        .name = "lastword_config_reloads_total",
+        .help = "Configurations read, by result.",
+        .labels = {"result"},
+};
+static const struct metric_definition metric_expiry = {
+        .type = METRIC_GAUGE,
+        .name = "lastword_certificate_expiry_timestamp_seconds",
+        .help = "End of validity of the certificate in use; 0: none.",
+};
+static const struct metric_definition metric_connections = {
+        .type = METRIC_GAUGE,
+        .name = "lastword_http_connections",
+        .help = "Connections to the webhook now open.",
+};
+static const struct metric_definition metric_overloaded = {
+        .type = METRIC_COUNTER,
+        .name = "lastword_http_overloaded_total",
+        .help = "Requests answered with 503 because of too many at once.",
+};
+static const struct metric_definition metric_timed_out = {
+        .type = METRIC_COUNTER,
+        .name = "lastword_http_timeouts_total",
+        .help = "Connections shut down past a deadline.",
+};
+
 static bool make_metrics(struct webhook_metrics *metrics)
 {
-	static const double seconds[] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
-	                                 0.005,   0.01,   0.025,   0.05,   0.1,   0.5};
-	static const struct metric_definition build = {
-	        .type = METRIC_GAUGE,
-	        .name = "lastword_build_info",
-	        .help = "The version that runs; always 1.",
-	        .labels = {"version"},
-	};
-	static const struct metric_definition requests = {
-	        .type = METRIC_COUNTER,
-	        .name = "lastword_admission_requests_total",
-	        .help = "Admission reviews by what came of them.",
-	        .labels = {"result"},
-	};
-	static const struct metric_definition skips = {
-	        .type = METRIC_COUNTER,
-	        .name = "lastword_admission_skips_total",
-	        .help = "Reviews in which something was left alone, by reason.",
-	        .labels = {"reason"},
-	};
-	static const struct metric_definition duration = {
-	        .type = METRIC_HISTOGRAM,
-	        .name = "lastword_admission_duration_seconds",
-	        .help = "Time to decide about a review and to make the answer.",
-	        .buckets = seconds,
-	        .bucket_count = sizeof seconds / sizeof seconds[0],
-	};
-	static const struct metric_definition reloads = {
-	        .type = METRIC_COUNTER,
-	        .name = "lastword_config_reloads_total",
-	        .help = "Configurations read, by result.",
-	        .labels = {"result"},
-	};
-	static const struct metric_definition expiry = {
-	        .type = METRIC_GAUGE,
-	        .name = "lastword_certificate_expiry_timestamp_seconds",
-	        .help = "End of validity of the certificate in use; 0: none.",
-	};
-	static const struct metric_definition connections = {
-	        .type = METRIC_GAUGE,
-	        .name = "lastword_http_connections",
-	        .help = "Connections to the webhook now open.",
-	};
-	static const struct metric_definition overloaded = {
-	        .type = METRIC_COUNTER,
-	        .name = "lastword_http_overloaded_total",
-	        .help = "Requests answered with 503 because of too many at once.",
-	};
-	static const struct metric_definition timed_out = {
-	        .type = METRIC_COUNTER,
-	        .name = "lastword_http_timeouts_total",
-	        .help = "Connections shut down past a deadline.",
-	};
-
 	struct metrics *registry = metrics_new();
 	if (registry == NULL)
 		return false;
 	metrics->registry = registry;
-	metric_set(single(registry, &build, LASTWORD_VERSION), 1);
-	struct metric_family *family = metrics_add(registry, &requests);
+	metric_set(single(registry, &metric_build, LASTWORD_VERSION), 1);
+	struct metric_family *family = metrics_add(registry, &metric_requests);
 	for (unsigned i = 0; i < ADMISSION_RESULT_COUNT; i++) {
 		const char *const values[] = {admission_result_name(i)};
 		metrics->results[i] = metric_get(family, values);
 	}
-	family = metrics_add(registry, &skips);
+	family = metrics_add(registry, &metric_skips);
 	for (unsigned i = REASON_DONE + 1; i < REASON_COUNT; i++) {
 		const char *const values[] = {reason_code(i)};
 		metrics->skips[i] = metric_get(family, values);
 	}
-	metrics->duration = single(registry, &duration, NULL);
-	family = metrics_add(registry, &reloads);
+	metrics->duration = single(registry, &metric_duration, NULL);
+	family = metrics_add(registry, &metric_reloads);
 	metrics->reloads_ok = metric_get(family, (const char *const[]){"success"});
 	metrics->reloads_failed = metric_get(family, (const char *const[]){"failure"});
-	metrics->expiry = single(registry, &expiry, NULL);
-	metrics->connections = single(registry, &connections, NULL);
-	metrics->overloaded = single(registry, &overloaded, NULL);
-	metrics->timed_out = single(registry, &timed_out, NULL);
+	metrics->expiry = single(registry, &metric_expiry, NULL);
+	metrics->connections = single(registry, &metric_connections, NULL);
+	metrics->overloaded = single(registry, &metric_overloaded, NULL);
+	metrics->timed_out = single(registry, &metric_timed_out, NULL);
 	return true;
 }
 

@@ -1,0 +1,98 @@
+"""Sidecar mode auto: the API server is asked for its version. A fake one answers here, over TLS,
+and insists on the token."""
+import http.server
+import json
+import ssl
+import threading
+
+import pytest
+
+from webhook_process import Certificate, wait_for
+
+from test_server import CONFIG, record
+
+
+class ApiServer:
+    def __init__(self, folder, version, status=200):
+        certificate = Certificate()
+        self.account = folder / "account"
+        self.account.mkdir()
+        (self.account / "ca.crt").write_text(certificate.chain)
+        (self.account / "token").write_text("the-token\n")
+        (folder / "api.crt").write_text(certificate.chain)
+        (folder / "api.key").write_text(certificate.key)
+        self.requests = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.requests.append((self.path, self.headers["Authorization"]))
+                body = version if isinstance(version, bytes) else json.dumps(
+                    {"major": "1", "gitVersion": version}).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "api.crt", folder / "api.key")
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = self.server.server_address[1]
+
+
+@pytest.fixture
+def ask(start_webhook, tmp_path, monkeypatch):
+    servers = []
+
+    def ask(version, status=200, more=()):
+        server = ApiServer(tmp_path, version, status)
+        servers.append(server)
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "localhost")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")  # is not used
+        webhook = start_webhook(config=CONFIG.replace("mode: classic", "mode: auto"),
+                                arguments=["--account", str(server.account), *more])
+        return webhook, server
+    yield ask
+    for server in servers:
+        server.server.shutdown()
+        server.server.server_close()
+
+
+@pytest.mark.parametrize("version,sidecar", [("v1.36.2", "native"), ("v1.31.9", "classic"),
+                                            ("v1.32.1-eks-abc", "native")])
+def test_version_decides(ask, version, sidecar):
+    webhook, server = ask(version)
+    wait_for(lambda: webhook.lines("the API server's version is known"), "the answer")
+    assert record(webhook)["sidecar"] == sidecar
+    assert server.requests == [("/version", "Bearer the-token")]
+
+
+@pytest.mark.parametrize("version,status,says", [
+    ("v1.36.2", 403, "expected status 200, got 403"), (b"{", 200, "not JSON"),
+    ("huh", 200, "expected a version such as 1.36"), (b"x" * 100000, 200, "too large")])
+def test_no_answer_is_classic(ask, version, status, says):
+    webhook, _ = ask(version, status)
+    message = "the API server's version is not known, sidecar mode auto is classic"
+    assert says in wait_for(lambda: webhook.lines(message), "the warning")[0]["error"]
+    assert record(webhook)["sidecar"] == "classic"
+
+
+def test_a_wrong_authority_is_not_trusted(ask, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/ca.crt").write_text(Certificate().chain)
+    (tmp_path / "other/token").write_text("x")
+    webhook, server = ask("v1.36.2", more=["--account", str(tmp_path / "other")])
+    message = "the API server's version is not known, sidecar mode auto is classic"
+    assert "certificate" in wait_for(lambda: webhook.lines(message), "the warning")[0]["error"]
+    assert server.requests == []
+
+
+def test_the_flag_goes_first(ask):
+    webhook, server = ask("v1.20.0", more=["--kube-version", "1.36"])
+    assert record(webhook)["sidecar"] == "native"
+    assert server.requests == []
