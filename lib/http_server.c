@@ -119,19 +119,6 @@ static int choose_identity(gnutls_session_t session, const gnutls_datum_t *ca_na
 	return 0;
 }
 
-static bool check_pair(const gnutls_datum_t *chain, const gnutls_datum_t *key, struct error *error)
-{
-	gnutls_certificate_credentials_t credentials;
-	int status = gnutls_certificate_allocate_credentials(&credentials);
-	if (status < 0)
-		return error_set(error, "%s", gnutls_strerror(status));
-	status = gnutls_certificate_set_x509_key_mem(credentials, chain, key, GNUTLS_X509_FMT_PEM);
-	gnutls_certificate_free_credentials(credentials);
-	if (status < 0)
-		return error_set(error, "certificate and key: %s", gnutls_strerror(status));
-	return true;
-}
-
 static bool read_validity(const gnutls_datum_t *chain, time_t *ret_not_before,
                           time_t *ret_not_after, struct error *error)
 {
@@ -154,7 +141,7 @@ static bool import_identity(struct identity *identity, const gnutls_datum_t *cha
 	unsigned count = CHAIN_MAX;
 	int status = gnutls_pcert_list_import_x509_raw(identity->chain, &count, chain,
 	                                               GNUTLS_X509_FMT_PEM, 0);
-	if (status < 0)
+	if (status < 0 || count == 0)
 		return error_set(error, "certificate chain (at most %d): %s", CHAIN_MAX,
 		                 gnutls_strerror(status));
 	identity->count = count;
@@ -163,6 +150,32 @@ static bool import_identity(struct identity *identity, const gnutls_datum_t *cha
 		status = gnutls_privkey_import_x509_raw(identity->key, key, GNUTLS_X509_FMT_PEM,
 		                                        NULL, 0);
 	return status >= 0 || error_set(error, "key: %s", gnutls_strerror(status));
+}
+
+/* By the public keys' identifiers: gnutls_certificate_set_x509_key_mem() would check it too, but
+ * leaks the chain when they differ (GnuTLS 3.7.9). */
+static bool check_pair(const struct identity *identity, struct error *error)
+{
+	unsigned char of_chain[64];
+	unsigned char of_key[64];
+	size_t chain_length = sizeof of_chain;
+	size_t key_length = sizeof of_key;
+	gnutls_pubkey_t public_key;
+	int status = gnutls_pubkey_init(&public_key);
+	if (status < 0)
+		return error_set(error, "%s", gnutls_strerror(status));
+	status = gnutls_pubkey_import_privkey(public_key, identity->key, 0, 0);
+	if (status >= 0)
+		status = gnutls_pubkey_get_key_id(public_key, 0, of_key, &key_length);
+	if (status >= 0)
+		status = gnutls_pubkey_get_key_id(identity->chain[0].pubkey, 0, of_chain,
+		                                  &chain_length);
+	gnutls_pubkey_deinit(public_key);
+	if (status < 0)
+		return error_set(error, "key: %s", gnutls_strerror(status));
+	if (chain_length != key_length || memcmp(of_chain, of_key, key_length) != 0)
+		return error_set(error, "the key is not the certificate's");
+	return true;
 }
 
 static void install_identity(struct http_server *server, struct identity *identity)
@@ -201,9 +214,8 @@ bool http_server_set_identity(struct http_server *server, const char *chain_pem,
 		return error_set(error, "no memory for a certificate");
 	time_t not_before = 0;
 	time_t not_after = 0;
-	if (!check_pair(&chain, &key, error) ||
-	    !read_validity(&chain, &not_before, &not_after, error) ||
-	    !import_identity(identity, &chain, &key, error)) {
+	if (!read_validity(&chain, &not_before, &not_after, error) ||
+	    !import_identity(identity, &chain, &key, error) || !check_pair(identity, error)) {
 		identity_free(identity);
 		return false;
 	}

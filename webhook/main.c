@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -319,6 +320,16 @@ static void tune_memory(void)
 	mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 }
 
+/* The soft limit of open files is often 1024, fewer than the connections that are served. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* More than one for each processor: the kernel spreads connections unevenly over the workers. */
 static unsigned default_threads(void)
 {
@@ -345,6 +356,7 @@ int main(int argc, char **argv)
 		return status;
 
 	tune_memory();
+	raise_file_limit();
 	struct error error;
 	struct config *config;
 	watched_file_changed(&settings.config);

@@ -1,6 +1,7 @@
 """`lastword check`: good configurations are taken; of bad ones the first mistake is named with file,
 line, column, key and what was expected."""
 import copy
+import json
 import pathlib
 import re
 import subprocess
@@ -40,6 +41,29 @@ def test_good(tmp_path):
         done = check(path)
         assert done.returncode == 0, done.stderr
         assert re.fullmatch(rf"{path}: ok, \d+ rules, config [0-9a-f]{{16}}\n", done.stdout)
+
+
+@pytest.mark.parametrize("case,rule,agents", [
+    ("001-create-pods-argo-determine-resume-point", "argo-workflows", {"main": "done"}),
+    ("002-create-pods-coderun-job", "coding-agents", {"factory-claude-opus-4-5-20251101": "done"}),
+    ("003-create-pods-tekton-taskrun", "tekton", {"step-build": "done"}),
+    ("004-create-pods-airflow-kpo", "airflow", {"base": "no-command"}),
+    ("005-create-pods-gitlab-runner", "gitlab-runner", {"build": "done", "helper": "done"}),
+    ("006-create-pods-arc-native-dind", "github-runners", {"runner": "done"}),
+    ("007-create-pods-deployment-istio", "agents", {"api": "done"}),
+    ("036-create-pods-three-agents", "agents",
+     {"planner": "done", "coder": "done", "critic": "no-command"}),
+    ("051-create-pods-cronjob-entrypoint", "agents", {"report": "no-command"}),
+    ("043-create-pods-not-an-agent", None, None)])
+def test_the_shipped_configuration_is_good_for_the_field(case, rule, agents):
+    """Recorded pods of Argo, coding-agent Jobs, Tekton, Airflow, GitLab, ARC, plain ones."""
+    done = subprocess.run(
+        [BUILD / "bin/lastword", "explain", "-c", ROOT / "manifests/base/config.yaml", "-f",
+         DATA / f"reviews/{case}.json"], capture_output=True, text=True, timeout=60)
+    record = json.loads(done.stdout)
+    assert record.get("rule") == rule
+    if agents:
+        assert {c["name"]: c["left"].get("command", "done") for c in record["containers"]} == agents
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad["says"])

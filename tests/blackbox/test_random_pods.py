@@ -14,7 +14,7 @@ from invariants import check_injection
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 CONFIG = (DATA / "config/reviews.yaml").read_text()
-PODS = int(os.environ.get("LASTWORD_PODS", "1500"))
+PODS = int(os.environ.get("LASTWORD_PODS", "2000"))
 SEED = int(os.environ.get("LASTWORD_SEED", "20260101"))
 REVIEW = json.loads((DATA / "reviews/019-create-pods-bare.json").read_text())
 

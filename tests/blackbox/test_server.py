@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import ssl
@@ -108,6 +109,8 @@ def test_certificate_changes_between_handshakes(start_webhook):
     (webhook.folder / "tls.key").write_text(Certificate().key)
     wait_for(lambda: len(webhook.lines("the certificate is refused, the one in use stays"))
              > errors, "the refusal")
+    assert "the key is not the certificate's" in \
+        webhook.lines("the certificate is refused, the one in use stays")[-1]["error"]
     webhook.connect(second).close()
     (webhook.folder / "tls.crt").write_text(second.chain[:100])
     wait_for(lambda: len(webhook.lines("the certificate is refused, the one in use stays"))
@@ -211,6 +214,27 @@ def test_overload_is_a_503(webhook):
         for connection in held:
             connection.close()
     assert webhook.metric("lastword_http_overloaded_total") >= 1
+
+
+def test_connections_are_limited(webhook):
+    """Idle connections beyond the limit are turned away; when they are gone all is well again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    held = []
+    try:
+        for _ in range(1300):
+            held.append(socket.create_connection(("127.0.0.1", webhook.port), timeout=30))
+        limit = lambda: webhook.metric("lastword_http_connections")  # noqa: E731
+        wait_for(lambda: limit() >= 900, "connections to be taken")
+        assert limit() <= 1024
+    finally:
+        for sock in held:
+            sock.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wait_for(lambda: webhook.metric("lastword_http_connections") <= 2, "them to go")
+    fresh = webhook.connect()
+    record(webhook, fresh)
+    fresh.close()
 
 
 def test_drain(start_webhook):
