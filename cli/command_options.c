@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/documents.h"
 #include "lib/kube_version.h"
 #include "webhook/config.h"
 
@@ -101,6 +102,20 @@ int command_options_read(int argc, char **argv, struct command_options *options)
 	}
 	options->context.config = config;
 	return -1;
+}
+
+int command_options_load(int argc, char **argv, struct command_options *options,
+                         struct documents *ret_documents)
+{
+	struct error error;
+	int status = command_options_read(argc, argv, options);
+	if (status >= 0)
+		return status;
+	if (documents_load(options->path, ret_documents, &error))
+		return -1;
+	complain(options, error.message);
+	command_options_free(options);
+	return EXIT_FAILED;
 }
 
 void command_options_free(struct command_options *options)

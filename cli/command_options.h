@@ -6,6 +6,8 @@
 
 #include "webhook/admission.h"
 
+struct documents;
+
 enum output { OUTPUT_SAME, OUTPUT_YAML, OUTPUT_JSON, OUTPUT_PATCH, OUTPUT_TEXT };
 
 struct command_options {
@@ -24,6 +26,10 @@ struct command_options {
  * command_options_free(); else the exit status, everything said. */
 int command_options_read(int argc, char **argv, struct command_options *options);
 void command_options_free(struct command_options *options);
+
+/* command_options_read(), and then the documents of -f; both are the caller's to free when -1. */
+int command_options_load(int argc, char **argv, struct command_options *options,
+                         struct documents *ret_documents);
 
 /* "lastword NAME: message" on standard error. */
 void complain(const struct command_options *options, const char *message);

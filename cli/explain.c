@@ -86,17 +86,10 @@ int command_explain(int argc, char **argv)
 	                                  .outputs = 1U << OUTPUT_JSON | 1U << OUTPUT_TEXT,
 	                                  .takes_file = true,
 	                                  .namespace = "default"};
-	int status = command_options_read(argc, argv, &options);
+	struct documents documents;
+	int status = command_options_load(argc, argv, &options, &documents);
 	if (status >= 0)
 		return status;
-
-	struct error error;
-	struct documents documents;
-	if (!documents_load(options.path, &documents, &error)) {
-		complain(&options, error.message);
-		command_options_free(&options);
-		return EXIT_FAILED;
-	}
 	struct explaining explaining = {.options = &options, .arena = documents.arena};
 	for (size_t i = 0; i < documents.count; i++)
 		if (!documents_each_pod(documents.arena, documents.items[i].root, explain_pod,

@@ -171,17 +171,10 @@ int command_inject(int argc, char **argv)
 	                                             1U << OUTPUT_PATCH,
 	                                  .takes_file = true,
 	                                  .namespace = "default"};
-	int status = command_options_read(argc, argv, &options);
+	struct documents documents;
+	int status = command_options_load(argc, argv, &options, &documents);
 	if (status >= 0)
 		return status;
-
-	struct error error;
-	struct documents documents;
-	if (!documents_load(options.path, &documents, &error)) {
-		complain(&options, error.message);
-		command_options_free(&options);
-		return EXIT_FAILED;
-	}
 	struct injecting injecting = {.options = &options, .arena = documents.arena};
 	buffer_init(&injecting.out, OUTPUT_MAX);
 	buffer_init(&injecting.patch, OUTPUT_MAX);

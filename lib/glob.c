@@ -1,7 +1,5 @@
 #include "lib/glob.h"
 
-#include <stddef.h>
-
 bool glob_match(const char *pattern, const char *text)
 {
 	const char *star = NULL;   /* behind the last * seen */
@@ -24,4 +22,12 @@ bool glob_match(const char *pattern, const char *text)
 	while (*pattern == '*')
 		pattern++;
 	return *pattern == '\0';
+}
+
+bool glob_match_any(const char *const *patterns, size_t count, const char *text)
+{
+	for (size_t i = 0; i < count; i++)
+		if (glob_match(patterns[i], text))
+			return true;
+	return false;
 }

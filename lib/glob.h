@@ -7,7 +7,11 @@
 #define LASTWORD_LIB_GLOB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 bool glob_match(const char *pattern, const char *text);
+
+/* Any of count patterns matches. */
+bool glob_match_any(const char *const *patterns, size_t count, const char *text);
 
 #endif

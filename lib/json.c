@@ -512,6 +512,11 @@ const char *json_number_text(const json *node)
 	return is_type(node, cJSON_Number) ? node->valuestring : NULL;
 }
 
+const char *json_scalar_text(const json *node)
+{
+	return is_type(node, cJSON_Number) ? json_number_text(node) : json_string(node);
+}
+
 static bool same_scalar(const json *a, const json *b)
 {
 	int type = a->type & 0xFF;

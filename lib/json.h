@@ -93,6 +93,8 @@ bool json_is_true(const json *node);
 bool json_integer(const json *node, int64_t *ret_value);
 /* A number's own text where it was kept, else NULL. */
 const char *json_number_text(const json *node);
+/* A string's text, or a number's own where it was kept; else NULL. */
+const char *json_scalar_text(const json *node);
 /* Same value, whatever the order of members. Numbers: by text where both have it, else by value.
  * Not for input of hostile size: members are compared pairwise. */
 bool json_equal(const json *a, const json *b);

@@ -75,9 +75,7 @@ static bool no_memory(struct decoder *decoder)
 /* A value for messages: its text, or its type. */
 static const char *shown(const json *node)
 {
-	const char *text = json_string(node);
-	if (text == NULL)
-		text = json_number_text(node);
+	const char *text = json_scalar_text(node);
 	return text == NULL ? json_type_name(node) : text;
 }
 
@@ -222,7 +220,7 @@ static bool decode_signal(struct decoder *decoder, const json *node, const char 
 static bool decode_quantity(struct decoder *decoder, const json *node, const char *path,
                             const char **ret_text)
 {
-	const char *text = json_is_number(node) ? json_number_text(node) : json_string(node);
+	const char *text = json_scalar_text(node);
 	struct quantity value;
 	struct quantity zero;
 	struct error error = {""};

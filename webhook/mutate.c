@@ -65,19 +65,6 @@ static void append_duration(struct maker *maker, json *array, const char *flag, 
 		append_flag(maker, array, flag, duration_text(maker, nanoseconds));
 }
 
-/* The kubelet expands $(NAME) in what we put into commands too; a doubled $ is one. */
-static const char *literal(struct maker *maker, const char *text)
-{
-	struct buffer _cleanup_buffer_ out;
-	buffer_init(&out, 2 * strlen(text) + 1);
-	for (; *text != '\0'; text++) {
-		if (*text == '$')
-			buffer_append_char(&out, '$');
-		buffer_append_char(&out, *text);
-	}
-	return buffer_ok(&out) ? arena_copy(maker->arena, buffer_text(&out), out.length) : NULL;
-}
-
 static const char *index_text(struct maker *maker, size_t index)
 {
 	const char *text = arena_printf(maker->arena, "%zu", index);
@@ -190,7 +177,8 @@ static json *run_command(struct maker *maker, const struct container_plan *conta
 	if (shim->silence_after > 0 && shim->on_silence != ACTION_REPORT)
 		append_flag(maker, command, "--on-silence", action_text(shim->on_silence));
 	if (shim->done_file != NULL)
-		append_flag(maker, command, "--done-file", literal(maker, shim->done_file));
+		append_flag(maker, command, "--done-file",
+		            kubelet_literal(maker->arena, shim->done_file));
 	append_text(maker, command, "--");
 	for (size_t i = 0; i < container->command.count; i++)
 		append_text(maker, command, container->command.items[i]);
@@ -369,7 +357,7 @@ static json *watch_command(struct maker *maker)
 		        arena_printf(maker->arena, "%s/%s", plan->owner_kind, plan->owner_name));
 	for (size_t i = 0; i < plan->context_count; i++) {
 		const struct context_value *context = &plan->context[i];
-		const char *value = literal(maker, context->value);
+		const char *value = kubelet_literal(maker->arena, context->value);
 		append_flag(maker, command, "--context",
 		            value == NULL
 		                    ? NULL

@@ -163,6 +163,22 @@ size_t pod_annotations_size(const json *pod)
 	return size;
 }
 
+const char *kubelet_literal(struct arena *arena, const char *text)
+{
+	if (strchr(text, '$') == NULL)
+		return text;
+	char *escaped = arena_allocate(arena, 2 * strlen(text) + 1);
+	if (escaped == NULL)
+		return NULL;
+	char *out = escaped;
+	for (; *text != '\0'; text++) {
+		if (*text == '$')
+			*out++ = '$';
+		*out++ = *text;
+	}
+	return escaped;
+}
+
 bool array_string_is(const json *array, size_t index, const char *text)
 {
 	return json_string_is(json_at(array, index), text);

@@ -50,6 +50,11 @@ bool container_has_flush(const json *container);
 bool container_has_mount(const json *container);
 bool volume_is_ours(const json *volume);
 
+/* The text as one word of a command that the kubelet leaves as it is: it expands $(NAME) there, and
+ * takes a doubled $ for one (k8s.io/kubernetes/third_party/forked/golang/expansion). The text
+ * itself when there is no $ in it; NULL when the arena is full. */
+const char *kubelet_literal(struct arena *arena, const char *text);
+
 /* The array's element at index is the string text. */
 bool array_string_is(const json *array, size_t index, const char *text);
 /* An array of at least one string and nothing else. */

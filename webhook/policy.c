@@ -175,11 +175,10 @@ static const char *larger(const char *a, const char *b)
 	return quantity_compare(&first, &second) >= 0 ? a : b;
 }
 
-/* What is there, as text; a number (YAML allows it) counts by its text. */
+/* What is there, as text; YAML may have a number. */
 static const char *quantity_text(const json *container, const char *kind, const char *name)
 {
-	const json *node = json_find(container, "resources", kind, name, NULL);
-	return json_is_number(node) ? json_number_text(node) : json_string(node);
+	return json_scalar_text(json_find(container, "resources", kind, name, NULL));
 }
 
 static bool is_given(const json *container, const char *kind, const char *name)
@@ -220,14 +219,6 @@ static enum reason decide_resources(const json *pod, const struct rule *rule, co
 
 /* ---- The command ---- */
 
-static bool any_glob(const struct strings *patterns, const char *text)
-{
-	for (size_t i = 0; i < patterns->count; i++)
-		if (glob_match(patterns->items[i], text))
-			return true;
-	return false;
-}
-
 static enum reason pod_wrap_obstacle(const struct policy_input *input, const struct plan *plan)
 {
 	const json *spec = json_get(input->pod, "spec");
@@ -236,7 +227,7 @@ static enum reason pod_wrap_obstacle(const struct policy_input *input, const str
 	if (json_is_true(json_get(spec, "hostNetwork")))
 		return REASON_HOST_NETWORK;
 	const char *runtime_class = json_get_string(spec, "runtimeClassName");
-	if (runtime_class != NULL && !any_glob(&input->config->runtime_classes, runtime_class))
+	if (runtime_class != NULL && !matches_any(&input->config->runtime_classes, runtime_class))
 		return REASON_RUNTIME_CLASS;
 	if (options_shim_off(input->pod, plan->rule))
 		return REASON_SHIM_OFF;
@@ -288,28 +279,10 @@ static bool mount_is_taken(const json *container)
 	return false;
 }
 
-/* The kubelet expands $(NAME) in a pod's command; an image's own entrypoint is never expanded, so
- * its $ is doubled (k8s.io/kubernetes/third_party/forked/golang/expansion). */
-static const char *escape_dollars(struct arena *arena, const char *text)
-{
-	if (strchr(text, '$') == NULL)
-		return text;
-	char *escaped = arena_allocate(arena, 2 * strlen(text) + 1);
-	if (escaped == NULL)
-		return NULL;
-	char *out = escaped;
-	for (; *text != '\0'; text++) {
-		if (*text == '$')
-			*out++ = '$';
-		*out++ = *text;
-	}
-	return escaped;
-}
-
 static bool append_escaped(struct arena *arena, struct strings *list, const struct strings *more)
 {
 	for (size_t i = 0; i < more->count; i++) {
-		const char *escaped = escape_dollars(arena, more->items[i]);
+		const char *escaped = kubelet_literal(arena, more->items[i]);
 		if (escaped == NULL)
 			return false;
 		list->items[list->count++] = escaped;
@@ -421,7 +394,7 @@ static enum reason decide_command(const struct wrapping *wrapping, const json *c
 	                : named_command(wrapping->arena, json_get(container, "command"), &command);
 	if (!known)
 		return REASON_NO_COMMAND;
-	if (any_glob(&wrapping->input->config->init_systems, command.items[0]))
+	if (matches_any(&wrapping->input->config->init_systems, command.items[0]))
 		return REASON_INIT_SYSTEM;
 	*ret_command = command;
 	return REASON_DONE;

@@ -6,12 +6,9 @@
 #include "webhook/names.h"
 #include "webhook/pod.h"
 
-static bool any_glob(const struct strings *patterns, const char *text)
+bool matches_any(const struct strings *patterns, const char *text)
 {
-	for (size_t i = 0; i < patterns->count; i++)
-		if (glob_match(patterns->items[i], text))
-			return true;
-	return false;
+	return glob_match_any(patterns->items, patterns->count, text);
 }
 
 static bool listed(const struct strings *values, const char *text)
@@ -40,7 +37,7 @@ static bool expression_matches(const struct selector_expression *expression, con
 
 static bool rule_matches(const struct rule *rule, const char *namespace, const json *pod)
 {
-	if (rule->namespaces.count > 0 && !any_glob(&rule->namespaces, namespace))
+	if (rule->namespaces.count > 0 && !matches_any(&rule->namespaces, namespace))
 		return false;
 	for (size_t i = 0; i < rule->selector_count; i++)
 		if (!expression_matches(&rule->selector[i], pod))
@@ -107,7 +104,7 @@ static void pick_matching(struct picked *picked, const struct strings *patterns,
 	const json *containers = json_find(picked->pod, "spec", "containers", NULL);
 	for (const json *c = json_first(containers); c != NULL; c = json_next(c)) {
 		const char *name = json_get_string(c, "name");
-		if (name != NULL && any_glob(patterns, name) == wanted)
+		if (name != NULL && matches_any(patterns, name) == wanted)
 			pick(picked, name);
 	}
 }

@@ -11,6 +11,9 @@
 
 struct arena;
 
+/* The text matches one of the patterns (lib/glob.h). */
+bool matches_any(const struct strings *patterns, const char *text);
+
 /* The first rule that matches, NULL when none does. A label selector means what it means in
  * Kubernetes: NotIn and DoesNotExist also match a pod without the label. */
 const struct rule *select_rule(const struct config *config, const char *namespace, const json *pod);

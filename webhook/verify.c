@@ -45,11 +45,6 @@ static bool verify_mounts(const json *pod, const json *container, struct error *
 	return true;
 }
 
-static const char *quantity_text(const json *node)
-{
-	return json_is_number(node) ? json_number_text(node) : json_string(node);
-}
-
 static bool verify_resources(const json *container, struct error *error)
 {
 	const json *requests = json_find(container, "resources", "requests", NULL);
@@ -58,11 +53,11 @@ static bool verify_resources(const json *container, struct error *error)
 		const json *request = json_get(requests, json_key(limit));
 		struct quantity most;
 		struct quantity least;
-		if (quantity_text(limit) == NULL || request == NULL ||
-		    quantity_text(request) == NULL)
+		if (json_scalar_text(limit) == NULL || request == NULL ||
+		    json_scalar_text(request) == NULL)
 			continue; /* nothing to compare: a number without its text, or no request */
-		if (!quantity_parse(quantity_text(limit), &most, error) ||
-		    !quantity_parse(quantity_text(request), &least, error))
+		if (!quantity_parse(json_scalar_text(limit), &most, error) ||
+		    !quantity_parse(json_scalar_text(request), &least, error))
 			return error_wrap(error, "resources of %s", json_key(limit));
 		if (quantity_compare(&most, &least) < 0)
 			return error_set(error, "limit of %s below its request", json_key(limit));
