@@ -81,7 +81,7 @@ static const struct word_row statements[] = {
         {"etimedout", CAUSE_DEPENDENCY},
         {"no route to host", CAUSE_DEPENDENCY},
         {"network is unreachable", CAUSE_DEPENDENCY},
-        {"enotfound", CAUSE_DEPENDENCY},
+        {" enotfound", CAUSE_DEPENDENCY},
         {"eai_again", CAUSE_DEPENDENCY},
         {"no such host", CAUSE_DEPENDENCY},
         {"name or service not known", CAUSE_DEPENDENCY},

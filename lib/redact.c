@@ -20,10 +20,10 @@ struct token_row {
 };
 
 static const struct token_row token_table[] = {
-        {"AKIA", "aws-key-id", SET_ALNUM, 16},
-        {"ASIA", "aws-key-id", SET_ALNUM, 16},
-        {"ABIA", "aws-key-id", SET_ALNUM, 16},
-        {"ACCA", "aws-key-id", SET_ALNUM, 16},
+        {"AKIA", "aws-key", SET_ALNUM, 16},
+        {"ASIA", "aws-key", SET_ALNUM, 16},
+        {"ABIA", "aws-key", SET_ALNUM, 16},
+        {"ACCA", "aws-key", SET_ALNUM, 16},
         {"AIza", "google-api-key", SET_TOKEN, 30},
         {"ya29.", "google-token", SET_TOKEN, 20},
         {"GOCSPX-", "google-secret", SET_TOKEN, 20},

@@ -1,0 +1,226 @@
+/*
+ * Realistic ends of agents: tests/data/deaths/NAME.log is the output, NAME.expect says how it ended
+ * and what must come out. LASTWORD_RECORD=1 in the environment rewrites the outcome (all but the
+ * cause), to be read in the diff.
+ *
+ * NAME.expect has lines "key: value"; observed: exit, signal, vanished, not-executed, oom-kills,
+ * killed-by-us, told-to-terminate, reason, pod-reason, disruption; expected: cause, summary,
+ * normalised, fingerprint, and after "snippet:" the snippet to the end of the file.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/buffer.h"
+#include "lib/classify.h"
+#include "lib/fingerprint.h"
+#include "lib/redact.h"
+#include "lib/snippet.h"
+
+#define FOLDER      "tests/data/deaths/"
+#define CASES_LEAST 60
+
+static size_t read_file(const char *path, char *out, size_t size)
+{
+	FILE *file = fopen(path, "rb");
+	if (file == NULL)
+		fail_msg("no file %s", path);
+	size_t length = fread(out, 1, size - 1, file);
+	fclose(file);
+	out[length] = '\0';
+	return length;
+}
+
+/* Sets what one line of the expectations says was observed; false: the line expects something. */
+static bool observe(struct observation *o, const char *key, const char *value)
+{
+	if (strcmp(key, "exit") == 0) {
+		o->ended = ENDED_EXITED;
+		o->exit_code = atoi(value);
+	} else if (strcmp(key, "signal") == 0) {
+		o->ended = ENDED_SIGNALED;
+		o->signal = atoi(value);
+	} else if (strcmp(key, "vanished") == 0) {
+		o->ended = ENDED_VANISHED;
+	} else if (strcmp(key, "not-executed") == 0) {
+		o->ended = ENDED_NOT_EXECUTED;
+		o->exit_code = atoi(value);
+	} else if (strcmp(key, "oom-kills") == 0) {
+		o->oom_kills = (uint64_t)atoi(value);
+	} else if (strcmp(key, "killed-by-us") == 0) {
+		o->killed_by_us = strcmp(value, "deadline") == 0 ? KILLED_BY_US_DEADLINE
+		                                                 : KILLED_BY_US_SILENCE;
+	} else if (strcmp(key, "told-to-terminate") == 0) {
+		o->told_to_terminate = true;
+	} else if (strcmp(key, "reason") == 0) {
+		o->container_reason = value;
+	} else if (strcmp(key, "pod-reason") == 0) {
+		o->pod_reason = value;
+	} else if (strcmp(key, "disruption") == 0) {
+		o->disruption = value;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Reads the observed lines of text, which it cuts up; returns the expected cause. */
+static const char *read_observation(char *text, struct observation *o, struct buffer *observed)
+{
+	const char *cause = "";
+	char *rest;
+	for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		char *colon = strstr(line, ": ");
+		if (colon == NULL || strcmp(line, "snippet:") == 0)
+			break;
+		*colon = '\0';
+		bool is_cause = strcmp(line, "cause") == 0;
+		if (is_cause)
+			cause = colon + 2;
+		if (observe(o, line, colon + 2) || is_cause)
+			buffer_printf(observed, "%s: %s\n", line, colon + 2);
+	}
+	return cause;
+}
+
+/* Prints what is wrong and returns false. */
+static bool judge(const char *log_path)
+{
+	static char log[1 << 20];
+	static char expected[8192];
+	static char cut_up[8192];
+	static char outcome_storage[8192];
+	char path[512];
+	snprintf(path, sizeof path, "%.*s.expect", (int)strlen(log_path) - 4, log_path);
+	size_t length = read_file(log_path, log, sizeof log);
+	read_file(path, expected, sizeof expected);
+	memcpy(cut_up, expected, sizeof cut_up);
+
+	struct observation observation = {0};
+	struct buffer outcome;
+	buffer_init_fixed(&outcome, outcome_storage, sizeof outcome_storage);
+	const char *wanted = read_observation(cut_up, &observation, &outcome);
+	struct snippet snippet;
+	length = redact(NULL, false, log, length, NULL);
+	snippet_pick(log, length, &snippet);
+	observation.snippet = &snippet;
+	enum cause cause = classify(&observation, NULL);
+	if (strcmp(cause_name(cause), wanted) != 0) {
+		print_error("%s: cause %s, not %s; statement: %s\n", log_path, cause_name(cause),
+		            wanted, snippet.statement);
+		return false;
+	}
+
+	char print[FINGERPRINT_SIZE];
+	fingerprint("Job/nightly-28412345", "main", wanted, snippet.statement,
+	            snippet.statement_length, print);
+	buffer_append_text(&outcome, "summary: ");
+	classify_summary(&observation, cause, &outcome);
+	buffer_append_text(&outcome, "\nnormalised: ");
+	fingerprint_normalise(snippet.statement, snippet.statement_length, &outcome);
+	buffer_printf(&outcome, "\nfingerprint: %s\nsnippet:\n%s\n", print, snippet.text);
+	assert_true(buffer_ok(&outcome));
+	if (getenv("LASTWORD_RECORD") != NULL) {
+		FILE *file = fopen(path, "wb");
+		assert_non_null(file);
+		fputs(buffer_text(&outcome), file);
+		fclose(file);
+	} else if (strcmp(buffer_text(&outcome), expected) != 0) {
+		print_error("%s is\n%s\nnot\n%s\n", path, buffer_text(&outcome), expected);
+		return false;
+	}
+	return true;
+}
+
+static void test_deaths(void **state)
+{
+	(void)state;
+	glob_t found;
+	size_t wrong = 0;
+	assert_int_equal(glob(FOLDER "*.log", 0, NULL, &found), 0);
+	assert_true(found.gl_pathc >= CASES_LEAST);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		wrong += !judge(found.gl_pathv[i]);
+	globfree(&found);
+	assert_int_equal(wrong, 0);
+}
+
+static void assert_same(const char *one, const char *other, bool same)
+{
+	char a[FINGERPRINT_SIZE];
+	char b[FINGERPRINT_SIZE];
+	fingerprint("Job/x-28412345", "main", "Error", one, strlen(one), a);
+	fingerprint("Job/x-28412346", "main", "Error", other, strlen(other), b);
+	if ((strcmp(a, b) == 0) != same)
+		fail_msg("%s | %s: %s and %s", one, other, a, b);
+}
+
+static void test_fingerprint_similar(void **state)
+{
+	(void)state;
+	assert_same("dial tcp 10.0.0.5:5432: refused", "dial tcp 10.12.0.7:5432: refused", true);
+	assert_same("2026-11-23T22:50:13.123Z bad", "2027-01-02T03:04:05Z bad", true);
+	assert_same("task 6ba7b810-9dad-11d1-80b4-00c04fd430c8 failed",
+	            "task 1b671a64-40d5-491e-99b0-da01ff1f3341 failed", true);
+	assert_same("at 0x7ffd1234 after 12ms", "at 0x55aa after 7ms", true);
+	assert_same("open /tmp/tmpa8f_x/in.json: denied", "open /tmp/other: denied", true);
+	assert_same("Nov 23 22:50:13 host x", "Jan  2 03:04:05 host x", true);
+	assert_same("KeyError: 'a'", "KeyError: 'b'", false);
+	assert_same("refused", "reset", false);
+}
+
+static void assert_family(const char *owner, const char *family)
+{
+	char storage[128];
+	struct buffer out;
+	buffer_init_fixed(&out, storage, sizeof storage);
+	fingerprint_family(owner, &out);
+	assert_string_equal(buffer_text(&out), family);
+}
+
+static void test_family(void **state)
+{
+	(void)state;
+	assert_family("Job/nightly-28412345", "Job/nightly");
+	assert_family("ReplicaSet/agent-7d9c5b8f6d", "ReplicaSet/agent");
+	assert_family("Workflow/train-model-x7k2p", "Workflow/train-model");
+	assert_family("Job/data-import", "Job/data-import");
+	assert_family("agent", "agent");
+	assert_family(NULL, "");
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	char storage[SIGNAL_NAME_SIZE];
+	assert_string_equal(signal_name(11, storage), "SIGSEGV");
+	assert_string_equal(signal_name(34, storage), "SIGRTMIN");
+	assert_string_equal(signal_name(37, storage), "SIGRTMIN+3");
+	assert_null(signal_name(0, storage));
+	assert_null(signal_name(65, storage));
+	enum cause cause = CAUSE_ERROR;
+	assert_false(cause_from_name("oomkilled", &cause));
+	assert_int_equal(cause, CAUSE_ERROR);
+	for (unsigned i = 0; i < CAUSE_COUNT; i++) {
+		assert_true(cause_from_name(cause_name((enum cause)i), &cause));
+		assert_int_equal(cause, i);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_deaths),
+	        cmocka_unit_test(test_fingerprint_similar),
+	        cmocka_unit_test(test_family),
+	        cmocka_unit_test(test_names),
+	};
+	return cmocka_run_group_tests_name("deaths", tests, NULL, NULL);
+}
