@@ -352,14 +352,14 @@ static void replace(struct scanner *s, size_t end, const char *kind)
 	char mark[48] = "[redacted]";
 	size_t length = 10;
 	if (kind != NULL && strlen(kind) + 11 <= room && strlen(kind) + 12 < sizeof mark) {
-		memcpy(mark + 9, ":", 1);
-		memcpy(mark + 10, kind, strlen(kind));
-		length = 10 + strlen(kind);
+		mark[9] = ':';
+		while (*kind != '\0')
+			mark[length++] = *kind++;
 		mark[length++] = ']';
 	}
 	if (length > room) {
 		length = room < 3 ? room : 3;
-		memcpy(mark, "***", 3);
+		mark[0] = mark[1] = mark[2] = '*';
 	}
 	memcpy(s->text + s->out, mark, length);
 	s->out += length;

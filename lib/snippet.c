@@ -417,8 +417,8 @@ static void read_json_line(const char *text, size_t length, struct line *line)
 		if (fields[field].length == 0)
 			continue;
 		if (used > 0) {
-			memcpy(joined + used, ": ", 2);
-			used += 2;
+			joined[used++] = ':';
+			joined[used++] = ' ';
 		}
 		used += unescape(fields[field], joined + used, SNIPPET_SIZE_MAX / 2);
 	}
