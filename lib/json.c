@@ -561,41 +561,41 @@ bool json_equal(const json *a, const json *b)
 
 /* ---- Making and changing ---- */
 
-static json *with_arena(struct arena *arena, json *(*make)(void))
+/* What cJSON's own makers make, without their detour through its allocator. */
+static json *new_node(struct arena *arena, int type)
 {
-	current = arena;
-	json *node = make();
-	current = NULL;
+	json *node = arena_allocate(arena, sizeof *node);
+	if (node != NULL)
+		node->type = type;
 	return node;
 }
 
 json *json_new_object(struct arena *arena)
 {
-	return with_arena(arena, cJSON_CreateObject);
+	return new_node(arena, cJSON_Object);
 }
 
 json *json_new_array(struct arena *arena)
 {
-	return with_arena(arena, cJSON_CreateArray);
+	return new_node(arena, cJSON_Array);
 }
 
 json *json_new_null(struct arena *arena)
 {
-	return with_arena(arena, cJSON_CreateNull);
+	return new_node(arena, cJSON_NULL);
 }
 
 json *json_new_bool(struct arena *arena, bool value)
 {
-	return with_arena(arena, value ? cJSON_CreateTrue : cJSON_CreateFalse);
+	return new_node(arena, value ? cJSON_True : cJSON_False);
 }
 
 json *json_new_string_n(struct arena *arena, const char *text, size_t length)
 {
-	json *node = json_new_null(arena);
+	json *node = new_node(arena, cJSON_String);
 	char *copy = node == NULL ? NULL : arena_copy(arena, text, length);
 	if (copy == NULL)
 		return NULL;
-	node->type = cJSON_String;
 	node->valuestring = copy;
 	return node;
 }
