@@ -11,6 +11,7 @@
 #include "lib/files.h"
 #include "lib/json.h"
 #include "lib/quantity.h"
+#include "lib/redact.h"
 #include "lib/yaml.h"
 #include "webhook/options.h"
 
@@ -278,6 +279,21 @@ static bool decode_list(struct decoder *decoder, const json *node, const char *p
 		if (!decode_text(decoder, n, path, &list.items[list.count++]))
 			return false;
 	*(struct strings *)target = list;
+	return true;
+}
+
+static bool decode_redact(struct decoder *decoder, const json *node, const char *path, void *target)
+{
+	struct error error = {""};
+	if (!decode_list(decoder, node, path, target))
+		return false;
+	if (json_size(node) > REDACT_PATTERNS_MAX)
+		return fail(decoder, node, path, "expected at most %d patterns, got %zu",
+		            REDACT_PATTERNS_MAX, json_size(node));
+	for (const json *n = json_first(node); n != NULL; n = json_next(n))
+		if (!redact_pattern_check(json_string(n), &error))
+			return fail(decoder, n, path, "pattern \"%.60s\": %s", json_string(n),
+			            error.message);
 	return true;
 }
 
@@ -700,6 +716,7 @@ static bool decode_config(struct decoder *decoder, const json *root, struct conf
 	        {"initSystems", decode_list, offsetof(struct config, init_systems), false},
 	        {"runtimeClasses", decode_list, offsetof(struct config, runtime_classes), false},
 	        {"images", decode_images, 0, false},
+	        {"redact", decode_redact, offsetof(struct config, redact), false},
 	        {"rules", decode_rules, 0, true},
 	};
 	config->sidecar.user = USER_DEFAULT;

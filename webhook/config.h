@@ -107,6 +107,7 @@ struct config {
 	        runtime_classes; /* globs; a pod with another runtimeClassName is not wrapped */
 	struct image_command *images;
 	size_t image_count;
+	struct strings redact; /* patterns of lib/redact, checked */
 	struct rule *rules;
 	size_t rule_count;
 	char hash[17]; /* of the file's bytes, hexadecimal: names the snapshot in decision records

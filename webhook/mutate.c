@@ -363,6 +363,9 @@ static json *watch_command(struct maker *maker)
 		                    ? NULL
 		                    : arena_printf(maker->arena, "%s=%s", context->name, value));
 	}
+	for (size_t i = 0; i < maker->config->redact.count; i++)
+		append_flag(maker, command, "--redact",
+		            kubelet_literal(maker->arena, maker->config->redact.items[i]));
 	append_flag(maker, command, "--ring-size",
 	            arena_printf(maker->arena, "%" PRId64, sidecar->ring_size));
 	append_flag(maker, command, "--tail",

@@ -23,6 +23,7 @@ initSystems: [/init, "*/systemd"]
 runtimeClasses: [kata*]
 images:
 - {{image: "tool:*", entrypoint: [/tool, $X], cmd: [run]}}
+redact: ["corp_[a-z0-9]{{8}}", "id[$$] [^ ]+"]
 context: {{task_id: label:task-id, team: annotation:example.com/team, repository: env:REPO}}
 rules:
 - name: agents
@@ -417,6 +418,7 @@ def test_what_the_watchdog_is_told(case):
     assert flags(command, "--grace") == ["5s"]
     assert flags(command, "--container") == ["main=Never", "b"]
     assert flags(command, "--owner") == ["Job/j"]
+    assert flags(command, "--redact") == ["corp_[a-z0-9]{8}", "id[$$$$] [^ ]+"]
     assert flags(command, "--context") == ["task_id=42", "team=$$(A) é", "repository=" + "r" * 256,
                                           "x=y"]
 
