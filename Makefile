@@ -40,7 +40,7 @@ LIBRARIES := $(LIBRARY_certs) $(LIBRARY_lib)
 ARCHIVES := $(foreach f,cli observer webhook certs watchdog lib,$(BUILD)/$(f).a)
 
 # What runs in the pod: these lib/ modules and no third-party library.
-POD_LIB := error buffer utf8 json_write duration ring redact classify fingerprint snippet
+POD_LIB := error buffer utf8 json_write duration timestamp ring redact classify fingerprint snippet
 POD_SOURCES := $(wildcard watchdog/*.c) $(wildcard $(POD_LIB:%=lib/%.c))
 
 PROGRAMS := $(if $(wildcard webhook/main.c),lastword-webhook) \
@@ -83,7 +83,8 @@ $(BUILD)/bin/lastword: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/webhook.a
 ifdef SANITIZE
 $(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/obj/%.o)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ -o $@
+	@echo '  LINK $@'
+	@$(CC) $(LDFLAGS) $^ -o $@
 else
 POD_CFLAGS := $(COMMON) -Os -g -ffunction-sections -fdata-sections -fstack-protector-strong
 $(BUILD)/pod/%.o: %.c
@@ -92,8 +93,9 @@ $(BUILD)/pod/%.o: %.c
 	@$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
 $(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/pod/%.o)
 	@mkdir -p $(@D)
-	$(MUSL_CC) -static -Wl,--gc-sections -Wl,-z,relro,-z,now $^ -o $@.debug
-	objcopy --strip-all $@.debug $@
+	@echo '  LINK $@'
+	@$(MUSL_CC) -static -Wl,--gc-sections -Wl,-z,relro,-z,now $^ -o $@.debug
+	@objcopy --strip-all $@.debug $@
 endif
 
 # ---- Tests -------------------------------------------------------------------------------------

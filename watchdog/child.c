@@ -1,0 +1,140 @@
+#include "watchdog/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "watchdog/say.h"
+
+/* What the child says before it can execute, or cannot. */
+struct failure {
+	int number;   /* errno */
+	bool in_exec; /* else in what comes before */
+};
+
+int child_exec_code(int exec_errno)
+{
+	return exec_errno == ENOENT ? 127 : 126;
+}
+
+static bool have_foreground(void)
+{
+	return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+/* In the child. The parent's death before prctl() shows in getppid(). What only serves likeness
+ * (session, group, terminal, not outliving us) may fail: the command runs all the same. */
+static bool prepare(const struct child *child, const struct signals *signals, pid_t parent, int out,
+                    int err)
+{
+	bool leads_session = getsid(0) == parent;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		return false;
+	if (child->terminal) {
+		if (setpgid(0, 0) == 0)
+			tcsetpgrp(STDIN_FILENO, getpid());
+	} else if (leads_session) {
+		setsid();
+	} else {
+		setpgid(0, 0);
+	}
+	if (out >= 0 && dup2(out, STDOUT_FILENO) < 0)
+		return false;
+	if (err >= 0 && dup2(err, STDERR_FILENO) < 0)
+		return false;
+	signals_restore(signals);
+	return true;
+}
+
+static _Noreturn void become(char **command, const struct child *child,
+                             const struct signals *signals, pid_t parent, int out, int err,
+                             int status)
+{
+	struct failure failure = {.in_exec = false};
+	if (prepare(child, signals, parent, out, err)) {
+		failure.in_exec = true;
+		execvp(command[0], command);
+	}
+	failure.number = errno;
+	ssize_t written = write(status, &failure, sizeof failure);
+	_exit(written < 0 ? 125 : 127);
+}
+
+/* Waits until the pipe closes at exec, or brings the reason why there was none. */
+static bool failed_to_start(int status, struct failure *ret_failure)
+{
+	ssize_t got;
+	do
+		got = read(status, ret_failure, sizeof *ret_failure);
+	while (got < 0 && errno == EINTR);
+	return got == (ssize_t)sizeof *ret_failure;
+}
+
+static void reap(pid_t pid)
+{
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+bool child_start(char **command, const struct signals *signals, int out, int err,
+                 struct child *ret_child, struct error *error)
+{
+	struct child child = {.terminal = have_foreground()};
+	struct failure failure = {0};
+	int status[2];
+	pid_t self = getpid();
+	if (pipe2(status, O_CLOEXEC) < 0)
+		return error_set_errno(error, errno, "pipe2");
+	child.pid = fork();
+	if (child.pid == 0)
+		become(command, &child, signals, self, out, err, status[1]);
+	int number = errno;
+	close(status[1]);
+	bool failed = child.pid > 0 && failed_to_start(status[0], &failure);
+	close(status[0]);
+	if (child.pid < 0)
+		return error_set_errno(error, number, "fork");
+	if (failed) {
+		reap(child.pid);
+		child_release_terminal(&child);
+		if (!failure.in_exec)
+			return error_set_errno(error, failure.number, "preparing the command");
+		child.exec_errno = failure.number;
+	}
+	*ret_child = child;
+	return true;
+}
+
+void child_stopped(const struct child *child)
+{
+	if (child->terminal)
+		kill(getpid(), SIGSTOP);
+}
+
+void child_continued(const struct child *child)
+{
+	if (!child->terminal)
+		return;
+	tcsetpgrp(STDIN_FILENO, child->pid);
+	kill(-child->pid, SIGCONT);
+}
+
+void child_release_terminal(const struct child *child)
+{
+	if (child->terminal)
+		tcsetpgrp(STDIN_FILENO, getpgrp());
+}
+
+int child_execute_directly(char **command, const struct signals *signals)
+{
+	if (signals != NULL)
+		signals_restore(signals);
+	execvp(command[0], command);
+	int number = errno;
+	say_errno(number, "cannot execute %.200s", command[0]);
+	return child_exec_code(number);
+}

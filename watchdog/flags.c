@@ -1,0 +1,102 @@
+#include "watchdog/flags.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "lib/classify.h"
+#include "lib/duration.h"
+#include "watchdog/say.h"
+
+#define SIGNAL_MAX 64
+
+bool flag_text(const char *value, void *target, struct error *error)
+{
+	(void)error;
+	*(const char **)target = value;
+	return true;
+}
+
+bool flag_duration(const char *value, void *target, struct error *error)
+{
+	int64_t length = 0;
+	if (!duration_parse(value, &length, error))
+		return false;
+	if (length < 0)
+		return error_set(error, "expected a duration that is not negative");
+	*(int64_t *)target = length;
+	return true;
+}
+
+bool flag_count(const char *value, void *target, struct error *error)
+{
+	int64_t count = 0;
+	size_t i = 0;
+	for (; value[i] >= '0' && value[i] <= '9' && i < 18; i++)
+		count = count * 10 + (value[i] - '0');
+	if (i == 0 || value[i] != '\0')
+		return error_set(error, "expected a number of at most 18 digits");
+	*(int64_t *)target = count;
+	return true;
+}
+
+bool flag_signal(const char *value, void *target, struct error *error)
+{
+	char storage[SIGNAL_NAME_SIZE];
+	for (int number = 1; number <= SIGNAL_MAX; number++) {
+		const char *name = signal_name(number, storage);
+		if (name != NULL && strcmp(name, value) == 0) {
+			*(int *)target = number;
+			return true;
+		}
+	}
+	return error_set(error, "expected a signal's name such as SIGUSR1");
+}
+
+bool flag_kill(const char *value, void *target, struct error *error)
+{
+	bool kill = strcmp(value, "kill") == 0;
+	if (!kill && strcmp(value, "report") != 0)
+		return error_set(error, "expected kill or report");
+	*(bool *)target = kill;
+	return true;
+}
+
+/* The flag that a word names: --name, or --name=value with *ret_value behind the "=". */
+static const struct flag *find(const struct flag *flags, size_t count, const char *word,
+                               const char **ret_value)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t length = strlen(flags[i].name);
+		if (strncmp(word, flags[i].name, length) != 0)
+			continue;
+		if (word[length] != '\0' && word[length] != '=')
+			continue;
+		*ret_value = word[length] == '=' ? word + length + 1 : NULL;
+		return &flags[i];
+	}
+	return NULL;
+}
+
+int flags_read(const struct flag *flags, size_t count, int argc, char **argv)
+{
+	int i = 0;
+	while (i < argc && strcmp(argv[i], "--") != 0) {
+		const char *word = argv[i++];
+		const char *value = NULL;
+		struct error error = {""};
+		const struct flag *flag = find(flags, count, word, &value);
+		if (flag == NULL) {
+			say("%.100s is no flag of this job, passed over", word);
+			continue;
+		}
+		if (value == NULL && (i == argc || strcmp(argv[i], "--") == 0)) {
+			say("%s has no value, passed over", flag->name);
+			continue;
+		}
+		if (value == NULL)
+			value = argv[i++];
+		if (!flag->read(value, flag->target, &error))
+			say("%s %.100s passed over: %s", flag->name, value, error.message);
+	}
+	return i < argc ? i + 1 : argc;
+}

@@ -1,0 +1,175 @@
+/*
+ * flush: the preStop hook. The wrapped hook first, then the agent's flush signal, then the report.
+ *
+ * Our own part takes at most min(1 s, grace/10), and no time at all when nobody answers: deletion
+ * waits for it.
+ */
+#include "watchdog/jobs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "watchdog/child.h"
+#include "watchdog/clock.h"
+#include "watchdog/flags.h"
+#include "watchdog/protocol.h"
+#include "watchdog/say.h"
+
+#define GRACE_DEFAULT (30 * SECOND)
+#define CODE_SIGNALED 128
+
+struct options {
+	const char *name;
+	const char *socket;
+	int64_t grace;
+	int signal; /* 0: none */
+};
+
+/* The hook's exit status, as the shell tells it. */
+static int run_hook(char **hook)
+{
+	int status = 0;
+	pid_t pid = fork();
+	if (pid <= 0) /* the hook matters more than the report */
+		_exit(child_execute_directly(hook, NULL));
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFSIGNALED(status) ? CODE_SIGNALED + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* ---- The shim's process ---- */
+
+static bool same_program(const char *pid)
+{
+	char path[64];
+	struct stat ours;
+	struct stat theirs;
+	snprintf(path, sizeof path, "/proc/%.20s/exe", pid);
+	return stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 &&
+	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+/* The process was started as: PROGRAM run --name NAME … */
+static bool is_shim_of(const char *pid, const char *name)
+{
+	char path[64];
+	char words[512];
+	snprintf(path, sizeof path, "/proc/%.20s/cmdline", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t length = read(fd, words, sizeof words - 1);
+	close(fd);
+	if (length <= 0)
+		return false;
+	words[length] = '\0';
+	const char *wanted[] = {"run", "--name", name};
+	const char *word = words + strlen(words) + 1;
+	for (size_t i = 0; i < 3; i++) {
+		if (word > words + length || strcmp(word, wanted[i]) != 0)
+			return false;
+		word += strlen(word) + 1;
+	}
+	return true;
+}
+
+/* In a pod that shares its process namespace the shim is not process 1. -1: it is not to be seen.
+ */
+static pid_t find_shim(const char *name)
+{
+	pid_t found = -1;
+	DIR *processes = opendir("/proc");
+	if (processes == NULL)
+		return -1;
+	for (struct dirent *entry; found < 0 && (entry = readdir(processes)) != NULL;) {
+		long number = strtol(entry->d_name, NULL, 10);
+		if (number > 0 && is_shim_of(entry->d_name, name) && same_program(entry->d_name))
+			found = (pid_t)number;
+	}
+	closedir(processes);
+	return found;
+}
+
+/* To the shim, which knows whether the command wants it. */
+static void send_signal(const struct options *options)
+{
+	pid_t shim = find_shim(options->name);
+	if (shim < 0)
+		say("flush: the process of %s is not to be seen, no signal was sent",
+		    options->name);
+	else if (kill(shim, options->signal) < 0)
+		say_errno(errno, "flush: signal %d to process %d", options->signal, (int)shim);
+}
+
+/* ---- The watchdog ---- */
+
+static int connect_to(const char *name)
+{
+	struct sockaddr_un address;
+	socklen_t length;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	protocol_address(name, &address, &length);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, length) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* Returns when the report is printed, or `until` is reached. */
+static void ask_for_report(int fd, const char *name, int64_t until)
+{
+	struct message flush = message_make(MESSAGE_FLUSH);
+	memcpy(flush.name, name, strnlen(name, CONTAINER_NAME_MAX));
+	if (!message_send(fd, &flush, NULL, 0, -1))
+		return;
+	for (int64_t now = clock_now(); now < until; now = clock_now()) {
+		struct pollfd answer = {.fd = fd, .events = POLLIN};
+		struct message message;
+		if (poll(&answer, 1, clock_timeout(now, until)) > 0 &&
+		    message_receive(fd, &message, NULL, 0, NULL, NULL) != RECEIVED_NOTHING)
+			return;
+	}
+}
+
+/* What the agent does with its signal shows in its output: that gets half of our time. */
+static void report(const struct options *options)
+{
+	int64_t bound = earlier(SECOND, options->grace / 10);
+	int64_t start = clock_now();
+	int fd = connect_to(options->socket);
+	if (options->signal != 0)
+		send_signal(options);
+	if (fd < 0)
+		return;
+	if (options->signal != 0)
+		poll(NULL, 0, clock_timeout(clock_now(), after(start, bound / 2)));
+	ask_for_report(fd, options->name, after(start, bound));
+	close(fd);
+}
+
+int job_flush(int argc, char **argv)
+{
+	struct options options = {.name = "", .socket = PROTOCOL_SOCKET, .grace = GRACE_DEFAULT};
+	const struct flag flags[] = {
+	        {"--name", flag_text, &options.name},
+	        {"--grace", flag_duration, &options.grace},
+	        {"--signal", flag_signal, &options.signal},
+	        {"--socket", flag_text, &options.socket},
+	};
+	char **hook = argv + flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
+	int status = hook[0] != NULL ? run_hook(hook) : 0;
+	report(&options);
+	return status;
+}

@@ -1,0 +1,60 @@
+/*
+ * link: the shim's side of the connection to the watchdog. PROTOCOL.md has the states.
+ *
+ * Nothing here waits but link_end(), and nothing that goes wrong here reaches the command: without
+ * a watchdog the output goes to a small ring of the shim's own, and the connection is tried again.
+ *
+ * The watchdog's ring is mapped only when it is sealed against shrinking (else whoever made it
+ * could raise SIGBUS in the shim) and, where --watchdog-uid says so, when the other end is that
+ * user's.
+ */
+#ifndef LASTWORD_WATCHDOG_LINK_H
+#define LASTWORD_WATCHDOG_LINK_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/ring.h"
+#include "watchdog/protocol.h"
+
+struct link {
+	int socket;          /* -1: down */
+	bool shared;         /* *ring is the watchdog's, of this connection */
+	int64_t retry_at;    /* when to connect again, while down */
+	int64_t backoff;     /* the next wait */
+	const char *address; /* the abstract socket's name */
+	int64_t user;        /* uid that the watchdog must have; -1: any */
+	int64_t start;       /* of the command, clock_now() */
+	struct message hello;
+	struct ring *ring; /* where the output goes; the caller's */
+	void *map;         /* the watchdog's memory, NULL: none */
+	size_t map_size;
+};
+
+/* Makes *ring the shim's own and prepares hello; connects to nothing yet. One link in a process. */
+void link_init(struct link *link, const char *name, const char *address, int64_t user,
+               int64_t start, struct ring *ring);
+
+/* Connects and says hello if it is down and time to. */
+void link_connect(struct link *link, int64_t now);
+
+struct pollfd link_poll(const struct link *link);
+/* NEVER while connected. */
+int64_t link_next(const struct link *link);
+
+/* Takes what the watchdog sent. */
+void link_receive(struct link *link, int64_t now);
+
+/* Sends an event; lost when nobody is there or it cannot be sent at once. */
+void link_tell(struct link *link, struct message message);
+
+/*
+ * Tells the end, with the tail of the output if the ring is not shared, and waits until it is
+ * acknowledged, at most until `until`. true: it was.
+ */
+bool link_end(struct link *link, const struct message *exit, int64_t until);
+
+void link_close(struct link *link);
+
+#endif

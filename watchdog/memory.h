@@ -1,0 +1,33 @@
+/*
+ * memory: rings that the watchdog makes and shares.
+ *
+ * A memfd, allocated and sealed: its pages are charged to the watchdog's cgroup because it touched
+ * them first; nobody can shrink it, so reading it never raises SIGBUS; it outlives every process
+ * that writes to it. Each shim gets a new one: the last one's process may still have the old one.
+ */
+#ifndef LASTWORD_WATCHDOG_MEMORY_H
+#define LASTWORD_WATCHDOG_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/error.h"
+#include "lib/ring.h"
+
+struct memory {
+	struct ring ring; /* in map */
+	void *map;        /* NULL: none */
+	size_t map_size;
+};
+
+/* A ring of size bytes in a new memfd. *ret_fd is the caller's to close, *ret_memory to free with
+ * memory_free(). */
+bool memory_create_shared(size_t size, struct memory *ret_memory, int *ret_fd, struct error *error);
+
+/* The same for this process only. */
+bool memory_create(size_t size, struct memory *ret_memory, struct error *error);
+
+/* Gives it back and leaves {0}. */
+void memory_free(struct memory *memory);
+
+#endif

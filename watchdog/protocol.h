@@ -1,0 +1,96 @@
+/*
+ * protocol: what shim, flush and watchdog say to each other. PROTOCOL.md has the states of both
+ * ends, who waits for whom, and what each crash point leaves.
+ *
+ * Messages over an abstract SOCK_SEQPACKET socket, a datagram each: one fixed record in the byte
+ * order of the machine (both ends run on the same kernel); MESSAGE_TAIL carries bytes behind it. A
+ * field that a type does not use is zero. Shim and watchdog are one file, so another version is
+ * somebody else's: not understood. Whatever comes in is untrusted: message_decode() checks it, and
+ * names are terminated and printable.
+ *
+ * Thread safety: no state but the arguments.
+ */
+#ifndef LASTWORD_WATCHDOG_PROTOCOL_H
+#define LASTWORD_WATCHDOG_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "lib/error.h"
+
+#define PROTOCOL_SOCKET  "lastword" /* in the abstract namespace, without the leading NUL */
+#define PROTOCOL_MAGIC   UINT32_C(0x31775761) /* "aWw1" */
+#define PROTOCOL_VERSION 1
+
+/* The most that a container's name may have: a DNS label. */
+#define CONTAINER_NAME_MAX 63
+
+/* Bytes of output that one MESSAGE_TAIL may carry. */
+#define TAIL_MAX ((size_t)32 * 1024)
+
+enum message_type {
+	MESSAGE_HELLO = 1,       /* shim: name, pid, started_at, duration so far, signal as below */
+	MESSAGE_WELCOME = 2,     /* watchdog: the ring's memfd comes with it, if there is one */
+	MESSAGE_REFUSED = 3,     /* watchdog: no such container, or it has a live shim */
+	MESSAGE_TERMINATING = 4, /* shim: signal: it was told to terminate */
+	MESSAGE_SILENT = 5,      /* shim: no output for duration */
+	MESSAGE_DEADLINE = 6,    /* shim: it has run for duration, its deadline */
+	MESSAGE_TAIL = 7,   /* shim without a shared ring: the newest output, total counts all */
+	MESSAGE_EXIT = 8,   /* shim: the end, everything below */
+	MESSAGE_ACK = 9,    /* watchdog: to EXIT and FLUSH, when the line is printed */
+	MESSAGE_FLUSH = 10, /* flush: name: print what the ring holds */
+	MESSAGE_TYPE_MAX = MESSAGE_FLUSH
+};
+
+struct message {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t type;
+	char name[CONTAINER_NAME_MAX + 1];
+	int32_t pid;          /* as the sender's PID namespace counts */
+	int32_t ended;        /* enum ended of lib/classify.h */
+	int32_t exit_code;    /* what the shim exits with */
+	int32_t signal;       /* that ended the command, or that was received */
+	int32_t killed_by_us; /* enum killed_by_us */
+	int32_t unused;
+	int64_t started_at;  /* nanoseconds since 1970 */
+	int64_t finished_at; /* nanoseconds since 1970 */
+	int64_t duration;    /* nanoseconds, of the monotonic clock */
+	int64_t max_rss;     /* bytes; -1: unknown */
+	int64_t cpu;         /* nanoseconds, user and system; -1: unknown */
+	int64_t oom_kills;   /* how much the cgroup's count grew; -1: unknown */
+	uint64_t total;      /* bytes of output so far */
+};
+
+/* A message of that type; all else zero. */
+struct message message_make(enum message_type type);
+
+/* Checks what came in: length, magic, version, type, name. false: error says what is wrong. */
+bool message_decode(const void *bytes, size_t length, struct message *ret_message,
+                    struct error *error);
+
+/* The address of an abstract socket; name is cut where it does not fit. */
+void protocol_address(const char *name, struct sockaddr_un *ret_address, socklen_t *ret_length);
+
+/*
+ * Sends without waiting; extra bytes may follow the record, fd (-1: none) goes with it. false, with
+ * errno: not sent (EAGAIN: the other end does not read).
+ */
+bool message_send(int socket, const struct message *message, const void *extra, size_t extra_length,
+                  int fd);
+
+enum received { RECEIVED_MESSAGE, RECEIVED_NOTHING, RECEIVED_END, RECEIVED_GARBAGE };
+
+/*
+ * Receives one message without waiting. extra (capacity bytes) takes what follows the record. A
+ * file descriptor that came along is put into *ret_fd if that is wanted (it is the caller's then,
+ * CLOEXEC), else closed. GARBAGE: a message that did not pass message_decode(). END: the other end
+ * is gone, or the socket failed.
+ */
+enum received message_receive(int socket, struct message *ret_message, char *extra, size_t capacity,
+                              size_t *ret_extra_length, int *ret_fd);
+
+#endif

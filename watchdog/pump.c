@@ -1,0 +1,216 @@
+#include "watchdog/pump.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "watchdog/clock.h"
+#include "watchdog/say.h"
+
+/* At most this much at a time, so that signals and the other stream get their turn. */
+#define TEE_MAX ((size_t)64 * 1024)
+
+/* A pipe that poll(2) calls writable takes this much without waiting (pipe(7)). */
+#define WRITE_MAX ((size_t)PIPE_BUF)
+
+/* How often reading what is known to be there is tried, a millisecond apart. */
+#define READ_TRIES 1000
+
+void pump_init(struct pump *pump)
+{
+	pump->in = -1;
+	pump->command = -1;
+	pump->budget = -1;
+	pump->held = 0;
+	pump->full = false;
+	pump->told = false;
+}
+
+bool pump_open(struct pump *pump, int out, struct error *error)
+{
+	int ends[2];
+	struct stat status;
+	pump_init(pump);
+	if (fstat(out, &status) < 0)
+		return error_set_errno(error, errno, "fstat");
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_set_errno(error, errno, "pipe2");
+	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) {
+		error_set_errno(error, errno, "fcntl");
+		close(ends[0]);
+		close(ends[1]);
+		return false;
+	}
+	pump->in = ends[0];
+	pump->command = ends[1];
+	pump->out = out;
+	pump->tees = S_ISFIFO(status.st_mode);
+	pump->regular = S_ISREG(status.st_mode);
+	return true;
+}
+
+void pump_started(struct pump *pump)
+{
+	if (pump->command >= 0)
+		close(pump->command);
+	pump->command = -1;
+}
+
+void pump_close(struct pump *pump)
+{
+	pump_started(pump);
+	if (pump->in >= 0)
+		close(pump->in);
+	pump->in = -1;
+	pump->held = 0;
+	pump->full = false;
+}
+
+struct pollfd pump_poll(const struct pump *pump)
+{
+	if (pump->full)
+		return (struct pollfd){.fd = pump->out, .events = POLLOUT};
+	return (struct pollfd){.fd = pump->in, .events = POLLIN};
+}
+
+static void show(struct output *output, const char *bytes, size_t length, int64_t now)
+{
+	output->last = now;
+	ring_write(&output->ring, bytes, length, now);
+}
+
+static void spend(struct pump *pump, size_t length)
+{
+	if (pump->budget >= 0)
+		pump->budget -= (int64_t)length;
+}
+
+static size_t allowed(const struct pump *pump, size_t most)
+{
+	return pump->budget >= 0 && (uint64_t)pump->budget < most ? (size_t)pump->budget : most;
+}
+
+/* Takes from the pipe what tee() has handed on. It is there, so only a failing kernel delays it. */
+static bool consume(struct pump *pump, size_t length, struct output *output, int64_t now)
+{
+	for (int tries = 0; length > 0 && tries < READ_TRIES;) {
+		ssize_t got = read(pump->in, pump->bytes,
+		                   length < sizeof pump->bytes ? length : sizeof pump->bytes);
+		if (got > 0) {
+			show(output, pump->bytes, (size_t)got, now);
+			length -= (size_t)got;
+		} else if (got == 0 || errno != EINTR) {
+			tries++;
+			nanosleep(&(struct timespec){.tv_nsec = MILLISECOND}, NULL);
+		}
+	}
+	return length == 0;
+}
+
+enum step { STEP_MOVED, STEP_WAIT, STEP_CLOSED };
+
+static enum step step_tee(struct pump *pump, struct output *output, int64_t now)
+{
+	ssize_t moved = tee(pump->in, pump->out, allowed(pump, TEE_MAX), SPLICE_F_NONBLOCK);
+	if (moved > 0) {
+		spend(pump, (size_t)moved);
+		return consume(pump, (size_t)moved, output, now) ? STEP_MOVED : STEP_CLOSED;
+	}
+	if (moved == 0 || errno == EPIPE)
+		return STEP_CLOSED;
+	if (errno == EAGAIN) {
+		/* Either side may be the reason; which one, the pipe's fill tells. */
+		int inside = 0;
+		pump->full = ioctl(pump->in, FIONREAD, &inside) == 0 && inside > 0;
+		return STEP_WAIT;
+	}
+	if (errno != EINTR)
+		pump->tees = false;
+	return STEP_MOVED; /* once more */
+}
+
+static enum step write_held(struct pump *pump)
+{
+	size_t most = pump->regular || pump->held < WRITE_MAX ? pump->held : WRITE_MAX;
+	ssize_t written = write(pump->out, pump->bytes + pump->start, most);
+	if (written < 0 && (errno == EAGAIN || errno == EINTR))
+		return STEP_WAIT;
+	if (written < 0 && errno == EPIPE)
+		return STEP_CLOSED;
+	if (written < 0) {
+		if (!pump->told)
+			say_errno(errno, "output is lost");
+		pump->told = true;
+		written = (ssize_t)most;
+	}
+	pump->start += (size_t)written;
+	pump->held -= (size_t)written;
+	return pump->held > 0 && !pump->regular ? STEP_WAIT : STEP_MOVED;
+}
+
+/* Whether out takes a write now. */
+static bool writable(const struct pump *pump)
+{
+	struct pollfd out = {.fd = pump->out, .events = POLLOUT};
+	return pump->regular || (poll(&out, 1, 0) == 1 && (out.revents & (POLLOUT | POLLERR)));
+}
+
+static enum step step_copy(struct pump *pump, struct output *output, int64_t now)
+{
+	if (pump->held == 0) {
+		pump->full = false;
+		ssize_t got = read(pump->in, pump->bytes, allowed(pump, sizeof pump->bytes));
+		if (got == 0)
+			return STEP_CLOSED;
+		if (got < 0)
+			return STEP_WAIT; /* EAGAIN; what else there may be is tried again */
+		pump->start = 0;
+		pump->held = (size_t)got;
+		spend(pump, pump->held);
+		show(output, pump->bytes, pump->held, now);
+	}
+	pump->full = true;
+	if (!writable(pump))
+		return STEP_WAIT;
+	enum step step = write_held(pump);
+	if (step == STEP_MOVED && pump->held == 0)
+		pump->full = false;
+	/* As long as there is room the rest follows at once. */
+	return step == STEP_WAIT && writable(pump) ? STEP_MOVED : step;
+}
+
+bool pump_step(struct pump *pump, struct output *output, int64_t now)
+{
+	bool any = false;
+	for (int turn = 0; turn < 8 && pump->in >= 0; turn++) {
+		if (pump->budget == 0 && pump->held == 0) {
+			pump_close(pump);
+			break;
+		}
+		bool tees = pump->tees && pump->held == 0;
+		if (tees)
+			pump->full = false;
+		enum step step = tees ? step_tee(pump, output, now) : step_copy(pump, output, now);
+		if (step == STEP_WAIT)
+			break;
+		any = true;
+		if (step == STEP_CLOSED)
+			pump_close(pump);
+	}
+	return any;
+}
+
+void pump_finish(struct pump *pump)
+{
+	int inside = 0;
+	if (pump->in < 0)
+		return;
+	/* The most that a pipe holds by default, if it cannot be told. */
+	if (ioctl(pump->in, FIONREAD, &inside) < 0 || inside < 0)
+		inside = 16 * 4096;
+	pump->budget = inside;
+}

@@ -1,0 +1,140 @@
+#include "watchdog/signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "watchdog/clock.h"
+
+#define BIT(number) (UINT64_C(1) << ((number)-1))
+
+/* /proc/PID/status is about 1.5 KiB; the masks are in its second half. */
+#define STATUS_SIZE 4096
+
+/* How long a signal has to stay blocked until it counts as blocked for good. */
+#define BLOCKED_PROBES 3
+#define PROBE_WAIT     (5 * MILLISECOND)
+
+static int set_mask(uint64_t mask, uint64_t *ret_before)
+{
+	return (int)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, ret_before, sizeof mask);
+}
+
+bool signals_take(struct signals *ret_signals, struct error *error)
+{
+	struct signals signals = {.fd = -1};
+	const uint64_t all = UINT64_MAX;
+	const struct sigaction plain = {.sa_handler = SIG_DFL};
+	/* An ignored SIGCHLD would have the kernel throw the command's status away. */
+	if (sigaction(SIGCHLD, &plain, &signals.child) < 0)
+		return error_set_errno(error, errno, "sigaction");
+	if (set_mask(all, &signals.mask) < 0) {
+		error_set_errno(error, errno, "rt_sigprocmask");
+		sigaction(SIGCHLD, &signals.child, NULL);
+		return false;
+	}
+	signals.fd = (int)syscall(SYS_signalfd4, -1, &all, sizeof all, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (signals.fd < 0) {
+		error_set_errno(error, errno, "signalfd");
+		signals_restore(&signals);
+		return false;
+	}
+	*ret_signals = signals;
+	return true;
+}
+
+void signals_restore(const struct signals *signals)
+{
+	sigaction(SIGCHLD, &signals->child, NULL);
+	set_mask(signals->mask, NULL);
+}
+
+bool signals_next(const struct signals *signals, struct signalfd_siginfo *ret_info)
+{
+	return read(signals->fd, ret_info, sizeof *ret_info) == (ssize_t)sizeof *ret_info;
+}
+
+bool signals_find_mask(const char *status, const char *field, uint64_t *ret_mask)
+{
+	const char *line = strstr(status, field);
+	if (line == NULL)
+		return false;
+	const char *p = line + strlen(field);
+	while (*p == '\t' || *p == ' ')
+		p++;
+	uint64_t mask = 0;
+	int digits = 0;
+	for (; digits < 16; p++, digits++) {
+		if (*p >= '0' && *p <= '9')
+			mask = mask << 4 | (uint64_t)(*p - '0');
+		else if (*p >= 'a' && *p <= 'f')
+			mask = mask << 4 | (uint64_t)(*p - 'a' + 10);
+		else
+			break;
+	}
+	if (digits == 0)
+		return false;
+	*ret_mask = mask;
+	return true;
+}
+
+/* What the process does with signals. false: it cannot be told. */
+static bool read_masks(pid_t pid, uint64_t *ret_caught, uint64_t *ret_blocked)
+{
+	char path[32];
+	char status[STATUS_SIZE];
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t length = read(fd, status, sizeof status - 1);
+	close(fd);
+	if (length <= 0)
+		return false;
+	status[length] = '\0';
+	return signals_find_mask(status, "\nSigCgt:", ret_caught) &&
+	       signals_find_mask(status, "\nSigBlk:", ret_blocked);
+}
+
+/* Whether process 1 would have noticed. In doubt it would: a handler that saves work must run. */
+static bool noticed(pid_t pid, int number)
+{
+	for (int probe = 0; probe < BLOCKED_PROBES; probe++) {
+		uint64_t caught;
+		uint64_t blocked;
+		if (!read_masks(pid, &caught, &blocked) || caught & BIT(number))
+			return true;
+		if (!(blocked & BIT(number)))
+			return false;
+		/* Many block signals for a moment, around fork for instance. */
+		nanosleep(&(struct timespec){.tv_nsec = PROBE_WAIT}, NULL);
+	}
+	return true;
+}
+
+bool signals_forward(pid_t pid, const struct signalfd_siginfo *info, bool as_process_1)
+{
+	int number = (int)info->ssi_signo;
+	if (number == SIGCHLD || (number == SIGPIPE && info->ssi_pid == (uint32_t)getpid()))
+		return false;
+	if (as_process_1 && number != SIGCONT && !noticed(pid, number))
+		return false;
+	if (info->ssi_code == SI_QUEUE) {
+		siginfo_t queued = {.si_signo = number, .si_code = SI_QUEUE};
+		queued.si_pid = (pid_t)info->ssi_pid;
+		queued.si_uid = info->ssi_uid;
+		queued.si_value.sival_ptr = (void *)(uintptr_t)info->ssi_ptr;
+		if (syscall(SYS_rt_sigqueueinfo, pid, number, &queued) == 0)
+			return true;
+	}
+	return kill(pid, number) == 0;
+}
+
+bool signal_terminates(int number)
+{
+	return number == SIGTERM || number == SIGINT || number == SIGQUIT || number == SIGHUP;
+}
