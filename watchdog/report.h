@@ -15,13 +15,13 @@
  *   generation        how many shims of that container this watchdog has seen; no restart count
  *   error_type        the cause, lib/classify.h; Unknown unless the event is end
  *   evidence          which row of the table decided
- *   exit_code, signal what the shim exited with, and the signal's name that ended the command
+ *   exit_code, signal  what the shim exited with, and the signal's name that ended the command
  *   summary           one line
  *   payload_snippet   the most telling lines, <= 512 bytes
  *   fingerprint       of similar failures
  *   started_at, finished_at, duration_seconds   the last on the monotonic clock
  *   silence_seconds   of silent-agent
- *   max_rss_bytes, cpu_seconds, oom_kills
+ *   max_rss_bytes, cpu_seconds, oom_kills  of the command and its children, of the cgroup
  *   shim_uid          the user that the shim ran as
  *   lines_lost        lines about this container that were not printed, by now: too many, or
  *                     stdout was not read

@@ -179,6 +179,12 @@ static json *run_command(struct maker *maker, const struct container_plan *conta
 	if (shim->done_file != NULL)
 		append_flag(maker, command, "--done-file",
 		            kubelet_literal(maker->arena, shim->done_file));
+	if (maker->plan->user >= 0)
+		append_flag(maker, command, "--watchdog-uid",
+		            arena_printf(maker->arena, "%" PRId64, maker->plan->user));
+	/* Its container starts after the agent's, which may have ended by then. */
+	if (!maker->plan->native)
+		append_flag(maker, command, "--wait", CLASSIC_WAIT);
 	append_text(maker, command, "--");
 	for (size_t i = 0; i < container->command.count; i++)
 		append_text(maker, command, container->command.items[i]);

@@ -14,6 +14,9 @@
 #define PATH_IMAGE "/shim"          /* the one file of the watchdog's image */
 #define PATH_TOKEN "/var/run/secrets/kubernetes.io/serviceaccount"
 
+/* How long a quick agent's shim waits for a classic watchdog (run --wait), from its own start. */
+#define CLASSIC_WAIT "2s"
+
 #define KEY_PREFIX            "lastword.dev/"
 #define KEY_INJECTED          "lastword.dev/injected"
 #define KEY_STATUS            "lastword.dev/status"

@@ -243,6 +243,11 @@ bool context_name_valid(const char *name)
 	                                    "restart_count",
 	                                    "silent",
 	                                    "source",
+	                                    "generation",
+	                                    "evidence",
+	                                    "silence_seconds",
+	                                    "shim_uid",
+	                                    "lines_lost",
 	                                    "fingerprint",
 	                                    "lastword"};
 	if (!isalpha((unsigned char)name[0]) && name[0] != '_')

@@ -43,6 +43,17 @@ def test_every_flag_is_documented():
     assert flags and all(f"`{flag}" in readme for flag in flags - {"--help", "--version"})
 
 
+def test_context_cannot_take_a_field_of_the_report():
+    fields = re.findall(r"^ \*   ([a-z_]+(?:, [a-z_]+)*)  ",
+                        (ROOT / "watchdog/report.h").read_text(), re.M)
+    fields = {name for names in fields for name in names.split(", ")} - {"context"}
+    written = set(re.findall(r'write_?\w*\(&?writer, "([a-z_]+)"',
+                             (ROOT / "watchdog/report.c").read_text()))
+    assert fields == written
+    taken = (ROOT / "webhook/options.c").read_text().split("taken[] = {")[1].split("}")[0]
+    assert fields <= set(re.findall(r'"([a-z_]+)"', taken))
+
+
 def test_metrics_are_documented():
     names = set(re.findall(r'"(lastword_\w+)"', (ROOT / "webhook/server.c").read_text()))
     readme = (ROOT / "README.md").read_text()

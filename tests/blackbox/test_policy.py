@@ -17,6 +17,7 @@ sidecar:
   image: registry.example/watchdog:1
   mode: {mode}
   shim: {shim}
+  user: {user}
   resources: {{requests: {{cpu: 5m, memory: 16Mi}}, limits: {{cpu: 50m, memory: 16Mi}}}}
 knownSidecars: [proxy, log-*]
 initSystems: [/init, "*/systemd"]
@@ -37,7 +38,8 @@ class Case:
 
     def __init__(self, folder):
         self.folder = folder
-        self.settings = {"mode": "classic", "shim": "emptyDir", "rule": "", "kube": None}
+        self.settings = {"mode": "classic", "shim": "emptyDir", "user": "65511", "rule": "",
+                         "kube": None}
         self.pod = {"apiVersion": "v1", "kind": "Pod",
                     "metadata": {"name": "p", "labels": {"app": "agent"}},
                     "spec": {"containers": [{"name": "main", "image": "x", "command": ["/agent"]}]}}
@@ -145,8 +147,8 @@ def test_resources_left_alone(case):
 def test_command(case):
     case.main["args"] = ["--x"]
     main = case.inject()["spec"]["containers"][0]
-    assert main["command"] == ["/lastword/shim", "run", "--name", "main", "--grace", "30s", "--",
-                               "/agent"]
+    assert main["command"] == ["/lastword/shim", "run", "--name", "main", "--grace", "30s",
+                               "--watchdog-uid", "65511", "--wait", "2s", "--", "/agent"]
     assert main["args"] == ["--x"]
     assert main["volumeMounts"] == [{"name": "lastword", "mountPath": "/lastword",
                                      "readOnly": True}]
@@ -429,11 +431,16 @@ def test_what_the_shim_is_told(case):
     command = case.inject()["spec"]["containers"][0]["command"]
     assert command[2:-2] == ["--name", "main", "--grace", "30s", "--deadline", "2h0m0s",
                              "--on-deadline", "kill", "--silence-after", "10m0s", "--done-file",
-                             "/tmp/$$done"]
+                             "/tmp/$$done", "--watchdog-uid", "65511", "--wait", "2s"]
     case.annotate(deadline="90s", on_deadline="report", silence_after="0s", done_file="/x")
     command = case.inject()["spec"]["containers"][0]["command"]
     assert command[2:-2] == ["--name", "main", "--grace", "30s", "--deadline", "1m30s",
+                             "--done-file", "/x", "--watchdog-uid", "65511", "--wait", "2s"]
+    case.settings.update(mode="native", kube="1.33", user="none")
+    command = case.inject()["spec"]["containers"][0]["command"]
+    assert command[2:-2] == ["--name", "main", "--grace", "30s", "--deadline", "1m30s",
                              "--done-file", "/x"]
+    case.settings.update(mode="classic", kube=None, user="65511")
     case.annotate(deadline="1d", on_deadline="die", silence_after="-1s", done_file="x",
                   flush_signal="9")
     command = case.inject()["spec"]["containers"][0]["command"]
