@@ -114,8 +114,13 @@ $(BUILD)/fuzz/%-replay: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -o $@
 
+# The command that the watchdog's tests run; not sanitized: it is about to be killed.
+$(BUILD)/tests/victim: tests/watchdog/victim.c
+	@mkdir -p $(@D)
+	@$(CC) $(COMMON) -O1 $< -o $@
+
 .PHONY: test-programs
-test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS)
+test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS) $(BUILD)/tests/victim
 
 .PHONY: test
 test: deps ## Everything: unit, black-box, sanitizers, lint, layers; ends with a count

@@ -57,6 +57,7 @@ struct run {
 	struct signals signals;
 	struct child child;
 	struct pump pumps[STREAM_COUNT];
+	bool was_open[STDERR_FILENO + 1]; /* as it was handed to us */
 	bool one_pipe; /* stdout and stderr are the same file: one pipe keeps their order */
 	bool process_1;
 	struct output output;
@@ -105,32 +106,33 @@ static bool same_file(int a, int b)
 	       status_a.st_dev == status_b.st_dev && status_a.st_ino == status_b.st_ino;
 }
 
-/* Pipes for what is not a terminal (a program looks different on one) and not closed. */
-static bool open_pumps(struct run *run, struct error *error)
+/*
+ * Keeps our own descriptors out of the places 0 to 2 that were handed to us closed; before anything
+ * is opened. Close-on-exec: the command finds them closed.
+ */
+static bool fill_places(struct run *run, struct error *error)
 {
-	static const int streams[STREAM_COUNT] = {STDOUT_FILENO, STDERR_FILENO};
-	run->one_pipe = same_file(STDOUT_FILENO, STDERR_FILENO);
-	for (size_t i = 0; i < STREAM_COUNT; i++) {
-		bool shared = i == STREAM_ERR && run->one_pipe;
-		if (shared || isatty(streams[i]) || fcntl(streams[i], F_GETFD) < 0)
-			continue;
-		if (!pump_open(&run->pumps[i], streams[i], error))
-			return error_wrap(error, "a pipe for the command's output");
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		run->was_open[fd] = fcntl(fd, F_GETFD) >= 0;
+		if (!run->was_open[fd] && open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
+			return error_set_errno(error, errno, "/dev/null");
 	}
 	return true;
 }
 
-/* Keeps our own descriptors out of the places 0 to 2 that were handed to us closed. Close-on-exec:
- * the command finds them closed. */
-static bool fill_places(struct error *error)
+/* Pipes for what is not a terminal (a program looks different on one) and not closed. */
+static bool open_pumps(struct run *run, struct error *error)
 {
-	int fd;
-	do {
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			return error_set_errno(error, errno, "/dev/null");
-	} while (fd <= STDERR_FILENO);
-	close(fd);
+	static const int streams[STREAM_COUNT] = {STDOUT_FILENO, STDERR_FILENO};
+	run->one_pipe = run->was_open[STDOUT_FILENO] && run->was_open[STDERR_FILENO] &&
+	                same_file(STDOUT_FILENO, STDERR_FILENO);
+	for (size_t i = 0; i < STREAM_COUNT; i++) {
+		bool shared = i == STREAM_ERR && run->one_pipe;
+		if (shared || !run->was_open[streams[i]] || isatty(streams[i]))
+			continue;
+		if (!pump_open(&run->pumps[i], streams[i], error))
+			return error_wrap(error, "a pipe for the command's output");
+	}
 	return true;
 }
 
@@ -143,9 +145,6 @@ static int write_end(const struct run *run, int stream)
 
 static bool set_up(struct run *run, char **command, struct error *error)
 {
-	if ((fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0 || fcntl(2, F_GETFD) < 0) &&
-	    !fill_places(error))
-		return false;
 	if (!open_pumps(run, error) || !probe(run, error))
 		return false;
 	run->process_1 = getpid() == 1;
@@ -466,7 +465,7 @@ int job_run(int argc, char **argv)
 	}
 
 	struct error error = {""};
-	bool taken = signals_take(&run.signals, &error);
+	bool taken = fill_places(&run, &error) && signals_take(&run.signals, &error);
 	if (!taken || !set_up(&run, command, &error)) {
 		say("%s; running %.200s without lastword", error.message, command[0]);
 		tear_down(&run);

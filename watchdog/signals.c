@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -82,22 +84,49 @@ bool signals_find_mask(const char *status, const char *field, uint64_t *ret_mask
 	return true;
 }
 
+/* The start of a file as a string. */
+static bool read_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t length = read(fd, text, size - 1);
+	close(fd);
+	text[length < 0 ? 0 : length] = '\0';
+	return length > 0;
+}
+
 /* What the process does with signals. false: it cannot be told. */
 static bool read_masks(pid_t pid, uint64_t *ret_caught, uint64_t *ret_blocked)
 {
 	char path[32];
 	char status[STATUS_SIZE];
 	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t length = read(fd, status, sizeof status - 1);
-	close(fd);
-	if (length <= 0)
-		return false;
-	status[length] = '\0';
-	return signals_find_mask(status, "\nSigCgt:", ret_caught) &&
+	return read_text(path, status, sizeof status) &&
+	       signals_find_mask(status, "\nSigCgt:", ret_caught) &&
 	       signals_find_mask(status, "\nSigBlk:", ret_blocked);
+}
+
+/*
+ * The process is in sigwait() or one of its sisters for this signal. The kernel takes what is
+ * waited for out of SigBlk meanwhile (signal.c, do_sigtimedwait), but queues it for process 1 too.
+ */
+static bool waits_for(pid_t pid, int number)
+{
+	char path[32];
+	char text[256];
+	uint64_t set = 0;
+	snprintf(path, sizeof path, "/proc/%d/syscall", (int)pid);
+	if (!read_text(path, text, sizeof text))
+		return false;
+	char *end;
+	if (strtol(text, &end, 10) != SYS_rt_sigtimedwait)
+		return false;
+	struct iovec here = {.iov_base = &set, .iov_len = sizeof set};
+	struct iovec there = {.iov_base = (void *)(uintptr_t)strtoull(end, NULL, 16),
+	                      .iov_len = sizeof set};
+	return process_vm_readv(pid, &here, 1, &there, 1, 0) != (ssize_t)sizeof set ||
+	       set & BIT(number);
 }
 
 /* Whether process 1 would have noticed. In doubt it would: a handler that saves work must run. */
@@ -109,7 +138,7 @@ static bool noticed(pid_t pid, int number)
 		if (!read_masks(pid, &caught, &blocked) || caught & BIT(number))
 			return true;
 		if (!(blocked & BIT(number)))
-			return false;
+			return waits_for(pid, number);
 		/* Many block signals for a moment, around fork for instance. */
 		nanosleep(&(struct timespec){.tv_nsec = PROBE_WAIT}, NULL);
 	}

@@ -5,10 +5,10 @@
  * own 64-bit masks are used, because C libraries keep some real-time signals out of theirs.
  *
  * Forwarding. Where the shim stands in for process 1 of a PID namespace, a signal is forwarded only
- * if the command catches it, or blocks it for good (sigwait, signalfd): the kernel drops signals
- * with default action that are sent to process 1 (signal.c, SIGNAL_UNKILLABLE), so the command
- * would not have noticed either. Anywhere else a signal is forwarded as it came. SIGCHLD never is;
- * a queued signal keeps its value. The shim's own SIGPIPE is not the command's.
+ * if the command catches it, or blocks it for good or waits for it (sigwait, signalfd): the kernel
+ * drops signals with default action that are sent to process 1 (signal.c, SIGNAL_UNKILLABLE), so
+ * the command would not have noticed either. Anywhere else a signal is forwarded as it came.
+ * SIGCHLD never is; a queued signal keeps its value. The shim's own SIGPIPE is not the command's.
  */
 #ifndef LASTWORD_WATCHDOG_SIGNALS_H
 #define LASTWORD_WATCHDOG_SIGNALS_H

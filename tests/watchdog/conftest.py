@@ -1,0 +1,184 @@
+"""A pod without Kubernetes: a network namespace (that is what containers of a pod share), programs
+of the build in it as separate processes and users, everything gone at the end."""
+import atexit
+import json
+import os
+import pathlib
+import queue
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build")).resolve()
+# Other users execute them too, wherever the tree is.
+PROGRAMS = pathlib.Path(tempfile.mkdtemp(prefix="lastword-test-"))
+PROGRAMS.chmod(0o755)
+atexit.register(shutil.rmtree, PROGRAMS)
+PROGRAM = shutil.copy(BUILD / "bin/lastword-watchdog", PROGRAMS)
+VICTIM = shutil.copy(BUILD / "tests/victim", PROGRAMS)
+WATCHDOG_USER = 65511
+AGENT_USER = 1000
+SANITIZED = "asan" in BUILD.parts
+HANG = 60  # a bound on hanging, not a measure
+
+
+def as_user(user, *more):
+    if user is None:
+        return []
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *more]
+
+
+def as_process_1(user=None):
+    """The command after it becomes the first of a PID namespace that dies with this process. (The
+    parent-death signal is lost with a change of user, so it is set again.)"""
+    return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child",
+            *as_user(user, "--pdeathsig", "KILL")]
+
+
+def wait_until(condition, seconds=HANG, what=""):
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.005)
+
+
+class Watch:
+    """A running watchdog; its lines as they come."""
+
+    def __init__(self, process):
+        self.process = process
+        self.pid = process.pid
+        self.lines = []
+        self._queue = queue.Queue()
+        self._errors = []
+        self._threads = [threading.Thread(target=self._read, daemon=True),
+                         threading.Thread(target=self._read_errors, daemon=True)]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self):
+        for raw in self.process.stdout:
+            assert raw.endswith(b"\n") and len(raw) <= 16000, len(raw)
+            line = json.loads(raw)
+            self.lines.append(line)
+            self._queue.put(line)
+        self._queue.put(None)
+
+    def _read_errors(self):
+        for raw in self.process.stderr:
+            self._errors.append(raw.decode(errors="replace"))
+
+    @property
+    def errors(self):
+        return "".join(self._errors)
+
+    def next(self, seconds=HANG):
+        """The next line that nobody has asked for; None: it has ended."""
+        return self._queue.get(timeout=seconds)
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def ended(self, seconds=HANG):
+        """Its exit code, when all its lines are read."""
+        code = self.process.wait(timeout=seconds)
+        for thread in self._threads:
+            thread.join(timeout=HANG)
+        return code
+
+
+class Pod:
+    def __init__(self):
+        self.processes = []
+        self.watches = 0
+        self.holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"],
+                                       stdin=subprocess.DEVNULL)
+        ours = os.readlink("/proc/self/ns/net")
+        self.namespace = f"/proc/{self.holder.pid}/ns/net"
+        wait_until(lambda: os.readlink(self.namespace) != ours, what="a network namespace")
+
+    def enter(self, user=None):
+        return ["nsenter", f"--net={self.namespace}", "--", *as_user(user)]
+
+    def start(self, command, user=None, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        process = subprocess.Popen([*self.enter(user), *map(str, command)], **options)
+        self.processes.append(process)
+        return process
+
+    def watch(self, *flags, user=WATCHDOG_USER, listening=True, environment=None, program=PROGRAM):
+        """A watchdog; returns when its socket is there."""
+        if not any(str(f).startswith("--container") for f in flags):
+            flags = ("--container", "main", *flags)
+        before = self.sockets()
+        watch = Watch(self.start([program, "watch", *flags], user, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE,
+                                 env={**os.environ, **(environment or {})}))
+        if listening:
+            wait_until(lambda: self.sockets() > before or watch.process.poll() is not None,
+                       what="the socket")
+        return watch
+
+    def sockets(self):
+        """How many listen on the abstract socket."""
+        text = pathlib.Path(f"/proc/{self.holder.pid}/net/unix").read_text()
+        return sum(line.split()[3] == "00010000" and line.endswith(" @lastword")
+                   for line in text.splitlines())
+
+    def shim(self, *command, flags=(), name="main", user=AGENT_USER, process_1=False, **options):
+        """The shim with the command. process_1: as the first of a PID namespace."""
+        options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stderr", subprocess.PIPE)
+        words = [PROGRAM, "run", "--name", name, *flags, "--", *command]
+        if process_1:
+            words = [*as_process_1(user), *words]
+            user = None
+        return self.start(words, user, **options)
+
+    def run(self, *command, timeout=HANG, **options):
+        """The same until its end: exit code, stdout, stderr."""
+        process = self.shim(*command, **options)
+        out, err = process.communicate(timeout=timeout)
+        return process.returncode, out, err
+
+    def stop(self):
+        for process in [*self.processes, self.holder]:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr, process.stdin):
+                if stream:
+                    stream.close()
+
+
+@pytest.fixture
+def pod():
+    pod = Pod()
+    yield pod
+    pod.stop()
+
+
+def children(pid):
+    """Process ids of the children."""
+    try:
+        return [int(word) for word in
+                pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def only_child(pid):
+    return wait_until(lambda: children(pid), what=f"a child of {pid}")[0]
+
+
+def kill(pid, number=signal.SIGKILL):
+    os.kill(pid, number)

@@ -1,0 +1,257 @@
+"""Signals: as the first process of a container the command notices what it would have noticed
+without the shim; anywhere else it gets what was sent. Each case is played bare and wrapped."""
+import concurrent.futures
+import ctypes
+import os
+import pathlib
+import pty
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import (AGENT_USER, HANG, PROGRAM, SANITIZED, VICTIM, as_process_1, children, kill,
+                      only_child, wait_until)
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+# Nobody can take these two. CHLD: the shim cannot tell one that was sent from its child's.
+NOT_SENT = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
+# C libraries keep these two for themselves: no handler, but they can be blocked and ignored.
+LIBRARY_OWN = {32, 33}
+
+
+def namespaced(*command):
+    """The command as process 1, in a PID namespace as a container has it."""
+    return subprocess.Popen([*as_process_1(AGENT_USER), *command], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def shim(*command, flags=()):
+    return (PROGRAM, "run", "--name", "main", "--socket", "nobody", *flags, "--", *command)
+
+
+def end(process):
+    out, err = process.communicate(timeout=HANG)
+    assert b"sanitizer" not in err.lower(), err.decode()
+    return process.returncode, out
+
+
+def play(command, number, value=None):
+    process = namespaced(*command)
+    assert process.stdout.readline() == b"ready\n"
+    first = only_child(process.pid)
+    if value is None:
+        kill(first, number)
+    else:
+        assert LIBC.sigqueue(first, number, ctypes.c_void_p(value)) == 0
+    return end(process)
+
+
+def held(how, number, milliseconds):
+    return VICTIM, "hold", how, str(number), str(milliseconds)
+
+
+@pytest.mark.parametrize("how", ["default", "ignore", "handle", "block"])
+def test_process_1_bare_and_wrapped(how):
+    """All 64 signals from outside the namespace, as a runtime sends them."""
+    numbers = [n for n in range(1, 65) if n not in NOT_SENT]
+    if how == "handle":
+        numbers = [n for n in numbers if n not in LIBRARY_OWN]
+    stays = 700 if SANITIZED else 300  # milliseconds, where nothing is to happen
+    wait = HANG * 1000 if how in ("handle", "block") else stays
+
+    def both(number):
+        command = held(how, number, wait)
+        return play(command, number), play(shim(*command), number)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for number, (bare, wrapped) in zip(numbers, pool.map(both, numbers)):
+            assert wrapped == bare, (how, number)
+            noticed = (42, b"got %d 0\n" % number)
+            assert bare == (noticed if how in ("handle", "block") else (0, b"")), number
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1,
+                                    34, 64])
+def test_not_process_1(number):
+    """Elsewhere a signal's default ends the command, and so the shim."""
+    process = subprocess.Popen(shim(*held("default", number, HANG * 1000)), stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    kill(process.pid, number)
+    assert end_plain(process) == 128 + number
+
+
+def end_plain(process):
+    process.communicate(timeout=HANG)
+    return process.returncode
+
+
+def test_queued_values_arrive():
+    for number in (signal.SIGUSR1, 40):
+        command = held("handle", number, HANG * 1000)
+        assert play(command, number, 4711) == (42, b"got %d 4711\n" % number)
+        assert play(shim(*command), number, 4711) == (42, b"got %d 4711\n" % number)
+
+
+def test_killed_shim_takes_the_command_with_it():
+    process = subprocess.Popen(shim(VICTIM, "hold", "default", "10", str(HANG * 1000)),
+                               stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    command = only_child(process.pid)
+    kill(process.pid)
+    assert end_plain(process) == -signal.SIGKILL
+    wait_until(lambda: not alive(command), what="the command's end")
+
+
+def state(pid):
+    """The letter of /proc/PID/stat; None when it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return None
+
+
+def alive(pid):
+    return state(pid) not in (None, "Z")
+
+
+def test_stopped_and_continued_command():
+    """A stopped command does not end the shim; continued it goes on."""
+    process = subprocess.Popen(shim(VICTIM, "hold", "handle", "10", str(HANG * 1000)),
+                               stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    command = only_child(process.pid)
+    kill(command, signal.SIGSTOP)
+    wait_until(lambda: state(command) == "T")
+    kill(process.pid, signal.SIGUSR1)
+    time.sleep(0.05)
+    assert process.poll() is None
+    kill(command, signal.SIGCONT)
+    out, _ = process.communicate(timeout=HANG)
+    assert (process.returncode, out) == (42, b"got 10 0\n")
+
+
+def test_stopped_shim():
+    """The command does not notice; what was sent meanwhile comes when the shim goes on."""
+    process = subprocess.Popen(shim(VICTIM, "hold", "handle", "10", str(HANG * 1000)),
+                               stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    command = only_child(process.pid)
+    kill(process.pid, signal.SIGSTOP)  # the shim itself; the command goes on
+    wait_until(lambda: state(process.pid) == "T")
+    assert state(command) in "SR"
+    kill(process.pid, signal.SIGCONT)
+    kill(process.pid, signal.SIGUSR1)
+    assert end_plain(process) == 42
+
+
+@pytest.mark.parametrize("process_1", [True, False])
+def test_orphans_are_reaped(process_1):
+    """Grandchildren whose parent is gone become the shim's, and leave no zombies."""
+    script = ("for i in 1 2 3 4 5; do (sh -c 'sleep 0.05 & exec sleep 0.02' &) ; done; "
+              "echo started; read line")
+    command = shim("bash", "-c", script)
+    if process_1:
+        process = subprocess.Popen([*as_process_1(), *command], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"started\n"
+        pid = only_child(process.pid)
+    else:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"started\n"
+        pid = process.pid
+    wait_until(lambda: len(children(pid)) == 1, what="the orphans' end")
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    assert end_plain(process) == 0
+
+
+def test_daemon_that_outlives_the_command():
+    """A shim that is not process 1 leaves it alone; process 1 takes the namespace down with it."""
+    done = subprocess.run(shim("sh", "-c", "sleep 30 >/dev/null 2>&1 & echo $!"),
+                          capture_output=True, timeout=HANG)
+    daemon = int(done.stdout)
+    assert done.returncode == 0 and alive(daemon)
+    kill(daemon)
+
+
+def test_sessions_and_groups():
+    """The command leads a process group of its own; as process 1 of a container a session too."""
+    script = "import os; print(os.getpid() == os.getpgid(0), os.getpid() == os.getsid(0))"
+    here = subprocess.run(shim("python3", "-c", script), capture_output=True, timeout=HANG)
+    assert here.stdout == b"True False\n"
+    leader = subprocess.run(["setsid", *shim("python3", "-c", script)], capture_output=True,
+                            timeout=HANG)
+    assert leader.stdout == b"True True\n"
+
+
+# ---- a terminal ----
+
+class Terminal:
+    """A session with the shim in the foreground of a terminal, as kubectl run -it has it."""
+
+    def __init__(self, *command):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execv(command[0], command)
+        self.text = b""
+
+    def until(self, words):
+        end_time = time.monotonic() + HANG
+        while words not in self.text:
+            assert time.monotonic() < end_time, self.text
+            ready, _, _ = select.select([self.fd], [], [], 1)
+            if ready:
+                try:
+                    self.text += os.read(self.fd, 4096)
+                except OSError:
+                    break
+        assert words in self.text, self.text
+
+    def code(self):
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(status)
+
+
+def test_terminal_is_the_commands():
+    script = ("import os,sys; print(os.isatty(0), os.isatty(1), os.isatty(2),"
+              " os.tcgetpgrp(0) == os.getpgrp()); sys.stdout.flush();"
+              " print('read', input()); sys.exit(9)")
+    terminal = Terminal(*shim("/usr/bin/python3", "-c", script))
+    terminal.until(b"True True True True")
+    os.write(terminal.fd, b"typed\n")
+    terminal.until(b"read typed")
+    assert terminal.code() == 9
+
+
+def test_interrupt_from_the_terminal():
+    terminal = Terminal(*shim(*held("handle", signal.SIGINT, HANG * 1000)))
+    terminal.until(b"ready")
+    os.write(terminal.fd, b"\x03")
+    terminal.until(b"got 2 0")
+    assert terminal.code() == 42
+
+
+def test_job_control():
+    """Ctrl-Z in a shell stops command and shim; fg continues both."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["PS1"] = "prompt> "
+        os.execv("/bin/bash", ["bash", "--norc", "-i"])
+    terminal = Terminal.__new__(Terminal)
+    terminal.pid, terminal.fd, terminal.text = pid, fd, b""
+    terminal.until(b"prompt> ")
+    os.write(fd, (" ".join(shim(*held("handle", signal.SIGINT, HANG * 1000))) + "\n").encode())
+    terminal.until(b"ready")
+    os.write(fd, b"\x1a")
+    terminal.until(b"Stopped")
+    os.write(fd, b"fg\n")
+    time.sleep(0.3)
+    terminal.text = b""
+    os.write(fd, b"\x03")
+    terminal.until(b"got 2 0")
+    os.write(fd, b"exit $?\n")
+    assert terminal.code() == 42

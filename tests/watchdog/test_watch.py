@@ -1,0 +1,676 @@
+"""The watchdog beside shims: what it prints, when it ends, whom it refuses."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import (AGENT_USER, HANG, PROGRAM, SANITIZED, VICTIM, WATCHDOG_USER, kill, only_child,
+                      wait_until)
+
+CLASSIC = ("--mode", "classic", "--restart-policy", "Never")
+POD = {"LASTWORD_POD_NAME": "agent-7", "LASTWORD_POD_NAMESPACE": "team", "LASTWORD_POD_UID": "u-1",
+       "LASTWORD_NODE_NAME": "node-3"}
+PANIC = ("echo working; echo \"thread 'main' panicked at src/main.rs:4:5:\" >&2; "
+         "echo 'index out of bounds: the len is 3' >&2; exit 101")
+
+
+def seconds_of(text):
+    import datetime
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+# ---- Lines ----
+
+def test_end_line(pod):
+    watch = pod.watch(*CLASSIC, "--owner", "Job/nightly-1", "--context", "task_id=42",
+                      "--context", "workflow_id=wf", environment=POD)
+    before = time.time()
+    code, out, err = pod.run("sh", "-c", PANIC, user=1234)
+    assert (code, out) == (101, b"working\n") and b"panicked" in err
+    line = watch.next()
+    assert watch.ended() == 0 and watch.lines == [line] and watch.errors == ""
+    expected = {
+        "event": "end", "source": "watchdog", "container": "main", "generation": 1,
+        "pod": "agent-7", "namespace": "team", "uid": "u-1", "node": "node-3",
+        "owner": "Job/nightly-1", "task_id": "42", "workflow_id": "wf",
+        "error_type": "Panic", "evidence": "statement", "exit_code": 101, "oom_kills": 0,
+        "summary": "exit 101: thread 'main' panicked at src/main.rs:4:5: index out of bounds: "
+                   "the len is 3",
+        "payload_snippet": "thread 'main' panicked at src/main.rs:4:5:\n"
+                           "index out of bounds: the len is 3",
+        "shim_uid": 1234, "log_bytes_total": 8 + 77 - 1}
+    expected["log_bytes_total"] = len(out) + len(err)
+    assert {key: line[key] for key in expected} == expected
+    # stdout and stderr are two pipes: each in its own order.
+    assert sorted(line["log_tail"].splitlines()) == sorted((out + err).decode().splitlines())
+    assert before - 1 <= seconds_of(line["started_at"]) <= seconds_of(line["finished_at"]) \
+        <= seconds_of(line["time"]) <= time.time() + 1
+    assert 0 < line["duration_seconds"] < HANG and 0 <= line["cpu_seconds"] < HANG
+    assert line["max_rss_bytes"] > 100_000 and len(line["fingerprint"]) == 16
+    assert "signal" not in line and "lines_lost" not in line
+
+
+def test_signal_and_success(pod):
+    watch = pod.watch(*CLASSIC[:2], "--restart-policy", "OnFailure")
+    assert pod.run(VICTIM, "kill", str(signal.SIGSEGV))[0] == 139
+    line = watch.next()
+    assert (line["exit_code"], line["signal"], line["error_type"]) == (139, "SIGSEGV", "Segfault")
+    assert pod.run("/no/such")[0] == 127
+    line = watch.next()
+    assert (line["exit_code"], line["error_type"]) == (127, "StartError")
+    assert line["payload_snippet"] == "cannot execute /no/such: No such file or directory"
+    assert pod.run("true")[0] == 0
+    line = watch.next()
+    assert (line["exit_code"], line["error_type"], line["generation"]) == (0, "Completed", 3)
+    assert watch.ended() == 0  # exit 0 is final
+
+
+def test_secrets_never_leave(pod):
+    """Neither from the output, nor from the context, nor what the admin's own pattern names."""
+    token = "ghp_" + "a1B2" * 9
+    watch = pod.watch(*CLASSIC, "--context", f"repository=https://bot:{'s3cr3t' * 3}@host/x",
+                      "--redact", "corp_[a-z0-9]{8}", environment={"LASTWORD_POD_NAME": token})
+    pod.run("sh", "-c", f"echo token is {token}; echo corp_12345678; echo password=hunter22; exit 1")
+    line = json.dumps(watch.next())
+    for secret in (token, "s3cr3t", "corp_12345678", "hunter22"):
+        assert secret not in line
+    assert "[redacted" in line and watch.ended() == 0
+
+
+def test_secret_that_the_ring_has_cut(pod):
+    """The ring's first line may be the second half of a secret."""
+    watch = pod.watch(*CLASSIC, "--ring-size", "4096", "--tail", "8192")
+    secret = "x9Y" * 100
+    filler = "filler\\n" * ((4096 - 150) // 7)
+    pod.run("sh", "-c", f"printf 'password={secret}\\n'; printf '{filler}'; exit 1")
+    line = watch.next()
+    assert line["log_bytes_total"] > 4096 and "x9Y" not in line["log_tail"]
+    assert line["log_tail"].startswith("filler\n")
+
+
+def test_long_output_keeps_lines_short(pod):
+    """Whatever the agent prints, a line fits into what container runtimes take."""
+    watch = pod.watch("--mode", "classic", "--restart-policy", "Always", "--tail", "8192",
+                      *(word for i in range(32) for word in ("--context", f"k{i}=" + "\x01" * 250)))
+    for script in ("os.write(1, b'\\x01' * 70000)", "os.write(1, b'\\\"' * 70000)",
+                   "os.write(1, bytes(range(256)) * 300)", "os.write(1, '€'.encode() * 30000)",
+                   "os.write(1, b'\\\\n' * 70000)"):
+        pod.run("python3", "-c", f"import os\n{script}\nos._exit(1)")
+        assert watch.next()["event"] == "end"  # and Watch checks each line's length
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def test_silence_and_deadline_are_told(pod):
+    watch = pod.watch(*CLASSIC)
+    flags = ("--silence-after", "300ms", "--deadline", "1s")
+    code, _, _ = pod.run("sh", "-c", "echo on it; sleep 1.3; echo done; exit 3", flags=flags)
+    assert code == 3  # told, not killed
+    silent, deadline, end = (watch.next() for _ in range(3))
+    assert (silent["event"], deadline["event"], end["event"]) == ("silent-agent", "deadline", "end")
+    assert silent["log_tail"] == "on it\n" and 0.3 <= silent["silence_seconds"] < 1
+    assert 1 <= deadline["duration_seconds"] < 1.3 and "error_type" not in deadline
+    assert end["log_tail"] == "on it\ndone\n" and end["error_type"] == "Error"
+    assert watch.ended() == 0
+
+
+@pytest.mark.parametrize("flag,cause", [("deadline", "Timeout"), ("silence", "Stalled")])
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_kill_when_told(pod, flag, cause, stubborn):
+    watch = pod.watch(*CLASSIC)
+    length = "--deadline" if flag == "deadline" else "--silence-after"
+    flags = (length, "200ms", f"--on-{flag}", "kill", "--grace", "300ms")
+    command = (VICTIM, "hold", "ignore" if stubborn else "default", str(int(signal.SIGTERM)),
+               str(HANG * 1000))
+    code, _, _ = pod.run(*command, flags=flags)
+    number = signal.SIGKILL if stubborn else signal.SIGTERM
+    assert code == 128 + number
+    told, end = watch.next(), watch.next()
+    assert told["event"] == ("deadline" if flag == "deadline" else "silent-agent")
+    assert (end["error_type"], end["signal"]) == (cause, number.name)
+    assert watch.ended() == 0
+
+
+def test_shim_that_is_killed(pod):
+    """EOF without a word: known at once, with the last output."""
+    watch = pod.watch(*CLASSIC)
+    process = pod.shim("sh", "-c", "echo my last words; exec sleep 60")
+    assert process.stdout.readline() == b"my last words\n"
+    time.sleep(0.05)
+    kill(process.pid)
+    line = watch.next()
+    assert (line["error_type"], line["log_tail"]) == ("Killed", "my last words\n")
+    assert "exit_code" not in line and line["duration_seconds"] > 0
+    assert watch.ended() == 0
+
+
+def test_end_after_termination(pod):
+    """SIGTERM to the shim: the handler's farewell and the code are there."""
+    watch = pod.watch("--mode", "native")
+    process = pod.shim("python3", "-uc", "import signal,sys,time\n"
+                       "def bye(*a): print('bye'); sys.exit(143)\n"
+                       "signal.signal(signal.SIGTERM, bye); print('ready')\n"
+                       "time.sleep(60)")
+    assert process.stdout.readline() == b"ready\n"
+    kill(process.pid, signal.SIGTERM)
+    line = watch.next()
+    assert (line["exit_code"], line["error_type"]) == (143, "Terminated")
+    assert line["log_tail"] == "ready\nbye\n"
+    process = pod.shim("sleep", "60")
+    only_child(process.pid)
+    time.sleep(0.1)
+    kill(process.pid, signal.SIGTERM)
+    line = watch.next()
+    assert (line["exit_code"], line["error_type"], line["signal"]) == (143, "Terminated", "SIGTERM")
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+# ---- Lives ----
+
+def test_native_ends_only_when_told(pod):
+    watch = pod.watch("--mode", "native", "--start-timeout", "100ms")
+    pod.run("true")
+    assert watch.next()["error_type"] == "Completed"
+    time.sleep(0.5)
+    assert watch.process.poll() is None
+    start = time.monotonic()
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0 and time.monotonic() - start < 2
+
+
+def test_native_with_an_agent_that_lives_on(pod):
+    """Told to end it says what is open, within 2 s."""
+    watch = pod.watch("--mode", "native")
+    process = pod.shim("sh", "-c", "echo still here; exec sleep 60")
+    assert process.stdout.readline() == b"still here\n"
+    time.sleep(0.1)
+    start = time.monotonic()
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+    assert 1 < time.monotonic() - start < 2.5
+    assert [line["event"] for line in watch.lines] == ["flush"]
+    assert watch.lines[0]["log_tail"] == "still here\n"
+    assert process.poll() is None  # the agent has not noticed
+
+
+@pytest.mark.parametrize("policy,codes,over", [
+    ("Never", [0], True), ("Never", [1], True), ("OnFailure", [0], True), ("OnFailure", [1], False),
+    ("OnFailure", [1, 2, 0], True), ("Always", [0], False), ("Always", [0, 1], False)])
+def test_classic_ends_with_the_final_end(pod, policy, codes, over):
+    watch = pod.watch("--mode", "classic", "--restart-policy", policy, "--grace", "2s")
+    for number, code in enumerate(codes):
+        assert watch.process.poll() is None
+        assert pod.run(VICTIM, "exit", str(code))[0] == code
+        line = watch.next()
+        assert (line["exit_code"], line["generation"]) == (code, number + 1)
+    if not over:
+        time.sleep(0.3)
+        assert watch.process.poll() is None
+        watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def test_classic_policies_of_single_containers(pod):
+    watch = pod.watch("--mode", "classic", "--restart-policy", "Always", "--container", "a=Never",
+                      "--container", "b=OnFailure")
+    for name, code in (("a", 1), ("b", 0)):
+        assert watch.process.poll() is None
+        pod.run(VICTIM, "exit", str(code), name=name)
+        assert watch.next()["container"] == name
+    assert watch.ended() == 0
+
+
+def test_classic_without_agents(pod):
+    """None comes within the start timeout: it may have ended before; the pod must not be held."""
+    start = time.monotonic()
+    watch = pod.watch(*CLASSIC, "--start-timeout", "400ms")
+    assert watch.ended() == 0 and watch.lines == []
+    assert time.monotonic() - start >= 0.4
+    # One of two: the other is waited for to its end.
+    watch = pod.watch(*CLASSIC, "--start-timeout", "400ms", "--container", "a", "--container", "b")
+    pod.run("sleep", "0.8", name="b")
+    assert watch.ended() == 0 and [line["container"] for line in watch.lines] == ["b"]
+
+
+def test_classic_stays_for_the_ends_of_a_deletion(pod):
+    """SIGTERM goes to all containers at once: the agents' ends come after it."""
+    watch = pod.watch("--mode", "classic", "--restart-policy", "Always", "--grace", "30s")
+    process = pod.shim("sh", "-c", "trap 'sleep 1; echo bye; exit 143' TERM; echo ready; "
+                       "while :; do sleep 0.05; done")
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(0.1)
+    watch.signal(signal.SIGTERM)
+    kill(process.pid, signal.SIGTERM)
+    line = watch.next()
+    assert (line["exit_code"], line["error_type"]) == (143, "Terminated")
+    assert line["log_tail"] == "ready\nbye\n"
+    assert watch.ended() == 0
+
+
+def test_classic_gives_up_before_the_grace_period_ends(pod):
+    """2 s before, so that it ends with 0 and not with a kill."""
+    watch = pod.watch("--mode", "classic", "--restart-policy", "Never", "--grace", "3s")
+    process = pod.shim(VICTIM, "hold", "ignore", str(int(signal.SIGTERM)), str(HANG * 1000))
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(0.1)
+    start = time.monotonic()
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+    assert 1 <= time.monotonic() - start < 2.9
+    assert [line["event"] for line in watch.lines] == ["flush"]
+
+
+def test_terminated_before_anything(pod):
+    for mode in ("native", "classic"):
+        watch = pod.watch("--mode", mode)
+        watch.signal(signal.SIGTERM)
+        assert watch.ended() == 0 and watch.lines == []
+
+
+# ---- Restarts ----
+
+def test_agent_that_is_restarted(pod):
+    watch = pod.watch("--mode", "native")
+    for number in range(1, 6):
+        pod.run("sh", "-c", f"echo run {number}; exit {number}")
+        line = watch.next()
+        assert (line["generation"], line["exit_code"], line["log_tail"]) == \
+            (number, number, f"run {number}\n")
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def test_watchdog_that_comes_later(pod):
+    """The agent starts at once; the shim hands over what it has kept."""
+    process = pod.shim("sh", "-c", "echo early words; read line; exit 9", stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"early words\n"
+    time.sleep(0.3)
+    watch = pod.watch(*CLASSIC)
+    time.sleep(3 if SANITIZED else 2.2)  # the longest wait between two tries is 2 s
+    process.communicate(b"\n", timeout=HANG)
+    line = watch.next()
+    assert (line["exit_code"], line["log_tail"], line["log_bytes_total"]) == (9, "early words\n", 12)
+    assert line["duration_seconds"] > 2 and watch.ended() == 0
+
+
+def test_watchdog_that_comes_at_the_very_end(pod):
+    """Not connected when the command ends: the end is told all the same, with the shim's tail."""
+    process = pod.shim("sh", "-c", "echo early words; sleep 1.5; exit 9")
+    time.sleep(1.3)
+    watch = pod.watch(*CLASSIC)
+    process.communicate(timeout=HANG)
+    line = watch.next()
+    assert (line["exit_code"], line["log_tail"]) == (9, "early words\n")
+    assert watch.ended() == 0
+
+
+def test_quick_agent_waits_for_a_classic_watchdog(pod):
+    """run --wait: in classic mode the watchdog's container starts after the agent's."""
+    start = time.monotonic()
+    process = pod.shim("sh", "-c", "echo quick; exit 5", flags=("--wait", "20s"))
+    time.sleep(0.5)
+    watch = pod.watch(*CLASSIC)
+    assert process.wait(timeout=HANG) == 5
+    line = watch.next()
+    assert (line["exit_code"], line["log_tail"]) == (5, "quick\n")
+    assert time.monotonic() - start < 15 and watch.ended() == 0
+
+
+def test_waiting_shim_is_told_to_terminate(pod):
+    process = pod.shim("sh", "-c", "echo quick; exit 5", flags=("--wait", "50s"))
+    assert process.stdout.readline() == b"quick\n"
+    time.sleep(0.3)
+    start = time.monotonic()
+    kill(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=HANG) == 5 and time.monotonic() - start < 10
+
+
+def test_watchdog_that_is_restarted(pod):
+    """The ring is taken over by the next one."""
+    watch = pod.watch(*CLASSIC)
+    process = pod.shim("sh", "-c", "echo one; read x; echo two; read x; exit 6",
+                       stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"one\n"
+    time.sleep(0.1)
+    kill(watch.pid)
+    watch.process.wait()
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"two\n"
+    second = pod.watch(*CLASSIC)
+    time.sleep(3 if SANITIZED else 2.2)
+    process.communicate(b"\n", timeout=HANG)
+    line = second.next()
+    assert (line["exit_code"], line["log_tail"], line["log_bytes_total"]) == (6, "one\ntwo\n", 8)
+    assert second.ended() == 0 and watch.lines == []
+
+
+def test_termination_is_remembered_for_a_later_watchdog(pod):
+    process = pod.shim("python3", "-uc", "import signal,sys,time\n"
+                       "signal.signal(signal.SIGTERM, lambda *a: print('got it'))\n"
+                       "print('ready')\ntime.sleep(4)\nsys.exit(1)")
+    assert process.stdout.readline() == b"ready\n"
+    kill(process.pid, signal.SIGTERM)
+    assert process.stdout.readline() == b"got it\n"
+    watch = pod.watch(*CLASSIC)
+    wait_until(lambda: process.poll() is not None)
+    line = watch.next()
+    assert line["exit_code"] == 1 and line["log_tail"] == "ready\ngot it\n"
+    assert watch.ended() == 0
+
+
+# ---- Others on the socket ----
+
+def connect(pod):
+    """A raw connection into the pod's namespace, from a process of its own."""
+    script = ("import socket,sys,os\n"
+              "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+              "s.connect('\\0lastword')\n"
+              "print('connected', flush=True)\n"
+              "while True:\n"
+              "    n = sys.stdin.buffer.read(4)\n"
+              "    if len(n) < 4: break\n"
+              "    data = sys.stdin.buffer.read(int.from_bytes(n, 'big'))\n"
+              "    try: s.send(data)\n"
+              "    except BrokenPipeError: break\n"
+              "s.settimeout(5)\n"
+              "try:\n"
+              "    while d := s.recv(4096): print('got', d[6] | d[7] << 8, flush=True)\n"
+              "    print('closed', flush=True)\n"
+              "except TimeoutError: print('nothing', flush=True)\n"
+              "except ConnectionError: print('closed', flush=True)\n")
+    process = pod.start(("/usr/bin/python3", "-c", script), user=4000, stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"connected\n"
+    return process
+
+
+def message(kind, name=b"main", magic=0x31775761, version=1, **fields):
+    import struct
+    values = {"pid": 1, "ended": 0, "exit_code": 0, "signal": 0, "killed_by_us": 0, "unused": 0,
+              "started_at": 0, "finished_at": 0, "duration": 0, "max_rss": 0, "cpu": 0,
+              "oom_kills": 0, "total": 0, **fields}
+    return struct.pack("=IHH64s6i6qQ", magic, version, kind, name, *values.values())
+
+
+def say(process, *messages, finish=True):
+    for data in messages:
+        process.stdin.write(len(data).to_bytes(4, "big") + data)
+        process.stdin.flush()
+    if finish:
+        process.stdin.close()
+        process.stdin = None
+
+
+HELLO, TERMINATING, SILENT, DEADLINE, TAIL, EXIT, ACK, FLUSH = 1, 4, 5, 6, 7, 8, 9, 10
+WELCOME, REFUSED = 2, 3
+
+
+def test_second_shim_of_a_name_is_refused(pod):
+    """An impostor beside the live one gets nothing; the live one's end is told."""
+    watch = pod.watch(*CLASSIC)
+    process = pod.shim("sh", "-c", "echo real; read x; exit 3", stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"real\n"
+    time.sleep(0.1)
+    impostor = connect(pod)
+    say(impostor, message(HELLO), message(EXIT, ended=1))
+    out, _ = impostor.communicate(timeout=HANG)
+    assert out in (b"got %d\nclosed\n" % REFUSED, b"closed\n")  # by how quick it was
+    process.communicate(b"\n", timeout=HANG)
+    line = watch.next()
+    assert (line["exit_code"], line["shim_uid"]) == (3, AGENT_USER)
+    assert watch.ended() == 0 and len(watch.lines) == 1
+
+
+def test_unknown_name_is_refused(pod):
+    watch = pod.watch("--mode", "native")
+    for name in (b"other", b"", b"mai", b"mainn"):
+        stranger = connect(pod)
+        say(stranger, message(HELLO, name))
+        out, _ = stranger.communicate(timeout=HANG)
+        assert out == b"got %d\nclosed\n" % REFUSED
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0 and watch.lines == []
+
+
+GARBAGE = [b"", b"x", b"\0" * 151, b"\xff" * 152, message(HELLO, magic=1), message(HELLO, version=2),
+           message(0), message(11), message(65535), message(HELLO, b"a" * 64),
+           message(HELLO, b"a\nb"), message(HELLO, b"\xff"), message(WELCOME), message(ACK),
+           message(EXIT), message(TAIL) + b"x" * 40000, b"\0" * 60000]
+
+
+def test_garbage_closes_the_connection_and_nothing_else(pod):
+    watch = pod.watch(*CLASSIC)
+    process = pod.shim("sh", "-c", "echo real; read x; exit 3", stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"real\n"
+    for data in GARBAGE:
+        stranger = connect(pod)
+        say(stranger, data)
+        out, _ = stranger.communicate(timeout=HANG)
+        assert out == b"closed\n", data
+    process.communicate(b"\n", timeout=HANG)
+    assert watch.next()["exit_code"] == 3
+    assert watch.ended() == 0 and len(watch.lines) == 1
+
+
+@pytest.mark.parametrize("data", [message(HELLO), message(WELCOME), message(ACK), message(FLUSH),
+                                  b"\xff" * 200])
+def test_garbage_from_a_greeted_shim(pod, data):
+    """Its own report suffers: it counts as vanished."""
+    watch = pod.watch(*CLASSIC)
+    stranger = connect(pod)
+    say(stranger, message(HELLO), data)
+    assert stranger.communicate(timeout=HANG)[0] == b"got %d\nclosed\n" % WELCOME
+    assert watch.next()["error_type"] == "Killed"
+    assert watch.ended() == 0
+
+
+def test_absurd_values_become_possible_ones(pod):
+    watch = pod.watch("--mode", "native")
+    most, least = (1 << 63) - 1, -(1 << 63)
+    for sign, big, small in ((1, most, (1 << 31) - 1), (-1, least, -(1 << 31))):
+        stranger = connect(pod)
+        say(stranger, message(HELLO, started_at=big, duration=big, signal=small, pid=small),
+            message(SILENT, duration=big), message(DEADLINE, duration=big),
+            message(TAIL, total=(1 << 64) - 1 if sign > 0 else 0) + b"my tail\xff\n",
+            message(EXIT, ended=small, exit_code=small, signal=small, killed_by_us=small,
+                    started_at=big, finished_at=big, duration=big, max_rss=big, cpu=big,
+                    oom_kills=big, total=(1 << 64) - 1))
+        assert stranger.communicate(timeout=HANG)[0] == b"got %d\ngot %d\nclosed\n" % (WELCOME, ACK)
+        lines = [watch.next() for _ in range(3)]
+        assert [line["event"] for line in lines] == ["silent-agent", "deadline", "end"]
+        assert 0 <= lines[2]["exit_code"] <= 255 and "signal" not in lines[2]
+        # Where more was said to have been, the first word may be half a secret.
+        assert lines[2]["log_tail"] == (" tail\ufffd\n" if sign > 0 else "my tail\ufffd\n")
+        assert all(line.get(key, 0) >= 0 for line in lines
+                   for key in ("duration_seconds", "silence_seconds", "max_rss_bytes",
+                               "cpu_seconds", "oom_kills"))
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def test_silent_strangers_do_not_keep_shims_out(pod):
+    """Connections that say nothing are dropped for new ones."""
+    watch = pod.watch(*CLASSIC)
+    script = ("import socket,time\nkeep = []\n"
+              "for i in range(300):\n"
+              "    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+              "    s.connect('\\0lastword'); keep.append(s)\n"
+              "print('there', flush=True); time.sleep(60)")
+    strangers = pod.start(("/usr/bin/python3", "-c", script), user=4000, stdout=subprocess.PIPE)
+    assert strangers.stdout.readline() == b"there\n"
+    assert pod.run("sh", "-c", "exit 8")[0] == 8
+    assert watch.next()["exit_code"] == 8
+    assert watch.ended() == 0
+    assert watch.errors == ""
+
+
+def test_forged_events_cannot_flood(pod):
+    """A container may print some hundred lines at once, then one a second; what is left out is
+    counted."""
+    watch = pod.watch("--mode", "native")
+    stranger = connect(pod)
+    say(stranger, message(HELLO), *[message(SILENT)] * 2000, message(EXIT, ended=1, exit_code=1))
+    stranger.communicate(timeout=HANG)
+    time.sleep(1.5)
+    assert pod.run(VICTIM, "exit", "7")[0] == 7
+    lines = []
+    while not lines or lines[-1].get("exit_code") != 7:
+        lines.append(watch.next())
+    assert 100 < len(lines) < 400 and lines[-1]["lines_lost"] > 1600
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def hostile_ring(pod, script):
+    """A shim that is not ours: greets, maps the ring, lets the script loose on it."""
+    return pod.start(("/usr/bin/python3", "-c",
+                      "import array,mmap,os,socket,struct,sys,time,random,fcntl\n"
+                      f"hello = {message(HELLO)!r}\n"
+                      "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+                      "s.connect('\\0lastword'); s.send(hello)\n"
+                      "data, control, _, _ = s.recvmsg(4096, socket.CMSG_SPACE(4))\n"
+                      "fd = array.array('i', control[0][2])[0]\n"
+                      "size = os.fstat(fd).st_size\n"
+                      "m = mmap.mmap(fd, size)\n" + script), user=4000, stdout=subprocess.PIPE)
+
+
+def test_ring_is_sealed(pod):
+    """Nobody can cut it under the watchdog's feet, or make it grow."""
+    watch = pod.watch("--mode", "native")
+    process = hostile_ring(pod, "for change in (0, size - 1, size + 1):\n"
+                           "    try: os.ftruncate(fd, change); print('changed')\n"
+                           "    except PermissionError: print('refused')\n"
+                           "try: fcntl.fcntl(fd, 1033, 0x10); print('sealed')\n"
+                           "except PermissionError: print('refused')\n")
+    assert process.communicate(timeout=HANG)[0] == b"refused\n" * 4
+    assert watch.next()["error_type"] == "Killed"
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+@pytest.mark.parametrize("header", [
+    (0, 0, 0, 0, 0), (2**64 - 1,) * 5, (65536, 2**64 - 1, 0, 0, 0), (65536, 0, 2**64 - 1, 0, 0),
+    (1, 10, 10, 0, 0), (2**63, 2**63, 2**63, -1 % 2**64, 5), (65536, 100000, 50, 0, 0),
+    (65536, 50, 100000, 0, 0)])
+def test_hostile_ring(pod, header):
+    """Whatever stands in its header: a line, nothing read from elsewhere, nobody dies."""
+    watch = pod.watch("--mode", "native")
+    process = hostile_ring(pod, "m[56:] = b'E' * (size - 56)\n"
+                           f"m[:48] = struct.pack('=Q5Q', 1, *{header!r})\n")
+    process.communicate(timeout=HANG)
+    line = watch.next()
+    assert line["error_type"] == "Killed" and set(line["log_tail"]) <= {"E"}
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def test_ring_that_changes_while_it_is_read(pod):
+    watch = pod.watch("--mode", "native")
+    process = hostile_ring(pod, "r = random.Random(1)\n"
+                           f"flush = {message(FLUSH)!r}\n"
+                           "end = time.monotonic() + 1\n"
+                           "if os.fork():\n"
+                           "    while time.monotonic() < end: m[:4096] = r.randbytes(4096)\n"
+                           "else:\n"
+                           "    for i in range(100):\n"
+                           "        f = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+                           "        f.connect('\\0lastword'); f.send(flush); f.recv(4096)\n")
+    process.communicate(timeout=HANG)
+    lines = [watch.next() for _ in range(101)]
+    assert [line["event"] for line in lines] == ["flush"] * 100 + ["end"]
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+# ---- What it runs on ----
+
+def test_socket_that_is_taken(pod):
+    """Somebody was there first: said once, tried again; shims do not trust another user."""
+    squatter = pod.start(("/usr/bin/python3", "-c",
+                          "import socket,time\n"
+                          "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+                          "s.bind('\\0lastword'); s.listen(9); print('there', flush=True)\n"
+                          "time.sleep(60)"), user=4000, stdout=subprocess.PIPE)
+    assert squatter.stdout.readline() == b"there\n"
+    watch = pod.watch(*CLASSIC, listening=False)
+    process = pod.shim("sh", "-c", "echo mine; read x; exit 2", stdin=subprocess.PIPE,
+                       flags=("--watchdog-uid", str(WATCHDOG_USER)))
+    assert process.stdout.readline() == b"mine\n"
+    time.sleep(0.3)
+    squatter.kill()
+    squatter.wait()
+    wait_until(pod.sockets, what="the socket")
+    time.sleep(3 if SANITIZED else 2.2)
+    process.communicate(b"\n", timeout=HANG)
+    line = watch.next()
+    assert (line["exit_code"], line["log_tail"]) == (2, "mine\n")
+    assert watch.ended() == 0
+    taken, there = watch.errors.splitlines()
+    assert taken.startswith('lastword: the socket "lastword" of this pod; trying on, agents run '
+                            "without me: Address ")
+    assert there == "lastword: the socket is there now"
+
+
+def test_stdout_that_nobody_reads(pod):
+    """The watchdog answers and ends all the same; what it kept comes out whole."""
+    read_end, write_end = os.pipe()
+    process = pod.start((PROGRAM, "watch", "--container", "main", "--mode", "native"),
+                        user=WATCHDOG_USER, stdout=write_end, stderr=subprocess.PIPE)
+    os.close(write_end)
+    wait_until(pod.sockets)
+    for _ in range(60):  # of about 5 KB: more than the pipe and the outbox hold
+        start = time.monotonic()
+        assert pod.run("python3", "-c", "print('x' * 4000); exit(1)")[0] == 1
+        assert time.monotonic() - start < 5
+    lines = []
+    with open(read_end, "rb") as stream:
+        while len(lines) < 10:  # room again
+            lines.append(json.loads(stream.readline()))
+        assert pod.run("sh", "-c", "exit 2")[0] == 2
+        process.send_signal(signal.SIGTERM)
+        lines += [json.loads(line) for line in stream]
+    assert process.wait(timeout=HANG) == 0
+    assert [line["exit_code"] for line in lines] == [1] * (len(lines) - 1) + [2]
+    assert len(lines) + lines[-1]["lines_lost"] == 61 and len(lines) >= 20
+
+
+def test_bad_flags_never_stop_it(pod):
+    watch = pod.watch("--nonsense", "--mode", "modern", "--container", "main=Sometimes",
+                      "--container", "a" * 64, "--container", "agent", "--container", "agent",
+                      "--redact", "[", "--context", "novalue", "--ring-size", "big", "--tail", "-1",
+                      "--grace", "long")
+    assert pod.run("sh", "-c", "exit 4", name="agent")[0] == 4
+    assert watch.next()["exit_code"] == 4
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+    for words in ("--nonsense is no flag", "--mode modern passed over: expected native or classic",
+                  "main=Sometimes passed over: expected Always, OnFailure or Never",
+                  "passed over: expected a name of at most 63 bytes",
+                  "--container agent passed over: it was named before", "--redact [ passed over",
+                  "--context novalue passed over: expected KEY=VALUE", "--ring-size big passed over",
+                  "--grace long passed over"):
+        assert words in watch.errors, words
+
+
+def test_idle_takes_no_time(pod):
+    """No polling: with an agent connected that prints nothing neither side wakes up."""
+    watch = pod.watch("--mode", "native")
+    process = pod.shim("sleep", "60", flags=("--deadline", "1h", "--silence-after", "1h"))
+    time.sleep(0.5)
+
+    def switches(pid):
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        return [line.split()[1] for line in status.splitlines() if "ctxt_switches" in line]
+
+    before = switches(watch.pid), switches(process.pid)
+    time.sleep(1.5)
+    assert (switches(watch.pid), switches(process.pid)) == before
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
