@@ -6,7 +6,7 @@
 #include "lib/base64.h"
 #include "lib/json_write.h"
 #include "webhook/mutate.h"
-#include "webhook/names.h"
+#include "lib/names.h"
 #include "webhook/pod.h"
 #include "webhook/record.h"
 #include "webhook/verify.h"

@@ -6,7 +6,7 @@
 
 #include "lib/buffer.h"
 #include "lib/duration.h"
-#include "webhook/names.h"
+#include "lib/names.h"
 #include "webhook/pod.h"
 
 #define NANOSECONDS INT64_C(1000000000)

@@ -7,7 +7,7 @@
 
 #include "lib/duration.h"
 #include "lib/utf8.h"
-#include "webhook/names.h"
+#include "lib/names.h"
 #include "webhook/pod.h"
 
 /* The API server cuts warnings of more than 256 characters when there are many. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "lib/quantity.h"
-#include "webhook/names.h"
+#include "lib/names.h"
 #include "webhook/policy.h"
 
 const char *pod_annotation(const json *pod, const char *key)

@@ -4,7 +4,7 @@
 
 #include "lib/glob.h"
 #include "lib/quantity.h"
-#include "webhook/names.h"
+#include "lib/names.h"
 #include "webhook/options.h"
 #include "webhook/pod.h"
 #include "webhook/select.h"

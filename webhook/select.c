@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "lib/glob.h"
-#include "webhook/names.h"
+#include "lib/names.h"
 #include "webhook/pod.h"
 
 bool matches_any(const struct strings *patterns, const char *text)

@@ -2,8 +2,8 @@
  * names: what we call things in other people's pods. The watchdog's and the observer's
  * documentation refer to these; see watchdog/PROTOCOL.md for the flags behind the commands.
  */
-#ifndef LASTWORD_WEBHOOK_NAMES_H
-#define LASTWORD_WEBHOOK_NAMES_H
+#ifndef LASTWORD_LIB_NAMES_H
+#define LASTWORD_LIB_NAMES_H
 
 #define NAME_WATCHDOG "lastword-watchdog" /* the sidecar container */
 #define NAME_INSTALL  "lastword-install"  /* the init container of classic mode */
