@@ -38,11 +38,12 @@ enum message_type {
 	MESSAGE_TERMINATING = 4, /* shim: signal: it was told to terminate */
 	MESSAGE_SILENT = 5,      /* shim: no output for duration */
 	MESSAGE_DEADLINE = 6,    /* shim: it has run for duration, its deadline */
-	MESSAGE_TAIL = 7,   /* shim without a shared ring: the newest output, total counts all */
-	MESSAGE_EXIT = 8,   /* shim: the end, everything below */
-	MESSAGE_ACK = 9,    /* watchdog: to EXIT and FLUSH, when the line is printed */
-	MESSAGE_FLUSH = 10, /* flush: name: print what the ring holds */
-	MESSAGE_TYPE_MAX = MESSAGE_FLUSH
+	MESSAGE_TAIL = 7,     /* shim without a shared ring: the newest output, total counts all */
+	MESSAGE_EXIT = 8,     /* shim: the end, everything below */
+	MESSAGE_ACK = 9,      /* watchdog: to EXIT and FLUSH, when the line is printed */
+	MESSAGE_FLUSH = 10,   /* flush: name: print what the ring holds */
+	MESSAGE_LEAVING = 11, /* shim: it could not start the command and executes it directly */
+	MESSAGE_TYPE_MAX = MESSAGE_LEAVING
 };
 
 struct message {

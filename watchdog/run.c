@@ -157,10 +157,13 @@ static bool set_up(struct run *run, char **command, struct error *error)
 	run->output.last = run->start;
 	run->oom_kills = cgroup_oom_kills();
 	run->link.hello.started_at = run->started_at;
-	if (!child_start(command, &run->signals, write_end(run, STREAM_OUT),
-	                 write_end(run, STREAM_ERR), &run->child, error))
-		return false;
+	/* First the watchdog knows of us: whoever kills us from now on is seen. */
 	link_connect(&run->link, run->start);
+	if (!child_start(command, &run->signals, write_end(run, STREAM_OUT),
+	                 write_end(run, STREAM_ERR), &run->child, error)) {
+		link_tell(&run->link, message_make(MESSAGE_LEAVING));
+		return false;
+	}
 	for (size_t i = 0; i < STREAM_COUNT; i++)
 		pump_started(&run->pumps[i]);
 	return true;

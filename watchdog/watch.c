@@ -153,13 +153,18 @@ static struct life_container *life_of(struct watch *watch, const struct slot *sl
 	return &watch->life.containers[slot - watch->slots];
 }
 
-static void set_ended(struct watch *watch, struct slot *slot, bool failed)
+static void set_free(struct watch *watch, struct slot *slot, enum container_state state)
 {
 	close(slot->socket);
 	slot->socket = -1;
 	memory_free(&slot->memory);
-	life_of(watch, slot)->state = CONTAINER_ENDED;
+	life_of(watch, slot)->state = state;
+}
+
+static void set_ended(struct watch *watch, struct slot *slot, bool failed)
+{
 	life_of(watch, slot)->failed = failed;
+	set_free(watch, slot, CONTAINER_ENDED);
 }
 
 /* The connection closed, or broke, without an EXIT: the shim was killed from outside. */
@@ -247,6 +252,9 @@ static void take_message(struct watch *watch, struct slot *slot, const struct me
 		return;
 	case MESSAGE_EXIT:
 		ended(watch, slot, message);
+		return;
+	case MESSAGE_LEAVING:
+		set_free(watch, slot, CONTAINER_AWAITED);
 		return;
 	case MESSAGE_HELLO:
 	case MESSAGE_WELCOME:

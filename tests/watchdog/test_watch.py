@@ -408,7 +408,7 @@ def say(process, *messages, finish=True):
         process.stdin = None
 
 
-HELLO, TERMINATING, SILENT, DEADLINE, TAIL, EXIT, ACK, FLUSH = 1, 4, 5, 6, 7, 8, 9, 10
+HELLO, TERMINATING, SILENT, DEADLINE, TAIL, EXIT, ACK, FLUSH, LEAVING = 1, 4, 5, 6, 7, 8, 9, 10, 11
 WELCOME, REFUSED = 2, 3
 
 
@@ -440,7 +440,7 @@ def test_unknown_name_is_refused(pod):
 
 
 GARBAGE = [b"", b"x", b"\0" * 151, b"\xff" * 152, message(HELLO, magic=1), message(HELLO, version=2),
-           message(0), message(11), message(65535), message(HELLO, b"a" * 64),
+           message(0), message(12), message(65535), message(HELLO, b"a" * 64),
            message(HELLO, b"a\nb"), message(HELLO, b"\xff"), message(WELCOME), message(ACK),
            message(EXIT), message(TAIL) + b"x" * 40000, b"\0" * 60000]
 
@@ -469,6 +469,21 @@ def test_garbage_from_a_greeted_shim(pod, data):
     assert stranger.communicate(timeout=HANG)[0] == b"got %d\nclosed\n" % WELCOME
     assert watch.next()["error_type"] == "Killed"
     assert watch.ended() == 0
+
+
+def test_shim_that_cannot_start_the_command(pod):
+    """No process to be had: the command takes the shim's own, and nothing is told of its end."""
+    watch = pod.watch("--mode", "native")
+    done = pod.start(("setpriv", "--reuid=4321", "--regid=4321", "--clear-groups",
+                      "prlimit", "--nproc=0", "--", PROGRAM, "run", "--name", "main", "--",
+                      VICTIM, "exit", "9"), stderr=subprocess.PIPE)
+    assert done.wait(timeout=HANG) == 9
+    assert b"fork: Resource temporarily unavailable; running" in done.stderr.read()
+    assert pod.run(VICTIM, "exit", "4")[0] == 4
+    line = watch.next()
+    assert (line["exit_code"], line["generation"]) == (4, 2)
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0 and len(watch.lines) == 1
 
 
 def test_absurd_values_become_possible_ones(pod):

@@ -7,6 +7,7 @@
  *       default, ignore         its disposition; exits with 0 after MS
  *       handle                  a handler says "got SIGNAL VALUE"; exits with 42
  *       block                   blocked and waited for; the same
+ *   victim print MS             a line each millisecond, for so long; exits with 7
  *   victim eat MEGABYTES        touches so much memory, says "full"
  *   victim child COMMAND...     executes the command in a child, waits for it, exits with 3 when
  * the child was killed, else with 0
@@ -92,6 +93,17 @@ static int hold(const char *how, int number, long milliseconds)
 	return got != 0 ? say_got(got, got_value) : 0;
 }
 
+static int print_for(long milliseconds)
+{
+	const struct timespec nap = {.tv_nsec = 1000 * 1000};
+	for (long i = 0; i <= milliseconds; i++) {
+		if (write(STDOUT_FILENO, "working\n", 8) != 8)
+			return 1;
+		nanosleep(&nap, NULL);
+	}
+	return 7;
+}
+
 static int eat(size_t megabytes)
 {
 	size_t length = megabytes << 20;
@@ -127,6 +139,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(what, "hold") == 0 && argc > 4)
 		return hold(argv[2], atoi(argv[3]), atol(argv[4]));
+	if (strcmp(what, "print") == 0)
+		return print_for(number);
 	if (strcmp(what, "eat") == 0)
 		return eat((size_t)number);
 	if (strcmp(what, "child") == 0)
