@@ -119,8 +119,14 @@ $(BUILD)/tests/victim: tests/watchdog/victim.c
 	@mkdir -p $(@D)
 	@$(CC) $(COMMON) -O1 $< -o $@
 
+# Programs that only tests run: what they drive has no program of its own.
+OBSERVER_DRIVERS := $(patsubst tests/observer/%.c,$(BUILD)/tests/%,$(wildcard tests/observer/*_driver.c))
+$(OBSERVER_DRIVERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/observer/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -o $@
+
 .PHONY: test-programs
-test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS) $(BUILD)/tests/victim
+test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS) $(BUILD)/tests/victim $(OBSERVER_DRIVERS)
 
 .PHONY: test
 test: deps ## Everything: unit, black-box, sanitizers, lint, layers; ends with a count
@@ -157,7 +163,7 @@ fuzz: deps ## Run the libFuzzer targets, FUZZ_SECONDS each
 	done
 
 C_FILES := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] bench/*.[ch] \
-	tests/blackbox/*.[ch] tests/watchdog/*.[ch])
+	tests/blackbox/*.[ch] tests/watchdog/*.[ch] tests/observer/*.[ch])
 
 .PHONY: format
 format: ## Format the C files in place

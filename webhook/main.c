@@ -14,8 +14,8 @@
 
 #include "lib/duration.h"
 #include "lib/files.h"
+#include "lib/kube_client.h"
 #include "lib/kube_version.h"
-#include "lib/kubernetes.h"
 #include "lib/log.h"
 #include "webhook/config.h"
 #include "webhook/server.h"
@@ -251,14 +251,21 @@ static void reload_identity(struct webhook_server *server, struct settings *sett
 		            error.message, NULL);
 }
 
+static bool ask_once(const struct settings *settings, unsigned *ret_minor, struct error *error)
+{
+	struct kube_client *_cleanup_kube_client_ client = NULL;
+	return kube_client_new(settings->account, &client, error) &&
+	       kube_server_minor(client, ret_minor, error);
+}
+
 /* Asks until there is an answer: the version of a running API server may rise, but what was safe
  * for the older one still is. Says once that there is none. */
 static void ask_version(struct webhook_server *server, struct settings *settings, unsigned poll)
 {
 	struct error error;
-	if (settings->kube_minor != 0 || poll % ASK_INTERVAL != 0 || !kubernetes_in_cluster())
+	if (settings->kube_minor != 0 || poll % ASK_INTERVAL != 0 || !kube_in_cluster())
 		return;
-	if (!kubernetes_server_minor(settings->account, &settings->kube_minor, &error)) {
+	if (!ask_once(settings, &settings->kube_minor, &error)) {
 		log_message(poll == 0 ? LOG_WARNING : LOG_DEBUG,
 		            "the API server's version is not known, sidecar mode auto is classic",
 		            "error", error.message, NULL);
@@ -347,7 +354,7 @@ int main(int argc, char **argv)
 {
 	struct settings settings = {
 	        .server = {.listen = ":8443", .metrics = ":9090", .threads = default_threads()},
-	        .account = KUBERNETES_ACCOUNT,
+	        .account = KUBE_ACCOUNT,
 	        .drain = 5 * DURATION_SECOND,
 	        .stop_timeout = 10 * DURATION_SECOND,
 	};
