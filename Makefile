@@ -125,8 +125,15 @@ $(OBSERVER_DRIVERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/observer/%.o $(ARCHIVE
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -o $@
 
+# The watchdog with a wall clock that jumps at every look.
+$(BUILD)/tests/watchdog-with-jumping-clock: $(BUILD)/obj/watchdog/main.o \
+		$(BUILD)/obj/tests/watchdog/jumping_clock.o $(BUILD)/watchdog.a $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) $^ -Wl,--wrap=clock_gettime -o $@
+
 .PHONY: test-programs
-test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS) $(BUILD)/tests/victim $(OBSERVER_DRIVERS)
+test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS) $(BUILD)/tests/victim \
+	$(BUILD)/tests/watchdog-with-jumping-clock $(OBSERVER_DRIVERS)
 
 .PHONY: test
 test: deps ## Everything: unit, black-box, sanitizers, lint, layers; ends with a count

@@ -22,6 +22,7 @@ PROGRAMS.chmod(0o755)
 atexit.register(shutil.rmtree, PROGRAMS)
 PROGRAM = shutil.copy(BUILD / "bin/lastword-watchdog", PROGRAMS)
 VICTIM = shutil.copy(BUILD / "tests/victim", PROGRAMS)
+JUMPING = shutil.copy(BUILD / "tests/watchdog-with-jumping-clock", PROGRAMS)
 WATCHDOG_USER = 65511
 AGENT_USER = 1000
 SANITIZED = "asan" in BUILD.parts
@@ -134,11 +135,12 @@ class Pod:
         return sum(line.split()[3] == "00010000" and line.endswith(" @lastword")
                    for line in text.splitlines())
 
-    def shim(self, *command, flags=(), name="main", user=AGENT_USER, process_1=False, **options):
+    def shim(self, *command, flags=(), name="main", user=AGENT_USER, process_1=False,
+             program=PROGRAM, **options):
         """The shim with the command. process_1: as the first of a PID namespace."""
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
-        words = [PROGRAM, "run", "--name", name, *flags, "--", *command]
+        words = [program, "run", "--name", name, *flags, "--", *command]
         if process_1:
             words = [*as_process_1(user), *words]
             user = None

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from conftest import (AGENT_USER, HANG, PROGRAM, SANITIZED, VICTIM, WATCHDOG_USER, kill, only_child,
-                      wait_until)
+from conftest import (AGENT_USER, HANG, JUMPING, PROGRAM, SANITIZED, VICTIM, WATCHDOG_USER, kill,
+                      only_child, wait_until)
 
 CLASSIC = ("--mode", "classic", "--restart-policy", "Never")
 POD = {"LASTWORD_POD_NAME": "agent-7", "LASTWORD_POD_NAMESPACE": "team", "LASTWORD_POD_UID": "u-1",
@@ -169,6 +169,26 @@ def test_end_after_termination(pod):
     assert (line["exit_code"], line["error_type"], line["signal"]) == (143, "Terminated", "SIGTERM")
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
+
+
+def test_wall_clock_that_jumps(pod):
+    """By years, at every look: lengths of time, waits and kills are the monotonic clock's."""
+    watch = pod.watch(*CLASSIC[:2], "--restart-policy", "OnFailure", program=JUMPING)
+    start = time.monotonic()
+    flags = ("--silence-after", "300ms", "--deadline", "1s", "--on-deadline", "kill")
+    code, out, _ = pod.run("sh", "-c", "echo on it; exec sleep 60", flags=flags, program=JUMPING)
+    took = time.monotonic() - start
+    assert (code, out) == (128 + signal.SIGTERM, b"on it\n")
+    silent, deadline, end = (watch.next() for _ in range(3))
+    assert (silent["event"], deadline["event"]) == ("silent-agent", "deadline")
+    assert 0.3 <= silent["silence_seconds"] < took
+    assert 1 <= deadline["duration_seconds"] <= end["duration_seconds"] < took
+    assert end["error_type"] == "Timeout"
+    times = [seconds_of(line[key]) for line in watch.lines
+             for key in ("time", "started_at", "finished_at") if key in line]
+    assert max(times) - min(times) > 86400  # the clock did jump
+    assert pod.run("true", program=JUMPING)[0] == 0
+    assert watch.next()["exit_code"] == 0 and watch.ended() == 0
 
 
 # ---- Lives ----

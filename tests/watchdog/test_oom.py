@@ -1,0 +1,112 @@
+"""The kernel's own OOM killer, in a memory cgroup made for it (v1 or v2, as the machine has it)."""
+import os
+import pathlib
+import signal
+import time
+
+import pytest
+
+from conftest import HANG, VICTIM, wait_until
+
+LIMIT = 48 << 20
+V1 = pathlib.Path("/sys/fs/cgroup/memory")
+V2 = pathlib.Path("/sys/fs/cgroup")
+
+
+class Container:
+    """A memory cgroup with a limit, as a container runtime makes one."""
+
+    def __init__(self):
+        self.v2 = not (V1 / "memory.limit_in_bytes").exists()
+        self.path = (V2 if self.v2 else V1) / f"lastword-test-{os.getpid()}-{time.monotonic_ns()}"
+        if self.v2:
+            (V2 / "cgroup.subtree_control").write_text("+memory")
+        self.path.mkdir()
+        self.write("memory.max" if self.v2 else "memory.limit_in_bytes", LIMIT)
+        for name in ("memory.swap.max", "memory.memsw.limit_in_bytes"):
+            if (self.path / name).exists():
+                self.write(name, 0 if self.v2 else LIMIT)
+
+    def write(self, name, value):
+        (self.path / name).write_text(str(value))
+
+    def join(self):
+        """To be called in a child between fork and exec."""
+        self.write("cgroup.procs", os.getpid())
+
+    def kill(self):
+        for pid in (self.path / "cgroup.procs").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+
+    def remove(self):
+        self.kill()
+        wait_until(lambda: not (self.path / "cgroup.procs").read_text(), what="an empty cgroup")
+        self.path.rmdir()
+
+
+@pytest.fixture
+def container():
+    made = Container()
+    yield made
+    made.remove()
+
+
+def test_the_command_alone_is_killed(pod, container):
+    """The largest process of the container; the shim lives and knows why."""
+    watch = pod.watch("--mode", "classic", "--restart-policy", "Never")
+    code, out, err = pod.run("sh", "-c", f"echo loading the model; exec {VICTIM} eat 300",
+                             preexec_fn=container.join, user=None)
+    assert (code, out, err) == (128 + signal.SIGKILL, b"loading the model\n", b"")
+    line = watch.next()
+    assert (line["error_type"], line["evidence"], line["signal"]) == \
+        ("OOMKilled", "oom-kills", "SIGKILL")
+    assert line["oom_kills"] == 1 and line["log_tail"] == "loading the model\n"
+    assert line["max_rss_bytes"] > LIMIT / 2 and watch.ended() == 0
+
+
+def test_a_child_of_the_command_is_killed(pod, container):
+    """The command survives, and says its own: its code counts, and that a child was killed."""
+    watch = pod.watch("--mode", "native")
+    for command, code, cause in ((("child",), 3, "OOMKilled"), (("spare",), 0, "Completed")):
+        done = pod.run(VICTIM, *command, VICTIM, "eat", "300", preexec_fn=container.join, user=None)
+        assert done[0] == code
+        line = watch.next()
+        assert (line["exit_code"], line["error_type"], line["oom_kills"]) == (code, cause, 1)
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def test_the_whole_container_is_killed(pod, container):
+    """The shim too, as cgroup v2 does it to containers: the watchdog, in another cgroup, knows at
+    once. (Where only v1 is, the shim is made the OOM killer's first choice instead.)"""
+    watch = pod.watch("--mode", "classic", "--restart-policy", "Never")
+    eat = f"{VICTIM} eat 300"
+    process = pod.shim("sh", "-c", f"echo loading; read line; {eat} & {eat} & wait", stdin=-1,
+                       preexec_fn=container.join, user=None)
+    assert process.stdout.readline() == b"loading\n"
+    if container.v2:
+        container.write("memory.oom.group", 1)
+    else:
+        pathlib.Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000")
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    assert process.wait(timeout=HANG) == -signal.SIGKILL
+    line = watch.next()
+    assert (line["event"], line["error_type"], line["log_tail"]) == ("end", "Killed", "loading\n")
+    assert "exit_code" not in line and watch.ended() == 0
+
+
+def test_the_ring_is_not_charged_to_the_agent(pod, container):
+    """4 MiB of it, in use: the container's memory is as it was."""
+    watch = pod.watch("--mode", "native", "--ring-size", str(4 << 20))
+    name = "memory.current" if container.v2 else "memory.usage_in_bytes"
+    script = "head -c 8000000 /dev/zero; echo full >&2; read line"
+    process = pod.shim("sh", "-c", script, preexec_fn=container.join, user=None, stdin=-1,
+                       stdout=os.open("/dev/null", os.O_WRONLY))
+    assert process.stderr.readline() == b"full\n"
+    used = int((container.path / name).read_text())
+    process.communicate(b"\n", timeout=HANG)
+    assert watch.next()["log_bytes_total"] >= 8000000
+    assert used < 4 << 20, used
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
