@@ -507,6 +507,14 @@ bool json_integer(const json *node, int64_t *ret_value)
 	return true;
 }
 
+bool json_double(const json *node, double *ret_value)
+{
+	if (!is_type(node, cJSON_Number) || !isfinite(node->valuedouble))
+		return false;
+	*ret_value = node->valuedouble;
+	return true;
+}
+
 const char *json_number_text(const json *node)
 {
 	return is_type(node, cJSON_Number) ? node->valuestring : NULL;

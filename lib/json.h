@@ -91,6 +91,8 @@ bool json_string_is(const json *node, const char *text);
 bool json_is_true(const json *node);
 /* An integral number within ±2^53; false otherwise. */
 bool json_integer(const json *node, int64_t *ret_value);
+/* Any finite number, as near as a double is. */
+bool json_double(const json *node, double *ret_value);
 /* A number's own text where it was kept, else NULL. */
 const char *json_number_text(const json *node);
 /* A string's text, or a number's own where it was kept; else NULL. */

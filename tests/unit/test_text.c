@@ -1,4 +1,5 @@
-/* error, buffer, utf8, base64, glob, duration, JSON writing: the modules that are only text. */
+/* error, buffer, utf8, base64, glob, duration, timestamp, JSON writing: the modules that are only
+ * text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include "lib/glob.h"
 #include "lib/json_write.h"
 #include "lib/kube_version.h"
+#include "lib/timestamp.h"
 #include "lib/utf8.h"
 
 static void test_error_wraps_in_front(void **state)
@@ -335,6 +337,80 @@ static void test_json_writer_depth(void **state)
 	buffer_free(&out);
 }
 
+/* date -u -d TEXT +%s.%N */
+static void test_timestamps_are_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int64_t nanoseconds;
+	} good[] = {
+	        {"1970-01-01T00:00:00Z", 0},
+	        {"2026-11-23T18:37:59Z", INT64_C(1795459079000000000)},
+	        {"2026-11-23T18:37:59.123456Z", INT64_C(1795459079123456000)},
+	        {"2026-11-23t18:37:59.1234567894321z", INT64_C(1795459079123456789)},
+	        {"2026-11-23 19:37:59.5+01:00", INT64_C(1795459079500000000)},
+	        {"2026-11-23T08:07:59-10:30", INT64_C(1795459079000000000)},
+	        {"2000-02-29T00:00:00Z", INT64_C(951782400000000000)},
+	        {"2100-03-01T00:00:00Z", INT64_C(4107542400000000000)},
+	        {"1969-12-31T23:59:59.25Z", INT64_C(-750000000)},
+	        {"2016-12-31T23:59:60Z", INT64_C(1483228800000000000)},
+	        {"2262-04-11T23:47:16Z", INT64_C(9223372036000000000)},
+	};
+	static const char *const bad[] = {"",
+	                                  "2026",
+	                                  "2026-11-23",
+	                                  "2026-11-23T18:37Z",
+	                                  "2026-11-23T18:37:59",
+	                                  "2026-11-23T18:37:59.Z",
+	                                  "2026-11-23T18:37:59Z ",
+	                                  "2026-11-31T00:00:00Z",
+	                                  "2100-02-29T00:00:00Z",
+	                                  "2026-13-01T00:00:00Z",
+	                                  "2026-00-01T00:00:00Z",
+	                                  "2026-01-00T00:00:00Z",
+	                                  "2026-11-23T24:00:00Z",
+	                                  "2026-11-23T00:60:00Z",
+	                                  "2026-11-23T00:00:61Z",
+	                                  "2026-11-23T00:00:00+1:00",
+	                                  "2026-11-23T00:00:00+0100",
+	                                  "2026-11-23T00:00:00+24:00",
+	                                  "2262-04-11T23:47:17Z",
+	                                  "9999-12-31T23:59:59Z",
+	                                  "0000-01-01T00:00:00Z",
+	                                  "-026-11-23T18:37:59Z"};
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		int64_t time = 1;
+		char text[TIMESTAMP_SIZE];
+		assert_true(timestamp_parse(good[i].text, &time));
+		assert_int_equal(time, good[i].nanoseconds);
+		if (time < 0)
+			continue;
+		timestamp_print(time, text);
+		assert_true(timestamp_parse(text, &time));
+		assert_int_equal(time, good[i].nanoseconds / 1000 * 1000);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		int64_t time = 1;
+		if (timestamp_parse(bad[i], &time))
+			fail_msg("\"%s\" was taken", bad[i]);
+		assert_int_equal(time, 1);
+	}
+}
+
+/* Every day that an int64_t of nanoseconds has. */
+static void test_timestamps_count_days(void **state)
+{
+	(void)state;
+	for (int64_t day = 0; day < INT64_C(106751); day++) {
+		char text[TIMESTAMP_SIZE];
+		int64_t time;
+		timestamp_print(day * 86400 * DURATION_SECOND, text);
+		assert_true(timestamp_parse(text, &time));
+		assert_int_equal(time, day * 86400 * DURATION_SECOND);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +422,8 @@ int main(void)
 	        cmocka_unit_test(test_base64),
 	        cmocka_unit_test(test_glob),
 	        cmocka_unit_test(test_duration),
+	        cmocka_unit_test(test_timestamps_are_read),
+	        cmocka_unit_test(test_timestamps_count_days),
 	        cmocka_unit_test(test_kube_version),
 	        cmocka_unit_test(test_json_writer),
 	        cmocka_unit_test(test_json_writer_depth),
