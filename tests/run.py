@@ -20,7 +20,7 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build/test-logs"
 PYTHON = "/usr/bin/python3"
-PYTEST_FOLDERS = ["tests/blackbox", "tests/watchdog", "tests/certs", "tests/observer"]
+PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/watchdog", "tests/certs", "tests/observer"]
 JOB_SECONDS = 600
 
 

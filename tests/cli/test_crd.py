@@ -1,0 +1,103 @@
+"""The CRD, its documentation and lib/agent_exit say the same (its table: tests/unit)."""
+import pathlib
+import re
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+CRD = yaml.safe_load((ROOT / "manifests/base/crd.yaml").read_text())
+VERSION = CRD["spec"]["versions"][0]
+SCHEMA = VERSION["schema"]["openAPIV3Schema"]["properties"]
+DOCUMENT = (ROOT / "docs/agent-exit.md").read_text()
+HEADER = (ROOT / "lib/agent_exit.h").read_text()
+
+
+def kind(schema):
+    if schema.get("format") == "date-time":
+        return "time"
+    if schema["type"] == "string":
+        return f"text, {schema['maxLength']}"
+    return "map of texts" if schema["type"] == "object" else schema["type"]
+
+
+def rows(properties, required=(), prefix=""):
+    for name, schema in properties.items():
+        if schema["type"] == "array":
+            yield f"| `{name}` | list, {schema['maxItems']} | {schema['description']} |"
+            items = schema["items"]
+            yield from rows(items["properties"], items["required"], f"{name}[].")
+        else:
+            must = ", required" if name in required else ""
+            yield f"| `{prefix}{name}` | {kind(schema)}{must} | {schema['description']} |"
+
+
+def table(title):
+    section = DOCUMENT.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("| `")]
+
+
+def test_fields_are_documented():
+    assert table("Spec") == list(rows(SCHEMA["spec"]["properties"], SCHEMA["spec"]["required"]))
+    assert table("Status") == list(rows(SCHEMA["status"]["properties"]))
+
+
+def test_causes_are_documented():
+    source = (ROOT / "lib/classify.c").read_text()
+    causes = re.findall(r'"(\w+)"', source.split("cause_names[CAUSE_COUNT] = {")[1].split("}")[0])
+    assert len(causes) == 17
+    assert sorted(re.findall(r"^\| `(\w+)`", "\n".join(table("Causes")), re.M)) == sorted(causes)
+
+
+def test_labels_and_sources_are_documented():
+    labels = re.findall(r'_LABEL_\w+ +"lastword\.dev/(\w+)"', HEADER)
+    line = next(line for line in DOCUMENT.splitlines() if line.startswith("**Labels**"))
+    assert labels and re.findall(r"`([a-z]+)`", line.replace("`true`, `false`", "")) == labels
+    sources = re.findall(r'_SOURCE_\w+ +"(\w+)"', HEADER)
+    assert sources and all(f"`{source}`" in DOCUMENT for source in sources)
+    states = re.findall(r'_TOLD_\w+ +"(\w+)"', HEADER)
+    told = SCHEMA["status"]["properties"]["told"]["items"]["properties"]["state"]
+    assert states and all(state in told["description"] for state in states)
+
+
+def test_names_are_those_of_the_code():
+    names = dict(re.findall(r'#define AGENT_EXIT_(\w+) +"([^"]+)"', HEADER))
+    assert CRD["metadata"]["name"] == f"{names['PLURAL']}.{names['GROUP']}"
+    assert CRD["spec"]["group"] == names["GROUP"]
+    assert names["API_VERSION"] == f"{names['GROUP']}/{VERSION['name']}"
+    assert names["VERSION"] == VERSION["name"]
+    assert CRD["spec"]["names"]["kind"] == names["KIND"]
+    assert CRD["spec"]["names"]["plural"] == names["PLURAL"]
+    assert CRD["spec"]["names"]["shortNames"] == ["ax"]
+    assert CRD["spec"]["scope"] == "Namespaced"
+
+
+def test_spec_is_immutable_and_always_there():
+    top = VERSION["schema"]["openAPIV3Schema"]
+    assert top["required"] == ["spec"]  # else it could be taken away and written anew
+    rules = [rule["rule"] for rule in SCHEMA["spec"]["x-kubernetes-validations"]]
+    assert rules == ["self == oldSelf"]
+    assert "default" not in str(SCHEMA["spec"])  # a default would change an old spec
+    assert VERSION["subresources"] == {"status": {}}
+
+
+def test_columns_are_fields():
+    columns = VERSION["additionalPrinterColumns"]
+    assert [c["name"] for c in columns if not c.get("priority")] == [
+        "Pod", "Container", "Exit", "Cause", "Silent", "Summary", "Age"]
+    for column in columns:
+        path = column["jsonPath"].lstrip(".").split(".")
+        if path[0] == "metadata":
+            assert column == {"name": "Age", "type": "date",
+                              "jsonPath": ".metadata.creationTimestamp"}
+            continue
+        field = SCHEMA[path[0]]["properties"][path[1]]
+        assert column["type"] == field["type"], column
+
+
+def test_view_role_only_reads():
+    role = yaml.safe_load((ROOT / "manifests/base/view-role.yaml").read_text())
+    assert role["kind"] == "ClusterRole"
+    assert role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert role["rules"] == [{"apiGroups": [CRD["spec"]["group"]],
+                              "resources": [CRD["spec"]["names"]["plural"]],
+                              "verbs": ["get", "list", "watch"]}]
