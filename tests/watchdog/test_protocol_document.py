@@ -1,0 +1,48 @@
+"""PROTOCOL.md says what the code does: message numbers, sizes and every bound on waiting."""
+import re
+
+import pytest
+
+from conftest import ROOT
+
+DOCUMENT = (ROOT / "watchdog/PROTOCOL.md").read_text()
+
+
+def source(name):
+    return (ROOT / "watchdog" / name).read_text()
+
+
+def test_messages():
+    told = {name: int(number) for number, name in
+            re.findall(r"^\| (\d+) \| ([A-Z]+) \|", DOCUMENT, re.M)}
+    coded = {name: int(number) for name, number in
+             re.findall(r"^\tMESSAGE_([A-Z]+) = (\d+),", source("protocol.h"), re.M)}
+    assert told == coded and len(coded) > 9
+
+
+def test_record():
+    size = re.search(r"sizeof\(struct message\) == (\d+)", source("protocol.c")).group(1)
+    assert f"record of {size} bytes" in DOCUMENT
+
+
+@pytest.mark.parametrize("file,constant,value,words", [
+    ("run.c", "ACK_WAIT", "(100 * MILLISECOND)", "| the shim, at the end | ACK | 100 ms |"),
+    ("run.c", "FINISH_WAIT", "(5 * SECOND)", "5 s after the last byte that it took"),
+    ("link.c", "BACKOFF_FIRST", "(20 * MILLISECOND)", "after 20 ms, doubled up to 2 s"),
+    ("link.c", "BACKOFF_MAX", "(2 * SECOND)", "after 20 ms, doubled up to 2 s"),
+    ("watch.c", "CLIENTS_MAX", "8", "eight of them at a time, two seconds each"),
+    ("watch.c", "CLIENT_WAIT", "(2 * SECOND)", "eight of them at a time, two seconds each"),
+    ("watch.c", "MESSAGES_A_TURN", "8", "No more than eight messages of a shim"),
+    ("watch.c", "LINES_AT_ONCE", "300", "than 300 at once and one a second"),
+    ("watch.c", "BIND_WAIT", "SECOND", "it tries every second"),
+    ("watch.c", "DRAIN_WAIT", "(300 * MILLISECOND)", "never; 300 ms at its own end"),
+    ("life.c", "NATIVE_LEFT", "(1500 * MILLISECOND)", "open shims after SIGTERM | 1.5 s |"),
+    ("life.c", "CLASSIC_LEFT", "(2 * SECOND)", "grace − 2 s (half of it below 4 s)"),
+    ("install.c", "SECONDS_MAX", "3", "| install | everything | 3 s |"),
+    ("protocol.h", "TAIL_MAX", "((size_t)32 * 1024)", "up to 32 KiB of output"),
+    ("protocol.h", "PROTOCOL_SOCKET", '"lastword"', '`"\\0lastword"`'),
+    ("../lib/names.h", "CLASSIC_WAIT", '"2s"', "from the start, 2 s as injected"),
+])
+def test_bound(file, constant, value, words):
+    defined = re.search(rf"^#define {constant}\s+(.*?)(?:\s*/\*.*)?$", source(file), re.M).group(1)
+    assert defined == value and words in DOCUMENT
