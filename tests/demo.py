@@ -1,14 +1,21 @@
 #!/usr/bin/python3
 """The main job on this machine, without a cluster: the webhook is started on loopback with a
 throw-away certificate, an API server's own AdmissionReview of an Argo pod (its `main` will die
-while `wait` lives on) is sent to it over TLS, and what comes back is shown."""
+while `wait` lives on) is sent to it over TLS, and what comes back is shown. Then the injected
+commands are run as the kubelet would run them, beside each other and as users of their own, and
+the agent dies in three ways."""
 import base64
 import copy
 import difflib
 import json
+import os
 import pathlib
+import shutil
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 
 import jsonpatch
 import yaml
@@ -19,6 +26,23 @@ from webhook_process import Webhook  # noqa: E402
 
 REVIEW = ROOT / "tests/data/reviews/001-create-pods-argo-determine-resume-point.json"
 CONFIG = ROOT / "manifests/base/config.yaml"
+PROGRAM = ROOT / "build/bin/lastword-watchdog"
+AGENT_USER = 1000
+
+# What the agent does in the place of its own program, flags that a pod's annotations would bring,
+# and whether the whole container is killed from outside.
+DEATHS = [
+    ("A silent exit: a panic in `main`, while `wait` would live on and the pod stay Running",
+     """echo 'resuming task 1 at stage 3'
+        echo "thread 'main' panicked at src/stage.rs:214:18:" >&2
+        echo 'called `Option::unwrap()` on a `None` value' >&2
+        exit 101""", [], False),
+    ("A kill without warning, shim and all, as the OOM killer does it to a container",
+     "echo 'loading 12 shards of model weights'; exec sleep 60", [], True),
+    ("A hang: nothing printed any more (lastword.dev/silence-after: 1s, on-silence: kill)",
+     "echo 'waiting for the model endpoint'; exec sleep 60",
+     ["--silence-after", "1s", "--on-silence", "kill"], False),
+]
 
 
 def heading(text):
@@ -38,7 +62,37 @@ def readable(pod):
     return yaml.safe_dump(pod, sort_keys=False, width=100).splitlines()
 
 
+def as_user(user):
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+
+
+def die(folder, number, pod, script, flags, killed):
+    """Runs the injected commands of the pod's two containers; returns the watchdog's report."""
+    shim = str(folder / "shim")
+    socket = ["--socket", f"lastword-demo-{os.getpid()}-{number}"]
+    containers = {c["name"]: c for c in pod["spec"]["containers"]}
+    watchdog, main = containers["lastword-watchdog"], containers["main"]
+    watch_words = [shim, *watchdog["command"][1:], *socket]
+    injected = main["command"][:main["command"].index("--")]
+    run_words = [shim, *injected[1:], *flags, *socket, "--", "sh", "-c", script]
+    print("$", " ".join([*injected, *flags, "--", "..."]))
+    watching = subprocess.Popen([*as_user(watchdog["securityContext"]["runAsUser"]), *watch_words],
+                                stdout=subprocess.PIPE, text=True,
+                                env={"LASTWORD_POD_NAME": pod["metadata"]["name"],
+                                     "LASTWORD_POD_NAMESPACE": pod["metadata"]["namespace"]})
+    agent = subprocess.Popen([*as_user(AGENT_USER), *run_words], stdout=subprocess.PIPE, text=True)
+    print("  " + agent.stdout.readline(), end="", flush=True)
+    if killed:
+        time.sleep(0.5)
+        agent.send_signal(signal.SIGKILL)
+    code = agent.wait(60)
+    print(f"  exit code {code if code >= 0 else 128 - code}; the watchdog's line:")
+    lines = watching.communicate(timeout=60)[0].splitlines()
+    return json.loads(lines[-1])
+
+
 def main():
+    sys.stdout.reconfigure(line_buffering=True)
     review = json.loads(REVIEW.read_text())
     before = review["request"]["object"]
     with tempfile.TemporaryDirectory(prefix="lastword-demo-") as folder:
@@ -65,7 +119,18 @@ def main():
     print(json.dumps(json.loads(response["auditAnnotations"]["decision"]), indent=2))
     heading("The patched pod sent again: " +
             ("nothing to do." if "patch" not in second else "PATCHED AGAIN"))
-    return 0 if "patch" not in second else 1
+
+    with tempfile.TemporaryDirectory(prefix="lastword-demo-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        shutil.copy(PROGRAM, folder / "shim")
+        reports = []
+        for number, (title, *how) in enumerate(DEATHS):
+            heading(title)
+            reports.append(die(folder, number, after, *how))
+            print(json.dumps(reports[-1], indent=2, ensure_ascii=False))
+    causes = [report["error_type"] for report in reports]
+    return 0 if "patch" not in second and causes == ["Panic", "Killed", "Stalled"] else 1
 
 
 if __name__ == "__main__":
