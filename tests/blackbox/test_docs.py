@@ -65,3 +65,11 @@ def test_make_help_lists_what_the_readme_names():
                             capture_output=True, text=True).stdout
     for target in re.findall(r"`make ([a-z-]+)`", (ROOT / "README.md").read_text()):
         assert re.search(rf"^{target} ", listed, re.M), target
+
+
+def test_every_field_of_the_report_is_documented():
+    written = set(re.findall(r'write_?\w*\(&?writer, "([a-z_]+)"',
+                             (ROOT / "watchdog/report.c").read_text()))
+    text = (ROOT / "docs/watchdog.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \|", text[text.index("## Lines"):], re.M)
+    assert set(re.findall(r"`([a-z_]+)`", " ".join(rows))) == written

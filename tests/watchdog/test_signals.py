@@ -22,9 +22,9 @@ NOT_SENT = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
 LIBRARY_OWN = {32, 33}
 
 
-def namespaced(*command):
+def namespaced(*command, user=AGENT_USER):
     """The command as process 1, in a PID namespace as a container has it."""
-    return subprocess.Popen([*as_process_1(AGENT_USER), *command], stdin=subprocess.DEVNULL,
+    return subprocess.Popen([*as_process_1(user), *command], stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -71,6 +71,24 @@ def test_process_1_bare_and_wrapped(how):
             assert wrapped == bare, (how, number)
             noticed = (42, b"got %d 0\n" % number)
             assert bare == (noticed if how in ("handle", "block") else (0, b"")), number
+
+
+def test_documented_differences_of_process_1():
+    """What it does to itself: docs/watchdog.md, "What is different"."""
+    for command, bare, wrapped in (
+            ((VICTIM, "abort", "-"), 128 + signal.SIGSEGV, 128 + signal.SIGABRT),
+            ((VICTIM, "kill", str(int(signal.SIGSEGV))), 0, 128 + signal.SIGSEGV),
+            ((VICTIM, "kill", str(int(signal.SIGTERM))), 0, 128 + signal.SIGTERM)):
+        codes = [end(namespaced(*words))[0] for words in (command, shim(*command))]
+        # unshare tells the signal that ended its child by ending with it.
+        assert [128 - code if code < 0 else code for code in codes] == [bare, wrapped], command
+
+
+def test_output_past_the_shim():
+    """Scripts write to process 1's stdout by its name in /proc: it still comes out."""
+    command = shim("sh", "-c", "echo past > /proc/1/fd/1; echo through")
+    code, out = end(namespaced(*command, user=None))
+    assert code == 0 and sorted(out.splitlines()) == [b"past", b"through"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1,

@@ -3,6 +3,7 @@
  *
  *   victim exit CODE            exits
  *   victim kill SIGNAL          sends it to itself; exits with 0 if it survives
+ *   victim abort -              abort()
  *   victim hold HOW SIGNAL MS   says "ready", waits for the signal at most MS milliseconds:
  *       default, ignore         its disposition; exits with 0 after MS
  *       handle                  a handler says "got SIGNAL VALUE"; exits with 42
@@ -138,6 +139,8 @@ int main(int argc, char **argv)
 		syscall(SYS_kill, getpid(), number);
 		return 0;
 	}
+	if (strcmp(what, "abort") == 0)
+		abort();
 	if (strcmp(what, "hold") == 0 && argc > 4)
 		return hold(argv[2], atoi(argv[3]), atol(argv[4]));
 	if (strcmp(what, "print") == 0)
