@@ -233,6 +233,8 @@ static void event(struct watch *watch, struct slot *slot, const struct message *
 	struct report report = report_about(slot, silent ? EVENT_SILENT_AGENT : EVENT_DEADLINE);
 	if (silent)
 		report.silence = known(message->duration);
+	else
+		report.duration = known(message->duration);
 	print(watch, slot, &report);
 }
 
