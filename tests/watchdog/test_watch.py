@@ -201,7 +201,7 @@ def test_native_ends_only_when_told(pod):
     assert watch.process.poll() is None
     start = time.monotonic()
     watch.signal(signal.SIGTERM)
-    assert watch.ended() == 0 and time.monotonic() - start < 2
+    assert watch.ended() == 0 and time.monotonic() - start < HANG / 2
 
 
 def test_native_with_an_agent_that_lives_on(pod):
@@ -213,7 +213,7 @@ def test_native_with_an_agent_that_lives_on(pod):
     start = time.monotonic()
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
-    assert 1 < time.monotonic() - start < 2.5
+    assert 1 < time.monotonic() - start < HANG / 2
     assert [line["event"] for line in watch.lines] == ["flush"]
     assert watch.lines[0]["log_tail"] == "still here\n"
     assert process.poll() is None  # the agent has not noticed
@@ -282,7 +282,7 @@ def test_classic_gives_up_before_the_grace_period_ends(pod):
     start = time.monotonic()
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
-    assert 1 <= time.monotonic() - start < 2.9
+    assert 1 <= time.monotonic() - start < HANG / 2
     assert [line["event"] for line in watch.lines] == ["flush"]
 
 

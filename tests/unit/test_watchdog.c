@@ -1,0 +1,312 @@
+/* The watchdog's pure parts: when it may end, the ring, messages, what /proc says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/ring.h"
+#include "watchdog/cgroup.h"
+#include "watchdog/clock.h"
+#include "watchdog/life.h"
+#include "watchdog/protocol.h"
+#include "watchdog/signals.h"
+
+/* ---- life ---- */
+
+#define BEGAN (1000 * SECOND)
+
+static struct life life_of(bool classic, size_t count, const struct life_container *containers)
+{
+	struct life life = {.classic = classic,
+	                    .grace = 30 * SECOND,
+	                    .start_timeout = 60 * SECOND,
+	                    .began_at = BEGAN,
+	                    .terminated_at = -1,
+	                    .count = count};
+	memcpy(life.containers, containers, count * sizeof *containers);
+	return life;
+}
+
+static void test_native_lives_until_it_is_told(void **state)
+{
+	(void)state;
+	const struct life_container all[] = {{RESTART_NEVER, CONTAINER_AWAITED, false},
+	                                     {RESTART_NEVER, CONTAINER_ENDED, true},
+	                                     {RESTART_NEVER, CONTAINER_OPEN, false}};
+	for (size_t count = 0; count <= 3; count++) {
+		struct life life = life_of(false, count, all);
+		assert_int_equal(life_over_at(&life), NEVER);
+		life.terminated_at = BEGAN + SECOND;
+		int64_t left = count == 3 ? 1500 * MILLISECOND : 0;
+		assert_int_equal(life_over_at(&life), BEGAN + SECOND + left);
+	}
+}
+
+static void test_classic_ends_with_the_final_end(void **state)
+{
+	(void)state;
+	const struct {
+		struct life_container container;
+		int64_t over_at;
+	} rows[] = {
+	        {{RESTART_NEVER, CONTAINER_ENDED, false}, BEGAN},
+	        {{RESTART_NEVER, CONTAINER_ENDED, true}, BEGAN},
+	        {{RESTART_ON_FAILURE, CONTAINER_ENDED, false}, BEGAN},
+	        {{RESTART_ON_FAILURE, CONTAINER_ENDED, true}, NEVER},
+	        {{RESTART_ALWAYS, CONTAINER_ENDED, false}, NEVER},
+	        {{RESTART_ALWAYS, CONTAINER_ENDED, true}, NEVER},
+	        {{RESTART_NEVER, CONTAINER_OPEN, false}, NEVER},
+	        {{RESTART_NEVER, CONTAINER_AWAITED, false}, BEGAN + 60 * SECOND},
+	};
+	const size_t count = sizeof rows / sizeof rows[0];
+	for (size_t i = 0; i < count; i++) {
+		struct life life = life_of(true, 1, &rows[i].container);
+		assert_int_equal(life_over_at(&life), rows[i].over_at);
+	}
+	/* Of two, the later one counts. */
+	for (size_t i = 0; i < count * count; i++) {
+		const struct life_container both[] = {rows[i / count].container,
+		                                      rows[i % count].container};
+		int64_t a = rows[i / count].over_at;
+		int64_t b = rows[i % count].over_at;
+		struct life life = life_of(true, 2, both);
+		assert_int_equal(life_over_at(&life), a > b ? a : b);
+	}
+}
+
+static void test_classic_after_termination(void **state)
+{
+	(void)state;
+	const struct {
+		int64_t grace;
+		int64_t left;
+	} rows[] = {{30 * SECOND, 28 * SECOND},
+	            {4 * SECOND, 2 * SECOND},
+	            {3 * SECOND, 1500 * MILLISECOND},
+	            {SECOND, 500 * MILLISECOND},
+	            {0, 0}};
+	const struct life_container open = {RESTART_ALWAYS, CONTAINER_OPEN, false};
+	const struct life_container ended = {RESTART_ALWAYS, CONTAINER_ENDED, true};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct life life = life_of(true, 1, &open);
+		life.grace = rows[i].grace;
+		life.terminated_at = BEGAN + SECOND;
+		assert_int_equal(life_over_at(&life), life.terminated_at + rows[i].left);
+		/* Nobody is restarted then. */
+		life.containers[0] = ended;
+		assert_int_equal(life_over_at(&life), life.terminated_at);
+	}
+}
+
+/* ---- ring ---- */
+
+#define SIZE 64
+
+struct memory_of_ring {
+	_Alignas(struct ring_header) char bytes[sizeof(struct ring_header) + SIZE];
+};
+
+/* Every length of writes in turn, against a plain text of all that was written. */
+static void test_ring_keeps_the_end(void **state)
+{
+	(void)state;
+	struct memory_of_ring memory;
+	struct ring ring = ring_format(memory.bytes, sizeof memory.bytes);
+	static char all[20000];
+	size_t total = 0;
+	for (size_t i = 0; i < 150; i++) {
+		for (size_t k = 0; k < i; k++)
+			all[total + k] = (char)('a' + (total + k) % 26);
+		ring_write(&ring, all + total, i, (int64_t)i);
+		total += i;
+		char out[SIZE];
+		uint64_t told;
+		bool cut;
+		size_t length = ring_read(&ring, out, sizeof out, &told, &cut);
+		assert_int_equal(told, total);
+		assert_int_equal(length, total < SIZE ? total : SIZE);
+		assert_int_equal(cut, total > SIZE);
+		assert_memory_equal(out, all + total - length, length);
+		length = ring_read(&ring, out, 10, &told, &cut);
+		assert_int_equal(length, total < 10 ? total : 10);
+		assert_memory_equal(out, all + total - length, length);
+	}
+}
+
+static void test_ring_drops_what_was_run_over(void **state)
+{
+	(void)state;
+	struct memory_of_ring memory;
+	struct ring ring = ring_format(memory.bytes, sizeof memory.bytes);
+	char text[SIZE];
+	char out[SIZE];
+	uint64_t total;
+	bool cut;
+	for (size_t i = 0; i < SIZE; i++)
+		text[i] = (char)i;
+	ring_write(&ring, text, SIZE, 1);
+	/* A writer that died after it had claimed n bytes more. */
+	for (uint64_t n = 0; n <= SIZE + 10; n++) {
+		atomic_store(&ring.header->reserved, SIZE + n);
+		size_t length = ring_read(&ring, out, sizeof out, &total, &cut);
+		size_t left = n < SIZE ? SIZE - (size_t)n : 0;
+		assert_int_equal(length, left);
+		assert_int_equal(total, SIZE);
+		assert_int_equal(cut, n > 0);
+		assert_memory_equal(out, text + SIZE - left, left);
+	}
+}
+
+static void test_ring_is_taken_over(void **state)
+{
+	(void)state;
+	char text[200];
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (char)i;
+	for (size_t written = 0; written <= sizeof text; written++) {
+		struct memory_of_ring first;
+		_Alignas(struct ring_header) char second[sizeof(struct ring_header) + 37];
+		struct ring from = ring_format(first.bytes, sizeof first.bytes);
+		struct ring to = ring_format(second, sizeof second);
+		char out[SIZE];
+		uint64_t total;
+		bool cut;
+		ring_write(&from, text, written, 5);
+		ring_take_over(&to, &from);
+		size_t length = ring_read(&to, out, sizeof out, &total, &cut);
+		size_t wanted = written < 37 ? written : 37;
+		assert_int_equal(total, written);
+		assert_int_equal(length, wanted);
+		assert_memory_equal(out, text + written - wanted, wanted);
+		assert_int_equal(atomic_load(&to.header->last_output), 5);
+	}
+}
+
+static void test_ring_of_others(void **state)
+{
+	(void)state;
+	struct memory_of_ring memory;
+	struct ring ring;
+	struct ring made = ring_format(memory.bytes, sizeof memory.bytes);
+	assert_true(ring_open(memory.bytes, sizeof memory.bytes, &ring));
+	assert_false(ring_open(memory.bytes, sizeof memory.bytes - 1, &ring));
+	assert_false(ring_open(memory.bytes, sizeof(struct ring_header), &ring));
+	assert_false(ring_open(memory.bytes, SIZE_MAX, &ring));
+	made.header->size = SIZE + 1;
+	assert_false(ring_open(memory.bytes, sizeof memory.bytes, &ring));
+	made.header->size = SIZE;
+	made.header->version = RING_VERSION + 1;
+	assert_false(ring_open(memory.bytes, sizeof memory.bytes, &ring));
+	made.header->version = RING_VERSION;
+	made.header->magic ^= 1;
+	assert_false(ring_open(memory.bytes, sizeof memory.bytes, &ring));
+}
+
+/* ---- messages ---- */
+
+static void test_messages_that_are_none(void **state)
+{
+	(void)state;
+	struct message good = message_make(MESSAGE_HELLO);
+	struct message decoded;
+	struct error error;
+	memcpy(good.name, "main", 5);
+	assert_true(message_decode(&good, sizeof good, &decoded, &error));
+	assert_memory_equal(&good, &decoded, sizeof good);
+	for (size_t length = 0; length < sizeof good; length++)
+		assert_false(message_decode(&good, length, &decoded, &error));
+
+	struct message bad = good;
+	bad.magic++;
+	assert_false(message_decode(&bad, sizeof bad, &decoded, &error));
+	bad = good;
+	bad.version = 2;
+	assert_false(message_decode(&bad, sizeof bad, &decoded, &error));
+	for (unsigned type = 0; type <= UINT16_MAX; type++) {
+		bad = good;
+		bad.type = (uint16_t)type;
+		assert_int_equal(message_decode(&bad, sizeof bad, &decoded, &error),
+		                 type >= MESSAGE_HELLO && type <= MESSAGE_TYPE_MAX);
+	}
+	for (int byte = 1; byte < 256; byte++) {
+		bad = good;
+		bad.name[2] = (char)byte;
+		assert_int_equal(message_decode(&bad, sizeof bad, &decoded, &error),
+		                 byte > ' ' && byte < 0x7f);
+	}
+	bad = good;
+	memset(bad.name, 'a', sizeof bad.name);
+	assert_false(message_decode(&bad, sizeof bad, &decoded, &error));
+	assert_string_equal(error.message, "the name is no text");
+}
+
+/* ---- what /proc says ---- */
+
+static void test_cgroup_path(void **state)
+{
+	(void)state;
+	static const char hybrid[] =
+	        "12:cpu,cpuacct:/a\n7:memory:/kubepods/pod1/c2\n1:name=x:/y\n0::/z\n";
+	static const struct {
+		const char *text;
+		const char *controller;
+		const char *path;
+	} rows[] = {
+	        {hybrid, "memory", "/kubepods/pod1/c2"},
+	        {hybrid, "", "/z"},
+	        {"0::/\n", "", "/"},
+	        {"0::/\n", "memory", ""},
+	        {"7:memory:/a", "memory", "/a"}, /* no line end */
+	        {"7:memory2:/a\n8:xmemory:/b\n", "memory", ""},
+	        {"7:memory\n0::/c:d\n", "", "/c:d"},
+	        {"", "", ""},
+	        {"::::\n", "memory", ""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		char path[64] = "untouched";
+		cgroup_find_path(rows[i].text, rows[i].controller, path, sizeof path);
+		assert_string_equal(path, rows[i].path);
+	}
+	char small[5];
+	cgroup_find_path(hybrid, "memory", small, sizeof small);
+	assert_string_equal(small, "/kub");
+}
+
+static void test_signal_masks(void **state)
+{
+	(void)state;
+	uint64_t mask = 1;
+	static const char status[] = "Name:\tx\nSigBlk:\t0000000000010000\nSigCgt:\t00000001ffFa\n";
+	assert_true(signals_find_mask(status, "\nSigBlk:", &mask));
+	assert_int_equal(mask, 0x10000);
+	assert_true(signals_find_mask(status, "\nSigCgt:", &mask));
+	assert_int_equal(mask, 0x1ff); /* up to what is no digit of the kernel's */
+	assert_true(signals_find_mask("\nSigCgt:\tffffffffffffffff1\n", "\nSigCgt:", &mask));
+	assert_true(mask == UINT64_MAX);
+	mask = 7;
+	assert_false(signals_find_mask(status, "\nSigIgn:", &mask));
+	assert_false(signals_find_mask("\nSigCgt:\t\n", "\nSigCgt:", &mask));
+	assert_false(signals_find_mask("\nSigCgt:", "\nSigCgt:", &mask));
+	assert_int_equal(mask, 7);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_native_lives_until_it_is_told),
+	        cmocka_unit_test(test_classic_ends_with_the_final_end),
+	        cmocka_unit_test(test_classic_after_termination),
+	        cmocka_unit_test(test_ring_keeps_the_end),
+	        cmocka_unit_test(test_ring_drops_what_was_run_over),
+	        cmocka_unit_test(test_ring_is_taken_over),
+	        cmocka_unit_test(test_ring_of_others),
+	        cmocka_unit_test(test_messages_that_are_none),
+	        cmocka_unit_test(test_cgroup_path),
+	        cmocka_unit_test(test_signal_masks),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
