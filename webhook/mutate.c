@@ -50,6 +50,13 @@ static void append_flag(struct maker *maker, json *array, const char *flag, cons
 	append_text(maker, array, value);
 }
 
+/* With a value that the kubelet is to leave as it is. */
+static void append_literal(struct maker *maker, json *array, const char *flag, const char *value)
+{
+	append_flag(maker, array, flag,
+	            value == NULL ? NULL : kubelet_literal(maker->arena, value));
+}
+
 static const char *duration_text(struct maker *maker, int64_t nanoseconds)
 {
 	char storage[64];
@@ -177,8 +184,7 @@ static json *run_command(struct maker *maker, const struct container_plan *conta
 	if (shim->silence_after > 0 && shim->on_silence != ACTION_REPORT)
 		append_flag(maker, command, "--on-silence", action_text(shim->on_silence));
 	if (shim->done_file != NULL)
-		append_flag(maker, command, "--done-file",
-		            kubelet_literal(maker->arena, shim->done_file));
+		append_literal(maker, command, "--done-file", shim->done_file);
 	if (maker->plan->user >= 0)
 		append_flag(maker, command, "--watchdog-uid",
 		            arena_printf(maker->arena, "%" PRId64, maker->plan->user));
@@ -198,13 +204,21 @@ static void wrap_command(struct maker *maker, const struct container_plan *plan,
 		patch_replace(maker->patch, command, "spec", "containers", index, "command", NULL);
 	else
 		patch_add(maker->patch, command, "spec", "containers", index, "command", NULL);
+}
 
-	if (container_has_mount(plan->container))
-		return;
+static json *volume_mount(struct maker *maker, const char *path, bool read_only)
+{
 	json *mount = json_new_object(maker->arena);
 	member_text(maker, mount, "name", NAME_VOLUME);
-	member_text(maker, mount, "mountPath", PATH_MOUNT);
-	member(maker, mount, "readOnly", json_new_bool(maker->arena, true));
+	member_text(maker, mount, "mountPath", path);
+	if (read_only)
+		member(maker, mount, "readOnly", json_new_bool(maker->arena, true));
+	return mount;
+}
+
+static void mount_shim(struct maker *maker, const struct container_plan *plan, const char *index)
+{
+	json *mount = volume_mount(maker, PATH_MOUNT, true);
 	if (json_is_array(json_get(plan->container, "volumeMounts")))
 		patch_add(maker->patch, mount, "spec", "containers", index, "volumeMounts", "-",
 		          NULL);
@@ -265,6 +279,8 @@ static void change_container(struct maker *maker, const struct container_plan *p
 	for (size_t part = 0; part < PART_COUNT; part++)
 		if (plan->parts[part] == REASON_DONE)
 			change[part](maker, plan, index);
+	if (plan->add_mount)
+		mount_shim(maker, plan, index);
 }
 
 /* ---- The sidecar ---- */
@@ -287,16 +303,6 @@ static json *security_context(struct maker *maker)
 	member(maker, context, "seccompProfile",
 	       around(maker, "type", json_new_string(maker->arena, "RuntimeDefault")));
 	return context;
-}
-
-static json *volume_mount(struct maker *maker, const char *path, bool read_only)
-{
-	json *mount = json_new_object(maker->arena);
-	member_text(maker, mount, "name", NAME_VOLUME);
-	member_text(maker, mount, "mountPath", path);
-	if (read_only)
-		member(maker, mount, "readOnly", json_new_bool(maker->arena, true));
-	return mount;
 }
 
 /* What both of our containers share. The volume over the token's path keeps the ServiceAccount
@@ -358,20 +364,15 @@ static json *watch_command(struct maker *maker)
 	append_duration(maker, command, "--start-timeout", sidecar->start_timeout);
 	append_watched(maker, command);
 	if (plan->owner_kind != NULL && plan->owner_name != NULL)
-		append_flag(
+		append_literal(
 		        maker, command, "--owner",
 		        arena_printf(maker->arena, "%s/%s", plan->owner_kind, plan->owner_name));
-	for (size_t i = 0; i < plan->context_count; i++) {
-		const struct context_value *context = &plan->context[i];
-		const char *value = kubelet_literal(maker->arena, context->value);
-		append_flag(maker, command, "--context",
-		            value == NULL
-		                    ? NULL
-		                    : arena_printf(maker->arena, "%s=%s", context->name, value));
-	}
+	for (size_t i = 0; i < plan->context_count; i++)
+		append_literal(maker, command, "--context",
+		               arena_printf(maker->arena, "%s=%s", plan->context[i].name,
+		                            plan->context[i].value));
 	for (size_t i = 0; i < maker->config->redact.count; i++)
-		append_flag(maker, command, "--redact",
-		            kubelet_literal(maker->arena, maker->config->redact.items[i]));
+		append_literal(maker, command, "--redact", maker->config->redact.items[i]);
 	append_flag(maker, command, "--ring-size",
 	            arena_printf(maker->arena, "%" PRId64, sidecar->ring_size));
 	append_flag(maker, command, "--tail",
@@ -430,7 +431,7 @@ static json *volume(struct maker *maker)
 		member(maker, volume, "image", source);
 	} else {
 		member_text(maker, source, "medium", "Memory");
-		member_text(maker, source, "sizeLimit", "1Mi");
+		member_text(maker, source, "sizeLimit", SHIM_VOLUME_SIZE);
 		member(maker, volume, "emptyDir", source);
 	}
 	return volume;

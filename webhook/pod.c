@@ -55,14 +55,46 @@ int64_t pod_grace_seconds(const json *pod)
 	const json *grace = json_find(pod, "spec", "terminationGracePeriodSeconds", NULL);
 	if (!json_integer(grace, &seconds) || seconds < 0)
 		return GRACE_SECONDS_DEFAULT;
-	return seconds;
+	return seconds < GRACE_SECONDS_MAX ? seconds : GRACE_SECONDS_MAX;
+}
+
+static const char os_label[] = "kubernetes.io/os";
+
+/* One of the terms has to match: Windows when each of them wants it. */
+static bool requires_windows_node(const json *spec)
+{
+	const json *terms = json_find(spec, "affinity", "nodeAffinity",
+	                              "requiredDuringSchedulingIgnoredDuringExecution",
+	                              "nodeSelectorTerms", NULL);
+	for (const json *term = json_first(terms); term != NULL; term = json_next(term)) {
+		const json *want = json_first(json_get(term, "matchExpressions"));
+		while (want != NULL &&
+		       !(json_string_is(json_get(want, "key"), os_label) &&
+		         json_string_is(json_get(want, "operator"), "In") &&
+		         json_string_is(json_at(json_get(want, "values"), 0), "windows")))
+			want = json_next(want);
+		if (want == NULL)
+			return false;
+	}
+	return json_first(terms) != NULL;
+}
+
+static bool has_windows_options(const json *holder)
+{
+	return json_is_object(json_find(holder, "securityContext", "windowsOptions", NULL));
 }
 
 bool pod_is_windows(const json *pod)
 {
-	return json_string_is(json_find(pod, "spec", "os", "name", NULL), "windows") ||
-	       json_string_is(json_find(pod, "spec", "nodeSelector", "kubernetes.io/os", NULL),
-	                      "windows");
+	const json *spec = json_get(pod, "spec");
+	const json *selector = json_get(spec, "nodeSelector");
+	const json *containers = json_get(spec, "containers");
+	for (const json *c = json_first(containers); c != NULL; c = json_next(c))
+		if (has_windows_options(c))
+			return true;
+	return json_string_is(json_find(spec, "os", "name", NULL), "windows") ||
+	       json_string_is(json_get(selector, os_label), "windows") ||
+	       has_windows_options(spec) || requires_windows_node(spec);
 }
 
 const json *pod_controller(const json *pod)
@@ -84,10 +116,10 @@ static bool guaranteed(const json *container)
 {
 	static const char *const names[] = {"cpu", "memory"};
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		const char *limit =
-		        json_string(json_find(container, "resources", "limits", names[i], NULL));
-		const char *request =
-		        json_string(json_find(container, "resources", "requests", names[i], NULL));
+		const char *limit = json_scalar_text(
+		        json_find(container, "resources", "limits", names[i], NULL));
+		const char *request = json_scalar_text(
+		        json_find(container, "resources", "requests", names[i], NULL));
 		struct quantity limit_value;
 		struct quantity request_value;
 		if (limit == NULL || !quantity_parse(limit, &limit_value, NULL) ||
@@ -119,37 +151,35 @@ bool pod_is_guaranteed(const json *pod)
 	return true;
 }
 
-static bool integer_is(const json *node, int64_t value)
+static uint64_t used_id(const json *node, int64_t first)
 {
-	int64_t own;
-	return json_integer(node, &own) && own == value;
+	int64_t id;
+	if (!json_integer(node, &id) || id < first || id - first >= 64)
+		return 0;
+	return UINT64_C(1) << (id - first);
 }
 
-static bool security_context_uses(const json *context, int64_t id)
+static uint64_t used_by_context(const json *context, int64_t first)
 {
-	if (integer_is(json_get(context, "runAsUser"), id) ||
-	    integer_is(json_get(context, "runAsGroup"), id) ||
-	    integer_is(json_get(context, "fsGroup"), id))
-		return true;
+	uint64_t used = used_id(json_get(context, "runAsUser"), first) |
+	                used_id(json_get(context, "runAsGroup"), first) |
+	                used_id(json_get(context, "fsGroup"), first);
 	const json *groups = json_get(context, "supplementalGroups");
 	for (const json *group = json_first(groups); group != NULL; group = json_next(group))
-		if (integer_is(group, id))
-			return true;
-	return false;
+		used |= used_id(group, first);
+	return used;
 }
 
-bool pod_uses_id(const json *pod, int64_t id)
+uint64_t pod_used_ids(const json *pod, int64_t first)
 {
-	if (security_context_uses(json_find(pod, "spec", "securityContext", NULL), id))
-		return true;
+	uint64_t used = used_by_context(json_find(pod, "spec", "securityContext", NULL), first);
 	for (size_t list = 0; list < CONTAINER_LISTS; list++) {
 		const json *containers = json_find(pod, "spec", container_lists[list], NULL);
 		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
-			if (!is_ours(c) &&
-			    security_context_uses(json_get(c, "securityContext"), id))
-				return true;
+			if (!is_ours(c))
+				used |= used_by_context(json_get(c, "securityContext"), first);
 	}
-	return false;
+	return used;
 }
 
 size_t pod_annotations_size(const json *pod)
@@ -232,8 +262,52 @@ bool container_has_mount(const json *container)
 	return false;
 }
 
-bool volume_is_ours(const json *volume)
+/* The next component of a path, without what means nothing ("//", "/./"); 0: there is none. */
+static size_t next_component(const char **path)
 {
-	return json_string_is(json_find(volume, "emptyDir", "medium", NULL), "Memory") ||
-	       json_find(volume, "image", "reference", NULL) != NULL;
+	for (;;) {
+		*path += strspn(*path, "/");
+		size_t length = strcspn(*path, "/");
+		if (length != 1 || **path != '.')
+			return length;
+		*path += length;
+	}
+}
+
+/* The kubelet takes relative paths as below /; what goes up by ".." is not followed: taken. */
+static bool path_meets_ours(const char *path)
+{
+	static const char ours[] = "lastword"; /* PATH_MOUNT's one component */
+	size_t length = next_component(&path);
+	if (length == 0 || (length == sizeof ours - 1 && strncmp(path, ours, length) == 0))
+		return true;
+	for (; length > 0; length = next_component(&path)) {
+		if (length == 2 && strncmp(path, "..", 2) == 0)
+			return true;
+		path += length;
+	}
+	return false;
+}
+
+bool container_mount_is_taken(const json *container)
+{
+	const json *mounts = json_get(container, "volumeMounts");
+	for (const json *mount = json_first(mounts); mount != NULL; mount = json_next(mount))
+		if (path_meets_ours(json_get_string_or(mount, "mountPath", "")) &&
+		    !(json_string_is(json_get(mount, "name"), NAME_VOLUME) &&
+		      json_string_is(json_get(mount, "mountPath"), PATH_MOUNT)))
+			return true;
+	const json *devices = json_get(container, "volumeDevices");
+	for (const json *device = json_first(devices); device != NULL; device = json_next(device))
+		if (path_meets_ours(json_get_string_or(device, "devicePath", "")))
+			return true;
+	return false;
+}
+
+bool volume_is_ours(const json *volume, const char *image)
+{
+	const json *memory = json_get(volume, "emptyDir");
+	return (json_string_is(json_get(memory, "medium"), "Memory") &&
+	        json_string_is(json_get(memory, "sizeLimit"), SHIM_VOLUME_SIZE)) ||
+	       json_string_is(json_find(volume, "image", "reference", NULL), image);
 }

@@ -22,8 +22,10 @@ json *pod_volume(const json *pod, const char *name);
 
 /* Always, OnFailure or Never. */
 const char *pod_restart_policy(const json *pod);
+/* 0 to GRACE_SECONDS_MAX; the API server takes more, but nobody waits for it. */
 int64_t pod_grace_seconds(const json *pod);
-/* spec.os, or the well-known node selector of pods older than it. */
+#define GRACE_SECONDS_MAX INT32_MAX
+/* By spec.os, a node selector or required node affinity, or options that only Windows has. */
 bool pod_is_windows(const json *pod);
 /* The owner reference that controls the pod; NULL when there is none. */
 const json *pod_controller(const json *pod);
@@ -32,8 +34,9 @@ const json *pod_controller(const json *pod);
  * and requests that are absent or equal. */
 bool pod_is_guaranteed(const json *pod);
 
-/* The uid or gid is used anywhere in the pod by a container that is not ours. */
-bool pod_uses_id(const json *pod, int64_t id);
+/* Which of the 64 ids from first on are used anywhere in the pod as uid or gid by what is not ours:
+ * a bit each, the lowest for first. One look at the pod, however many ids it lists. */
+uint64_t pod_used_ids(const json *pod, int64_t first);
 
 /* Bytes of annotation keys and values, as the API server counts them against 256 KiB. */
 size_t pod_annotations_size(const json *pod);
@@ -48,7 +51,11 @@ bool container_is_wrapped(const json *container);
 bool container_has_flush(const json *container);
 /* Its mount of our volume is as we make it. */
 bool container_has_mount(const json *container);
-bool volume_is_ours(const json *volume);
+/* It mounts something else, or has a device, at, below or above PATH_MOUNT, however it is spelt. */
+bool container_mount_is_taken(const json *container);
+/* The volume is as we make it: memory of SHIM_VOLUME_SIZE, or an image volume of that image. */
+bool volume_is_ours(const json *volume, const char *image);
+#define SHIM_VOLUME_SIZE "1Mi"
 
 /* The text as one word of a command that the kubelet leaves as it is: it expands $(NAME) there, and
  * takes a doubled $ for one (k8s.io/kubernetes/third_party/forked/golang/expansion). The text

@@ -108,7 +108,7 @@ static bool pod_has_shape(const json *pod)
 }
 
 /* Foreign things under our names: the pod is not ours to complete. */
-static enum reason find_collision(const json *pod)
+static enum reason find_collision(const json *pod, const char *image)
 {
 	const json *watchdog = pod_container(pod, NAME_WATCHDOG, NULL);
 	if (watchdog == NULL)
@@ -122,7 +122,7 @@ static enum reason find_collision(const json *pod)
 		return REASON_NAME_TAKEN;
 
 	const json *volume = pod_volume(pod, NAME_VOLUME);
-	if (volume != NULL && !volume_is_ours(volume))
+	if (volume != NULL && !volume_is_ours(volume, image))
 		return REASON_VOLUME_TAKEN;
 	return REASON_DONE;
 }
@@ -140,7 +140,7 @@ static enum reason pod_skip_reason(const struct policy_input *input, const struc
 		return REASON_MIRROR_POD;
 	if (pod_is_large(pod))
 		return REASON_TOO_LARGE;
-	return find_collision(pod);
+	return find_collision(pod, input->config->sidecar.image);
 }
 
 /* A person should hear of these; the others are as intended. */
@@ -264,21 +264,6 @@ static bool has_localhost_profile(const json *pod, const json *container)
 	return false;
 }
 
-/* Mounts of others at, below or above /lastword would hide the shim, or be hidden by it. */
-static bool mount_is_taken(const json *container)
-{
-	const json *mounts = json_get(container, "volumeMounts");
-	for (const json *mount = json_first(mounts); mount != NULL; mount = json_next(mount)) {
-		const char *path = json_get_string_or(mount, "mountPath", "");
-		bool inside =
-		        strncmp(path, PATH_MOUNT, sizeof PATH_MOUNT - 1) == 0 &&
-		        (path[sizeof PATH_MOUNT - 1] == '/' || path[sizeof PATH_MOUNT - 1] == '\0');
-		if (inside && !json_string_is(json_get(mount, "name"), NAME_VOLUME))
-			return true;
-	}
-	return false;
-}
-
 static bool append_escaped(struct arena *arena, struct strings *list, const struct strings *more)
 {
 	for (size_t i = 0; i < more->count; i++) {
@@ -370,15 +355,15 @@ static bool watchdog_knows(const json *watchdog, const char *name)
 static enum reason decide_command(const struct wrapping *wrapping, const json *container,
                                   struct strings *ret_command)
 {
-	if (container_is_wrapped(container))
-		return REASON_ALREADY;
 	if (wrapping->obstacle != REASON_DONE)
 		return wrapping->obstacle;
+	if (container_is_wrapped(container))
+		return REASON_ALREADY;
 	if (json_is_true(json_get(container, "tty")))
 		return REASON_TTY;
 	if (has_localhost_profile(wrapping->input->pod, container))
 		return REASON_SECURITY_PROFILE;
-	if (mount_is_taken(container))
+	if (container_mount_is_taken(container))
 		return REASON_MOUNT_TAKEN;
 	if (!wrapping->plan->native && json_size(json_get(container, "restartPolicyRules")) > 0)
 		return REASON_RESTART_RULES;
@@ -400,11 +385,17 @@ static enum reason decide_command(const struct wrapping *wrapping, const json *c
 	return REASON_DONE;
 }
 
+static bool is_wrapped(const struct container_plan *container)
+{
+	return container->parts[PART_COMMAND] == REASON_DONE ||
+	       container->parts[PART_COMMAND] == REASON_ALREADY;
+}
+
 static enum reason decide_pre_stop(const struct container_plan *plan)
 {
 	if (container_has_flush(plan->container))
 		return REASON_ALREADY;
-	if (plan->parts[PART_COMMAND] != REASON_DONE && plan->parts[PART_COMMAND] != REASON_ALREADY)
+	if (!is_wrapped(plan))
 		return REASON_NOT_WRAPPED;
 	const json *hook = json_find(plan->container, "lifecycle", "preStop", NULL);
 	for (const json *handler = json_first(hook); handler != NULL; handler = json_next(handler))
@@ -503,49 +494,70 @@ static bool add_quantity(struct quantity *sum, const char *text)
 	return text == NULL || (quantity_parse(text, &value, NULL) && quantity_add(sum, &value));
 }
 
-/* All containers' resources of a kind, and the sidecar's, within what the pod as a whole has. */
-static bool fits(const json *pod, const char *kind, const char *name, const char *ours)
+/* The sum of what all containers request, those that live beside each other; ours is more. */
+static bool sum_requests(const json *pod, const char *name, struct quantity *sum)
 {
-	const char *all = json_string(json_find(pod, "spec", "resources", kind, name, NULL));
-	struct quantity most;
-	struct quantity sum;
-	if (all == NULL)
-		return true;
-	if (!quantity_parse(all, &most, NULL) || !quantity_parse("0", &sum, NULL) ||
-	    !add_quantity(&sum, ours))
-		return false;
-
 	static const char *const lists[] = {"initContainers", "containers"};
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
 		const json *list = json_find(pod, "spec", lists[i], NULL);
 		for (const json *c = json_first(list); c != NULL; c = json_next(c)) {
 			bool counts =
 			        i == 1 || json_string_is(json_get(c, "restartPolicy"), "Always");
-			if (counts && !add_quantity(&sum, quantity_text(c, kind, name)))
+			if (counts && !add_quantity(sum, quantity_text(c, "requests", name)))
 				return false;
 		}
 	}
-	return quantity_compare(&sum, &most) <= 0;
-}
-
-static bool sidecar_fits(const json *pod, const struct resources *resources)
-{
-	for (size_t i = 0; i < RESOURCE_COUNT; i++)
-		if (!fits(pod, "requests", resource_names[i], resources->requests[i]) ||
-		    !fits(pod, "limits", resource_names[i], resources->limits[i]))
-			return false;
 	return true;
 }
 
-static int64_t choose_user(const struct config *config, const json *pod)
+/* The quantity, ours, is within that of the pod. */
+static bool is_within(const struct quantity *ours, const char *pods)
 {
-	int64_t user = config->sidecar.user;
-	if (user < 0)
-		return user;
-	/* A pod uses finitely many ids: this ends, and nearly always at once. */
-	while (pod_uses_id(pod, user))
-		user++;
-	return user;
+	struct quantity most;
+	return quantity_parse(pods, &most, NULL) && quantity_compare(ours, &most) <= 0;
+}
+
+/* Requests are validated as a sum, limits each for itself (validatePodResourceConsistency() in
+ * k8s.io/kubernetes/pkg/apis/core/validation). A request that is missing becomes the limit. */
+static bool sidecar_fits(const json *pod, const struct resources *resources)
+{
+	const json *whole = json_get(pod, "spec");
+	for (size_t i = 0; i < RESOURCE_COUNT; i++) {
+		const char *name = resource_names[i];
+		const char *limit = quantity_text(whole, "limits", name);
+		const char *request = quantity_text(whole, "requests", name);
+		struct quantity sum;
+		struct quantity own;
+		if (request == NULL)
+			request = limit;
+		if (!quantity_parse("0", &sum, NULL) || !add_quantity(&sum, resources->requests[i]))
+			return false;
+		if (request != NULL &&
+		    (!sum_requests(pod, name, &sum) || !is_within(&sum, request)))
+			return false;
+		if (limit != NULL && resources->limits[i] != NULL &&
+		    (!quantity_parse(resources->limits[i], &own, NULL) || !is_within(&own, limit)))
+			return false;
+	}
+	return true;
+}
+
+/* What the pod as a whole requests nothing of, no container of it may. */
+static void drop_unrequested(const json *pod, struct resources *resources)
+{
+	for (size_t i = 0; i < RESOURCE_COUNT; i++)
+		if (!is_given(json_get(pod, "spec"), "requests", resource_names[i]))
+			resources->requests[i] = resources->limits[i] = NULL;
+}
+
+/* A uid and gid that no container of the pod has: the first from this one on; -1: none is near. */
+static int64_t choose_user(int64_t first, const json *pod)
+{
+	uint64_t used = pod_used_ids(pod, first);
+	for (int64_t user = first; user < first + 64 && user <= INT32_MAX; user++, used >>= 1)
+		if ((used & 1) == 0)
+			return user;
+	return -1;
 }
 
 static void decide_sidecar(const struct policy_input *input, struct plan *plan)
@@ -561,13 +573,28 @@ static void decide_sidecar(const struct policy_input *input, struct plan *plan)
 	                : json_get(pod_volume(pod, NAME_VOLUME), "image") != NULL;
 	plan->add_install = !plan->native && !plan->image_volume &&
 	                    pod_init_container(pod, NAME_INSTALL) == NULL;
-	plan->user = choose_user(input->config, pod);
+	plan->user = sidecar->user < 0 ? -1 : choose_user(sidecar->user, pod);
 	plan->grace_seconds = pod_grace_seconds(pod);
 	plan->restart_policy = pod_restart_policy(pod);
 	const json *owner = pod_controller(pod);
 	plan->owner_kind = json_get_string(owner, "kind");
 	plan->owner_name = json_get_string(owner, "name");
 	plan->sidecar_resources = decide_sidecar_resources(input->config, pod, plan);
+}
+
+/* Why the sidecar cannot be there. */
+static enum reason sidecar_obstacle(const struct policy_input *input, struct plan *plan)
+{
+	if (!plan->add_watchdog)
+		return REASON_DONE;
+	if (plan->user < 0 && input->config->sidecar.user >= 0)
+		return REASON_TOO_LARGE;
+	if (json_find(input->pod, "spec", "resources", NULL) == NULL)
+		return REASON_DONE;
+	if (!sidecar_fits(input->pod, &plan->sidecar_resources))
+		return REASON_POD_RESOURCES;
+	drop_unrequested(input->pod, &plan->sidecar_resources);
+	return REASON_DONE;
 }
 
 /* Undoes the wrapping: the sidecar cannot be there. */
@@ -585,10 +612,19 @@ static void unwrap_all(struct plan *plan, enum reason reason)
 static bool any_wrapped(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->container_count; i++)
-		if (plan->containers[i].parts[PART_COMMAND] == REASON_DONE ||
-		    plan->containers[i].parts[PART_COMMAND] == REASON_ALREADY)
+		if (is_wrapped(&plan->containers[i]))
 			return true;
 	return false;
+}
+
+static void decide_mounts(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->container_count; i++) {
+		struct container_plan *container = &plan->containers[i];
+		container->add_mount = is_wrapped(container) &&
+		                       !container_has_mount(container->container) &&
+		                       !container_mount_is_taken(container->container);
+	}
 }
 
 /* ---- The whole ---- */
@@ -643,10 +679,12 @@ static bool decide_pod(const struct policy_input *input, struct arena *arena, st
 		decide_container(&wrapping, &plan->containers[i]);
 
 	decide_sidecar(input, plan);
-	if (plan->add_watchdog && json_find(pod, "spec", "resources", NULL) != NULL &&
-	    !sidecar_fits(pod, &plan->sidecar_resources))
-		unwrap_all(plan, REASON_POD_RESOURCES);
-	plan->watchdog = any_wrapped(plan);
+	enum reason obstacle = sidecar_obstacle(input, plan);
+	if (obstacle != REASON_DONE)
+		unwrap_all(plan, obstacle);
+	plan->watchdog = obstacle == REASON_DONE && any_wrapped(plan);
+	if (plan->watchdog)
+		decide_mounts(plan);
 	return !plan->watchdog ||
 	       options_context(arena, input->config, pod, plan->containers[0].container, plan);
 }

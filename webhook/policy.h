@@ -56,6 +56,7 @@ struct container_plan {
 	enum reason parts[PART_COUNT];
 	struct resources fill;      /* PART_RESOURCES done: what to add */
 	struct strings command;     /* PART_COMMAND done: the command to run, $ escaped as needed */
+	bool add_mount;             /* wrapped, now or before, and the shim is not mounted */
 	const char *restart_policy; /* its own; NULL: the pod's */
 };
 

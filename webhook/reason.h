@@ -16,8 +16,8 @@
 	X(NAME_TAKEN, "name-taken",                                                                \
 	  "a container that is not ours has the name lastword-watchdog or lastword-install")       \
 	X(VOLUME_TAKEN, "volume-taken", "a volume that is not ours has the name lastword")         \
-	X(MOUNT_TAKEN, "mount-taken", "something else is mounted at or below /lastword")           \
-	X(TOO_LARGE, "too-large", "more containers, volumes or mounts than are looked at")         \
+	X(MOUNT_TAKEN, "mount-taken", "something else is mounted at, below or above /lastword")    \
+	X(TOO_LARGE, "too-large", "more containers, volumes, mounts or uids than are looked at")   \
 	X(MALFORMED, "malformed", "the request or pod is not of the shape Kubernetes documents")   \
 	X(DOUBT, "doubt", "the patched pod did not pass our own check; nothing was changed")       \
 	X(KEPT_BY_RULE, "kept-by-rule", "the rule says to leave it alone")                         \

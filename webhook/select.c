@@ -5,6 +5,7 @@
 #include "lib/glob.h"
 #include "lib/names.h"
 #include "webhook/pod.h"
+#include "webhook/policy.h"
 
 bool matches_any(const struct strings *patterns, const char *text)
 {
@@ -83,7 +84,7 @@ static bool pick(struct picked *picked, const char *name)
 /* Picks the names of a comma-separated list; the first that is not there goes to *ret_missing. */
 static void pick_list(struct picked *picked, const char *list, const char **ret_missing)
 {
-	while (*list != '\0') {
+	for (size_t names = 0; *list != '\0' && names < POLICY_CONTAINERS_MAX; names++) {
 		list += strspn(list, ", \t");
 		size_t length = strcspn(list, ", \t");
 		char name[256]; /* a container's name has at most 63 bytes */

@@ -33,6 +33,7 @@ static bool name_again(const json *spec, size_t list, const json *node)
 static bool verify_mounts(const json *pod, const json *container, struct error *error)
 {
 	const json *mounts = json_get(container, "volumeMounts");
+	const json *devices = json_get(container, "volumeDevices");
 	for (const json *mount = json_first(mounts); mount != NULL; mount = json_next(mount)) {
 		const char *path = json_get_string_or(mount, "mountPath", "");
 		if (pod_volume(pod, name_of(mount)) == NULL)
@@ -41,6 +42,10 @@ static bool verify_mounts(const json *pod, const json *container, struct error *
 		for (const json *other = json_next(mount); other != NULL; other = json_next(other))
 			if (strcmp(json_get_string_or(other, "mountPath", ""), path) == 0)
 				return error_set(error, "two volumeMounts at %s", path);
+		for (const json *device = json_first(devices); device != NULL;
+		     device = json_next(device))
+			if (strcmp(json_get_string_or(device, "devicePath", ""), path) == 0)
+				return error_set(error, "a volumeMount and a device at %s", path);
 	}
 	return true;
 }

@@ -1,5 +1,6 @@
 """What must be true of every pod after injection, whatever it was before. Knows Kubernetes' rules,
 nothing of how the patch was made."""
+import os
 from decimal import Decimal, ROUND_CEILING
 
 OURS = {"lastword-watchdog", "lastword-install"}
@@ -52,6 +53,10 @@ def check_valid(pod):
         mounts = c.get("volumeMounts") or []
         assert all(m["name"] in volumes for m in mounts)
         paths = [m["mountPath"] for m in mounts]
+        paths += [d["devicePath"] for d in c.get("volumeDevices") or []]
+        if (c.get("command") or [""])[0] == "/lastword/shim":
+            others = [os.path.normpath("/" + m["mountPath"]) for m in mounts if m["name"] != VOLUME]
+            assert not any(p == "/" or f"{p}/".startswith("/lastword/") for p in others)
         assert len(paths) == len(set(paths))
         limits = c.get("resources", {}).get("limits", {})
         requests = c.get("resources", {}).get("requests", {})
@@ -63,11 +68,29 @@ def check_valid(pod):
         assert all(isinstance(s, str) for s in c.get("command") or [])
     annotations = pod["metadata"].get("annotations") or {}
     assert sum(len(k.encode()) + len(v.encode()) for k, v in annotations.items()) <= 256 * 1024
-    limits = pod["spec"].get("resources", {}).get("limits", {})
-    for resource, limit in limits.items():
-        total = sum(quantity(c.get("resources", {}).get("limits", {}).get(resource, "0"))
-                    for c in containers(pod))
-        assert total <= quantity(limit)
+    if "resources" in pod["spec"]:
+        check_pod_level(pod)
+
+
+def requested(container):
+    """Limits are requests too, where there is none."""
+    resources = container.get("resources") or {}
+    return {**resources.get("limits", {}), **resources.get("requests", {})}
+
+
+def check_pod_level(pod):
+    """Requests of what runs side by side within the pod's own, each limit within its limit. A missing
+    request is the limit; without that it was zero before Kubernetes 1.36."""
+    limits = pod["spec"]["resources"].get("limits", {})
+    requests = {**limits, **pod["spec"]["resources"].get("requests", {})}
+    beside = [c for c in containers(pod) if c in pod["spec"]["containers"]
+              or c.get("restartPolicy") == "Always"]
+    for resource in {r for c in beside for r in requested(c)}:
+        total = sum(quantity(requested(c).get(resource, "0")) for c in beside)
+        assert total <= quantity(requests.get(resource, "0")), resource
+    for c in beside:
+        for resource, limit in (c.get("resources") or {}).get("limits", {}).items():
+            assert quantity(limit) <= quantity(limits.get(resource, limit)), (c["name"], resource)
 
 
 def check_kept(before, after):

@@ -154,6 +154,14 @@ def test_command(case):
                                      "readOnly": True}]
 
 
+def nodes(*terms):
+    """Required node affinity: terms of expressions of values of the operating system's label."""
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{"matchExpressions": [
+            {"key": "kubernetes.io/os", "operator": "In", "values": values} for values in term]}
+            for term in terms]}}}
+
+
 @pytest.mark.parametrize("reason,change", [
     ("tty", lambda c: c.main.update(tty=True)),
     ("host-network", lambda c: c.pod["spec"].update(hostNetwork=True)),
@@ -171,6 +179,17 @@ def test_command(case):
     ("mount-taken", lambda c: (c.main.update(volumeMounts=[{"name": "v",
                                                             "mountPath": "/lastword/x"}]),
                                c.pod["spec"].update(volumes=[{"name": "v", "emptyDir": {}}]))),
+    *[("mount-taken", lambda c, path=path: (
+        c.main.update(volumeMounts=[{"name": "v", "mountPath": path}]),
+        c.pod["spec"].update(volumes=[{"name": "v", "emptyDir": {}}])))
+      for path in ("/lastword/", "lastword", "//lastword", "/./lastword/x", "/", "/mnt/../lastword")],
+    ("mount-taken", lambda c: (c.main.update(volumeDevices=[{"name": "v", "devicePath": "/lastword"}]),
+                               c.pod["spec"].update(volumes=[{"name": "v"}]))),
+    ("windows", lambda c: c.pod["spec"].update(securityContext={"windowsOptions": {}})),
+    ("windows", lambda c: c.main.update(securityContext={"windowsOptions": {"hostProcess": True}})),
+    ("windows", lambda c: c.pod["spec"].update(affinity=nodes([["arm"], ["windows"]], [["windows"]]))),
+    ("too-large", lambda c: c.pod["spec"].update(
+        securityContext={"supplementalGroups": list(range(65500, 65600))})),
     ("security-profile", lambda c: c.main.update(securityContext={"seccompProfile": {
         "type": "Localhost", "localhostProfile": "p"}})),
     ("security-profile", lambda c: c.pod["spec"].update(securityContext={"appArmorProfile": {
@@ -179,6 +198,10 @@ def test_command(case):
         "container.apparmor.security.beta.kubernetes.io/main": "localhost/p"})),
     ("restart-rules", lambda c: c.main.update(restartPolicyRules=[{"action": "Restart"}])),
     ("pod-resources", lambda c: c.pod["spec"].update(resources={"limits": {"memory": "8Mi"}})),
+    ("pod-resources", lambda c: c.pod["spec"].update(resources={"requests": {"memory": "15.9Mi"}})),
+    ("pod-resources", lambda c: c.pod["spec"].update(resources={"limits": {"cpu": "49m"}})),
+    ("pod-resources", lambda c: (c.main.update(resources={"requests": {"cpu": 1}}),
+                                 c.pod["spec"].update(resources={"requests": {"cpu": "1004m"}}))),
 ])
 def test_command_left_alone(case, reason, change):
     change(case)
@@ -202,6 +225,13 @@ def test_command_left_alone(case, reason, change):
     lambda c: (c.pod["spec"].update(securityContext={"seccompProfile": {"type": "Localhost"}}),
                c.main.update(securityContext={"seccompProfile": {"type": "RuntimeDefault"}})),
     lambda c: c.pod["spec"].update(resources={"limits": {"memory": "17Mi", "cpu": "1"}}),
+    # Requests count as a sum, limits each for itself.
+    lambda c: (c.main.update(resources={"requests": {"cpu": 1}, "limits": {"cpu": "2"}}),
+               c.pod["spec"].update(resources={"requests": {"cpu": "1005m"}, "limits": {"cpu": 2}})),
+    lambda c: c.pod["spec"].update(affinity=nodes([["windows"]], [["linux"]])),
+    lambda c: c.main.update(volumeMounts=[{"name": "v", "mountPath": "/lastwords"},
+                                          {"name": "v", "mountPath": "/mnt/lastword/..."}]) or
+    c.pod["spec"].update(volumes=[{"name": "v", "emptyDir": {}}]),
 ])
 def test_wrapped_all_the_same(case, change):
     change(case)
@@ -322,6 +352,10 @@ def test_selection_of_one_that_is_not_there(case):
         initContainers=[{"name": "lastword-watchdog", "image": "x", "command": ["/shim"]}])),
     ("volume-taken", True, lambda c: c.pod["spec"].update(
         volumes=[{"name": "lastword", "emptyDir": {}}])),
+    ("volume-taken", True, lambda c: c.pod["spec"].update(
+        volumes=[{"name": "lastword", "emptyDir": {"medium": "Memory"}}])),
+    ("volume-taken", True, lambda c: c.pod["spec"].update(
+        volumes=[{"name": "lastword", "image": {"reference": "registry.example/other:1"}}])),
     ("too-large", True, lambda c: c.pod["spec"]["containers"].extend(
         {"name": f"c{i}", "image": "x"} for i in range(200))),
 ])
@@ -409,7 +443,7 @@ def test_what_the_watchdog_is_told(case):
     case.pod["spec"].update(restartPolicy="OnFailure", terminationGracePeriodSeconds=5)
     case.pod["metadata"]["labels"]["task-id"] = "42"
     case.pod["metadata"]["ownerReferences"] = [
-        {"kind": "Node", "name": "n"}, {"kind": "Job", "name": "j", "controller": True}]
+        {"kind": "Node", "name": "n"}, {"kind": "Job", "name": "j$(A)", "controller": True}]
     case.pod["metadata"]["annotations"] = {"example.com/team": "$(A) é", "lastword.dev/context.x": "y"}
     case.main["env"] = [{"name": "REPO", "value": "r" * 300}]
     case.main["restartPolicy"] = "Never"
@@ -419,10 +453,22 @@ def test_what_the_watchdog_is_told(case):
     assert flags(command, "--restart-policy") == ["OnFailure"]
     assert flags(command, "--grace") == ["5s"]
     assert flags(command, "--container") == ["main=Never", "b"]
-    assert flags(command, "--owner") == ["Job/j"]
+    assert flags(command, "--owner") == ["Job/j$$(A)"]
     assert flags(command, "--redact") == ["corp_[a-z0-9]{8}", "id[$$$$] [^ ]+"]
     assert flags(command, "--context") == ["task_id=42", "team=$$(A) é", "repository=" + "r" * 256,
                                           "x=y"]
+
+
+@pytest.mark.parametrize("given,told", [
+    (0, "0s"), (-1, "30s"), (None, "30s"), ("x", "30s"), (2 ** 31, "596523h14m7s"),
+    (10 ** 10, "596523h14m7s"), (2 ** 53, "596523h14m7s")])
+def test_grace(case, given, told):
+    case.pod["spec"]["terminationGracePeriodSeconds"] = given
+    pod = case.inject()
+    main = container(pod, "main")
+    assert flags(container(pod, "lastword-watchdog")["command"], "--grace") == [told]
+    for command in (main["command"], main["lifecycle"]["preStop"]["exec"]["command"]):
+        assert flags(command, "--grace") == ([told] if told != "0s" else [])  # their own default
 
 
 def test_what_the_shim_is_told(case):
@@ -508,7 +554,7 @@ def test_parts_that_the_user_wrote(case, mode):
     cases = [("spec", "containers", 0, "lifecycle"), ("metadata", "labels", "lastword.dev/injected"),
              ("spec", "containers", 0, "volumeMounts"), ("spec", "volumes")]
     cases.append(("spec", "containers", 1) if mode == "classic" else ("spec", "initContainers"))
-    for path in cases[:2] + cases[4:]:
+    for path in cases:
         case.pod = without(*path)
         completed = case.inject()
         for pod in (completed, whole):
@@ -516,6 +562,28 @@ def test_parts_that_the_user_wrote(case, mode):
         assert completed == whole, path
     case.pod = copy.deepcopy(whole)
     assert case.inject() == whole
+
+
+@pytest.mark.parametrize("change", [
+    lambda c: c.pod["spec"].update(hostNetwork=True),
+    lambda c: c.pod["spec"].update(resources={"requests": {"memory": "1Mi"}})])
+def test_no_sidecar_where_none_may_be_whoever_wrapped(case, change):
+    case.main["command"] = ["/lastword/shim", "run", "--name", "main", "--", "/agent"]
+    change(case)
+    assert case.explain()["sidecar"] == "none"
+    assert [c["name"] for c in case.inject()["spec"]["containers"]] == ["main"]
+
+
+def test_pod_level_resources(case):
+    """The sidecar asks for what the pod as a whole asks for, and for nothing else: the API server
+    takes what is missing there for zero."""
+    case.pod["spec"]["resources"] = {"requests": {"memory": "1Gi"}}
+    memory = {"memory": "16Mi"}
+    assert resources_of_watchdog(case) == {"requests": memory, "limits": memory}
+    case.pod["spec"]["resources"] = {"requests": {"memory": "1Gi", "cpu": "1"}}
+    both = {"cpu": "50m", "memory": "16Mi"}
+    assert resources_of_watchdog(case) == {"requests": {"cpu": "5m", "memory": "16Mi"},
+                                           "limits": both}
 
 
 def test_a_container_that_the_watchdog_does_not_know(case):

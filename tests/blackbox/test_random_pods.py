@@ -88,8 +88,13 @@ class Maker:
         if volumes and mounts_kept and self.maybe():
             container["volumeMounts"] = [
                 {"name": v, "mountPath": f"/mnt/{v}", "readOnly": self.maybe()} for v in volumes]
-            if self.maybe(0.05):
-                container["volumeMounts"][0]["mountPath"] = "/lastword/inner"
+            if self.maybe(0.1):
+                container["volumeMounts"][0]["mountPath"] = self.random.choice(
+                    ["/lastword/inner", "lastword", "/", "/lastword/", "/lastword-data"])
+            if self.maybe(0.1):
+                container["volumeDevices"] = [{"name": container["volumeMounts"].pop()["name"],
+                                               "devicePath": self.random.choice(
+                                                   ["/dev/x", "/lastword"])}]
         return container
 
     def metadata(self):
@@ -135,7 +140,7 @@ class Maker:
         if self.maybe(0.7):
             spec["restartPolicy"] = self.random.choice(["Always", "OnFailure", "Never"])
         if self.maybe(0.7):
-            spec["terminationGracePeriodSeconds"] = self.random.choice([0, 1, 30, 60])
+            spec["terminationGracePeriodSeconds"] = self.random.choice([0, 1, 30, 60, 2 ** 40])
         if self.maybe(0.1):
             spec["hostNetwork"] = True
         if self.maybe(0.1):
@@ -149,7 +154,8 @@ class Maker:
                 container["resources"] = {}
             spec["resources"] = self.random.choice(
                 [{"limits": {"cpu": "1", "memory": "1Gi"}}, {"limits": {"memory": "8Mi"}},
-                 {"requests": {"cpu": "1m"}}])
+                 {"requests": {"cpu": "1m"}}, {"requests": {"cpu": "1"}},
+                 {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}}])
         elif self.maybe(0.1):  # every container with the same limits and requests
             for container in spec["containers"] + spec.get("initContainers", []):
                 container["resources"] = {"limits": {"cpu": "1", "memory": "1Gi"},
