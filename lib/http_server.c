@@ -375,17 +375,21 @@ static enum MHD_Result refuse_load(struct exchange *exchange, struct MHD_Connect
 	              "too many requests at once, try again\n");
 }
 
-/* Takes a share of the memory for bodies; false when there is not so much left. */
+/* Takes a share of the memory for bodies; false when there is not so much left. Only for what has
+ * come: else a few headers that announce large bodies would turn all others away. */
 static bool reserve(struct exchange *exchange, size_t bytes)
 {
 	struct http_server *server = exchange->server;
 	size_t before = atomic_fetch_add(&server->bodies, bytes);
-	if (before + bytes > server->options.bodies_max) {
-		atomic_fetch_sub(&server->bodies, bytes);
-		return false;
-	}
 	exchange->reserved += bytes;
-	return true;
+	return before + bytes <= server->options.bodies_max;
+}
+
+static void drop_body(struct exchange *exchange)
+{
+	atomic_fetch_sub(&exchange->server->bodies, exchange->reserved);
+	exchange->reserved = 0;
+	buffer_free(&exchange->body);
 }
 
 static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *mhd,
@@ -407,7 +411,7 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
 	unsigned long long announced = length == NULL ? 0 : strtoull(length, NULL, 10);
 	if (announced > server->options.body_max)
 		return refuse_size(exchange, mhd);
-	if (!reserve(exchange, (size_t)announced))
+	if (atomic_load(&server->bodies) + announced > server->options.bodies_max)
 		return refuse_load(exchange, mhd);
 	return MHD_YES;
 }
@@ -417,17 +421,16 @@ static void take_body(struct exchange *exchange, const char *bytes, size_t lengt
 {
 	if (exchange->too_large || exchange->overloaded)
 		return;
-	size_t total = exchange->body.length + length;
-	if (total > exchange->server->options.body_max)
+	if (length > exchange->server->options.body_max - exchange->body.length)
 		exchange->too_large = true;
-	else if (total > exchange->reserved && !reserve(exchange, total - exchange->reserved))
+	else if (!reserve(exchange, length))
 		exchange->overloaded = true;
 	else
 		buffer_append(&exchange->body, bytes, length);
 	if (!buffer_ok(&exchange->body))
 		exchange->overloaded = true;
 	if (exchange->too_large || exchange->overloaded)
-		buffer_free(&exchange->body);
+		drop_body(exchange);
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url,
@@ -471,9 +474,8 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
 	struct exchange *exchange = *request_context;
 	if (exchange == NULL)
 		return;
-	atomic_fetch_sub(&server->bodies, exchange->reserved);
 	atomic_fetch_sub(&server->requests, 1);
-	buffer_free(&exchange->body);
+	drop_body(exchange);
 	free(exchange);
 	*request_context = NULL;
 	set_deadline(mhd, server->options.idle_seconds);

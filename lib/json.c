@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +25,11 @@ static inline bool is_type(const json *node, int type)
 
 /* ---- The arena: blocks with a bump pointer ---- */
 
-/* One admission review of usual size fits the first block, which a reset keeps. */
-#define BLOCK_SIZE ((size_t)128 * 1024)
-#define ALIGNMENT  16
+/* One admission review of usual size fits the first block, which a reset keeps. Further ones are of
+ * a size that malloc maps, so that freeing gives them back. */
+#define BLOCK_SIZE       ((size_t)128 * 1024)
+#define LARGE_BLOCK_SIZE ((size_t)1024 * 1024)
+#define ALIGNMENT        16
 
 struct block {
 	struct block *next; /* older */
@@ -39,29 +42,58 @@ struct arena {
 	size_t used;      /* of the newest block */
 	size_t allocated; /* memory of all blocks */
 	size_t limit;
+	struct arena_budget *budget; /* NULL: none */
 };
 
 /* cJSON's allocator hooks take no context: the arena that this thread is working in. */
 static _Thread_local struct arena *current;
 
+/* What an arena with so many bytes takes of its budget: the first block is free. */
+static size_t share(size_t allocated)
+{
+	return allocated > BLOCK_SIZE ? allocated - BLOCK_SIZE : 0;
+}
+
+/* The arena is to have so many bytes; false: its limit or its budget does not allow it. */
+static bool set_allocated(struct arena *arena, size_t allocated)
+{
+	struct arena_budget *budget = arena->budget;
+	if (allocated > arena->limit)
+		return false;
+	size_t less = share(arena->allocated);
+	size_t more = share(allocated);
+	if (budget != NULL && more > less &&
+	    atomic_fetch_add(&budget->used, more - less) + (more - less) > budget->limit) {
+		atomic_fetch_sub(&budget->used, more - less);
+		return false;
+	}
+	if (budget != NULL && more < less)
+		atomic_fetch_sub(&budget->used, less - more);
+	arena->allocated = allocated;
+	return true;
+}
+
 static void *arena_take(struct arena *arena, size_t size)
 {
-	if (size > SIZE_MAX - ALIGNMENT)
+	if (size > SIZE_MAX / 2)
 		return NULL;
 	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
 
 	if (arena->newest == NULL || size > arena->newest->size - arena->used) {
-		size_t block_size = size > BLOCK_SIZE ? size : BLOCK_SIZE;
-		if (arena->allocated > arena->limit || block_size > arena->limit - arena->allocated)
+		size_t usual = arena->newest == NULL ? BLOCK_SIZE : LARGE_BLOCK_SIZE;
+		size_t block_size = size > usual ? size : usual;
+		size_t before = arena->allocated;
+		if (!set_allocated(arena, before + block_size))
 			return NULL;
 		struct block *block = malloc(sizeof *block + block_size);
-		if (block == NULL)
+		if (block == NULL) {
+			set_allocated(arena, before);
 			return NULL;
+		}
 		block->next = arena->newest;
 		block->size = block_size;
 		arena->newest = block;
 		arena->used = 0;
-		arena->allocated += block_size;
 	}
 	void *memory = arena->newest->memory + arena->used;
 	arena->used += size;
@@ -94,6 +126,14 @@ struct arena *arena_new(size_t limit)
 	return arena;
 }
 
+struct arena *arena_new_within(struct arena_budget *budget)
+{
+	struct arena *arena = arena_new(BLOCK_SIZE + budget->limit);
+	if (arena != NULL)
+		arena->budget = budget;
+	return arena;
+}
+
 static void free_blocks(struct block *block)
 {
 	while (block != NULL) {
@@ -119,7 +159,7 @@ void arena_reset(struct arena *arena)
 		keep->next = NULL;
 	arena->newest = keep;
 	arena->used = 0;
-	arena->allocated = keep == NULL ? 0 : keep->size;
+	set_allocated(arena, keep == NULL ? 0 : keep->size);
 }
 
 void arena_free(struct arena *arena)
@@ -127,6 +167,7 @@ void arena_free(struct arena *arena)
 	if (arena == NULL)
 		return;
 	free_blocks(arena->newest);
+	set_allocated(arena, 0);
 	free(arena);
 }
 

@@ -26,6 +26,14 @@ typedef struct cJSON json;
 
 /* limit: the most bytes of nodes and strings. NULL when there is no memory. */
 struct arena *arena_new(size_t limit);
+
+/* One ceiling for the arenas of several threads together. Each arena's first block (128 KiB) is
+ * free, so that what is small always fits, whatever the large ones take. Outlives its arenas. */
+struct arena_budget {
+	size_t limit;
+	_Atomic size_t used;
+};
+struct arena *arena_new_within(struct arena_budget *budget);
 /* Forgets every node; keeps one block, gives the rest of the memory back. */
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);

@@ -111,7 +111,8 @@ static void invalid(struct admission_answer *answer, unsigned status, const char
 {
 	answer->status = status;
 	answer->result = ADMISSION_INVALID;
-	buffer_printf(&answer->body, "expected %s, got %.200s\n", expected, got);
+	error_set(&answer->problem, "expected %s, got %.200s", expected, got);
+	buffer_printf(&answer->body, "%s\n", answer->problem.message);
 }
 
 /* An AdmissionReview with a uid to answer to; false: the answer is written. */
@@ -144,17 +145,17 @@ struct response {
 	const char *uid;
 	const struct patch *patch; /* NULL: none */
 	struct strings warnings;
-	const char *problem; /* one more warning; NULL */
+	const char *problem; /* one more warning; "": none */
 	const char *record;  /* NULL: no audit annotation */
 };
 
 static void write_warnings(struct json_writer *writer, const struct response *response)
 {
-	if (response->warnings.count == 0 && response->problem == NULL)
+	if (response->warnings.count == 0 && response->problem[0] == '\0')
 		return;
 	json_write_key(writer, "warnings");
 	json_write_array_begin(writer);
-	if (response->problem != NULL) {
+	if (response->problem[0] != '\0') {
 		char text[240];
 		snprintf(text, sizeof text, "lastword: pod left as it is: %s", response->problem);
 		json_write_string(writer, text);
@@ -207,13 +208,13 @@ static void respond(struct admission_answer *answer, struct response *response)
 {
 	answer->status = 200;
 	answer->record = response->record;
-	answer->problem = response->problem;
+	response->problem = answer->problem.message;
 	if (write_response(&answer->body, response))
 		return;
 	buffer_clear(&answer->body);
 	answer->result = ADMISSION_DOUBT;
-	answer->problem = "the answer would be too large";
-	*response = (struct response){.uid = response->uid, .problem = answer->problem};
+	error_set(&answer->problem, "the answer would be too large");
+	*response = (struct response){.uid = response->uid, .problem = answer->problem.message};
 	if (!write_response(&answer->body, response)) {
 		buffer_clear(&answer->body);
 		answer->status = 500;
@@ -253,32 +254,27 @@ static void name_pod(const json *request, const json *pod, struct admission_answ
 }
 
 static void review_pod(const struct admission_context *context, struct arena *arena,
-                       const json *request, struct response *response,
+                       const json *request, struct injection *injection, struct response *response,
                        struct admission_answer *answer)
 {
 	json *pod = json_get(request, "object");
 	if (!json_is_object(pod)) {
 		answer->result = ADMISSION_DOUBT;
 		answer->reasons = UINT64_C(1) << REASON_MALFORMED;
-		response->problem = arena_printf(arena, "request.object: expected a Pod, got %s",
-		                                 json_type_name(pod));
+		error_set(&answer->problem, "request.object: expected a Pod, got %s",
+		          json_type_name(pod));
 		return;
 	}
-	struct injection injection;
-	injection_make(context, answer->namespace, arena, pod, &injection);
-	answer->result = injection.result;
-	answer->reasons = reason_bits(&injection.plan);
-	response->warnings = injection.plan.warnings;
-	if (injection.result == ADMISSION_DOUBT)
-		response->problem = arena_printf(arena, "%s", injection.problem.message);
-	if (injection.result == ADMISSION_INJECTED) {
-		struct patch *patch = arena_allocate(arena, sizeof *patch);
-		if (patch != NULL)
-			*patch = injection.patch;
-		response->patch = patch;
-	}
-	if (injection.result != ADMISSION_UNMATCHED)
-		response->record = injection.record;
+	injection_make(context, answer->namespace, arena, pod, injection);
+	answer->result = injection->result;
+	answer->reasons = reason_bits(&injection->plan);
+	response->warnings = injection->plan.warnings;
+	if (injection->result == ADMISSION_DOUBT)
+		answer->problem = injection->problem;
+	if (injection->result == ADMISSION_INJECTED)
+		response->patch = &injection->patch;
+	if (injection->result != ADMISSION_UNMATCHED)
+		response->record = injection->record;
 }
 
 void admission_review(const struct admission_context *context, struct arena *arena,
@@ -288,7 +284,7 @@ void admission_review(const struct admission_context *context, struct arena *are
 	answer->record = NULL;
 	answer->namespace = "";
 	answer->pod = "";
-	answer->problem = NULL;
+	answer->problem.message[0] = '\0';
 
 	json *root;
 	struct error error;
@@ -298,6 +294,7 @@ void admission_review(const struct admission_context *context, struct arena *are
 		return;
 	}
 	struct response response = {0};
+	struct injection injection; /* what the response points to */
 	if (!read_envelope(root, answer, &response.uid))
 		return;
 	const json *request = json_get(root, "request");
@@ -306,9 +303,9 @@ void admission_review(const struct admission_context *context, struct arena *are
 	if (fidelity == JSON_FLAWED) {
 		answer->result = ADMISSION_DOUBT;
 		answer->reasons = UINT64_C(1) << REASON_MALFORMED;
-		response.problem = arena_printf(arena, "%s", error.message);
+		answer->problem = error;
 	} else if (is_pod_creation(request)) {
-		review_pod(context, arena, request, &response, answer);
+		review_pod(context, arena, request, &injection, &response, answer);
 	} else {
 		answer->result = ADMISSION_IGNORED;
 	}

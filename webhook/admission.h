@@ -20,8 +20,9 @@
 
 /* The largest review taken (KUBERNETES.md: object and oldObject of up to 3 MiB, escaped). */
 #define ADMISSION_BODY_MAX ((size_t)10 * 1024 * 1024)
-/* Memory for its tree; more is answered with "too large". */
-#define ADMISSION_ARENA_MAX ((size_t)160 * 1024 * 1024)
+/* Memory for the trees of all reviews at a time; a pod of 1.5 MiB, what etcd takes, needs up to a
+ * third of it. More is answered with "too large". */
+#define ADMISSION_ARENA_MAX ((size_t)64 * 1024 * 1024)
 /* The largest answer. */
 #define ADMISSION_ANSWER_MAX ((size_t)4 * 1024 * 1024)
 
@@ -72,7 +73,7 @@ struct admission_answer {
 	const char *record;    /* as in struct injection; NULL when nothing was decided */
 	const char *namespace; /* for the log; "" when unknown; these live in the arena */
 	const char *pod;       /* name or generateName; "" when unknown */
-	const char *problem;   /* what a person should know; NULL */
+	struct error problem;  /* what a person should know; "": nothing */
 };
 
 /* Answers one review. answer->body is initialised by the caller and empty. */

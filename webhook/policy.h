@@ -24,8 +24,8 @@
 
 /* More than these are not looked at (REASON_TOO_LARGE): work stays bounded. */
 #define POLICY_CONTAINERS_MAX 200
-#define POLICY_VOLUMES_MAX    1000
-#define POLICY_MOUNTS_MAX     1000 /* of one container */
+#define POLICY_VOLUMES_MAX    500
+#define POLICY_MOUNTS_MAX     250 /* of one container */
 #define POLICY_WARNINGS_MAX   16
 
 /* Kubernetes' own default, when the pod does not say. */

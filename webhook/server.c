@@ -13,7 +13,7 @@
 #include "webhook/admission.h"
 
 /* Bounds of the public port; see lib/http_server.h. A review of usual size is 10 KiB. */
-#define BODIES_MAX      ((size_t)64 * 1024 * 1024)
+#define BODIES_MAX      ((size_t)32 * 1024 * 1024)
 #define REQUESTS_MAX    256
 #define CONNECTIONS_MAX 1024
 #define HEADER_SECONDS  10
@@ -46,6 +46,7 @@ struct webhook_server {
 	struct http_server *plain;
 	struct webhook_metrics metrics;
 	pthread_key_t arena; /* each thread's own */
+	struct arena_budget arenas;
 	_Atomic unsigned server_minor;
 	_Atomic bool draining;
 	_Atomic int64_t not_before; /* of the certificate in use, seconds since the epoch */
@@ -111,7 +112,7 @@ static struct arena *thread_arena(struct webhook_server *server)
 {
 	struct arena *arena = pthread_getspecific(server->arena);
 	if (arena == NULL) {
-		arena = arena_new(ADMISSION_ARENA_MAX);
+		arena = arena_new_within(&server->arenas);
 		if (arena != NULL)
 			pthread_setspecific(server->arena, arena);
 	}
@@ -149,9 +150,8 @@ static void log_answer(struct webhook_server *server, const struct admission_ans
 	log_text(&line, "result", admission_result_name(answer->result));
 	log_text(&line, "namespace", answer->namespace);
 	log_text(&line, "pod", answer->pod);
-	log_text(&line, "problem",
-	         answer->result == ADMISSION_INVALID ? buffer_text(&answer->body)
-	                                             : answer->problem);
+	const char *problem = answer->problem.message;
+	log_text(&line, "problem", problem[0] == '\0' ? NULL : problem);
 	log_json(&line, "decision", answer->record);
 	if (dropped > 0)
 		log_integer(&line, "dropped_lines", (int64_t)dropped);
@@ -400,6 +400,7 @@ bool webhook_start(const struct webhook_options *options, struct webhook_server 
 	struct webhook_server *server = calloc(1, sizeof *server);
 	if (server == NULL)
 		return error_set(error, "no memory for the webhook");
+	server->arenas.limit = ADMISSION_ARENA_MAX;
 	pthread_mutex_init(&server->lock, NULL);
 	if (pthread_key_create(&server->arena, free_arena) != 0) {
 		free(server);
