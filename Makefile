@@ -49,7 +49,7 @@ PROGRAMS := $(if $(wildcard webhook/main.c),lastword-webhook) \
 	$(if $(wildcard cli/main.c),lastword)
 
 .PHONY: all
-all: $(PROGRAMS:%=$(BUILD)/bin/%) ## Build the programs into build/bin/
+all: $(PROGRAMS:%=$(BUILD)/bin/%) $(BUILD)/bin/kubectl-lastword ## Build the programs into build/bin/
 
 .PHONY: help
 help: ## List the targets
@@ -77,6 +77,17 @@ $(BUILD)/bin/lastword-observer: $(BUILD)/obj/observer/main.o $(BUILD)/observer.a
 	$(link)
 $(BUILD)/bin/lastword: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/webhook.a $(BUILD)/lib.a
 	$(link)
+
+# Under this name in PATH it is kubectl's plugin: kubectl lastword exits.
+$(BUILD)/bin/kubectl-lastword: $(BUILD)/bin/lastword
+	@ln -sf lastword $@
+
+PREFIX ?= /usr/local
+.PHONY: install-cli
+install-cli: $(BUILD)/bin/lastword ## Install lastword and kubectl's plugin into DESTDIR and PREFIX
+	@install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $< $(DESTDIR)$(PREFIX)/bin/lastword
+	ln -sf lastword $(DESTDIR)$(PREFIX)/bin/kubectl-lastword
 
 # The watchdog is static and small: musl, no third-party library, sections collected. The
 # sanitizers know no musl, so the sanitized one is an ordinary program.

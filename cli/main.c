@@ -1,4 +1,5 @@
-/* lastword: the webhook's own decisions on files, for a person's shell. */
+/* lastword, for a person's shell: the webhook's own decisions on files; the records of a cluster.
+ * Under the name kubectl-lastword in PATH it is kubectl's plugin: kubectl lastword exits. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,8 @@ static const struct command {
         {"inject", command_inject, "do to the pods in a file what the webhook would do"},
         {"explain", command_explain, "say what the webhook would do, and why"},
         {"check", command_check, "check a configuration"},
+        {"exits", command_exits, "list how agents ended, in a cluster"},
+        {"why", command_why, "say why a pod's agent ended, in a cluster"},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -1,0 +1,272 @@
+#include "cli/exit_records.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/documents.h"
+#include "lib/buffer.h"
+
+#define PAGE_RECORDS  250
+#define PAGE_MAX      ((size_t)64 * 1024 * 1024)
+#define PAGE_ARENA    ((size_t)512 * 1024 * 1024)
+#define LIST_ARENA    ((size_t)1024 * 1024 * 1024)
+#define ROWS_MAX      ((size_t)1000000)
+#define PAGES_MAX     100000
+#define CONTINUE_MAX  ((size_t)16 * 1024)
+#define ROUNDS_MAX    3 /* how often a list is begun anew when the server has forgotten its state */
+#define PATH_SIZE_MAX ((size_t)64 * 1024)
+
+int64_t exit_time(const struct agent_exit *exit)
+{
+	if (exit->finished_at > 0)
+		return exit->finished_at;
+	return exit->created_at > 0 ? exit->created_at : 0;
+}
+
+/* ---- The list ---- */
+
+struct loading {
+	struct exit_list *list;
+	exit_filter filter;
+	void *context;
+	bool keep_json;
+	const char *namespace; /* only its records, in a file; NULL: all */
+};
+
+static const char *keep(struct exit_list *list, const char *text)
+{
+	return text == NULL ? "" : arena_copy(list->arena, text, strlen(text));
+}
+
+static bool keep_object(struct exit_list *list, const json *object, struct exit_row *row)
+{
+	struct buffer _cleanup_buffer_ text;
+	buffer_init(&text, PAGE_MAX);
+	json_print(&text, object, 4);
+	if (buffer_ok(&text))
+		row->json = arena_copy(list->arena, buffer_text(&text), text.length);
+	return row->json != NULL;
+}
+
+static bool make_room(struct exit_list *list)
+{
+	if (list->count < list->capacity)
+		return true;
+	size_t capacity = list->capacity == 0 ? 256 : list->capacity * 2;
+	struct exit_row *rows =
+	        list->count >= ROWS_MAX ? NULL : realloc(list->rows, capacity * sizeof *rows);
+	if (rows == NULL)
+		return false;
+	list->rows = rows;
+	list->capacity = capacity;
+	return true;
+}
+
+static bool add_row(struct loading *loading, const json *object, const struct agent_exit *exit)
+{
+	struct exit_list *list = loading->list;
+	struct exit_row row = {
+	        .time = exit_time(exit),
+	        .name = keep(list, exit->name),
+	        .namespace = keep(list, exit->namespace),
+	        .pod = keep(list, exit->pod),
+	        .container = keep(list, exit->container),
+	        .error_type = keep(list, exit->error_type),
+	        .summary = keep(list, exit->summary),
+	        .agent = keep(list, exit->agent),
+	        .task_id = keep(list, exit->task_id),
+	        .owner = keep(list, exit->owner),
+	        .node = keep(list, exit->node),
+	        .source = keep(list, exit->source),
+	        .fingerprint = keep(list, exit->fingerprint),
+	        .exit_code = exit->exit_code,
+	        .restart_count = exit->restart_count,
+	        .silent = exit->silent,
+	};
+	/* The arena is full from one text on; the last one tells. */
+	if (row.fingerprint == NULL || !make_room(list))
+		return false;
+	if (loading->keep_json && !keep_object(list, object, &row))
+		return false;
+	list->rows[list->count++] = row;
+	return true;
+}
+
+static bool take_object(struct loading *loading, const json *object, struct error *error)
+{
+	struct agent_exit exit;
+	if (!agent_exit_read(object, &exit, NULL)) {
+		loading->list->unreadable++;
+		return true;
+	}
+	if (loading->namespace != NULL &&
+	    (exit.namespace == NULL || strcmp(exit.namespace, loading->namespace) != 0))
+		return true;
+	if (!loading->filter(loading->context, &exit) || add_row(loading, object, &exit))
+		return true;
+	return error_set(error, "more than %zu records, or no memory: choose fewer", ROWS_MAX);
+}
+
+static bool take_list(struct loading *loading, const json *root, struct error *error)
+{
+	for (json *n = json_first(json_get(root, "items")); n != NULL; n = json_next(n))
+		if (!take_object(loading, n, error))
+			return false;
+	return true;
+}
+
+/* Oldest first; of the same time, by name. */
+static int compare_rows(const void *a, const void *b)
+{
+	const struct exit_row *left = a;
+	const struct exit_row *right = b;
+	if (left->time != right->time)
+		return left->time < right->time ? -1 : 1;
+	int order = strcmp(left->namespace, right->namespace);
+	return order != 0 ? order : strcmp(left->name, right->name);
+}
+
+/* ---- From a file ---- */
+
+static bool load_file(struct loading *loading, const char *path, struct error *error)
+{
+	struct documents documents;
+	if (!documents_load(path, &documents, error))
+		return false;
+	bool loaded = true;
+	for (size_t i = 0; i < documents.count && loaded; i++) {
+		const json *root = documents.items[i].root;
+		loaded = json_is_array(json_get(root, "items")) ? take_list(loading, root, error)
+		                                                : take_object(loading, root, error);
+	}
+	documents_free(&documents);
+	return loaded;
+}
+
+/* ---- From the API server ---- */
+
+/* RFC 3986: what is not unreserved, as %XX. */
+static void append_encoded(struct buffer *out, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (isalnum((unsigned char)*text) || strchr("-._~", *text) != NULL)
+			buffer_append_char(out, *text);
+		else
+			buffer_printf(out, "%%%02X", (unsigned)(unsigned char)*text);
+	}
+}
+
+static void write_path(const struct exit_source *source, const char *token, struct buffer *path)
+{
+	buffer_append_text(path, "/apis/" AGENT_EXIT_API_VERSION);
+	if (source->namespace != NULL) {
+		buffer_append_text(path, "/namespaces/");
+		append_encoded(path, source->namespace);
+	}
+	buffer_printf(path, "/" AGENT_EXIT_PLURAL "?limit=%d", PAGE_RECORDS);
+	if (source->selector != NULL) {
+		buffer_append_text(path, "&labelSelector=");
+		append_encoded(path, source->selector);
+	}
+	if (token[0] != '\0') {
+		buffer_append_text(path, "&continue=");
+		append_encoded(path, token);
+	}
+}
+
+/* One page; token is what it continues from and becomes what the next one does, "" at the end. */
+static bool load_page(struct loading *loading, const struct exit_source *source,
+                      struct buffer *token, struct error *error)
+{
+	struct buffer _cleanup_buffer_ path;
+	struct buffer _cleanup_buffer_ body;
+	json *root;
+	struct arena *_cleanup_arena_ arena = arena_new(PAGE_ARENA);
+	buffer_init(&path, PATH_SIZE_MAX);
+	buffer_init(&body, PAGE_MAX);
+	write_path(source, buffer_text(token), &path);
+	if (arena == NULL || !buffer_ok(&path))
+		return error_set(error, "the label selector is too long, or no memory");
+	if (!kubectl_get_raw(&source->kubectl, buffer_text(&path), &body, error))
+		return false;
+	if (json_parse(arena, buffer_text(&body), body.length, JSON_KEEP_NUMBERS, &root, error) ==
+	    JSON_INVALID)
+		return error_wrap(error, "the answer to %s", buffer_text(&path));
+	if (!json_is_array(json_get(root, "items")))
+		return error_set(error, "the answer to %s: items is %s, expected an array",
+		                 buffer_text(&path), json_type_name(json_get(root, "items")));
+	buffer_clear(token);
+	buffer_append_text(token, json_get_string_or(json_get(root, "metadata"), "continue", ""));
+	if (!buffer_ok(token))
+		return error_set(error, "the answer to %s: metadata.continue is too long",
+		                 buffer_text(&path));
+	return take_list(loading, root, error);
+}
+
+static const char *hint(const char *message)
+{
+	return strstr(message, "could not find the requested resource") == NULL
+	               ? ""
+	               : " (is the CRD agentexits.lastword.dev installed?)";
+}
+
+static void forget(struct exit_list *list)
+{
+	arena_reset(list->arena);
+	list->count = 0;
+	list->unreadable = 0;
+}
+
+static bool load_pages(struct loading *loading, const struct exit_source *source,
+                       struct error *error)
+{
+	struct buffer _cleanup_buffer_ token;
+	struct error why;
+	int rounds = 1;
+	buffer_init(&token, CONTINUE_MAX);
+	for (int pages = 0; pages < PAGES_MAX; pages++) {
+		bool loaded = load_page(loading, source, &token, &why);
+		if (loaded && token.length == 0)
+			return true;
+		if (loaded)
+			continue;
+		/* A continue token lives for a few minutes (until etcd is compacted), then it is
+		 * "410 Gone, Expired" and the list must be begun anew. */
+		if (token.length == 0 || strstr(why.message, "(Expired)") == NULL ||
+		    rounds++ == ROUNDS_MAX)
+			return error_set(error, "%s%s", why.message, hint(why.message));
+		forget(loading->list);
+		buffer_clear(&token);
+	}
+	return error_set(error, "the list does not end after %d pages", PAGES_MAX);
+}
+
+bool exit_list_load(const struct exit_source *source, bool keep_json, exit_filter filter,
+                    void *context, struct exit_list *list, struct error *error)
+{
+	struct loading loading = {
+	        .list = list,
+	        .filter = filter,
+	        .context = context,
+	        .keep_json = keep_json,
+	        .namespace = source->path != NULL ? source->namespace : NULL,
+	};
+	*list = (struct exit_list){.arena = arena_new(LIST_ARENA)};
+	if (list->arena == NULL)
+		return error_set(error, "no memory");
+	if (source->path != NULL ? !load_file(&loading, source->path, error)
+	                         : !load_pages(&loading, source, error))
+		return false;
+	if (list->count > 0)
+		qsort(list->rows, list->count, sizeof *list->rows, compare_rows);
+	return true;
+}
+
+void exit_list_free(struct exit_list *list)
+{
+	arena_free(list->arena);
+	free(list->rows);
+	*list = (struct exit_list){0};
+}

@@ -1,0 +1,69 @@
+/*
+ * exit_records: AgentExits for exits and why, from the API server (page by page, through kubectl)
+ * or from a file.
+ */
+#ifndef LASTWORD_CLI_EXIT_RECORDS_H
+#define LASTWORD_CLI_EXIT_RECORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/kubectl.h"
+#include "lib/agent_exit.h"
+#include "lib/error.h"
+#include "lib/json.h"
+
+struct buffer;
+
+/* Where to look. */
+struct exit_source {
+	const char *path; /* a file, "-" for standard input; NULL: the API server */
+	struct kubectl kubectl;
+	const char *namespace; /* NULL: all */
+	const char *selector;  /* of labels; NULL: none. Not for files */
+};
+
+/* What a list shows of a record; texts are the list's own. */
+struct exit_row {
+	int64_t time; /* of the end, else of the record; nanoseconds since 1970; 0: unknown */
+	const char *name;
+	const char *namespace;
+	const char *pod;
+	const char *container;
+	const char *error_type;
+	const char *summary;
+	const char *agent;
+	const char *task_id;
+	const char *owner;
+	const char *node;
+	const char *source;
+	const char *fingerprint;
+	int64_t exit_code;
+	int64_t restart_count;
+	bool silent;
+	const char *json; /* the whole object, where it was asked for */
+};
+
+struct exit_list {
+	struct arena *arena;
+	struct exit_row *rows;
+	size_t count;
+	size_t capacity;
+	size_t unreadable; /* items that are no AgentExit */
+};
+
+/* true: the record is kept. exit and its texts are gone after the call. */
+typedef bool (*exit_filter)(void *context, const struct agent_exit *exit);
+
+/* All records that pass the filter, the newest last. keep_json: with their objects. The caller
+ * frees the list whether it succeeded or not. */
+bool exit_list_load(const struct exit_source *source, bool keep_json, exit_filter filter,
+                    void *context, struct exit_list *list, struct error *error);
+void exit_list_free(struct exit_list *list);
+#define _cleanup_exit_list_ __attribute__((cleanup(exit_list_free)))
+
+/* When the record's end was; 0: unknown. */
+int64_t exit_time(const struct agent_exit *exit);
+
+#endif

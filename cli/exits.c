@@ -1,0 +1,89 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/record_options.h"
+#include "cli/record_table.h"
+#include "lib/buffer.h"
+
+#define OUTPUT_MAX ((size_t)1024 * 1024 * 1024)
+
+static const char usage[] =
+        "Usage: lastword exits [OPTION…]\n"
+        "Lists how agents ended: one line for each failed end of an agent's container, the newest\n"
+        "last. Reads the cluster's AgentExits through kubectl; as kubectl lastword exits it is a\n"
+        "plugin.\n"
+        "\n"
+        "  -n, --namespace NS     a namespace (default: kubectl's)\n"
+        "  -A, --all-namespaces   all of them\n"
+        "      --since DURATION   only ends of the last 24h, 90m, 7d …\n"
+        "  -l, --selector LABELS  only records with these labels: lastword.dev/cause=OOMKilled,\n"
+        "                         lastword.dev/agent=…, lastword.dev/silent=true …\n"
+        "  -o, --output wide|json wide: all columns, nothing cut; json: an AgentExitList\n"
+        "  -f, --filename FILE    read records from a file, JSON or YAML; - is standard input\n"
+        "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
+        "\n"
+        "The table fits the terminal, or the columns that the variable COLUMNS says. KUBECTL "
+        "names\n"
+        "another kubectl. Exit status: 0 ok, 1 failed, 2 usage.\n";
+
+struct window {
+	int64_t from; /* 0: for ever */
+};
+
+static bool is_recent(void *context, const struct agent_exit *exit)
+{
+	const struct window *window = context;
+	return window->from == 0 || exit_time(exit) >= window->from;
+}
+
+static void say_nothing_found(const struct record_options *options)
+{
+	const char *namespace = options->source.namespace;
+	if (namespace == NULL)
+		fputs("No resources found\n", stderr);
+	else
+		fprintf(stderr, "No resources found in %s namespace.\n", namespace);
+}
+
+static void say_unreadable(const struct record_options *options, const struct exit_list *list)
+{
+	char message[64];
+	if (list->unreadable == 0)
+		return;
+	snprintf(message, sizeof message, "%zu items are no AgentExit", list->unreadable);
+	record_complain(options, message);
+}
+
+int command_exits(int argc, char **argv)
+{
+	struct record_options options = {.command = "exits", .usage = usage, .flags = "nAlofsw"};
+	struct exit_list _cleanup_exit_list_ list = {0};
+	struct buffer _cleanup_buffer_ out;
+	struct error error;
+	int status = record_options_read(argc, argv, &options);
+	buffer_init(&out, OUTPUT_MAX);
+	if (status >= 0)
+		return status;
+	int64_t now = record_now();
+	struct window window = {options.since == 0 ? 0 : now - options.since};
+	if (!exit_list_load(&options.source, options.output == RECORDS_JSON, is_recent, &window,
+	                    &list, &error)) {
+		record_complain(&options, error.message);
+		return EXIT_FAILED;
+	}
+	say_unreadable(&options, &list);
+	if (options.output == RECORDS_JSON) {
+		record_json(&out, &list);
+	} else if (list.count == 0) {
+		say_nothing_found(&options);
+	} else {
+		struct record_table table = {
+		        .namespaces = options.source.namespace == NULL,
+		        .wide = options.output == RECORDS_WIDE,
+		        .now = now,
+		};
+		record_table_print(&table, list.rows, list.count, &out);
+	}
+	return record_print(&options, &out);
+}

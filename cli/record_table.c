@@ -1,0 +1,149 @@
+#include "cli/record_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/terminal.h"
+#include "lib/buffer.h"
+#include "lib/json.h"
+
+#define CELLS_MAX ((size_t)1024 * 1024 * 1024)
+
+enum column {
+	COLUMN_NAMESPACE,
+	COLUMN_POD,
+	COLUMN_CONTAINER,
+	COLUMN_EXIT,
+	COLUMN_CAUSE,
+	COLUMN_SILENT,
+	COLUMN_AGE,
+	COLUMN_RESTART,
+	COLUMN_AGENT,
+	COLUMN_TASK,
+	COLUMN_OWNER,
+	COLUMN_NODE,
+	COLUMN_SOURCE,
+	COLUMN_FINGERPRINT,
+	COLUMN_SUMMARY,
+	COLUMN_COUNT
+};
+
+static const struct table_column columns[COLUMN_COUNT] = {
+        [COLUMN_NAMESPACE] = {.title = "NAMESPACE", .shrinks = 4, .goes = 3, .least = 9},
+        [COLUMN_POD] = {.title = "POD", .shrinks = 3, .least = 12, .middle = true},
+        [COLUMN_CONTAINER] = {.title = "CONTAINER", .shrinks = 2, .goes = 2, .least = 9},
+        [COLUMN_EXIT] = {.title = "EXIT"},
+        [COLUMN_CAUSE] = {.title = "CAUSE", .shrinks = 5, .least = 12},
+        [COLUMN_SILENT] = {.title = "SILENT", .goes = 1},
+        [COLUMN_AGE] = {.title = "AGE", .goes = 5},
+        [COLUMN_SUMMARY] = {.title = "SUMMARY", .shrinks = 1, .goes = 4, .least = 16},
+        [COLUMN_RESTART] = {.title = "RESTART"},
+        [COLUMN_AGENT] = {.title = "AGENT"},
+        [COLUMN_TASK] = {.title = "TASK"},
+        [COLUMN_OWNER] = {.title = "OWNER"},
+        [COLUMN_NODE] = {.title = "NODE"},
+        [COLUMN_SOURCE] = {.title = "SOURCE"},
+        [COLUMN_FINGERPRINT] = {.title = "FINGERPRINT"},
+};
+
+static bool is_shown(const struct record_table *table, size_t column)
+{
+	if (column == COLUMN_NAMESPACE)
+		return table->namespaces;
+	return table->wide || column < COLUMN_RESTART || column == COLUMN_SUMMARY;
+}
+
+static const char *text_of(const struct exit_row *row, size_t column)
+{
+	switch (column) {
+	case COLUMN_NAMESPACE:
+		return row->namespace;
+	case COLUMN_POD:
+		return row->pod;
+	case COLUMN_CONTAINER:
+		return row->container;
+	case COLUMN_CAUSE:
+		return row->error_type;
+	case COLUMN_SILENT:
+		return row->silent ? "true" : "false";
+	case COLUMN_AGENT:
+		return row->agent;
+	case COLUMN_TASK:
+		return row->task_id;
+	case COLUMN_OWNER:
+		return row->owner;
+	case COLUMN_NODE:
+		return row->node;
+	case COLUMN_SOURCE:
+		return row->source;
+	case COLUMN_FINGERPRINT:
+		return row->fingerprint;
+	default:
+		return row->summary;
+	}
+}
+
+static void append_number(struct buffer *out, int64_t number)
+{
+	if (number == AGENT_EXIT_UNKNOWN)
+		buffer_append_char(out, '-');
+	else
+		buffer_printf(out, "%lld", (long long)number);
+}
+
+static void append_cell(struct buffer *out, const struct record_table *table,
+                        const struct exit_row *row, size_t column)
+{
+	size_t before = out->length;
+	if (column == COLUMN_EXIT)
+		append_number(out, row->exit_code);
+	else if (column == COLUMN_RESTART)
+		append_number(out, row->restart_count);
+	else if (column == COLUMN_AGE && row->time == 0)
+		buffer_append_text(out, "<unknown>");
+	else if (column == COLUMN_AGE)
+		terminal_age(out, table->now - row->time);
+	else
+		terminal_line(out, text_of(row, column));
+	if (out->length == before)
+		buffer_append_char(out, '-');
+}
+
+/* The text of every cell, one after the other, each with its NUL. */
+static void write_cells(struct buffer *texts, const struct record_table *table,
+                        const struct exit_row *rows, size_t count)
+{
+	for (size_t r = 0; r < count; r++)
+		for (size_t column = 0; column < COLUMN_COUNT; column++)
+			if (is_shown(table, column)) {
+				append_cell(texts, table, &rows[r], column);
+				buffer_append_char(texts, '\0');
+			}
+}
+
+void record_table_print(const struct record_table *table, const struct exit_row *rows, size_t count,
+                        struct buffer *out)
+{
+	struct buffer _cleanup_buffer_ texts;
+	struct table_column shown[COLUMN_COUNT];
+	size_t column_count = 0;
+	buffer_init(&texts, CELLS_MAX);
+	for (size_t column = 0; column < COLUMN_COUNT; column++)
+		if (is_shown(table, column))
+			shown[column_count++] = columns[column];
+	write_cells(&texts, table, rows, count);
+	const char **cells = calloc(count * column_count, sizeof *cells);
+	if (cells == NULL || !buffer_ok(&texts)) {
+		free((void *)cells);
+		out->failed = true;
+		return;
+	}
+	const char *text = buffer_text(&texts);
+	for (size_t i = 0; i < count * column_count; i++) {
+		cells[i] = text;
+		text += strlen(text) + 1;
+	}
+	table_print(out, shown, column_count, cells, count,
+	            table->wide ? SIZE_MAX : terminal_width());
+	free((void *)cells);
+}

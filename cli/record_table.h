@@ -1,0 +1,24 @@
+/*
+ * record_table: ends as a table for people.
+ */
+#ifndef LASTWORD_CLI_RECORD_TABLE_H
+#define LASTWORD_CLI_RECORD_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/exit_records.h"
+
+struct buffer;
+
+struct record_table {
+	bool namespaces; /* with the column NAMESPACE */
+	bool wide;       /* all columns, nothing cut; else as wide as the terminal */
+	int64_t now;     /* for AGE; nanoseconds since 1970 */
+};
+
+void record_table_print(const struct record_table *table, const struct exit_row *rows, size_t count,
+                        struct buffer *out);
+
+#endif

@@ -1,0 +1,334 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/record_options.h"
+#include "cli/record_table.h"
+#include "cli/terminal.h"
+#include "lib/buffer.h"
+#include "lib/timestamp.h"
+
+#define OUTPUT_MAX    ((size_t)256 * 1024 * 1024)
+#define SELECTOR_SIZE 128
+#define OTHERS_SHOWN  ((size_t)10)
+#define SIMILAR_SHOWN ((size_t)5)
+
+static const char usage[] =
+        "Usage: lastword why POD [OPTION…]\n"
+        "Says how a pod's agent ended last, why, with the telling lines of its output, and which\n"
+        "recent failures were similar. The pod may be long gone. Reads the cluster's AgentExits\n"
+        "through kubectl; as kubectl lastword why it is a plugin.\n"
+        "\n"
+        "  -n, --namespace NS    the pod's namespace (default: kubectl's)\n"
+        "  -c, --container NAME  only ends of this container\n"
+        "      --log             with the kept end of the output\n"
+        "  -o, --output json     the pod's records, an AgentExitList\n"
+        "  -f, --filename FILE   read records from a file, JSON or YAML; - is standard input\n"
+        "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
+        "\n"
+        "Tables fit the terminal, or the columns that the variable COLUMNS says. KUBECTL names\n"
+        "another kubectl. Exit status: 0 ok, 1 failed or no record, 2 usage.\n";
+
+/* ---- One end ---- */
+
+static void write_text(struct buffer *out, const char *title, const char *text)
+{
+	if (text == NULL || text[0] == '\0')
+		return;
+	buffer_printf(out, "%-14s", title);
+	terminal_line(out, text);
+	buffer_append_char(out, '\n');
+}
+
+static void write_number(struct buffer *out, const char *title, int64_t number)
+{
+	if (number != AGENT_EXIT_UNKNOWN)
+		buffer_printf(out, "%-14s%lld\n", title, (long long)number);
+}
+
+/* "title: text: more", of which either may be missing. */
+static void write_pair(struct buffer *out, const char *title, const char *text, const char *more)
+{
+	bool has_more = more != NULL && more[0] != '\0';
+	if (text == NULL || text[0] == '\0') {
+		write_text(out, title, more);
+		return;
+	}
+	buffer_printf(out, "%-14s", title);
+	terminal_line(out, text);
+	if (has_more)
+		buffer_append_text(out, ": ");
+	terminal_line(out, has_more ? more : "");
+	buffer_append_char(out, '\n');
+}
+
+static void write_who(struct buffer *out, const struct agent_exit *exit)
+{
+	write_text(out, "Pod:", exit->pod);
+	write_text(out, "Namespace:", exit->namespace);
+	write_text(out, "Owner:", exit->owner);
+	write_text(out, "Node:", exit->node);
+	write_text(out, "Container:", exit->container);
+	write_number(out, "Restart:", exit->restart_count);
+	write_text(out, "Agent:", exit->agent);
+	write_text(out, "Task:", exit->task_id);
+	write_text(out, "Workflow:", exit->workflow_id);
+	for (size_t i = 0; i < exit->context_count; i++) {
+		buffer_printf(out, "%-14s", i == 0 ? "Context:" : "");
+		terminal_line(out, exit->context[i].key);
+		buffer_append_char(out, '=');
+		terminal_line(out, exit->context[i].value);
+		buffer_append_char(out, '\n');
+	}
+}
+
+/* A point of time to the second. */
+static void append_time(struct buffer *out, int64_t time)
+{
+	char text[TIMESTAMP_SIZE];
+	timestamp_print(time, text);
+	buffer_printf(out, "%.19sZ", text);
+}
+
+static void write_when(struct buffer *out, const struct agent_exit *exit, int64_t now)
+{
+	int64_t length = exit->duration;
+	if (length == AGENT_EXIT_UNKNOWN && exit->started_at > 0 && exit->finished_at > 0)
+		length = exit->finished_at - exit->started_at;
+	if (exit->started_at > 0) {
+		buffer_printf(out, "%-14s", "Started:");
+		append_time(out, exit->started_at);
+		buffer_append_char(out, '\n');
+	}
+	int64_t ended = exit_time(exit);
+	if (ended == 0)
+		return;
+	buffer_printf(out, "%-14s", exit->finished_at > 0 ? "Finished:" : "Recorded:");
+	append_time(out, ended);
+	buffer_append_text(out, ", ");
+	terminal_age(out, now - ended);
+	buffer_append_text(out, " ago");
+	if (length >= 0) {
+		buffer_append_text(out, ", ran ");
+		terminal_age(out, length);
+	}
+	buffer_append_char(out, '\n');
+}
+
+static void write_usage(struct buffer *out, const struct agent_exit *exit)
+{
+	if (exit->max_rss_bytes >= 0)
+		buffer_printf(out, "%-14s%lld MiB at most\n",
+		              "Memory:", (long long)((exit->max_rss_bytes + (1 << 20) - 1) >> 20));
+	if (exit->cpu >= 0)
+		buffer_printf(out, "%-14s%lld.%lld s\n",
+		              "CPU:", (long long)(exit->cpu / 1000000000),
+		              (long long)(exit->cpu % 1000000000 / 100000000));
+	if (exit->oom_kills > 0)
+		write_number(out, "OOM Kills:", exit->oom_kills);
+}
+
+static void write_cause(struct buffer *out, const struct agent_exit *exit)
+{
+	buffer_printf(out, "%-14s", "Cause:");
+	terminal_line(out, exit->error_type == NULL ? "Unknown" : exit->error_type);
+	if (exit->evidence != NULL && exit->evidence[0] != '\0') {
+		buffer_append_text(out, " (");
+		terminal_line(out, exit->evidence);
+		buffer_append_char(out, ')');
+	}
+	buffer_append_char(out, '\n');
+	write_text(out, "Summary:", exit->summary);
+	write_number(out, "Exit Code:", exit->exit_code);
+	write_text(out, "Signal:", exit->signal);
+	write_text(out, "Silent:",
+	           exit->silent ? "true, another container still ran: the pod looked well"
+	                        : "false");
+	write_pair(out, "Kubelet:", exit->reason, exit->message);
+	write_pair(out, "Pod Reason:", exit->pod_reason, exit->disruption);
+	write_text(out, "Source:", exit->source);
+}
+
+static void write_told(struct buffer *out, const struct agent_exit *exit)
+{
+	for (size_t i = 0; i < exit->told_count; i++) {
+		const struct agent_exit_told *told = &exit->told[i];
+		buffer_printf(out, "%-14s", i == 0 ? "Told:" : "");
+		terminal_line(out, told->to);
+		buffer_append_char(out, ' ');
+		terminal_line(out, told->state);
+		if (told->message != NULL && told->message[0] != '\0') {
+			buffer_append_text(out, ": ");
+			terminal_line(out, told->message);
+		}
+		buffer_append_char(out, '\n');
+	}
+	if (exit->resolved_at > 0) {
+		buffer_printf(out, "%-14s", "Resolved:");
+		append_time(out, exit->resolved_at);
+		buffer_append_text(out, ", a later run succeeded\n");
+	}
+}
+
+static void write_output(struct buffer *out, const struct agent_exit *exit, bool log)
+{
+	const char *snippet = exit->payload_snippet == NULL ? "" : exit->payload_snippet;
+	const char *tail = exit->log_tail == NULL ? "" : exit->log_tail;
+	if (snippet[0] != '\0') {
+		buffer_append_text(out, "\nTelling lines:\n");
+		terminal_block(out, snippet, "  ");
+	} else if (!log) {
+		buffer_append_text(out, exit->log_bytes_total == 0 ? "\nIt printed nothing.\n"
+		                                                   : "\nNo output is known.\n");
+	}
+	if (!log || tail[0] == '\0')
+		return;
+	buffer_append_text(out, "\nEnd of the output");
+	if (exit->log_bytes_total > 0)
+		buffer_printf(out, " (of %lld bytes)", (long long)exit->log_bytes_total);
+	buffer_append_text(out, ":\n");
+	terminal_block(out, tail, "  ");
+}
+
+/* ---- The others ---- */
+
+static void write_table(struct buffer *out, const struct exit_row *rows, size_t count, size_t shown,
+                        int64_t now)
+{
+	struct record_table table = {.now = now};
+	size_t skipped = count > shown ? count - shown : 0;
+	record_table_print(&table, rows + skipped, count - skipped, out);
+}
+
+static void write_others(struct buffer *out, const struct exit_list *list, int64_t now)
+{
+	size_t others = list->count - 1; /* the last one has been told */
+	if (others == 0)
+		return;
+	buffer_printf(out, "\nEarlier ends of this pod (%zu%s):\n", others,
+	              others > OTHERS_SHOWN ? ", the newest" : "");
+	write_table(out, list->rows, others, OTHERS_SHOWN, now);
+}
+
+/* Of another pod: this one's ends have been listed. */
+static bool is_similar(void *context, const struct agent_exit *exit)
+{
+	const struct exit_row *told = context;
+	return exit->fingerprint != NULL && strcmp(exit->fingerprint, told->fingerprint) == 0 &&
+	       exit->pod != NULL && strcmp(exit->pod, told->pod) != 0;
+}
+
+static bool write_similar(struct buffer *out, const struct record_options *options,
+                          struct exit_row *told, int64_t now, struct error *error)
+{
+	struct exit_list _cleanup_exit_list_ list = {0};
+	struct exit_source source = options->source;
+	char selector[SELECTOR_SIZE] = AGENT_EXIT_LABEL_FINGERPRINT "=";
+	/* Standard input was read already. */
+	bool readable = source.path == NULL || strcmp(source.path, "-") != 0;
+	if (told->fingerprint[0] == '\0' || !readable)
+		return true;
+	agent_exit_label_value(told->fingerprint, selector + strlen(selector));
+	source.namespace = told->namespace;
+	source.selector = selector;
+	if (!exit_list_load(&source, false, is_similar, told, &list, error))
+		return error_wrap(error, "similar failures");
+	buffer_append_text(out, "\nSimilar failures of other pods in namespace ");
+	terminal_line(out, told->namespace);
+	buffer_append_text(out, ", fingerprint ");
+	terminal_line(out, told->fingerprint);
+	if (list.count == 0) {
+		buffer_append_text(out, ": none\n");
+		return true;
+	}
+	buffer_printf(out, " (%zu%s):\n", list.count,
+	              list.count > SIMILAR_SHOWN ? ", the newest" : "");
+	write_table(out, list.rows, list.count, SIMILAR_SHOWN, now);
+	return true;
+}
+
+/* ---- The command ---- */
+
+static bool is_of_pod(void *context, const struct agent_exit *exit)
+{
+	const struct record_options *options = context;
+	if (exit->pod == NULL || strcmp(exit->pod, options->argument) != 0)
+		return false;
+	return options->container == NULL ||
+	       (exit->container != NULL && strcmp(exit->container, options->container) == 0);
+}
+
+static int say_nothing_found(const struct record_options *options)
+{
+	char message[1024];
+	snprintf(message, sizeof message,
+	         "no record of pod \"%s\"%s%s; an end with exit code 0 leaves none",
+	         options->argument, options->source.namespace == NULL ? "" : " in namespace ",
+	         options->source.namespace == NULL ? "" : options->source.namespace);
+	record_complain(options, message);
+	return EXIT_FAILED;
+}
+
+static bool write_story(const struct record_options *options, const struct exit_list *list,
+                        struct buffer *out, struct error *error)
+{
+	struct exit_row *newest = &list->rows[list->count - 1];
+	int64_t now = record_now();
+	struct agent_exit exit;
+	json *object;
+	if (json_parse(list->arena, newest->json, strlen(newest->json), 0, &object, error) ==
+	            JSON_INVALID ||
+	    !agent_exit_read(object, &exit, error))
+		return false;
+	write_who(out, &exit);
+	write_when(out, &exit, now);
+	write_cause(out, &exit);
+	write_usage(out, &exit);
+	write_told(out, &exit);
+	write_output(out, &exit, options->log);
+	write_others(out, list, now);
+	return write_similar(out, options, newest, now, error);
+}
+
+/* pod/NAME, as kubectl takes it, is NAME. */
+static const char *pod_name(const char *argument)
+{
+	static const char *const prefixes[] = {"pod/", "pods/", "po/"};
+	for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+		if (strncmp(argument, prefixes[i], strlen(prefixes[i])) == 0)
+			return argument + strlen(prefixes[i]);
+	return argument;
+}
+
+int command_why(int argc, char **argv)
+{
+	struct record_options options = {.command = "why", .usage = usage, .flags = "nofcLp"};
+	struct exit_list _cleanup_exit_list_ list = {0};
+	struct buffer _cleanup_buffer_ out;
+	struct error error;
+	char selector[SELECTOR_SIZE] = AGENT_EXIT_LABEL_POD "=";
+	int status = record_options_read(argc, argv, &options);
+	buffer_init(&out, OUTPUT_MAX);
+	if (status >= 0)
+		return status;
+	options.argument = pod_name(options.argument);
+	agent_exit_label_value(options.argument, selector + strlen(selector));
+	struct exit_source source = options.source;
+	source.selector = selector;
+	if (!exit_list_load(&source, true, is_of_pod, &options, &list, &error)) {
+		record_complain(&options, error.message);
+		return EXIT_FAILED;
+	}
+	if (options.output == RECORDS_JSON) {
+		record_json(&out, &list);
+		return record_print(&options, &out);
+	}
+	if (list.count == 0)
+		return say_nothing_found(&options);
+	bool told = write_story(&options, &list, &out, &error);
+	status = record_print(&options, &out);
+	if (told)
+		return status;
+	record_complain(&options, error.message);
+	return EXIT_FAILED;
+}
