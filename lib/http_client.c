@@ -127,15 +127,22 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 	return 0;
 }
 
-static bool set_headers(struct http_exchange *exchange, const struct http_order *order)
+static bool add_header(struct http_exchange *exchange, const char *name, const char *value)
 {
 	char header[256];
+	if (value == NULL)
+		return true;
+	snprintf(header, sizeof header, "%s: %s", name, value);
+	return curl_slist_append(exchange->headers, header) != NULL;
+}
+
+static bool set_headers(struct http_exchange *exchange, const struct http_order *order)
+{
 	/* Without "Expect:" a body of some size waits a second for a 100 that nobody sends. */
 	exchange->headers = curl_slist_append(NULL, "Expect:");
-	if (exchange->headers == NULL || order->content_type == NULL)
-		return exchange->headers != NULL;
-	snprintf(header, sizeof header, "Content-Type: %s", order->content_type);
-	return curl_slist_append(exchange->headers, header) != NULL;
+	return exchange->headers != NULL &&
+	       add_header(exchange, "Content-Type", order->content_type) &&
+	       add_header(exchange, "Accept", order->accept);
 }
 
 static void set_fixed(CURL *curl)

@@ -43,6 +43,7 @@ struct http_order {
 	const char *url;
 	const char *bearer;       /* token; NULL: none */
 	const char *content_type; /* of the body; NULL: there is no body */
+	const char *accept;       /* NULL: anything */
 	const char *body;
 	size_t body_length;
 	int64_t timeout;      /* nanoseconds for the whole; 0: as long as bytes come */

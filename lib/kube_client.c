@@ -259,6 +259,7 @@ static bool begin(struct kube_operation *operation, const struct kube_request *r
 	        .content_type = request->body == NULL           ? NULL
 	                        : request->content_type == NULL ? KUBE_JSON
 	                                                        : request->content_type,
+	        .accept = request->accept,
 	        .body = request->body,
 	        .body_length = request->body_length,
 	        .timeout = request->timeout == 0 && operation->receive == NULL ? KUBE_TIMEOUT

@@ -55,6 +55,7 @@ struct kube_request {
 	const char *method;       /* NULL: GET */
 	const char *path;         /* with the query: "/api/v1/pods?limit=500"; see http_escape() */
 	const char *content_type; /* of the body; NULL: JSON */
+	const char *accept;       /* NULL: whatever the server likes */
 	const char *body;         /* NULL: none */
 	size_t body_length;
 	int64_t timeout;      /* nanoseconds for the whole; 0: KUBE_TIMEOUT, of a stream none */
