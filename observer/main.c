@@ -1,0 +1,314 @@
+/* lastword-observer: wires the observer to the cluster, its flags and its signals. */
+#include <errno.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "lib/duration.h"
+#include "lib/log.h"
+#include "observer/edge.h"
+#include "observer/status.h"
+
+#define TURN         SECOND
+#define RELEASE_WAIT (2 * SECOND)
+
+enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct settings {
+	struct observer_options observer;
+	const char *account;
+	const char *metrics;
+};
+
+static const char usage[] =
+        "Usage: lastword-observer [OPTION…]\n"
+        "Sees every end of an agent's container once, and records it with its cause.\n"
+        "Runs in a cluster: KUBERNETES_SERVICE_HOST and _PORT name the API server.\n"
+        "\n"
+        "  --account DIR            with ca.crt and token (default: where Kubernetes puts them)\n"
+        "  --namespace NS           of the Lease (default lastword-system)\n"
+        "  --lease NAME             who holds it writes (default lastword-observer)\n"
+        "  --identity NAME          of this replica (default: the host's name and a number)\n"
+        "  --selector LABELS        pods that are watched (default lastword.dev/injected=true)\n"
+        "  --metrics ADDR:PORT      /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
+        "  --step-in DURATION       others wait so long for the leader's record (default 30s)\n"
+        "  --watch-idle DURATION    a watch without a byte for so long is dead (default 2m30s)\n"
+        "  --start-failing DURATION an agent whose start fails has never started (default 1m)\n"
+        "  --start-waiting DURATION one that waits for nothing known, likewise (default 15m)\n"
+        "  --linger DURATION        a pod without agents that runs on is told (default 10m)\n"
+        "  --record-ttl DURATION    records are deleted after that (default 168h)\n"
+        "  --record-cap N           and beyond so many in a namespace, oldest first (default "
+        "1000)\n"
+        "  --log-level LEVEL        debug, info, warning or error (default info)\n"
+        "  --version, --help\n"
+        "\n"
+        "Exit status: 0 stopped by a signal, 1 failed, 2 usage.\n";
+
+enum option_code {
+	OPTION_ACCOUNT = 1,
+	OPTION_NAMESPACE,
+	OPTION_LEASE,
+	OPTION_IDENTITY,
+	OPTION_SELECTOR,
+	OPTION_METRICS,
+	OPTION_STEP_IN,
+	OPTION_WATCH_IDLE,
+	OPTION_START_FAILING,
+	OPTION_START_WAITING,
+	OPTION_LINGER,
+	OPTION_RECORD_TTL,
+	OPTION_RECORD_CAP,
+	OPTION_LOG_LEVEL,
+	OPTION_VERSION,
+	OPTION_HELP,
+};
+
+static const struct option long_options[] = {
+        {"account", required_argument, NULL, OPTION_ACCOUNT},
+        {"namespace", required_argument, NULL, OPTION_NAMESPACE},
+        {"lease", required_argument, NULL, OPTION_LEASE},
+        {"identity", required_argument, NULL, OPTION_IDENTITY},
+        {"selector", required_argument, NULL, OPTION_SELECTOR},
+        {"metrics", required_argument, NULL, OPTION_METRICS},
+        {"step-in", required_argument, NULL, OPTION_STEP_IN},
+        {"watch-idle", required_argument, NULL, OPTION_WATCH_IDLE},
+        {"start-failing", required_argument, NULL, OPTION_START_FAILING},
+        {"start-waiting", required_argument, NULL, OPTION_START_WAITING},
+        {"linger", required_argument, NULL, OPTION_LINGER},
+        {"record-ttl", required_argument, NULL, OPTION_RECORD_TTL},
+        {"record-cap", required_argument, NULL, OPTION_RECORD_CAP},
+        {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+        {"version", no_argument, NULL, OPTION_VERSION},
+        {"help", no_argument, NULL, OPTION_HELP},
+        {NULL, 0, NULL, 0},
+};
+
+static bool parse_span(const char *text, int64_t *ret_nanoseconds, struct error *error)
+{
+	int64_t value;
+	if (!duration_parse(text, &value, error))
+		return false;
+	if (value <= 0)
+		return error_set(error, "expected a duration above 0, got \"%s\"", text);
+	*ret_nanoseconds = value;
+	return true;
+}
+
+static bool parse_cap(const char *text, size_t *ret_cap, struct error *error)
+{
+	char *end;
+	errno = 0;
+	unsigned long value = strtoul(text, &end, 10);
+	if (errno != 0 || text[0] < '0' || text[0] > '9' || *end != '\0' || value == 0 ||
+	    value > COLLECT_CAP_MAX)
+		return error_set(error, "expected 1 to %d records, got \"%s\"", COLLECT_CAP_MAX,
+		                 text);
+	*ret_cap = value;
+	return true;
+}
+
+/* Texts that become a part of a path or a name. */
+static bool take_text(const char *value, const char **target, struct error *error)
+{
+	if (*value == '\0' || strlen(value) > 253 || strpbrk(value, " \t\n?#&%") != NULL)
+		return error_set(error, "expected a name, got \"%.100s\"", value);
+	*target = value;
+	return true;
+}
+
+static bool take_span(int code, const char *value, struct observer_options *options,
+                      struct error *error)
+{
+	switch (code) {
+	case OPTION_STEP_IN:
+		return parse_span(value, &options->step_in, error);
+	case OPTION_WATCH_IDLE:
+		return parse_span(value, &options->watch_idle, error);
+	case OPTION_START_FAILING:
+		return parse_span(value, &options->track.patience.failing, error);
+	case OPTION_START_WAITING:
+		return parse_span(value, &options->track.patience.waiting, error);
+	case OPTION_LINGER:
+		return parse_span(value, &options->track.linger, error);
+	case OPTION_RECORD_TTL:
+		return parse_span(value, &options->record_ttl, error);
+	default:
+		return error_set(error, "unknown option");
+	}
+}
+
+static bool take_option(int code, const char *value, struct settings *settings, struct error *error)
+{
+	enum log_level level;
+	struct observer_options *options = &settings->observer;
+	switch (code) {
+	case OPTION_ACCOUNT:
+		settings->account = value;
+		return true;
+	case OPTION_NAMESPACE:
+		return take_text(value, &options->namespace, error);
+	case OPTION_LEASE:
+		return take_text(value, &options->lease, error);
+	case OPTION_IDENTITY:
+		return take_text(value, &options->identity, error);
+	case OPTION_SELECTOR:
+		options->selector = value;
+		return true;
+	case OPTION_METRICS:
+		settings->metrics = value;
+		return true;
+	case OPTION_RECORD_CAP:
+		return parse_cap(value, &options->record_cap, error);
+	case OPTION_LOG_LEVEL:
+		if (!log_level_parse(value, &level))
+			return error_set(
+			        error, "expected debug, info, warning or error, got \"%s\"", value);
+		log_set_level(level);
+		return true;
+	default:
+		return take_span(code, value, options, error);
+	}
+}
+
+/* -1: go on; else the exit status. */
+static int read_arguments(int argc, char **argv, struct settings *settings)
+{
+	int code;
+	int index = 0;
+	while ((code = getopt_long(argc, argv, "", long_options, &index)) != -1) {
+		struct error error = {""};
+		if (code == OPTION_HELP) {
+			fputs(usage, stdout);
+			return EXIT_OK;
+		}
+		if (code == OPTION_VERSION) {
+			puts("lastword-observer " LASTWORD_VERSION);
+			return EXIT_OK;
+		}
+		if (code == '?')
+			return EXIT_USAGE; /* getopt has said it */
+		if (!take_option(code, optarg, settings, &error)) {
+			fprintf(stderr, "lastword-observer: --%s: %s\n", long_options[index].name,
+			        error.message);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "lastword-observer: unexpected argument \"%s\"\n", argv[optind]);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+/* ---- Running ---- */
+
+static struct kube_client *_Atomic waiting_client;
+static volatile sig_atomic_t stopping;
+
+/* Only what a signal handler may do: curl_multi_wakeup() is a write(2). */
+static void on_signal(int number)
+{
+	int error = errno;
+	struct kube_client *client = atomic_load(&waiting_client);
+	(void)number;
+	stopping = 1;
+	if (client != NULL)
+		kube_wake(client);
+	errno = error;
+}
+
+static void take_signals(struct kube_client *client)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+	atomic_store(&waiting_client, client);
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* Few arenas, and what was free goes back to the system: a small, flat footprint. */
+static void tune_memory(void)
+{
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 512 * 1024);
+}
+
+static void run(struct observer *observer, struct kube_client *client, struct status *status)
+{
+	bool was_ready = false;
+	observer_start(observer);
+	while (!stopping) {
+		edge_turn(observer, client, TURN);
+		observer_measure(observer);
+		atomic_store(&status->turned_at, edge_now());
+		if (!was_ready && observer_is_ready(observer))
+			log_message(LOG_INFO, "watching pods", NULL);
+		was_ready = observer_is_ready(observer);
+	}
+	/* Records that are not written are the other replica's, or found by the next one. */
+	log_message(LOG_INFO, "stopping", NULL);
+	lease_release(&observer->lease);
+	int64_t end = edge_now() + RELEASE_WAIT;
+	while (observer->lease.request != NULL && edge_now() < end)
+		edge_turn(observer, client, RELEASE_WAIT / 10);
+}
+
+static const char *default_identity(uint64_t seed)
+{
+	static char identity[160];
+	char host[128] = "lastword-observer";
+	gethostname(host, sizeof host - 1);
+	snprintf(identity, sizeof identity, "%s_%08x", host, (unsigned)(seed & UINT32_MAX));
+	return identity;
+}
+
+static int fail(const struct error *error)
+{
+	log_message(LOG_ERROR, "cannot start", "error", error->message, NULL);
+	return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	static struct observer observer;
+	struct settings settings = {
+	        .observer = observer_defaults, .account = KUBE_ACCOUNT, .metrics = ":9090"};
+	struct kube_client *_cleanup_kube_client_ client = NULL;
+	struct status status;
+	struct error error;
+	settings.observer.identity = NULL;
+	int exit_status = read_arguments(argc, argv, &settings);
+	if (exit_status >= 0)
+		return exit_status;
+
+	tune_memory();
+	if (getentropy(&settings.observer.seed, sizeof settings.observer.seed) != 0)
+		settings.observer.seed = (uint64_t)edge_wall();
+	if (settings.observer.identity == NULL)
+		settings.observer.identity = default_identity(settings.observer.seed);
+	if (!kube_client_new(settings.account, &client, &error) ||
+	    !observer_init(&observer, &settings.observer, edge_now(), edge_wall(), &error))
+		return fail(&error);
+	edge_join(&observer, client);
+	if (!status_start(&status, &observer, settings.metrics, &error)) {
+		observer_free(&observer);
+		return fail(&error);
+	}
+	take_signals(client);
+	log_message(LOG_INFO, "observing", "version", LASTWORD_VERSION, "identity",
+	            settings.observer.identity, "metrics", status_address(&status), NULL);
+	run(&observer, client, &status);
+	status_stop(&status);
+	observer_free(&observer);
+	atomic_store(&waiting_client, NULL);
+	log_message(LOG_INFO, "stopped", NULL);
+	return EXIT_OK;
+}

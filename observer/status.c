@@ -1,0 +1,67 @@
+#include "observer/status.h"
+
+#include <string.h>
+
+#include "lib/http_server.h"
+#include "observer/edge.h"
+
+#define ANSWER_MAX ((size_t)16 * 1024 * 1024)
+
+static void say(struct http_response *response, unsigned status, const char *text)
+{
+	response->status = status;
+	buffer_append_text(&response->body, text);
+}
+
+static void handle(void *context, const struct http_request *request,
+                   struct http_response *response)
+{
+	struct status *status = context;
+	if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+		response->allow = "GET, HEAD";
+		say(response, 405, "expected GET\n");
+	} else if (strcmp(request->path, "/healthz") == 0) {
+		bool turns = edge_now() - atomic_load(&status->turned_at) < STATUS_STUCK;
+		say(response, turns ? 200 : 503, turns ? "ok\n" : "the observer is stuck\n");
+	} else if (strcmp(request->path, "/readyz") == 0) {
+		bool ready = observer_is_ready(status->observer);
+		say(response, ready ? 200 : 503, ready ? "ok\n" : "pods are not listed yet\n");
+	} else if (strcmp(request->path, "/metrics") == 0) {
+		response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+		meters_write(status->observer->meters, &response->body);
+	} else {
+		say(response, 404, "expected /healthz, /readyz or /metrics\n");
+	}
+}
+
+bool status_start(struct status *status, struct observer *observer, const char *address,
+                  struct error *error)
+{
+	const struct http_server_options options = {
+	        .address = address,
+	        .threads = 1,
+	        .body_max = 4096,
+	        .answer_max = ANSWER_MAX,
+	        .bodies_max = (size_t)64 * 1024,
+	        .requests_max = 16,
+	        .connections_max = 64,
+	        .header_seconds = 10,
+	        .body_seconds = 10,
+	        .idle_seconds = 120,
+	        .handler = handle,
+	        .context = status,
+	};
+	*status = (struct status){.observer = observer, .turned_at = edge_now()};
+	return http_server_start(&options, &status->server, error);
+}
+
+const char *status_address(const struct status *status)
+{
+	return http_server_address(status->server);
+}
+
+void status_stop(struct status *status)
+{
+	http_server_stop(status->server);
+	status->server = NULL;
+}
