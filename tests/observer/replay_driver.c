@@ -1,0 +1,857 @@
+/*
+ * Replays a recorded watch stream to observers, in one process and without a socket: this is the
+ * API server, the network and the clock behind observer/engine.h. The same seed gives the same run.
+ *
+ *   replay_driver STREAM LINES [MODE…]
+ *
+ * STREAM: watch events, one a line. LINES: what watchdogs print, objects {"at": index of the event
+ * with which it is there, "namespace", "pod", "line"}, one a line; may be empty. MODE:
+ *   once          the whole stream in no time; prints the records, one a line
+ *   cut           for every event: after it the watch ends with an ERROR object of code 410, with
+ *                 HTTP 410 at the next watch, with a reset, with half a line and a reset
+ *   half-open     for every tenth event: the connection is there and silent after it
+ *   kill N        N runs in which observers are killed and started again at random moments
+ *   replicas N    N runs with two, of which one is killed at random moments
+ *   trouble N     N runs in which the server answers with 429, 500, 503, resets and half answers
+ * After `once` every run must give the same records; what does not is printed. Exit 1 then.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/log.h"
+#include "observer/observer.h"
+
+#define START      INT64_C(1795459075000000000) /* 2026-11-23T18:37:55Z */
+#define REST       (180 * SECOND) /* after the last event: every timer that matters is due */
+#define PAGE       7
+#define EVENTS_MAX 4096
+#define PODS_MAX   256
+#define ITEMS_MAX  8192
+#define REPLICAS   2
+
+static void check(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "%s\n", what);
+	exit(2);
+}
+
+/* ---- What is replayed ---- */
+
+struct event {
+	char *text; /* the line */
+	char *type;
+	char *object; /* as text */
+	char *namespace;
+	char *name;
+	char *uid;
+	char *version;
+};
+
+struct printed_line {
+	size_t at;
+	char *namespace;
+	char *pod;
+	char *text;
+};
+
+static struct event events[EVENTS_MAX];
+static size_t event_count;
+static struct printed_line log_lines[EVENTS_MAX];
+static size_t log_line_count;
+
+static char *copy(const char *text)
+{
+	char *result = strdup(text == NULL ? "" : text);
+	check(result != NULL, "no memory");
+	return result;
+}
+
+static void for_lines(const char *path, void (*take)(const char *line, size_t length))
+{
+	FILE *file = fopen(path, "r");
+	check(file != NULL, path);
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t length;
+	while ((length = getline(&line, &size, file)) > 0) {
+		if (line[length - 1] == '\n')
+			line[--length] = '\0';
+		take(line, (size_t)length);
+	}
+	free(line);
+	fclose(file);
+}
+
+static void take_event(const char *line, size_t length)
+{
+	struct arena *arena = arena_new((size_t)64 << 20);
+	json *root;
+	check(event_count < EVENTS_MAX && json_parse(arena, line, length, JSON_KEEP_NUMBERS, &root,
+	                                             NULL) == JSON_FAITHFUL,
+	      "an event is no JSON");
+	const json *object = json_get(root, "object");
+	const json *metadata = json_get(object, "metadata");
+	struct buffer text;
+	buffer_init(&text, (size_t)16 << 20);
+	json_print(&text, object, 0);
+	events[event_count++] = (struct event){
+	        .text = copy(line),
+	        .type = copy(json_get_string(root, "type")),
+	        .object = buffer_steal(&text),
+	        .namespace = copy(json_get_string(metadata, "namespace")),
+	        .name = copy(json_get_string(metadata, "name")),
+	        .uid = copy(json_get_string(metadata, "uid")),
+	        .version = copy(json_get_string(metadata, "resourceVersion")),
+	};
+	arena_free(arena);
+}
+
+static void take_log_line(const char *line, size_t length)
+{
+	struct arena *arena = arena_new(0);
+	json *root;
+	int64_t at = 0;
+	check(json_parse(arena, line, length, 0, &root, NULL) == JSON_FAITHFUL &&
+	              json_integer(json_get(root, "at"), &at),
+	      "a watchdog's line is no JSON");
+	log_lines[log_line_count++] = (struct printed_line){
+	        .at = (size_t)at,
+	        .namespace = copy(json_get_string(root, "namespace")),
+	        .pod = copy(json_get_string(root, "pod")),
+	        .text = copy(json_get_string(root, "line")),
+	};
+	arena_free(arena);
+}
+
+/* ---- The server ---- */
+
+struct item {
+	char *path;
+	char *body;
+	char *told; /* the last patch of its status */
+};
+
+enum trouble { NO_TROUBLE, GONE_IN_STREAM, GONE_AT_WATCH, RESET, HALF_LINE, HALF_OPEN };
+
+struct stream {
+	struct request *request;
+	bool watch;
+	size_t at; /* the next event, or line */
+	char namespace[64];
+	char pod[256];
+	bool silent;
+	int64_t heard_at;
+};
+
+struct replica {
+	struct observer observer;
+	bool alive;
+	struct stream streams[64];
+	size_t stream_count;
+};
+
+static struct {
+	uint64_t random;
+	int64_t now;
+	size_t applied; /* events that have happened */
+	struct item items[ITEMS_MAX];
+	size_t item_count;
+	char *lease;
+	unsigned lease_version;
+	struct replica replicas[REPLICAS];
+	enum trouble trouble; /* of the watch after `cut` events */
+	size_t cut;
+	bool cut_done;
+	bool flaky;
+	unsigned started;
+} world;
+
+static uint64_t chance(void)
+{
+	world.random += UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t z = world.random;
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+static void answer(struct replica *replica, struct request *request, long status,
+                   const char *reason, const char *body)
+{
+	struct kube_answer _cleanup_kube_answer_ reply;
+	struct error error;
+	kube_answer_init(&reply);
+	reply.body.limit = (size_t)64 << 20;
+	reply.status = status;
+	snprintf(reply.reason, sizeof reply.reason, "%s", reason);
+	buffer_append_text(&reply.body, body);
+	error_set(&error, "status %ld %s", status, reason);
+	engine_finish(&replica->observer.engine, request, &reply,
+	              status / 100 == 2 ? NULL : &error);
+}
+
+static struct item *find_item(const char *path)
+{
+	for (size_t i = 0; i < world.item_count; i++)
+		if (strcmp(world.items[i].path, path) == 0)
+			return &world.items[i];
+	return NULL;
+}
+
+/* POST: the path of a new item is the collection's and its name. */
+static void create(struct replica *replica, struct request *request)
+{
+	struct arena *arena = arena_new((size_t)4 << 20);
+	json *root;
+	char path[1024];
+	check(json_parse(arena, request->ask.body, request->ask.body_length, 0, &root, NULL) ==
+	              JSON_FAITHFUL,
+	      "a body is no JSON");
+	snprintf(path, sizeof path, "%s/%s", request->ask.path,
+	         json_get_string_or(json_get(root, "metadata"), "name", "?"));
+	arena_free(arena);
+	if (find_item(path) != NULL) {
+		answer(replica, request, 409, "AlreadyExists", "{}");
+		return;
+	}
+	check(world.item_count < ITEMS_MAX, "too many items");
+	world.items[world.item_count++] =
+	        (struct item){.path = copy(path), .body = copy(request->ask.body)};
+	answer(replica, request, 201, "", request->ask.body);
+}
+
+static void get_item(struct replica *replica, struct request *request)
+{
+	const struct item *item = find_item(request->ask.path);
+	struct buffer body;
+	if (item == NULL) {
+		answer(replica, request, 404, "NotFound", "{}");
+		return;
+	}
+	buffer_init(&body, (size_t)4 << 20);
+	buffer_append(&body, item->body, strlen(item->body) - 1); /* without the last } */
+	if (item->told != NULL)
+		buffer_printf(&body, ",%s", item->told + 1);
+	else
+		buffer_append_text(&body, "}");
+	answer(replica, request, 200, "", buffer_text(&body));
+	buffer_free(&body);
+}
+
+static void patch_status(struct replica *replica, struct request *request)
+{
+	char path[1024];
+	snprintf(path, sizeof path, "%.*s", (int)(strlen(request->ask.path) - strlen("/status")),
+	         request->ask.path);
+	struct item *item = find_item(path);
+	check(item != NULL, "the status of a record that is not there");
+	free(item->told);
+	item->told = copy(request->ask.body);
+	answer(replica, request, 200, "", "{}");
+}
+
+static void lease(struct replica *replica, struct request *request)
+{
+	char body[4096];
+	char version[64];
+	bool get = request->ask.method == NULL;
+	if (get && world.lease == NULL) {
+		answer(replica, request, 404, "NotFound", "{}");
+		return;
+	}
+	snprintf(version, sizeof version, "\"resourceVersion\":\"%u\"", world.lease_version);
+	if (!get && world.lease != NULL && strstr(request->ask.body, version) == NULL) {
+		answer(replica, request, 409, "Conflict", "{}");
+		return;
+	}
+	if (!get) {
+		const char *spec = strstr(request->ask.body, "\"spec\":");
+		free(world.lease);
+		world.lease = copy(spec);
+		world.lease_version++;
+	}
+	snprintf(body, sizeof body, "{\"metadata\":{\"resourceVersion\":\"%u\"},%s",
+	         world.lease_version, world.lease);
+	answer(replica, request, 200, "", body);
+}
+
+/* The last event about each pod that is there now, in the order of their first ones. */
+static size_t present(const struct event *ret_events[PODS_MAX])
+{
+	size_t count = 0;
+	for (size_t i = 0; i < world.applied; i++) {
+		size_t at = 0;
+		if (strcmp(events[i].type, "BOOKMARK") == 0)
+			continue;
+		while (at < count && strcmp(ret_events[at]->uid, events[i].uid) != 0)
+			at++;
+		if (at == count)
+			count++;
+		ret_events[at] = &events[i];
+		if (strcmp(events[i].type, "DELETED") == 0) {
+			for (size_t j = at; j + 1 < count; j++)
+				ret_events[j] = ret_events[j + 1];
+			count--;
+		}
+	}
+	return count;
+}
+
+static void list_pods(struct replica *replica, struct request *request)
+{
+	const struct event *pods[PODS_MAX];
+	size_t count = present(pods);
+	const char *token = strstr(request->ask.path, "&continue=");
+	size_t from = token == NULL ? 0 : (size_t)atoi(token + strlen("&continue="));
+	struct buffer body;
+	buffer_init(&body, (size_t)64 << 20);
+	/* Versions are events' places: no object needs to have one. */
+	buffer_printf(&body, "{\"metadata\":{\"resourceVersion\":\"%zu\"", world.applied + 1);
+	if (from + PAGE < count)
+		buffer_printf(&body, ",\"continue\":\"%zu\"", from + PAGE);
+	buffer_append_text(&body, "},\"items\":[");
+	for (size_t i = from; i < count && i < from + PAGE; i++)
+		buffer_printf(&body, "%s%s", i == from ? "" : ",", pods[i]->object);
+	buffer_append_text(&body, "]}");
+	answer(replica, request, 200, "", buffer_text(&body));
+	buffer_free(&body);
+}
+
+/* The event that a watch from this version begins with: a list's, or an object's. */
+static size_t place_of(const char *version)
+{
+	for (size_t i = event_count; i > 0; i--)
+		if (strcmp(events[i - 1].version, version) == 0)
+			return i;
+	return (size_t)atoi(version) - 1;
+}
+
+static bool pod_exists(const char *namespace, const char *name)
+{
+	const struct event *pods[PODS_MAX];
+	size_t count = present(pods);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(pods[i]->name, name) == 0 && strcmp(pods[i]->namespace, namespace) == 0)
+			return true;
+	return false;
+}
+
+static void open_stream(struct replica *replica, struct request *request, size_t at)
+{
+	check(replica->stream_count < 64, "too many streams");
+	struct stream *stream = &replica->streams[replica->stream_count++];
+	*stream = (struct stream){.request = request,
+	                          .watch = strstr(request->ask.path, "&watch=1") != NULL,
+	                          .at = at,
+	                          .heard_at = world.now};
+	sscanf(request->ask.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]/", stream->namespace,
+	       stream->pod);
+}
+
+static void send_log(struct replica *replica, struct request *request)
+{
+	char namespace[64] = "";
+	char pod[256] = "";
+	sscanf(request->ask.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]/", namespace, pod);
+	if (!pod_exists(namespace, pod)) {
+		answer(replica, request, 404, "NotFound", "{}");
+		return;
+	}
+	if (strstr(request->ask.path, "container=lastword-watchdog") == NULL) {
+		static const char none[] = "unable to retrieve container logs for containerd://x";
+		engine_receive(request, none, sizeof none - 1);
+		answer(replica, request, 200, "", "");
+		return;
+	}
+	if (strstr(request->ask.path, "&follow=true") != NULL) {
+		open_stream(replica, request, 0);
+		return;
+	}
+	for (size_t i = 0; i < log_line_count; i++) {
+		const struct printed_line *line = &log_lines[i];
+		if (line->at >= world.applied || strcmp(line->pod, pod) != 0 ||
+		    strcmp(line->namespace, namespace) != 0)
+			continue;
+		engine_receive(request, line->text, strlen(line->text));
+		engine_receive(request, "\n", 1);
+	}
+	answer(replica, request, 200, "", "");
+}
+
+static void serve(struct replica *replica, struct request *request)
+{
+	const char *path = request->ask.path;
+	const char *method = request->ask.method == NULL ? "GET" : request->ask.method;
+	const char *version = strstr(path, "&resourceVersion=");
+	bool trouble = world.flaky && chance() % 4 == 0;
+	if (trouble && strstr(path, "/leases") == NULL) {
+		static const long codes[] = {0, 429, 500, 503};
+		long code = codes[chance() % 4];
+		/* It may have been done, and the answer lost. */
+		if (code == 0 && strcmp(method, "POST") == 0 && chance() % 2 == 0) {
+			struct arena *arena = arena_new((size_t)4 << 20);
+			json *root;
+			char item[1024];
+			json_parse(arena, request->ask.body, request->ask.body_length, 0, &root,
+			           NULL);
+			snprintf(item, sizeof item, "%s/%s", path,
+			         json_get_string_or(json_get(root, "metadata"), "name", "?"));
+			if (find_item(item) == NULL)
+				world.items[world.item_count++] = (struct item){
+				        .path = copy(item), .body = copy(request->ask.body)};
+			arena_free(arena);
+		}
+		answer(replica, request, code, "Trouble", "{}");
+	} else if (strstr(path, "/leases") != NULL) {
+		lease(replica, request);
+	} else if (strncmp(path, "/api/v1/pods?", 13) == 0 && version == NULL) {
+		list_pods(replica, request);
+	} else if (strncmp(path, "/api/v1/pods?", 13) == 0) {
+		char text[64] = "";
+		sscanf(version, "&resourceVersion=%63[^&]", text);
+		if (world.trouble == GONE_AT_WATCH && world.applied >= world.cut &&
+		    !world.cut_done) {
+			world.cut_done = true;
+			answer(replica, request, 410, "Expired", "{}");
+			return;
+		}
+		open_stream(replica, request, place_of(text));
+	} else if (strstr(path, "/log?") != NULL) {
+		send_log(replica, request);
+	} else if (strcmp(method, "POST") == 0) {
+		create(replica, request);
+	} else if (strcmp(method, "PATCH") == 0) {
+		patch_status(replica, request);
+	} else if (strcmp(method, "GET") == 0 && strstr(path, "/agentexits/") != NULL) {
+		get_item(replica, request);
+	} else if (strcmp(method, "GET") == 0) {
+		answer(replica, request, 200, "", "{\"metadata\":{},\"items\":[]}");
+	} else {
+		check(false, path);
+	}
+}
+
+/* ---- Streams ---- */
+
+static void close_stream(struct replica *replica, size_t index, long status)
+{
+	struct request *request = replica->streams[index].request;
+	replica->streams[index] = replica->streams[--replica->stream_count];
+	answer(replica, request, status, "", "");
+}
+
+/* In pieces of any size. */
+static bool deliver(struct stream *stream, const char *text, size_t length)
+{
+	stream->heard_at = world.now;
+	while (length > 0) {
+		size_t piece = 1 + (size_t)(chance() % 4000);
+		piece = piece < length ? piece : length;
+		if (!engine_receive(stream->request, text, piece))
+			return false;
+		text += piece;
+		length -= piece;
+	}
+	return true;
+}
+
+static bool make_trouble(struct replica *replica, size_t index)
+{
+	static const char expired[] =
+	        "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\","
+	        "\"status\":\"Failure\",\"reason\":\"Expired\",\"code\":410}}\n";
+	struct stream *stream = &replica->streams[index];
+	const struct event *next = &events[stream->at];
+	if (world.cut_done || stream->at != world.cut || world.trouble == NO_TROUBLE)
+		return false;
+	world.cut_done = world.trouble != GONE_AT_WATCH;
+	switch (world.trouble) {
+	case GONE_IN_STREAM:
+		deliver(stream, expired, sizeof expired - 1);
+		close_stream(replica, index, 200);
+		break;
+	case HALF_LINE:
+		if (stream->at < event_count)
+			deliver(stream, next->text, strlen(next->text) / 2);
+		close_stream(replica, index, 0);
+		break;
+	case HALF_OPEN:
+		stream->silent = true;
+		break;
+	default:
+		close_stream(replica, index, 0);
+	}
+	return true;
+}
+
+static bool move_watch(struct replica *replica, size_t index)
+{
+	struct stream *stream = &replica->streams[index];
+	if (stream->silent || stream->at >= world.applied)
+		return false;
+	if (make_trouble(replica, index))
+		return true;
+	const struct event *event = &events[stream->at++];
+	if (!deliver(stream, event->text, strlen(event->text)) || !deliver(stream, "\n", 1))
+		close_stream(replica, index, 0);
+	return true;
+}
+
+static bool move_follow(struct replica *replica, size_t index)
+{
+	struct stream *stream = &replica->streams[index];
+	for (; stream->at < log_line_count; stream->at++) {
+		const struct printed_line *line = &log_lines[stream->at];
+		if (strcmp(line->pod, stream->pod) != 0 ||
+		    strcmp(line->namespace, stream->namespace) != 0)
+			continue;
+		if (line->at >= world.applied)
+			break;
+		deliver(stream, line->text, strlen(line->text));
+		deliver(stream, "\n", 1);
+	}
+	if (pod_exists(stream->namespace, stream->pod))
+		return false;
+	close_stream(replica, index, 200);
+	return true;
+}
+
+static bool move_streams(struct replica *replica)
+{
+	for (size_t i = 0; i < replica->stream_count; i++) {
+		struct stream *stream = &replica->streams[i];
+		if (stream->request->ask.idle_timeout > 0 &&
+		    world.now - stream->heard_at >= stream->request->ask.idle_timeout) {
+			close_stream(replica, i, 0);
+			return true;
+		}
+		if (stream->watch ? move_watch(replica, i) : move_follow(replica, i))
+			return true;
+	}
+	return false;
+}
+
+static void on_drop(void *edge, struct request *request)
+{
+	struct replica *replica = edge;
+	for (size_t i = 0; i < replica->stream_count; i++)
+		if (replica->streams[i].request == request)
+			replica->streams[i--] = replica->streams[--replica->stream_count];
+}
+
+/* ---- Time ---- */
+
+static void start(struct replica *replica)
+{
+	static const char *const names[REPLICAS] = {"a", "b"};
+	struct observer_options options = observer_defaults;
+	struct error error;
+	options.identity = names[replica - world.replicas];
+	options.seed = chance();
+	check(observer_init(&replica->observer, &options, world.now, START + world.now, &error),
+	      "no observer");
+	replica->observer.engine.drop = on_drop;
+	replica->observer.engine.edge = replica;
+	replica->stream_count = 0;
+	replica->alive = true;
+	observer_start(&replica->observer);
+	world.started++;
+}
+
+static void kill_replica(struct replica *replica)
+{
+	if (!replica->alive)
+		return;
+	observer_free(&replica->observer);
+	replica->alive = false;
+}
+
+/* Something that can happen without time passing; false: nothing can. */
+static bool move(void)
+{
+	bool any = false;
+	size_t first = (size_t)(chance() % REPLICAS);
+	for (size_t i = 0; i < REPLICAS; i++) {
+		struct replica *replica = &world.replicas[(i + first) % REPLICAS];
+		if (!replica->alive)
+			continue;
+		observer_advance(&replica->observer, world.now, START + world.now);
+		struct request *request = engine_take(&replica->observer.engine);
+		if (request != NULL)
+			serve(replica, request);
+		any = request != NULL || move_streams(replica) || any;
+		any = any || engine_next_timer(&replica->observer.engine) <= world.now;
+	}
+	return any;
+}
+
+static void settle(void)
+{
+	while (move())
+		continue;
+}
+
+static int64_t next_time(void)
+{
+	int64_t next = INT64_MAX;
+	for (size_t i = 0; i < REPLICAS; i++) {
+		struct replica *replica = &world.replicas[i];
+		if (!replica->alive)
+			continue;
+		int64_t due = engine_next_timer(&replica->observer.engine);
+		next = due < next ? due : next;
+		for (size_t s = 0; s < replica->stream_count; s++) {
+			const struct stream *stream = &replica->streams[s];
+			int64_t dead = stream->heard_at + stream->request->ask.idle_timeout;
+			if (stream->request->ask.idle_timeout > 0)
+				next = dead < next ? dead : next;
+		}
+	}
+	return next;
+}
+
+static void pass_time(int64_t until)
+{
+	settle();
+	for (int64_t next = next_time(); next <= until; next = next_time()) {
+		world.now = next;
+		settle();
+	}
+	world.now = until;
+	settle();
+}
+
+/* ---- Runs ---- */
+
+static void begin(uint64_t seed)
+{
+	world.random = seed;
+	world.now = SECOND;
+	world.applied = 0;
+	world.lease_version = 1;
+	world.trouble = NO_TROUBLE;
+	world.cut = 0;
+	world.cut_done = world.flaky = false;
+	world.started = 0;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* All records, sorted, one a line. told: each must have been told. */
+static char *records(void)
+{
+	char *sorted[ITEMS_MAX];
+	size_t count = 0;
+	struct buffer out;
+	buffer_init(&out, (size_t)64 << 20);
+	for (size_t i = 0; i < world.item_count; i++) {
+		if (strstr(world.items[i].path, "/agentexits/") == NULL)
+			continue;
+		sorted[count++] = world.items[i].body;
+		if (world.items[i].told == NULL)
+			fprintf(stderr, "not told: %s\n", world.items[i].path);
+	}
+	qsort(sorted, count, sizeof sorted[0], compare_texts);
+	for (size_t i = 0; i < count; i++)
+		buffer_printf(&out, "%s\n", sorted[i]);
+	return buffer_steal(&out);
+}
+
+static char *finish(void)
+{
+	pass_time(world.now + REST);
+	for (size_t i = 0; i < REPLICAS; i++) {
+		struct replica *replica = &world.replicas[i];
+		if (replica->alive && !observer_is_idle(&replica->observer))
+			fprintf(stderr, "an observer is not done\n");
+		kill_replica(replica);
+	}
+	char *result = records();
+	for (size_t i = 0; i < world.item_count; i++) {
+		free(world.items[i].path);
+		free(world.items[i].body);
+		free(world.items[i].told);
+	}
+	world.item_count = 0;
+	free(world.lease);
+	world.lease = NULL;
+	return result == NULL ? copy("") : result;
+}
+
+static char *run_once(uint64_t seed)
+{
+	begin(seed);
+	start(&world.replicas[0]);
+	pass_time(world.now + 10 * SECOND);
+	/* No time passes: nobody waits for anything but answers. */
+	for (; world.applied < event_count; world.applied++)
+		settle();
+	return finish();
+}
+
+static char *run_cut(enum trouble trouble, size_t cut, uint64_t seed)
+{
+	begin(seed);
+	world.trouble = trouble;
+	world.cut = cut;
+	start(&world.replicas[0]);
+	pass_time(world.now + 5 * SECOND);
+	for (; world.applied <= cut; world.applied++)
+		settle();
+	if (trouble == GONE_AT_WATCH) { /* the watch has to end for that */
+		for (size_t i = 0; i < world.replicas[0].stream_count; i++)
+			if (world.replicas[0].streams[i].watch)
+				close_stream(&world.replicas[0], i--, 0);
+	}
+	/* The world waits until the observer is back. */
+	pass_time(world.now + (trouble == HALF_OPEN ? 200 : 5) * SECOND);
+	for (; world.applied < event_count; world.applied++)
+		settle();
+	return finish();
+}
+
+/* Killed at a random moment, also between a request and its answer, with probability 1 in every. */
+static void kill_somebody(unsigned every, bool one_stays)
+{
+	struct replica *victim = &world.replicas[chance() % REPLICAS];
+	const struct replica *other = &world.replicas[victim == world.replicas];
+	if (chance() % every != 0 || !victim->alive || (one_stays && !other->alive))
+		return;
+	for (uint64_t moves = chance() % 30; moves > 0; moves--)
+		move();
+	kill_replica(victim);
+	if (one_stays)
+		return;
+	start(victim);
+}
+
+static char *run_killed(uint64_t seed, unsigned replicas)
+{
+	begin(seed);
+	for (unsigned i = 0; i < replicas; i++)
+		start(&world.replicas[i]);
+	pass_time(world.now + 5 * SECOND);
+	while (world.applied < event_count) {
+		world.applied++;
+		kill_somebody(3, replicas > 1);
+		pass_time(world.now + (int64_t)(chance() % 5) * SECOND);
+		for (unsigned i = 0; i < replicas; i++)
+			if (!world.replicas[i].alive && chance() % 4 == 0)
+				start(&world.replicas[i]);
+		settle();
+	}
+	return finish();
+}
+
+static char *run_troubled(uint64_t seed)
+{
+	begin(seed);
+	world.flaky = true;
+	start(&world.replicas[0]);
+	while (world.applied < event_count) {
+		world.applied++;
+		pass_time(world.now + (int64_t)(chance() % 3) * SECOND);
+	}
+	pass_time(world.now + 600 * SECOND);
+	world.flaky = false;
+	return finish();
+}
+
+/* ---- Judging ---- */
+
+static const char *baseline;
+static unsigned runs;
+static unsigned wrong;
+
+static void print_difference(const char *got)
+{
+	for (const char *line = baseline; *line != '\0'; line = strchr(line, '\n') + 1) {
+		size_t length = strcspn(line, "\n");
+		char *text = strndup(line, length);
+		if (strstr(got, text) == NULL)
+			fprintf(stderr, "  - %.400s\n", text);
+		free(text);
+	}
+	for (const char *line = got; *line != '\0'; line = strchr(line, '\n') + 1) {
+		size_t length = strcspn(line, "\n");
+		char *text = strndup(line, length);
+		if (strstr(baseline, text) == NULL)
+			fprintf(stderr, "  + %.400s\n", text);
+		free(text);
+	}
+}
+
+static void judge(char *got, const char *mode, uint64_t number)
+{
+	runs++;
+	if (strcmp(got, baseline) != 0) {
+		fprintf(stderr, "%s %" PRIu64 ":\n", mode, number);
+		print_difference(got);
+		wrong++;
+	}
+	free(got);
+}
+
+static void run_mode(const char *mode, unsigned count)
+{
+	if (strcmp(mode, "cut") == 0) {
+		for (size_t cut = 1; cut < event_count; cut++)
+			for (int trouble = GONE_IN_STREAM; trouble <= HALF_LINE; trouble++)
+				judge(run_cut((enum trouble)trouble, cut,
+				              cut * 8 + (unsigned)trouble),
+				      mode, cut * 10 + (unsigned)trouble);
+	} else if (strcmp(mode, "half-open") == 0) {
+		for (size_t cut = 1; cut < event_count; cut += 10)
+			judge(run_cut(HALF_OPEN, cut, cut), mode, cut);
+	} else {
+		for (unsigned i = 0; i < count; i++)
+			judge(strcmp(mode, "kill") == 0       ? run_killed(i + 1, 1)
+			      : strcmp(mode, "replicas") == 0 ? run_killed(i + 1, 2)
+			                                      : run_troubled(i + 1),
+			      mode, i + 1);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	check(argc > 2, "usage: replay_driver STREAM LINES [MODE…]");
+	log_set_level(LOG_ERROR);
+	for_lines(argv[1], take_event);
+	for_lines(argv[2], take_log_line);
+	char *first = run_once(1);
+	baseline = first;
+	for (int i = 3; i < argc; i++) {
+		if (strcmp(argv[i], "once") == 0) {
+			fputs(baseline, stdout);
+			continue;
+		}
+		bool counted = i + 1 < argc && argv[i + 1][0] >= '0' && argv[i + 1][0] <= '9';
+		run_mode(argv[i], counted ? (unsigned)atoi(argv[i + 1]) : 1);
+		i += counted;
+	}
+	fprintf(stderr, "%u runs, %u differ\n", runs, wrong);
+	for (size_t i = 0; i < event_count; i++) {
+		free(events[i].text);
+		free(events[i].type);
+		free(events[i].object);
+		free(events[i].namespace);
+		free(events[i].name);
+		free(events[i].uid);
+		free(events[i].version);
+	}
+	for (size_t i = 0; i < log_line_count; i++) {
+		free(log_lines[i].namespace);
+		free(log_lines[i].pod);
+		free(log_lines[i].text);
+	}
+	free(first);
+	return wrong > 0;
+}

@@ -1,0 +1,40 @@
+"""docs/observer.md and the program say the same."""
+import re
+import subprocess
+
+from injected import BUILD, ROOT
+
+TEXT = (ROOT / "docs/observer.md").read_text()
+
+
+def observer(*arguments):
+    return subprocess.run([BUILD / "bin/lastword-observer", *arguments], capture_output=True,
+                          text=True, timeout=60)
+
+
+def test_every_flag_is_documented():
+    usage = observer("--help").stdout
+    flags = set(re.findall(r"^\s*(--[a-z-]+)", usage, re.M)) - {"--version", "--help"}
+    table = TEXT[TEXT.index("## Flags"):TEXT.index("## Rights")]
+    assert flags == set(re.findall(r"`(--[a-z-]+) ", table))
+
+
+def test_every_metric_is_documented():
+    names = set(re.findall(r'"(lastword_\w+)"', (ROOT / "observer/meters.c").read_text()))
+    table = TEXT[TEXT.index("## Metrics"):TEXT.index("## Bounds")]
+    assert names == set(re.findall(r"`(lastword_\w+)", table))
+
+
+def test_usage_errors():
+    assert observer("--help").returncode == 0
+    assert observer("--version").stdout.startswith("lastword-observer 0.")
+    for arguments, says in [(["--nothing"], "unrecognized option"), (["x"], '"x"'),
+                            (["--linger", "soon"], "--linger"), (["--step-in", "0s"], "above 0"),
+                            (["--record-cap", "0"], "--record-cap"),
+                            (["--namespace", "a/b?c"], "--namespace"),
+                            (["--log-level", "loud"], "--log-level")]:
+        result = observer(*arguments)
+        assert result.returncode == 2 and says in result.stderr, arguments
+    result = subprocess.run([BUILD / "bin/lastword-observer"], capture_output=True, text=True,
+                            env={}, timeout=60)
+    assert result.returncode == 1 and "KUBERNETES_SERVICE_HOST" in result.stderr

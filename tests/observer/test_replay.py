@@ -1,0 +1,72 @@
+"""The recorded stream of watch events, replayed to the observer's machines in one process: whatever
+happens to connections, servers and observers, the same records come of it, and they are those in
+tests/data/podwatch. LASTWORD_RECORD=1 in the environment rewrites those, to be read in the diff."""
+import json
+import os
+import subprocess
+
+import pytest
+import yaml
+
+import injected
+from injected import BUILD, ROOT, STREAM
+
+PATIENCE = 300  # a bound on hanging
+
+
+@pytest.fixture(scope="module")
+def streams(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("streams")
+    (folder / "no-lines").write_text("")
+    return {"plain": (STREAM, folder / "no-lines"), "injected": injected.write(folder)}
+
+
+def replay(streams, which, *modes):
+    result = subprocess.run(
+        [BUILD / "tests/replay_driver", *streams[which], *map(str, modes)],
+        capture_output=True, text=True, timeout=PATIENCE)
+    assert result.returncode == 0, result.stderr[-8000:]
+    return result
+
+
+def readable(records):
+    specs = [{"name": r["metadata"]["name"], "labels": r["metadata"]["labels"], **r["spec"]}
+             for r in records]
+    for spec in specs:
+        assert spec.pop("version")
+    return sorted(specs, key=lambda spec: spec["name"])
+
+
+@pytest.mark.parametrize("which", ["plain", "injected"])
+def test_the_records_are_the_expected_ones(streams, which):
+    got = readable(map(json.loads, replay(streams, which, "once").stdout.splitlines()))
+    path = ROOT / f"tests/data/podwatch/expected-{which}.yaml"
+    if "LASTWORD_RECORD" in os.environ:
+        path.write_text(yaml.safe_dump(got, sort_keys=False, width=100))
+    assert got == yaml.safe_load(path.read_text())
+
+
+def test_every_end_has_a_record():
+    """The stream itself says how many there must be."""
+    runs, never = set(), set()
+    for line in STREAM.read_text().splitlines():
+        pod = json.loads(line)["object"]
+        for status in pod["status"].get("containerStatuses", []):
+            key = (pod["metadata"]["name"], status["restartCount"])
+            terminated = status["state"].get("terminated")
+            if status["name"] == "main" and terminated and terminated["exitCode"] != 0:
+                runs.add(key)
+    expected = yaml.safe_load((ROOT / "tests/data/podwatch/expected-plain.yaml").read_text())
+    never = {r["pod"] for r in expected if r["error_type"] == "NeverStarted"}
+    assert never == {"config-error", "image-never", "init-fails"}
+    assert {(r["pod"], r["restart_count"]) for r in expected if r["pod"] not in never} == runs
+    assert len(runs) == 27 and len(expected) == 30
+
+
+@pytest.mark.parametrize("which", ["plain", "injected"])
+@pytest.mark.parametrize("modes", [("cut",), ("half-open",), ("kill", 20), ("replicas", 20),
+                                   ("trouble", 20)], ids=lambda modes: modes[0])
+def test_whatever_happens_the_records_are_the_same(streams, which, modes):
+    result = replay(streams, which, *modes)
+    assert "not told" not in result.stderr and "not done" not in result.stderr
+    assert " 0 differ" in result.stderr
