@@ -9,6 +9,7 @@
 #include "lib/buffer.h"
 #include "lib/files.h"
 #include "lib/yaml.h"
+#include "webhook/admission.h"
 
 #define ARENA_LIMIT ((size_t)1024 * 1024 * 1024)
 
@@ -244,7 +245,7 @@ static bool visit_review(const struct search *search, json *review, const char *
 {
 	json *request = json_get(review, "request");
 	json *pod = json_get(request, "object");
-	if (!json_is_object(pod))
+	if (!json_is_object(pod) || !admission_is_pod_creation(request))
 		return true;
 	struct found_pod found = {
 	        .pod = pod,

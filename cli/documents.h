@@ -3,9 +3,9 @@
  *
  * A file is JSON (one value) or YAML (several documents). A document is a Pod; something with a pod
  * template (spec.template, CronJob's spec.jobTemplate.spec.template, PodTemplate's template); a
- * List of any of these; an AdmissionReview, whose object is the pod; or an Argo Workflow, of which
- * the pods that Argo would make are modelled: read-only, since only Argo makes them. Other kinds
- * have no pods.
+ * List of any of these; an AdmissionReview of a pod's creation, whose object is the pod; or an Argo
+ * Workflow, of which the pods that Argo would make are modelled: read-only, since only Argo makes
+ * them. Other kinds have no pods.
  */
 #ifndef LASTWORD_CLI_DOCUMENTS_H
 #define LASTWORD_CLI_DOCUMENTS_H

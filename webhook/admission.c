@@ -222,8 +222,7 @@ static void respond(struct admission_answer *answer, struct response *response)
 	}
 }
 
-/* Only the creation of a pod itself is ours. */
-static bool is_pod_creation(const json *request)
+bool admission_is_pod_creation(const json *request)
 {
 	const json *resource = json_get(request, "resource");
 	return json_string_is(json_get(request, "operation"), "CREATE") &&
@@ -304,7 +303,7 @@ void admission_review(const struct admission_context *context, struct arena *are
 		answer->result = ADMISSION_DOUBT;
 		answer->reasons = UINT64_C(1) << REASON_MALFORMED;
 		answer->problem = error;
-	} else if (is_pod_creation(request)) {
+	} else if (admission_is_pod_creation(request)) {
 		review_pod(context, arena, request, &injection, &response, answer);
 	} else {
 		answer->result = ADMISSION_IGNORED;

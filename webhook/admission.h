@@ -63,6 +63,9 @@ struct injection {
 void injection_make(const struct admission_context *context, const char *namespace,
                     struct arena *arena, json *pod, struct injection *ret_injection);
 
+/* The creation of a pod itself: nothing else is ours to change. */
+bool admission_is_pod_creation(const json *request);
+
 struct admission_answer {
 	unsigned status;    /* HTTP */
 	struct buffer body; /* JSON for 200, else one line of text; the caller's to init and free */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lib/names.h"
 #include "lib/quantity.h"
 #include "webhook/pod.h"
 
@@ -36,9 +37,10 @@ static bool verify_mounts(const json *pod, const json *container, struct error *
 	const json *devices = json_get(container, "volumeDevices");
 	for (const json *mount = json_first(mounts); mount != NULL; mount = json_next(mount)) {
 		const char *path = json_get_string_or(mount, "mountPath", "");
-		if (pod_volume(pod, name_of(mount)) == NULL)
-			return error_set(error, "volumeMount \"%s\": no such volume",
-			                 name_of(mount));
+		/* Other volumes may be a StatefulSet's claims, which its template does not list. */
+		if (strcmp(name_of(mount), NAME_VOLUME) == 0 &&
+		    pod_volume(pod, NAME_VOLUME) == NULL)
+			return error_set(error, "volumeMount " NAME_VOLUME ": no such volume");
 		for (const json *other = json_next(mount); other != NULL; other = json_next(other))
 			if (strcmp(json_get_string_or(other, "mountPath", ""), path) == 0)
 				return error_set(error, "two volumeMounts at %s", path);

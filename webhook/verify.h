@@ -2,9 +2,9 @@
  * verify: the last look at the patched pod before the patch is sent. Pure.
  *
  * It knows nothing of how the patch was made; it checks what the API server would refuse a pod
- * for, as far as a patch of ours could cause it: names unique, mounts and volumes consistent,
- * limits not below requests, one preStop handler, commands of strings, annotations within their
- * size. On any doubt the pod goes in as it came.
+ * for, as far as a patch of ours could cause it: names unique, no two mounts or devices in one
+ * place, our volume there, limits not below requests, one preStop handler, commands of strings,
+ * annotations within their size. On any doubt the pod goes in as it came.
  */
 #ifndef LASTWORD_WEBHOOK_VERIFY_H
 #define LASTWORD_WEBHOOK_VERIFY_H

@@ -129,6 +129,19 @@ def test_templates(run, kind, path):
     assert record["rule"] == "agents"
 
 
+def test_a_stateful_set_mounts_its_claims(run):
+    """Volumes that its template does not list."""
+    template = json.loads(json.dumps(TEMPLATE))
+    template["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    document = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "n"},
+                "spec": {"template": template,
+                         "volumeClaimTemplates": [{"metadata": {"name": "data"}}]}}
+    out = json.loads(run("inject", json.dumps(document)).stdout)
+    assert [m["name"] for m in out["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]] == \
+        ["data", "lastword"]
+    assert "lastword-watchdog" in json.dumps(out)
+
+
 def test_list(run):
     pod = yaml.safe_load(POD % "agent")
     other = yaml.safe_load(POD % "web")
@@ -147,6 +160,15 @@ def test_admission_review(run):
     pod = json.loads(text)["request"]["object"]
     check_injection(pod, json.loads(run("inject", text).stdout))
     assert json.loads(run("explain", text).stdout)["rule"] == "argo"
+
+
+@pytest.mark.parametrize("change", [{"operation": "UPDATE"}, {"subResource": "ephemeralcontainers"}])
+def test_a_review_that_the_webhook_would_leave_alone(run, change):
+    review = json.loads(
+        (DATA / "reviews/001-create-pods-argo-determine-resume-point.json").read_text())
+    review["request"].update(change)
+    assert json.loads(run("inject", json.dumps(review)).stdout) == review["request"]["object"]
+    assert run("explain", json.dumps(review)).stdout == ""
 
 
 def test_workflow(run):
