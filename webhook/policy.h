@@ -2,7 +2,7 @@
  * policy: what is to be done to a pod, and why. Pure: request and configuration in, plan out; no
  * I/O, no clock. mutate.h makes the patch from the plan, record.h the decision record.
  *
- * Invariants (tests/unit/test_policy.c, tests/blackbox/test_reviews.py):
+ * Invariants (tests/blackbox/test_policy.py, test_reviews.py, test_random_pods.py):
  * - plan.reason != REASON_DONE: the pod stays as it is.
  * - A container is wrapped only when its whole command line is known.
  * - plan.watchdog exactly when at least one container is wrapped now or was before.

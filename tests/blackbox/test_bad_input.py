@@ -80,6 +80,14 @@ DOUBTFUL = {
     "labels a list": (changed(["request", "object", "metadata", "labels"], []), "shape"),
     "label a number": (changed(["request", "object", "metadata", "labels"], {"a": 1}), "shape"),
     "volumes of numbers": (changed(["request", "object", "spec", "volumes"], [1]), "shape"),
+    # What the API server would refuse by itself: the patched pod does not pass our check.
+    "a name twice": (changed(["request", "object", "spec", "initContainers"], [{"name": "main"}]),
+                     'container "main": the name is taken'),
+    "limit below request": (changed(["request", "object", "spec", "containers", 0, "resources"],
+                                    {"limits": {"cpu": "1"}, "requests": {"cpu": "1001m"}}),
+                            "limit of cpu below its request"),
+    "large annotations": (changed(["request", "object", "metadata", "annotations"],
+                                  {"a": "x" * 300_000}), "more than 262144 bytes"),
     "key twice": (json.dumps(REVIEW).replace('"operation"', '"namespace": "x", "operation"')
                   .encode(), "given twice"),
     "escaped NUL": (json.dumps(REVIEW).replace('"/agent"', '"/agent\\u0000x"').encode(), "NUL"),
@@ -90,7 +98,10 @@ DOUBTFUL = {
 @pytest.mark.parametrize("name", DOUBTFUL)
 def test_doubtful_review_is_allowed_with_a_warning(webhook, name):
     body, message = DOUBTFUL[name]
+    doubts = 'lastword_admission_requests_total{result="doubt"}'
+    before = webhook.metric(doubts)
     status, _, answer = webhook.post("/mutate", body)
+    assert webhook.metric(doubts) == before + 1
     assert status == 200
     response = json.loads(answer)["response"]
     assert response["uid"] == UID and response["allowed"] is True
