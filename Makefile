@@ -221,7 +221,7 @@ clean: ## Remove everything built
 
 .PHONY: demo
 demo: deps ## The main job in under a minute, on this machine
-	+$(MAKE) --no-print-directory all
+	+$(MAKE) --no-print-directory -j2 all
 	$(PYTHON) tests/demo.py
 
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
@@ -229,7 +229,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 
 .PHONY: bench
 bench: deps ## Measure; figures are printed, never judged
-	+$(MAKE) --no-print-directory all $(BUILD)/bench/canned
+	+$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/canned
 	@for script in bench/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
 
 # ---- What a fresh Debian 12 lacks ---------------------------------------------------------------

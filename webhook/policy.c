@@ -398,9 +398,6 @@ static enum reason decide_pre_stop(const struct container_plan *plan)
 	if (!is_wrapped(plan))
 		return REASON_NOT_WRAPPED;
 	const json *hook = json_find(plan->container, "lifecycle", "preStop", NULL);
-	for (const json *handler = json_first(hook); handler != NULL; handler = json_next(handler))
-		if (strcmp(json_key(handler), "exec") != 0 && !json_is_null(handler))
-			return REASON_OTHER_HANDLER;
 	const json *command = json_find(hook, "exec", "command", NULL);
 	if (hook != NULL && !json_is_null(hook) && !is_string_array(command))
 		return REASON_OTHER_HANDLER;
