@@ -294,8 +294,8 @@ static void shut_overdue(struct http_server *server)
 		if (c->shut || atomic_load(&c->deadline) > time)
 			continue;
 		c->shut = true;
-		shutdown(c->fd, SHUT_RDWR);
 		atomic_fetch_add(&server->timed_out, 1);
+		shutdown(c->fd, SHUT_RDWR);
 	}
 }
 

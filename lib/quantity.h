@@ -7,7 +7,8 @@
  * - suffixes n u m k M G T P E, Ki Mi Gi Ti Pi Ei, exponents e3 and E3; a bare E is exa;
  * - a sign, ".5", "5." and leading zeros are fine; so are the oddities "+", "." and "Ki", all zero;
  * - finer than nano is rounded away from zero; a value with a binary suffix is capped at 2^63 - 1.
- * Only longer texts than QUANTITY_TEXT_MAX are refused here and not there.
+ * Only longer texts than QUANTITY_TEXT_MAX are refused here and not there; and from 1e21 on, where
+ * there is no suffix, the canonical form has an exponent here and loses it there.
  *
  * Pure; values are plain memory.
  */

@@ -60,6 +60,20 @@ def test_metrics_are_documented():
     assert len(names) > 8 and all(f"`{name}" in readme for name in names)
 
 
+def test_bounds_are_documented():
+    source = (ROOT / "webhook/server.c").read_text()
+    value = lambda name: int(re.search(rf"#define {name} +(?:\(\(size_t\))?(\d+)", source)[1])  # noqa: E731
+    arenas = int(re.search(r"ADMISSION_ARENA_MAX \(\(size_t\)(\d+) \* 1024 \* 1024\)",
+                           (ROOT / "webhook/admission.h").read_text())[1])
+    assert value("IDLE_SECONDS") > 90  # the API server's: it closes first
+    assert (f"{value('BODIES_MAX')} MiB of bodies and {value('REQUESTS_MAX')} requests at a time "
+            f"(503 with `Retry-After`), {arenas} MiB for the trees of all reviews, "
+            f"{value('CONNECTIONS_MAX')} connections; {value('HEADER_SECONDS')} s for a header and "
+            f"for a body however slowly they come, {value('IDLE_SECONDS')} s idle") in \
+        (ROOT / "README.md").read_text()
+    assert value("HEADER_SECONDS") == value("BODY_SECONDS")
+
+
 def test_make_help_lists_what_the_readme_names():
     listed = subprocess.run(["make", "-C", ROOT, "--no-print-directory", "help"],
                             capture_output=True, text=True).stdout

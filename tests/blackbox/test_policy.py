@@ -28,7 +28,7 @@ redact: ["corp_[a-z0-9]{{8}}", "id[$$] [^ ]+"]
 context: {{task_id: label:task-id, team: annotation:example.com/team, repository: env:REPO}}
 rules:
 - name: agents
-  match: {{matchExpressions: [{{key: app, operator: In, values: [agent]}}]}}
+  match: {match}
 {rule}
 """
 
@@ -38,7 +38,8 @@ class Case:
 
     def __init__(self, folder):
         self.folder = folder
-        self.settings = {"mode": "classic", "shim": "emptyDir", "user": "65511", "rule": "",
+        self.settings = {"match": "{matchExpressions: [{key: app, operator: In, values: [agent]}]}",
+                         "mode": "classic", "shim": "emptyDir", "user": "65511", "rule": "",
                          "kube": None}
         self.pod = {"apiVersion": "v1", "kind": "Pod",
                     "metadata": {"name": "p", "labels": {"app": "agent"}},
@@ -329,6 +330,37 @@ def test_selection_in_its_order(case):
     assert case.explain()["reason"] == "no-agent"
 
 
+@pytest.mark.parametrize("match,labels,matches", [
+    ("{}", {}, True),
+    ("{matchLabels: {a: x, b: ''}}", {"a": "x", "b": ""}, True),
+    ("{matchLabels: {a: x, b: ''}}", {"a": "x"}, False),
+    ("{matchExpressions: [{key: a, operator: In, values: [x, why]}]}", {"a": "why"}, True),
+    ("{matchExpressions: [{key: a, operator: In, values: [x, why]}]}", {"a": "z"}, False),
+    ("{matchExpressions: [{key: a, operator: In, values: [x]}]}", {}, False),
+    ("{matchExpressions: [{key: a, operator: NotIn, values: [x]}]}", {"a": "x"}, False),
+    ("{matchExpressions: [{key: a, operator: NotIn, values: [x]}]}", {"a": "why"}, True),
+    ("{matchExpressions: [{key: a, operator: NotIn, values: [x]}]}", {}, True),
+    ("{matchExpressions: [{key: a, operator: Exists}]}", {"a": ""}, True),
+    ("{matchExpressions: [{key: a, operator: Exists}]}", {}, False),
+    ("{matchExpressions: [{key: a, operator: DoesNotExist}]}", {"a": ""}, False),
+    ("{matchExpressions: [{key: a, operator: DoesNotExist}]}", {"b": ""}, True),
+    ("{matchLabels: {a: x}, matchExpressions: [{key: b, operator: Exists}]}", {"a": "x"}, False),
+    ("{namespaces: [def*, x]}", {}, True),
+    ("{namespaces: [other]}", {}, False),
+])
+def test_which_pods_a_rule_matches(case, match, labels, matches):
+    case.settings["match"] = match
+    case.pod["metadata"]["labels"] = labels
+    assert (case.explain().get("reason") != "no-rule") == matches
+
+
+def test_the_first_rule_that_matches_counts(case):
+    case.settings["rule"] = "  shim: off\n- name: second\n"
+    assert (case.explain()["rule"], case.left("command")) == ("agents", "shim-off")
+    case.pod["metadata"]["labels"]["app"] = "web"
+    assert (case.explain()["rule"], case.left("command")) == ("second", "done")
+
+
 def test_selection_of_one_that_is_not_there(case):
     case.annotate(containers="main,ghost")
     assert agents(case) == ["main"] and 'no container "ghost"' in case.warnings
@@ -445,7 +477,7 @@ def test_what_the_watchdog_is_told(case):
     case.pod["metadata"]["ownerReferences"] = [
         {"kind": "Node", "name": "n"}, {"kind": "Job", "name": "j$(A)", "controller": True}]
     case.pod["metadata"]["annotations"] = {"example.com/team": "$(A) é", "lastword.dev/context.x": "y"}
-    case.main["env"] = [{"name": "REPO", "value": "r" * 300}]
+    case.main["env"] = [{"name": "REPO", "value": "r" * 255 + "é" * 30}]  # cut between characters
     case.main["restartPolicy"] = "Never"
     case.pod["spec"]["containers"].append({"name": "b", "image": "x", "command": ["/b"]})
     case.annotate(containers="main,b")
@@ -455,7 +487,7 @@ def test_what_the_watchdog_is_told(case):
     assert flags(command, "--container") == ["main=Never", "b"]
     assert flags(command, "--owner") == ["Job/j$$(A)"]
     assert flags(command, "--redact") == ["corp_[a-z0-9]{8}", "id[$$$$] [^ ]+"]
-    assert flags(command, "--context") == ["task_id=42", "team=$$(A) é", "repository=" + "r" * 256,
+    assert flags(command, "--context") == ["task_id=42", "team=$$(A) é", "repository=" + "r" * 255,
                                           "x=y"]
 
 

@@ -120,6 +120,49 @@ def test_certificate_changes_between_handshakes(start_webhook):
     assert webhook.ready() == (200, "ok\n")
 
 
+def test_certificates_and_config_change_under_load(start_webhook):
+    """Requests on kept connections and on new ones, while both change again and again: none fails."""
+    webhook = start_webhook(config=CONFIG)
+    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    anybody = ssl._create_unverified_context()
+    stop = threading.Event()
+    failures, answers = [], []
+
+    def client(keeps):
+        connection = None
+        try:
+            while not stop.is_set():
+                connection = connection or http.client.HTTPSConnection(
+                    "localhost", webhook.port, timeout=60, context=anybody)
+                connection.request("POST", "/mutate", REVIEW, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                assert response.status == 200 and b'"patch"' in response.read()
+                answers.append(keeps)
+                if not keeps:
+                    connection.close()
+                    connection = None
+        except Exception as error:  # noqa: BLE001
+            failures.append(repr(error))
+        if connection:
+            connection.close()
+    threads = [threading.Thread(target=client, args=(keeps,)) for keeps in (True, True, False, False)]
+    for thread in threads:
+        thread.start()
+    in_use = lambda: len(webhook.lines("certificate in use"))  # noqa: E731
+    in_force = lambda: len(webhook.lines("configuration in force"))  # noqa: E731
+    for round_ in range(2):
+        certificates, configurations = in_use(), in_force()
+        webhook.write_certificate(Certificate())
+        swap(webhook.config_file, CONFIG + f"# {round_}\n")
+        wait_for(lambda: in_use() > certificates and in_force() > configurations, "both")
+        before = len(answers)
+        wait_for(lambda: len(answers) > before + 20 or failures, "requests after the change")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures and {True, False} <= set(answers)
+
+
 @pytest.mark.parametrize("days,started,reason", [(-1, -2, "the certificate has expired\n"),
                                                 (2, 1, "the certificate is not valid yet\n")])
 def test_not_ready_without_a_valid_certificate(start_webhook, days, started, reason):
