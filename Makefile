@@ -147,7 +147,8 @@ $(BUILD)/tests/watchdog-with-jumping-clock: $(BUILD)/obj/watchdog/main.o \
 
 .PHONY: test-programs
 test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS) $(BUILD)/tests/victim \
-	$(BUILD)/tests/watchdog-with-jumping-clock $(OBSERVER_DRIVERS)
+	$(BUILD)/tests/watchdog-with-jumping-clock $(OBSERVER_DRIVERS) \
+	$(BUILD)/bench/api_server
 
 .PHONY: test
 test: deps ## Everything: unit, black-box, sanitizers, lint, layers; ends with a count
@@ -229,7 +230,8 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 
 .PHONY: bench
 bench: deps ## Measure; figures are printed, never judged
-	+$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/canned
+	+$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/canned \
+		$(BUILD)/bench/api_server
 	@for script in bench/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
 
 # ---- What a fresh Debian 12 lacks ---------------------------------------------------------------

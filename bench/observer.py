@@ -1,0 +1,49 @@
+#!/usr/bin/python3
+"""10,000 live pods, 200 ends a second for a minute: what the observer needs for it.
+
+The API server is bench/api_server.c, on the same machine: both share its processors. Every record
+is compared with the end that it is about. BENCH_PODS, BENCH_RATE and BENCH_SECONDS change the
+size."""
+import os
+import pathlib
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests/observer"))
+import scale  # noqa: E402
+
+PODS = int(os.environ.get("BENCH_PODS", "10000"))
+RATE = int(os.environ.get("BENCH_RATE", "200"))
+SECONDS = int(os.environ.get("BENCH_SECONDS", "60"))
+STREAMS = ("list", "watch", "lease")  # not for a single end
+
+
+def main():
+    ends = RATE * SECONDS
+    with tempfile.TemporaryDirectory() as folder:
+        figures = scale.run(pathlib.Path(folder), PODS, ends, RATE, drop=20000,
+                            seconds=SECONDS + 600)
+    requests = figures["requests"]
+    lag = figures["lag_milliseconds"]
+    per_death = sum(n for kind, n in requests.items() if kind not in STREAMS) / ends
+    print(f"{PODS} pods, {RATE} ends a second for {SECONDS} s")
+    print(f"  recorded {figures['recorded']} of {ends}; missing {figures['missing']}, "
+          f"wrong {figures['wrong']}, unexpected {figures['unexpected']}, "
+          f"posted again {figures['again']}; told {figures['told']}")
+    print(f"  evidence: watchdog {figures['source_watchdog']}, log {figures['source_log']}, "
+          f"kubelet {figures['source_kubelet']}")
+    print("  lag from published to recorded: "
+          + ", ".join(f"{name} {value} ms" for name, value in lag.items()))
+    print(f"  API requests for each death: {per_death:.2f} ("
+          + ", ".join(f"{kind} {n / ends:.2f}" for kind, n in requests.items()
+                      if n and kind not in STREAMS) + ")")
+    print("  and in all: " + ", ".join(f"{kind} {requests[kind]}" for kind in STREAMS))
+    print(f"  observer: peak {figures['peak_memory'] / 2**20:.1f} MiB, "
+          f"{figures['processor_seconds']:.1f} s of processor, "
+          f"{figures['processor_seconds'] / ends * 1000:.2f} ms for each death")
+    return 0 if figures["recorded"] == ends and not figures["wrong"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
