@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/buffer.h"
@@ -39,7 +41,9 @@
 
 #define CLIENTS_MAX     8            /* connections that have not said who they are */
 #define CLIENT_WAIT     (2 * SECOND) /* for it to say so */
-#define BIND_WAIT       SECOND       /* before the socket's name is tried again */
+#define BIND_WAIT       SECOND       /* before the socket's name, or accept(2), is tried again */
+#define LOOK_WAIT       SECOND       /* between looks for a SIGTERM that wakes nobody */
+#define RETRY_WAIT      (10 * MILLISECOND)
 #define DRAIN_WAIT      (300 * MILLISECOND)
 #define MESSAGES_A_TURN 8
 
@@ -76,6 +80,8 @@ struct watch {
 	int listener; /* -1: the name is taken, tried again at bind_at */
 	int64_t bind_at;
 	bool bind_told;
+	int64_t accept_at; /* not before, after it failed */
+	int signals;       /* signalfd for SIGTERM; -1: there is none, the handler says it */
 	struct client clients[CLIENTS_MAX];
 	struct outbox outbox;
 
@@ -439,8 +445,12 @@ static void accept_clients(struct watch *watch, int64_t now)
 {
 	for (int i = 0; i < CLIENTS_MAX; i++) {
 		int socket = accept4(watch->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (socket < 0)
+		if (socket < 0) {
+			/* Who waits there stays, and would have us called at once again. */
+			if (errno != EAGAIN)
+				watch->accept_at = after(now, BIND_WAIT);
 			return;
+		}
 		struct client *client = place(watch);
 		*client = (struct client){.socket = socket, .drop_at = after(now, CLIENT_WAIT)};
 		hear_client(watch, client); /* mostly it has spoken */
@@ -449,11 +459,15 @@ static void accept_clients(struct watch *watch, int64_t now)
 
 /* ---- The loop ---- */
 
-static int64_t next_time(const struct watch *watch)
+static int64_t next_time(const struct watch *watch, int64_t now)
 {
 	int64_t next = life_over_at(&watch->life);
 	if (watch->listener < 0)
 		next = earlier(next, watch->bind_at);
+	else if (watch->accept_at > now)
+		next = earlier(next, watch->accept_at);
+	if (watch->signals < 0 && watch->life.terminated_at < 0)
+		next = earlier(next, after(now, LOOK_WAIT));
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		if (watch->clients[i].socket >= 0)
 			next = earlier(next, watch->clients[i].drop_at);
@@ -470,31 +484,52 @@ static void note_termination(struct watch *watch, int64_t now)
 		watch->slots[i].told_to_terminate = true;
 }
 
-static void turn(struct watch *watch, const sigset_t *open_mask)
+enum { POLL_LISTENER, POLL_OUTBOX, POLL_SIGNALS, POLL_SHIMS };
+#define POLLS_MAX (POLL_SHIMS + CONTAINERS_MAX + CLIENTS_MAX)
+
+/* Fills in what to wait for; the clients come behind the shims. Returns how many. */
+static size_t what_to_poll(const struct watch *watch, int64_t now, struct pollfd *polls)
 {
-	struct pollfd polls[2 + CONTAINERS_MAX + CLIENTS_MAX];
-	struct pollfd *shims = polls + 2;
-	struct pollfd *clients = shims + watch->life.count;
-	polls[0] = (struct pollfd){.fd = watch->listener, .events = POLLIN};
-	polls[1] = outbox_poll(&watch->outbox);
+	size_t count = POLL_SHIMS;
+	polls[POLL_LISTENER] = (struct pollfd){.fd = now >= watch->accept_at ? watch->listener : -1,
+	                                       .events = POLLIN};
+	polls[POLL_OUTBOX] = outbox_poll(&watch->outbox);
+	/* It stays readable: nobody takes the signal. */
+	polls[POLL_SIGNALS] =
+	        (struct pollfd){.fd = terminated ? -1 : watch->signals, .events = POLLIN};
 	for (size_t i = 0; i < watch->life.count; i++)
-		shims[i] = (struct pollfd){.fd = watch->slots[i].socket, .events = POLLIN};
+		polls[count++] = (struct pollfd){.fd = watch->slots[i].socket, .events = POLLIN};
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
-		clients[i] = (struct pollfd){.fd = watch->clients[i].socket, .events = POLLIN};
+		polls[count++] = (struct pollfd){.fd = watch->clients[i].socket, .events = POLLIN};
+	return count;
+}
 
+/* Where poll(2) itself fails: everything is non-blocking, so all of it is tried, now and then. */
+static void poll_blindly(const struct watch *watch, struct pollfd *polls, size_t count)
+{
+	struct signalfd_siginfo info;
+	nanosleep(&(struct timespec){.tv_nsec = RETRY_WAIT}, NULL);
+	for (size_t i = 0; i < count; i++)
+		polls[i].revents = POLLIN;
+	if (watch->signals < 0 || read(watch->signals, &info, sizeof info) <= 0)
+		polls[POLL_SIGNALS].revents = 0;
+}
+
+static void turn(struct watch *watch)
+{
+	struct pollfd polls[POLLS_MAX];
 	int64_t now = clock_now();
-	int64_t next = next_time(watch);
-	struct timespec wait = {.tv_sec = (next - now) / SECOND, .tv_nsec = (next - now) % SECOND};
-	if (next <= now)
-		wait = (struct timespec){0};
-	int ready = ppoll(polls, 2 + watch->life.count + CLIENTS_MAX, next == NEVER ? NULL : &wait,
-	                  open_mask);
+	size_t count = what_to_poll(watch, now, polls);
+	struct pollfd *shims = polls + POLL_SHIMS;
+	struct pollfd *clients = shims + watch->life.count;
+	if (poll(polls, count, clock_timeout(now, next_time(watch, now))) < 0)
+		poll_blindly(watch, polls, count);
 	now = clock_now();
+	if (polls[POLL_SIGNALS].revents != 0)
+		terminated = 1;
 	note_termination(watch, now);
-	if (ready < 0)
-		return;
 
-	if (polls[1].revents != 0)
+	if (polls[POLL_OUTBOX].revents != 0)
 		outbox_write(&watch->outbox);
 	/* Ends before beginnings: a restarted agent's shim finds its place free. */
 	for (size_t i = 0; i < watch->life.count; i++)
@@ -507,7 +542,7 @@ static void turn(struct watch *watch, const sigset_t *open_mask)
 		if (client->socket >= 0 && now >= client->drop_at)
 			drop(client);
 	}
-	if (polls[0].revents != 0)
+	if (polls[POLL_LISTENER].revents != 0)
 		accept_clients(watch, now);
 	try_to_listen(watch, now);
 }
@@ -653,28 +688,32 @@ static void make_room(struct watch *watch)
 	}
 }
 
-/* SIGTERM is only let in while the loop waits. */
-static sigset_t take_termination(void)
+/*
+ * SIGTERM is blocked and seen by the loop: a signal that is only let in while poll(2) waits would
+ * never come while somebody keeps it from waiting. Returns the signalfd; -1: there is none, and the
+ * handler runs at any time.
+ */
+static int take_termination(void)
 {
 	sigset_t mask;
-	sigset_t open_mask;
 	struct sigaction action = {.sa_handler = on_terminate};
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	sigprocmask(SIG_BLOCK, &mask, &open_mask);
-	sigdelset(&open_mask, SIGTERM);
-	sigdelset(&open_mask, SIGINT);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	return open_mask;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	int fd = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (fd < 0)
+		sigprocmask(SIG_UNBLOCK, &mask, NULL);
+	return fd;
 }
 
 int job_watch(int argc, char **argv)
 {
 	static struct watch watch; /* large: not on the stack, and not in the file's data */
-	sigset_t open_mask = take_termination();
+	watch.signals = take_termination();
 	watch.socket_name = PROTOCOL_SOCKET;
 	watch.ring_size = RING_SIZE_DEFAULT;
 	watch.tail_size = TAIL_DEFAULT;
@@ -692,7 +731,7 @@ int job_watch(int argc, char **argv)
 
 	try_to_listen(&watch, clock_now());
 	while (life_over_at(&watch.life) > clock_now())
-		turn(&watch, &open_mask);
+		turn(&watch);
 	finish(&watch);
 	return 0;
 }
