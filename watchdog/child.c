@@ -25,14 +25,15 @@ static bool have_foreground(void)
 	return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
-/* In the child. The parent's death before prctl() shows in getppid(). What only serves likeness
- * (session, group, terminal, not outliving us) may fail: the command runs all the same. */
+/* In the child. The parent's death before prctl() shows in getppid(). All else may fail, and the
+ * command runs all the same: less alike (session, group, terminal), or with its output not seen. */
 static bool prepare(const struct child *child, const struct signals *signals, pid_t parent, int out,
                     int err)
 {
 	bool leads_session = getsid(0) == parent;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
+	pid_t now = getppid();
+	if (now > 0 && now != parent)
 		return false;
 	if (child->terminal) {
 		if (setpgid(0, 0) == 0)
@@ -42,10 +43,10 @@ static bool prepare(const struct child *child, const struct signals *signals, pi
 	} else {
 		setpgid(0, 0);
 	}
-	if (out >= 0 && dup2(out, STDOUT_FILENO) < 0)
-		return false;
-	if (err >= 0 && dup2(err, STDERR_FILENO) < 0)
-		return false;
+	if (out >= 0)
+		dup2(out, STDOUT_FILENO);
+	if (err >= 0)
+		dup2(err, STDERR_FILENO);
 	signals_restore(signals);
 	return true;
 }
@@ -60,8 +61,9 @@ static _Noreturn void become(char **command, const struct child *child,
 		execvp(command[0], command);
 	}
 	failure.number = errno;
-	ssize_t written = write(status, &failure, sizeof failure);
-	_exit(written < 0 ? 125 : 127);
+	if (write(status, &failure, sizeof failure) < 0 && !failure.in_exec)
+		_exit(125);
+	_exit(child_exec_code(failure.number));
 }
 
 /* Waits until the pipe closes at exec, or brings the reason why there was none. */
@@ -93,8 +95,10 @@ bool child_start(char **command, const struct signals *signals, int out, int err
 	if (child.pid == 0)
 		become(command, &child, signals, self, out, err, status[1]);
 	int number = errno;
-	close(status[1]);
-	bool failed = child.pid > 0 && failed_to_start(status[0], &failure);
+	signals_hold();
+	/* Where even closing is denied the pipe would never end: it is taken to run. */
+	bool closed = close(status[1]) == 0;
+	bool failed = child.pid > 0 && closed && failed_to_start(status[0], &failure);
 	close(status[0]);
 	if (child.pid < 0)
 		return error_set_errno(error, number, "fork");

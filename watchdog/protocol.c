@@ -73,11 +73,7 @@ bool message_send(int socket, const struct message *message, const void *extra, 
 		item->cmsg_len = CMSG_LEN(sizeof fd);
 		memcpy(CMSG_DATA(item), &fd, sizeof fd);
 	}
-	ssize_t sent;
-	do
-		sent = sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	return sent >= 0;
+	return sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
 /* The first file descriptor that came with a message, -1 for none; the others are closed. There is
@@ -111,11 +107,8 @@ enum received message_receive(int socket, struct message *ret_message, char *ext
 	                        .msg_iovlen = capacity > 0 ? 2 : 1,
 	                        .msg_control = control.bytes,
 	                        .msg_controllen = sizeof control.bytes};
-	ssize_t got;
-	do
-		got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
-	if (got < 0 && errno == EAGAIN)
+	ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return RECEIVED_NOTHING;
 	if (got <= 0)
 		return RECEIVED_END;

@@ -113,6 +113,13 @@ static bool consume(struct pump *pump, size_t length, struct output *output, int
 
 enum step { STEP_MOVED, STEP_WAIT, STEP_CLOSED };
 
+/* Whether out takes a write now. */
+static bool writable(const struct pump *pump)
+{
+	struct pollfd out = {.fd = pump->out, .events = POLLOUT};
+	return pump->regular || (poll(&out, 1, 0) == 1 && (out.revents & (POLLOUT | POLLERR)));
+}
+
 static enum step step_tee(struct pump *pump, struct output *output, int64_t now)
 {
 	ssize_t moved = tee(pump->in, pump->out, allowed(pump, TEE_MAX), SPLICE_F_NONBLOCK);
@@ -123,14 +130,11 @@ static enum step step_tee(struct pump *pump, struct output *output, int64_t now)
 	if (moved == 0 || errno == EPIPE)
 		return STEP_CLOSED;
 	if (errno == EAGAIN) {
-		/* Either side may be the reason; which one, the pipe's fill tells. */
-		int inside = 0;
-		pump->full = ioctl(pump->in, FIONREAD, &inside) == 0 && inside > 0;
+		pump->full = !writable(pump); /* either side may be the reason */
 		return STEP_WAIT;
 	}
-	if (errno != EINTR)
-		pump->tees = false;
-	return STEP_MOVED; /* once more */
+	pump->tees = false;
+	return STEP_MOVED; /* by hand */
 }
 
 static enum step write_held(struct pump *pump)
@@ -150,13 +154,6 @@ static enum step write_held(struct pump *pump)
 	pump->start += (size_t)written;
 	pump->held -= (size_t)written;
 	return pump->held > 0 && !pump->regular ? STEP_WAIT : STEP_MOVED;
-}
-
-/* Whether out takes a write now. */
-static bool writable(const struct pump *pump)
-{
-	struct pollfd out = {.fd = pump->out, .events = POLLOUT};
-	return pump->regular || (poll(&out, 1, 0) == 1 && (out.revents & (POLLOUT | POLLERR)));
 }
 
 static enum step step_copy(struct pump *pump, struct output *output, int64_t now)

@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/classify.h"
@@ -35,6 +36,7 @@
 #define GRACE_DEFAULT (30 * SECOND)
 #define ACK_WAIT      (100 * MILLISECOND)
 #define FINISH_WAIT   (5 * SECOND) /* for a reader of stdout that does not read */
+#define RETRY_WAIT    (10 * MILLISECOND)
 #define CODE_SIGNALED 128
 
 struct options {
@@ -74,6 +76,7 @@ struct run {
 	bool told_deadline;
 	int64_t told_silence; /* output.last of the silence that was told; -1: none */
 	int64_t kill_at;      /* SIGKILL after a SIGTERM of ours */
+	int64_t reap_at;      /* waited for without a signal: at first, or again when it failed */
 };
 
 /* ---- Before the command runs ---- */
@@ -152,6 +155,7 @@ static bool set_up(struct run *run, char **command, struct error *error)
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
 	run->started_at = clock_wall();
 	run->start = clock_now();
+	run->reap_at = run->start;
 	link_init(&run->link, run->options.name, run->options.socket, run->options.user, run->start,
 	          &run->output.ring);
 	run->output.last = run->start;
@@ -206,6 +210,9 @@ static void reap(struct run *run)
 		run->status = status;
 		run->usage = usage;
 	}
+	/* Its signal is used up, and no other comes. */
+	bool refused = pid < 0 && errno != ECHILD;
+	run->reap_at = refused ? after(clock_now(), RETRY_WAIT) : NEVER;
 }
 
 static void take_signals(struct run *run)
@@ -281,7 +288,8 @@ static bool carry(struct run *run, int64_t now)
 static int64_t next_time(const struct run *run)
 {
 	int64_t next = earlier(deadline_at(run), silence_at(run));
-	return earlier(earlier(next, run->kill_at), link_next(&run->link));
+	next = earlier(earlier(next, run->kill_at), run->reap_at);
+	return earlier(next, link_next(&run->link));
 }
 
 /* Until the command has ended. */
@@ -298,7 +306,7 @@ static void loop(struct run *run)
 		                 clock_timeout(clock_now(), next_time(run)));
 		/* Everything is non-blocking: when in doubt what is ready, all of it is tried. */
 		if (ready < 0 && errno != EINTR)
-			poll(NULL, 0, 10);
+			nanosleep(&(struct timespec){.tv_nsec = RETRY_WAIT}, NULL);
 		int64_t now = clock_now();
 		if (ready < 0 || polls[0].revents != 0)
 			take_signals(run);

@@ -49,6 +49,11 @@ bool signals_take(struct signals *ret_signals, struct error *error)
 	return true;
 }
 
+void signals_hold(void)
+{
+	set_mask(UINT64_MAX, NULL);
+}
+
 void signals_restore(const struct signals *signals)
 {
 	sigaction(SIGCHLD, &signals->child, NULL);
