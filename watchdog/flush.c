@@ -29,6 +29,9 @@
 #define GRACE_DEFAULT (30 * SECOND)
 #define CODE_SIGNALED 128
 
+/* How often waiting for the hook is tried where it fails, a hundredth of a second apart. */
+#define WAIT_TRIES 100
+
 struct options {
 	const char *name;
 	const char *socket;
@@ -43,8 +46,8 @@ static int run_hook(char **hook)
 	pid_t pid = fork();
 	if (pid <= 0) /* the hook matters more than the report */
 		_exit(child_execute_directly(hook, NULL));
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	for (int tries = 0; waitpid(pid, &status, 0) < 0 && tries < WAIT_TRIES; tries++)
+		nanosleep(&(struct timespec){.tv_nsec = 10 * MILLISECOND}, NULL);
 	return WIFSIGNALED(status) ? CODE_SIGNALED + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
