@@ -128,8 +128,10 @@ $(BUILD)/fuzz/%-replay: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -o $@
 
-# The command that the watchdog's tests run; not sanitized: it is about to be killed.
-$(BUILD)/tests/victim: tests/watchdog/victim.c
+# The command that the watchdog's tests run, and what makes system calls fail; not sanitized: the
+# one is about to be killed, the other traces.
+HELPERS := $(BUILD)/tests/victim $(BUILD)/tests/fault
+$(HELPERS): $(BUILD)/tests/%: tests/watchdog/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(COMMON) -O1 $< -o $@
 
@@ -146,7 +148,7 @@ $(BUILD)/tests/watchdog-with-jumping-clock: $(BUILD)/obj/watchdog/main.o \
 	@$(CC) $(LDFLAGS) $^ -Wl,--wrap=clock_gettime -o $@
 
 .PHONY: test-programs
-test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS) $(BUILD)/tests/victim \
+test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS) $(HELPERS) \
 	$(BUILD)/tests/watchdog-with-jumping-clock $(OBSERVER_DRIVERS) \
 	$(BUILD)/bench/api_server
 

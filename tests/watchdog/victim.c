@@ -10,6 +10,7 @@
  *       block                   blocked and waited for; the same
  *   victim print MS             a line each millisecond, for so long; exits with 7
  *   victim eat MEGABYTES        touches so much memory, says "full"
+ *   victim talk BYTES CODE      prints so many letters on stdout and a line on stderr, exits
  *   victim child COMMAND...     executes the command in a child, waits for it, exits with 3 when
  * the child was killed, else with 0
  *   victim spare COMMAND...     the same, but exits with 0 however the child ended
@@ -117,6 +118,21 @@ static int eat(size_t megabytes)
 	return puts("full") < 0;
 }
 
+static int talk(size_t length, int code)
+{
+	char piece[32 * 1024];
+	for (size_t i = 0; i < sizeof piece; i++)
+		piece[i] = (char)('a' + i % 23);
+	while (length > 0) {
+		ssize_t written =
+		        write(STDOUT_FILENO, piece, length < sizeof piece ? length : sizeof piece);
+		if (written < 0)
+			return 1;
+		length -= (size_t)written;
+	}
+	return write(STDERR_FILENO, "said it\n", 8) == 8 ? code : 1;
+}
+
 static int with_child(char **command)
 {
 	int status = 0;
@@ -147,6 +163,8 @@ int main(int argc, char **argv)
 		return print_for(number);
 	if (strcmp(what, "eat") == 0)
 		return eat((size_t)number);
+	if (strcmp(what, "talk") == 0 && argc > 3)
+		return talk((size_t)number, atoi(argv[3]));
 	if (strcmp(what, "child") == 0)
 		return with_child(argv + 2);
 	if (strcmp(what, "spare") == 0) {
