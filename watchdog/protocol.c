@@ -103,21 +103,26 @@ enum received message_receive(int socket, struct message *ret_message, char *ext
 	union control control;
 	struct iovec parts[2] = {{.iov_base = &raw, .iov_len = sizeof raw},
 	                         {.iov_base = extra, .iov_len = capacity}};
-	struct msghdr header = {.msg_iov = parts,
-	                        .msg_iovlen = capacity > 0 ? 2 : 1,
-	                        .msg_control = control.bytes,
-	                        .msg_controllen = sizeof control.bytes};
+	struct msghdr header = {.msg_iov = parts, .msg_iovlen = capacity > 0 ? 2 : 1};
+	/* Without room for them the kernel drops what file descriptors come along. To close one
+	 * that a stranger sent may take as long as the stranger likes (FUSE). */
+	if (ret_fd != NULL) {
+		header.msg_control = control.bytes;
+		header.msg_controllen = sizeof control.bytes;
+	}
 	ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return RECEIVED_NOTHING;
-	if (got <= 0)
+	if (got < 0)
 		return RECEIVED_END;
 
-	int fd = received_fd(&header);
+	int fd = ret_fd != NULL ? received_fd(&header) : -1;
 	size_t length = (size_t)got;
 	bool good = message_decode(&raw, length, ret_message, NULL);
-	if (fd >= 0 && (!good || ret_fd == NULL))
+	if (fd >= 0 && !good)
 		close(fd);
+	if (length == 0) /* or an empty message: no different */
+		return RECEIVED_END;
 	if (!good)
 		return RECEIVED_GARBAGE;
 	if (ret_extra_length != NULL)

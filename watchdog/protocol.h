@@ -88,8 +88,8 @@ enum received { RECEIVED_MESSAGE, RECEIVED_NOTHING, RECEIVED_END, RECEIVED_GARBA
 /*
  * Receives one message without waiting. extra (capacity bytes) takes what follows the record. A
  * file descriptor that came along is put into *ret_fd if that is wanted (it is the caller's then,
- * CLOEXEC), else closed. GARBAGE: a message that did not pass message_decode(). END: the other end
- * is gone, or the socket failed.
+ * CLOEXEC), else not even received. GARBAGE: a message that did not pass message_decode(). END: the
+ * other end is gone, or the socket failed.
  */
 enum received message_receive(int socket, struct message *ret_message, char *extra, size_t capacity,
                               size_t *ret_extra_length, int *ret_fd);
