@@ -51,7 +51,10 @@ bool memory_create(size_t size, struct memory *ret_memory, struct error *error)
 
 void memory_free(struct memory *memory)
 {
-	if (memory->map != NULL)
-		munmap(memory->map, memory->map_size);
+	if (memory->map == NULL)
+		return;
+	/* Whoever holds on to the memfd would have its pages charged to us for ever. */
+	madvise(memory->map, memory->map_size, MADV_REMOVE);
+	munmap(memory->map, memory->map_size);
 	*memory = (struct memory){0};
 }

@@ -27,7 +27,7 @@ bool memory_create_shared(size_t size, struct memory *ret_memory, int *ret_fd, s
 /* The same for this process only. */
 bool memory_create(size_t size, struct memory *ret_memory, struct error *error);
 
-/* Gives it back and leaves {0}. */
+/* Gives it back, also the pages of a memfd that somebody else still has, and leaves {0}. */
 void memory_free(struct memory *memory);
 
 #endif
