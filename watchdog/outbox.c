@@ -7,9 +7,10 @@
 
 #include "watchdog/clock.h"
 
-bool outbox_add(struct outbox *outbox, const char *line, size_t length)
+bool outbox_add(struct outbox *outbox, const char *line, size_t length, size_t spare)
 {
-	if (length > OUTBOX_SIZE - (outbox->end - outbox->start))
+	size_t room = OUTBOX_SIZE - (outbox->end - outbox->start);
+	if (spare > room || length > room - spare)
 		return false;
 	if (length > OUTBOX_SIZE - outbox->end) {
 		memmove(outbox->bytes, outbox->bytes + outbox->start, outbox->end - outbox->start);

@@ -23,8 +23,8 @@ struct outbox {
 	char bytes[OUTBOX_SIZE];
 };
 
-/* Appends; false: there is no room, the line is lost. */
-bool outbox_add(struct outbox *outbox, const char *line, size_t length);
+/* Appends, if it leaves room for `spare` bytes more; false: it does not, the line is lost. */
+bool outbox_add(struct outbox *outbox, const char *line, size_t length, size_t spare);
 
 /* What to poll for; fd is -1 when it is empty. */
 struct pollfd outbox_poll(const struct outbox *outbox);

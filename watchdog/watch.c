@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -48,8 +49,11 @@
 #define MESSAGES_A_TURN 8
 
 /* Lines about one container: this many at once, then one a second. Kubernetes restarts an agent
- * far more slowly; somebody who forges events does not. */
+ * far more slowly; somebody who forges events does not. Ends are counted by themselves, and have
+ * half of the outbox to themselves: no flood of other events can keep an end from being told. */
 #define LINES_AT_ONCE 300
+#define ENDS_SPARE    (OUTBOX_SIZE / 2)
+enum { LINES_OF_ENDS, LINES_OF_EVENTS, LINES_COUNT };
 
 struct slot {
 	const char *name;
@@ -59,8 +63,8 @@ struct slot {
 	int64_t greeted_at;
 	int64_t uid;
 	bool told_to_terminate;
-	struct memory memory; /* the live shim's ring */
-	int64_t paid_until;   /* each line costs a second */
+	struct memory memory;            /* the live shim's ring */
+	int64_t paid_until[LINES_COUNT]; /* each line costs a second */
 	uint64_t lines_lost;
 };
 
@@ -101,11 +105,13 @@ static void on_terminate(int number)
 
 /* ---- Lines ---- */
 
-static bool may_print(struct slot *slot, int64_t now)
+static bool may_print(struct slot *slot, enum report_event event, int64_t now)
 {
-	if (slot->paid_until > after(now, (LINES_AT_ONCE - 1) * SECOND))
+	int64_t *paid_until =
+	        &slot->paid_until[event == EVENT_END ? LINES_OF_ENDS : LINES_OF_EVENTS];
+	if (*paid_until > after(now, (LINES_AT_ONCE - 1) * SECOND))
 		return false;
-	slot->paid_until = after(slot->paid_until > now ? slot->paid_until : now, SECOND);
+	*paid_until = after(*paid_until > now ? *paid_until : now, SECOND);
 	return true;
 }
 
@@ -134,7 +140,7 @@ static struct report report_about(const struct slot *slot, enum report_event eve
 static void print(struct watch *watch, struct slot *slot, struct report *report)
 {
 	struct buffer line;
-	if (!may_print(slot, clock_now())) {
+	if (!may_print(slot, report->event, clock_now())) {
 		slot->lines_lost++;
 		return;
 	}
@@ -145,7 +151,8 @@ static void print(struct watch *watch, struct slot *slot, struct report *report)
 		                  &report->total, &report->output_cut);
 	buffer_init_fixed(&line, watch->line, sizeof watch->line);
 	report_write(&watch->pod, report, &line);
-	if (!buffer_ok(&line) || !outbox_add(&watch->outbox, line.data, line.length))
+	size_t spare = report->event == EVENT_END ? 0 : ENDS_SPARE;
+	if (!buffer_ok(&line) || !outbox_add(&watch->outbox, line.data, line.length, spare))
 		slot->lines_lost++;
 	outbox_write(&watch->outbox);
 	/* The copy's pages are given back. */
@@ -714,6 +721,8 @@ int job_watch(int argc, char **argv)
 {
 	static struct watch watch; /* large: not on the stack, and not in the file's data */
 	watch.signals = take_termination();
+	/* Nobody of this user's reads what it holds of all containers, nor changes it. */
+	prctl(PR_SET_DUMPABLE, 0);
 	watch.socket_name = PROTOCOL_SOCKET;
 	watch.ring_size = RING_SIZE_DEFAULT;
 	watch.tail_size = TAIL_DEFAULT;
