@@ -220,7 +220,7 @@ static void take_signals(struct run *run)
 	struct signalfd_siginfo info;
 	while (signals_next(&run->signals, &info)) {
 		int number = (int)info.ssi_signo;
-		if (number == SIGCONT)
+		if (number == SIGCONT && !run->ended)
 			child_continued(&run->child);
 		if (signal_terminates(number)) {
 			struct message message = message_make(MESSAGE_TERMINATING);
@@ -315,7 +315,8 @@ static void loop(struct run *run)
 			link_receive(&run->link, now);
 		if (ready < 0 || polls[2].revents != 0 || polls[3].revents != 0)
 			carry(run, now);
-		look_at_clock(run, now);
+		if (!run->ended) /* its process id may be another's by now */
+			look_at_clock(run, now);
 	}
 }
 
