@@ -87,32 +87,30 @@ static bool is_shim_of(const char *pid, const char *name)
 	return true;
 }
 
-/* In a pod that shares its process namespace the shim is not process 1. -1: it is not to be seen.
+/*
+ * To the shim, which knows whether the command wants it. In a pod that shares its process namespace
+ * it is not process 1; and a neighbour may have started what looks like it: all of them get it.
  */
-static pid_t find_shim(const char *name)
-{
-	pid_t found = -1;
-	DIR *processes = opendir("/proc");
-	if (processes == NULL)
-		return -1;
-	for (struct dirent *entry; found < 0 && (entry = readdir(processes)) != NULL;) {
-		long number = strtol(entry->d_name, NULL, 10);
-		if (number > 0 && is_shim_of(entry->d_name, name) && same_program(entry->d_name))
-			found = (pid_t)number;
-	}
-	closedir(processes);
-	return found;
-}
-
-/* To the shim, which knows whether the command wants it. */
 static void send_signal(const struct options *options)
 {
-	pid_t shim = find_shim(options->name);
-	if (shim < 0)
+	bool sent = false;
+	DIR *processes = opendir("/proc");
+	for (struct dirent *entry; processes != NULL && (entry = readdir(processes)) != NULL;) {
+		long number = strtol(entry->d_name, NULL, 10);
+		if (number <= 0 || !is_shim_of(entry->d_name, options->name) ||
+		    !same_program(entry->d_name))
+			continue;
+		if (kill((pid_t)number, options->signal) < 0)
+			say_errno(errno, "flush: signal %d to process %ld", options->signal,
+			          number);
+		else
+			sent = true;
+	}
+	if (processes != NULL)
+		closedir(processes);
+	if (!sent)
 		say("flush: the process of %s is not to be seen, no signal was sent",
 		    options->name);
-	else if (kill(shim, options->signal) < 0)
-		say_errno(errno, "flush: signal %d to process %d", options->signal, (int)shim);
 }
 
 /* ---- The watchdog ---- */
