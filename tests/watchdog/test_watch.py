@@ -11,6 +11,8 @@ import pytest
 
 from conftest import (AGENT_USER, HANG, JUMPING, PROGRAM, SANITIZED, VICTIM, WATCHDOG_USER, kill,
                       only_child, wait_until)
+from strangers import (ACK, DEADLINE, EXIT, FLUSH, HELLO, REFUSED, SILENT, TAIL, WELCOME, connect,
+                       hostile_ring, message, say)
 
 CLASSIC = ("--mode", "classic", "--restart-policy", "Never")
 POD = {"LASTWORD_POD_NAME": "agent-7", "LASTWORD_POD_NAMESPACE": "team", "LASTWORD_POD_UID": "u-1",
@@ -387,51 +389,6 @@ def test_termination_is_remembered_for_a_later_watchdog(pod):
 
 # ---- Others on the socket ----
 
-def connect(pod):
-    """A raw connection into the pod's namespace, from a process of its own."""
-    script = ("import socket,sys,os\n"
-              "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
-              "s.connect('\\0lastword')\n"
-              "print('connected', flush=True)\n"
-              "while True:\n"
-              "    n = sys.stdin.buffer.read(4)\n"
-              "    if len(n) < 4: break\n"
-              "    data = sys.stdin.buffer.read(int.from_bytes(n, 'big'))\n"
-              "    try: s.send(data)\n"
-              "    except BrokenPipeError: break\n"
-              "s.settimeout(5)\n"
-              "try:\n"
-              "    while d := s.recv(4096): print('got', d[6] | d[7] << 8, flush=True)\n"
-              "    print('closed', flush=True)\n"
-              "except TimeoutError: print('nothing', flush=True)\n"
-              "except ConnectionError: print('closed', flush=True)\n")
-    process = pod.start(("/usr/bin/python3", "-c", script), user=4000, stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE)
-    assert process.stdout.readline() == b"connected\n"
-    return process
-
-
-def message(kind, name=b"main", magic=0x31775761, version=1, **fields):
-    import struct
-    values = {"pid": 1, "ended": 0, "exit_code": 0, "signal": 0, "killed_by_us": 0, "unused": 0,
-              "started_at": 0, "finished_at": 0, "duration": 0, "max_rss": 0, "cpu": 0,
-              "oom_kills": 0, "total": 0, **fields}
-    return struct.pack("=IHH64s6i6qQ", magic, version, kind, name, *values.values())
-
-
-def say(process, *messages, finish=True):
-    for data in messages:
-        process.stdin.write(len(data).to_bytes(4, "big") + data)
-        process.stdin.flush()
-    if finish:
-        process.stdin.close()
-        process.stdin = None
-
-
-HELLO, TERMINATING, SILENT, DEADLINE, TAIL, EXIT, ACK, FLUSH, LEAVING = 1, 4, 5, 6, 7, 8, 9, 10, 11
-WELCOME, REFUSED = 2, 3
-
-
 def test_second_shim_of_a_name_is_refused(pod):
     """An impostor beside the live one gets nothing; the live one's end is told."""
     watch = pod.watch(*CLASSIC)
@@ -561,19 +518,6 @@ def test_forged_events_cannot_flood(pod):
     assert 100 < len(lines) < 400 and lines[-1]["lines_lost"] > 1600
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
-
-
-def hostile_ring(pod, script):
-    """A shim that is not ours: greets, maps the ring, lets the script loose on it."""
-    return pod.start(("/usr/bin/python3", "-c",
-                      "import array,mmap,os,socket,struct,sys,time,random,fcntl\n"
-                      f"hello = {message(HELLO)!r}\n"
-                      "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
-                      "s.connect('\\0lastword'); s.send(hello)\n"
-                      "data, control, _, _ = s.recvmsg(4096, socket.CMSG_SPACE(4))\n"
-                      "fd = array.array('i', control[0][2])[0]\n"
-                      "size = os.fstat(fd).st_size\n"
-                      "m = mmap.mmap(fd, size)\n" + script), user=4000, stdout=subprocess.PIPE)
 
 
 def test_ring_is_sealed(pod):

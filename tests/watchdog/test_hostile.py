@@ -1,0 +1,236 @@
+"""Who owns another container of the pod, or the agent's, against the watchdog; docs/security.md."""
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import AGENT_USER, HANG, PROGRAM, VICTIM, WATCHDOG_USER, wait_until
+from strangers import ACK, EXIT, FLUSH, HELLO, TERMINATING, message
+
+PYTHON = "/usr/bin/python3"
+CONNECT = ("import array,os,socket,sys,time\n"
+           "def connect():\n"
+           "    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+           "    s.connect('\\0lastword')\n"
+           "    return s\n")
+
+
+def stranger(pod, script, user=4000, **options):
+    return pod.start((PYTHON, "-c", CONNECT + script), user=user, stdout=subprocess.PIPE, **options)
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@pytest.mark.parametrize("mode", ["native", "classic"])
+def test_flood_does_not_keep_it_from_ending(pod, mode):
+    """SIGTERM is seen while every turn of the loop has something else to do."""
+    watch = pod.watch("--mode", mode, "--grace", "3s")
+    flood = (f"m = {message(TERMINATING)!r}; s = connect(); s.send({message(HELLO)!r})\n"
+             "print('there', flush=True)\n"
+             "while True: s.send(m)\n")
+    knock = (f"m = {message(FLUSH)!r}\nprint('there', flush=True)\n"
+             "while True:\n"
+             "    try: connect().send(m)\n"
+             "    except OSError: pass\n")
+    strangers = [stranger(pod, script) for script in (flood, knock, knock)]
+    for process in strangers:
+        assert process.stdout.readline() == b"there\n"
+    time.sleep(0.2)
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+    for process in strangers:
+        process.kill()
+
+
+def test_descriptors_that_are_sent_along(pod):
+    """With an empty message, with garbage, with a greeting: none stays with the watchdog."""
+    watch = pod.watch("--mode", "native")
+    before = descriptors(watch.pid)
+    script = (f"hello, tail = {message(HELLO)!r}, {message(TERMINATING)!r}\n"
+              "fds = array.array('i', [0] * 250).tobytes()\n"
+              "def send(s, data, fds):\n"
+              "    s.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])\n"
+              "for i in range(100):\n"
+              "    for data in (b'', b'x', hello):\n"
+              "        s = connect(); send(s, data, fds[:4 if i % 2 else None])\n"
+              "        try:\n"
+              "            if data == hello: send(s, tail, fds)\n"
+              "        except OSError: pass\n"
+              "        s.settimeout(20)\n"
+              "        try: s.recv(999)\n"
+              "        except OSError: pass\n"
+              "        s.close()\n"
+              "print('sent', flush=True)\n")
+    assert stranger(pod, script).stdout.readline() == b"sent\n"
+    wait_until(lambda: descriptors(watch.pid) == before, what="its descriptors")
+    assert pod.run(*(VICTIM, "exit", "3"))[0] == 3
+    while watch.next().get("exit_code") != 3:
+        pass
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def test_descriptors_that_a_false_watchdog_sends(pod):
+    """Nor with the shim."""
+    script = ("l = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+              "l.bind('\\0lastword'); l.listen(9); print('there', flush=True)\n"
+              "fds = array.array('i', [0] * 250).tobytes()\n"
+              f"ack = {message(ACK)!r}\n"
+              "for i in range(200):\n"
+              "    c, _ = l.accept()\n"
+              "    for data in (ack, ack, b'' if i % 2 else b'x'):\n"
+              "        try: c.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])\n"
+              "        except OSError: pass\n"
+              "    if i == 5: print('sent', flush=True)\n")
+    false = stranger(pod, script)
+    assert false.stdout.readline() == b"there\n"
+    process = pod.shim("sh", "-c", "echo ready; read x; exit 5", stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    assert false.stdout.readline() == b"sent\n"
+    assert descriptors(process.pid) <= 8
+    out, err = process.communicate(b"\n", timeout=HANG)
+    assert (process.returncode, out, err) == (5, b"", b"")
+
+
+def test_memory_of_rings_that_somebody_keeps(pod):
+    """Each greeting gets a ring; whoever leaves and keeps it has not kept the watchdog's memory."""
+    watch = pod.watch("--mode", "native")
+    script = ("kept = []\n"
+              "for i in range(300):\n"
+              f"    s = connect(); s.send({message(HELLO)!r})\n"
+              "    data, control, _, _ = s.recvmsg(999, socket.CMSG_SPACE(4))\n"
+              "    kept += array.array('i', control[0][2]) if control else []\n"
+              "    s.close()\n"
+              "print(len(kept), flush=True)\n"
+              "last = kept.pop()  # its end may still be on its way\n"
+              "end = time.monotonic() + 60\n"
+              "while any(os.fstat(fd).st_blocks for fd in kept) and time.monotonic() < end: pass\n"
+              "print(sum(os.fstat(fd).st_blocks for fd in kept), flush=True)\n")
+    process = stranger(pod, script)
+    assert int(process.stdout.readline()) > 30  # a greeting may come before the last one's end
+    assert process.stdout.readline() == b"0\n"
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_flood_of_events_does_not_hide_an_end(pod, read):
+    """Neither by using up the lines of a container, nor by filling what waits for a slow stdout."""
+    ours, theirs = os.pipe()
+    watch = pod.start((PROGRAM, "watch", "--container", "main", "--mode", "native"),
+                      user=WATCHDOG_USER, stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    wait_until(pod.sockets, what="the socket")
+    stream = open(ours, "rb")
+    if read:
+        lines = []
+        reader = threading.Thread(target=lambda: lines.extend(stream), daemon=True)
+        reader.start()
+    process = pod.shim("python3", "-uc", "print('x' * 5000); print('ready'); input(); exit(7)",
+                       stdin=subprocess.PIPE)
+    while process.stdout.readline() != b"ready\n":
+        pass
+    script = ("for i in range(600):\n"
+              f"    s = connect(); s.send({message(FLUSH)!r}); s.recv(999); s.close()\n"
+              "print('done', flush=True)\n")
+    assert stranger(pod, script).stdout.readline() == b"done\n"
+    process.communicate(b"\n", timeout=HANG)
+    assert process.returncode == 7
+    watch.terminate()
+    if read:
+        reader.join(HANG)
+    else:
+        lines = stream.readlines()
+    assert watch.wait(timeout=HANG) == 0
+    assert b'"event":"end"' in lines[-1] and b'"exit_code":7' in lines[-1]
+    assert b'"lines_lost":' in lines[-1]
+    stream.close()
+
+
+def test_its_memory_is_its_own(pod):
+    """Not even a process of its own user reads it, traces it, or takes its descriptors."""
+    watch = pod.watch("--mode", "native")
+    script = (f"pid = {watch.pid}\n"
+              "for path in ('mem', 'maps', 'fd/0', 'environ'):\n"
+              "    try: open(f'/proc/{pid}/{path}', 'rb').read(1); print(path)\n"
+              "    except PermissionError: pass\n"
+              "import ctypes\n"
+              "libc = ctypes.CDLL(None, use_errno=True)\n"
+              "print(libc.ptrace(0x4206, pid, 0, 0), ctypes.get_errno())  # PTRACE_SEIZE\n")
+    out, _ = stranger(pod, script, user=WATCHDOG_USER).communicate(timeout=HANG)
+    assert out == b"-1 1\n"
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def test_flush_signal_beside_a_false_shim(pod):
+    """A process that looks like the agent's shim does not take its signal away."""
+    watch = pod.watch("--mode", "native")
+    script = ("import signal,sys,time\n"
+              "signal.signal(signal.SIGUSR1, lambda *a: print('flushed'))\n"
+              "print('ready')\nwhile True: time.sleep(1)")
+    agent = pod.shim("python3", "-uc", script)
+    assert agent.stdout.readline() == b"ready\n"
+    false = pod.shim("sleep", "60")  # refused, and found too
+    flush = pod.start((PROGRAM, "flush", "--name", "main", "--signal", "SIGUSR1", "--grace", "10s"),
+                      user=AGENT_USER)
+    assert agent.stdout.readline() == b"flushed\n"
+    assert flush.wait(timeout=HANG) == 0
+    assert watch.next()["event"] == "flush"
+    for process in (agent, false):
+        process.kill()
+
+
+def test_done_file_is_never_written_through(tmp_path):
+    """A link, a device, somebody's file: none is touched, and nothing hangs."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    places = {"link": lambda p: p.symlink_to(victim), "dangling": lambda p: p.symlink_to("/tmp/none"),
+              "file": lambda p: p.write_text("precious"), "fifo": os.mkfifo,
+              "folder": lambda p: p.mkdir()}
+    for name, make in places.items():
+        path = tmp_path / name
+        make(path)
+        done = subprocess.run([PROGRAM, "run", "--name", "m", "--socket", "nobody", "--done-file",
+                               path, "--", VICTIM, "exit", "4"], timeout=HANG, capture_output=True)
+        assert (done.returncode, done.stderr) == (4, b""), name
+    assert victim.read_text() == "precious" and not pathlib.Path("/tmp/none").exists()
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_shim_that_is_killed_by_its_own_command(pod):
+    """An agent that kills its shim is told of, and dies with it."""
+    watch = pod.watch("--mode", "native")
+    process = pod.shim("sh", "-c", "echo $$; read x; kill -9 $PPID; sleep 60", stdin=subprocess.PIPE)
+    command = int(process.stdout.readline())
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    assert process.wait(timeout=HANG) == -signal.SIGKILL
+    assert watch.next()["error_type"] == "Killed"
+    wait_until(lambda: not pathlib.Path(f"/proc/{command}").exists(), what="the command's end")
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def test_forged_ends_cost_lines_of_their_own_name_only(pod):
+    watch = pod.watch("--mode", "native", "--container", "main", "--container", "other")
+    script = ("for i in range(500):\n"
+              f"    s = connect(); s.send({message(HELLO)!r}); s.send({message(EXIT)!r})\n"
+              "    while s.recv(999): pass\n"
+              "    s.close()\n"
+              "print('done', flush=True)\n")
+    assert stranger(pod, script).stdout.readline() == b"done\n"
+    assert pod.run(VICTIM, "exit", "6", name="other")[0] == 6
+    ends = 0
+    while (line := watch.next())["container"] == "main":
+        ends += 1
+        assert line["shim_uid"] == 4000
+    assert line["exit_code"] == 6 and 250 < ends < 450
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
