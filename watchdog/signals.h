@@ -30,7 +30,8 @@ struct signals {
 /* Blocks everything and opens the signalfd; on failure everything is as before. */
 bool signals_take(struct signals *ret_signals, struct error *error);
 
-/* Blocks everything once more: fork() of the C library puts back a mask that it may not have got. */
+/* Blocks everything once more: fork() of the C library puts back a mask that it may not have got.
+ */
 void signals_hold(void);
 
 /* Mask and dispositions as they were: in the command before exec. Async-signal-safe. */

@@ -186,8 +186,9 @@ def test_install_where_nothing_executes(tmp_path):
 def test_install_as_another_user(tmp_path):
     """As in a pod: the watchdog's user writes, the agent's executes."""
     tmp_path.chmod(0o777)
-    for folder in list(tmp_path.parents)[:2]:
-        folder.chmod(0o755)
+    for folder in tmp_path.parents:
+        if folder.name.startswith(("pytest-", "popen-")):
+            folder.chmod(0o755)
     target = tmp_path / "shim"
     assert install(target, user=65511, group=65511).returncode == 0
     done = subprocess.run([target, "run", "--name", "m", "--socket", "nobody", "--", "true"],

@@ -255,8 +255,8 @@ def test_classic_without_agents(pod):
     assert watch.ended() == 0 and watch.lines == []
     assert time.monotonic() - start >= 0.4
     # One of two: the other is waited for to its end.
-    watch = pod.watch(*CLASSIC, "--start-timeout", "400ms", "--container", "a", "--container", "b")
-    pod.run("sleep", "0.8", name="b")
+    watch = pod.watch(*CLASSIC, "--start-timeout", "3s", "--container", "a", "--container", "b")
+    pod.run("sleep", "3.5", name="b")
     assert watch.ended() == 0 and [line["container"] for line in watch.lines] == ["b"]
 
 
