@@ -6,6 +6,7 @@ VERSION := 0.1.0
 BUILD ?= build
 CC := gcc
 MUSL_CC := musl-gcc
+OBJCOPY := objcopy
 PYTHON := /usr/bin/python3
 
 # ---- Flags -------------------------------------------------------------------------------------
@@ -53,7 +54,7 @@ all: $(PROGRAMS:%=$(BUILD)/bin/%) $(BUILD)/bin/kubectl-lastword ## Build the pro
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -106,8 +107,18 @@ $(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/pod/%.o)
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(MUSL_CC) -static -Wl,--gc-sections -Wl,-z,relro,-z,now $^ -o $@.debug
-	@objcopy --strip-all $@.debug $@
+	@$(OBJCOPY) --strip-all $@.debug $@
 endif
+
+# What runs in the pods of arm64 nodes: Debian's cross compiler with Debian's musl for arm64.
+.PHONY: arm64
+arm64: ## Build the watchdog for arm64 and try it under emulation
+	@[ -e /usr/bin/aarch64-linux-musl-gcc -a -e /usr/bin/qemu-aarch64-static ] || { \
+		dpkg --add-architecture arm64 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $(ARM64_PACKAGES) >/dev/null; }
+	+$(MAKE) --no-print-directory BUILD=build/arm64 MUSL_CC=aarch64-linux-musl-gcc \
+		OBJCOPY=aarch64-linux-gnu-objcopy build/arm64/bin/lastword-watchdog
+	$(PYTHON) tests/arm64.py
 
 # ---- Tests -------------------------------------------------------------------------------------
 
@@ -242,6 +253,8 @@ DEBIAN_PACKAGES := gcc libc6-dev binutils clang clang-format clang-tidy cppcheck
 	libmicrohttpd-dev libgnutls28-dev libssl-dev libcjson-dev libcurl4-openssl-dev libyaml-dev \
 	libcmocka-dev musl-tools python3 python3-pytest python3-jsonpatch python3-yaml \
 	python3-cryptography openssl wrk nginx-light iproute2 procps
+
+ARM64_PACKAGES := gcc-aarch64-linux-gnu musl-dev:arm64 qemu-user-static
 
 .PHONY: deps
 deps: ## Install the Debian packages that are missing (root)
