@@ -243,7 +243,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 
 .PHONY: bench
 bench: deps ## Measure; figures are printed, never judged
-	+$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/canned \
+	+$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/canned $(BUILD)/bench/agent \
 		$(BUILD)/bench/api_server
 	@for script in bench/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
 
