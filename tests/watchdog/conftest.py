@@ -1,10 +1,12 @@
 """A pod without Kubernetes: a network namespace (that is what containers of a pod share), programs
 of the build in it as separate processes and users, everything gone at the end."""
 import atexit
+import itertools
 import json
 import os
 import pathlib
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -22,11 +24,24 @@ PROGRAMS.chmod(0o755)
 atexit.register(shutil.rmtree, PROGRAMS)
 PROGRAM = shutil.copy(BUILD / "bin/lastword-watchdog", PROGRAMS)
 VICTIM = shutil.copy(BUILD / "tests/victim", PROGRAMS)
+FAULT = shutil.copy(BUILD / "tests/fault", PROGRAMS)
 JUMPING = shutil.copy(BUILD / "tests/watchdog-with-jumping-clock", PROGRAMS)
 WATCHDOG_USER = 65511
 AGENT_USER = 1000
 SANITIZED = "asan" in BUILD.parts
 HANG = 60  # a bound on hanging, not a measure
+collect_ignore = ["test_faults.py"] if SANITIZED else []  # it says why
+
+CALLS = {name: int(number) for name, number in re.findall(
+    r"#define __NR_(\w+) (\d+)",
+    pathlib.Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h").read_text())}
+
+# A command whose output is longer than a pipe: the shim has to carry it in several pieces.
+LENGTH = 80_000
+TALK = (VICTIM, "talk", str(LENGTH), "7")
+LETTERS = (bytes(ord("a") + i % 23 for i in range(32768)) * (LENGTH // 32768 + 1))[:LENGTH]
+
+numbers = itertools.count()
 
 
 def as_user(user, *more):
@@ -184,3 +199,29 @@ def only_child(pid):
 
 def kill(pid, number=signal.SIGKILL):
     os.kill(pid, number)
+
+
+def without_ours(err):
+    """What the command wrote to stderr: all but lines of ours."""
+    return b"".join(line for line in err.splitlines(True) if not line.startswith(b"lastword: "))
+
+
+def finish(process):
+    """Its code, as shells tell it, and its output; a hang is killed, and a failure."""
+    try:
+        out, err = process.communicate(timeout=HANG)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode, out, err
+
+
+@pytest.fixture
+def socket_name():
+    """Of its own for a test: no namespace is needed."""
+    return f"lastword-test-{os.getpid()}-{next(numbers)}"
+
+
+def listens(name):
+    return f"@{name}\n" in pathlib.Path("/proc/net/unix").read_text()

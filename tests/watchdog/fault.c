@@ -3,10 +3,10 @@
  *
  *   fault deny ERRNO CALLS -- COMMAND...
  *       a seccomp filter has every call of CALLS (numbers, "1,2") fail, in it and all it starts
- *   fault inject ERRNO CALL FIRST LAST BEGIN LIST -- COMMAND...
+ *   fault inject ERRNO CALL FIRST LAST LIST -- COMMAND...
  *       the FIRSTth to LASTth call of CALL (-1: of any) fail, in the command and in its children
- *       until they execute something else; counted from the first call of BEGIN on (-1: from its
- *       start). The numbers of all calls counted are written to the file LIST, a line each.
+ *       until they execute something else. The numbers of all calls are written to the file LIST,
+ *       a line each.
  *
  *   fault limit WHICH VALUE USER -- COMMAND...
  *       as that user, under a resource limit
@@ -71,18 +71,13 @@ struct plan {
 	long call;  /* -1: any */
 	long first;
 	long last;
-	long begin; /* -1: at once */
 	FILE *list;
-	bool counting;
 	long count;
 };
 
 /* Whether this call is to fail. */
 static bool is_hit(struct plan *plan, long call)
 {
-	plan->counting |= plan->begin < 0 || call == plan->begin;
-	if (!plan->counting)
-		return false;
 	fprintf(plan->list, "%ld\n", call);
 	if (plan->call >= 0 && plan->call != call)
 		return false;
@@ -198,16 +193,15 @@ int main(int argc, char **argv)
 		deny(atoi(argv[2]), argv[3], argv + 5);
 	if (argc > 6 && strcmp(argv[1], "limit") == 0)
 		limit(atoi(argv[2]), strtoul(argv[3], NULL, 10), (uid_t)atoi(argv[4]), argv + 6);
-	if (argc > 9 && strcmp(argv[1], "inject") == 0) {
+	if (argc > 8 && strcmp(argv[1], "inject") == 0) {
 		struct plan plan = {.number = atoi(argv[2]),
 		                    .call = atol(argv[3]),
 		                    .first = atol(argv[4]),
 		                    .last = atol(argv[5]),
-		                    .begin = atol(argv[6]),
-		                    .list = fopen(argv[7], "we")};
+		                    .list = fopen(argv[6], "we")};
 		if (plan.list == NULL)
-			die(argv[7]);
-		return inject(&plan, argv + 9);
+			die(argv[6]);
+		return inject(&plan, argv + 8);
 	}
 	fputs("usage: see fault.c\n", stderr);
 	return 99;

@@ -4,62 +4,41 @@ First the calls of a program are listed by tracing it, then each one fails in tu
 short of something for a moment), then all of a kind from the start (a seccomp profile). What the
 command itself calls is left alone by the tracer; a real seccomp filter denies it to the command
 too, so there it is compared with the command alone.
+
+Only the static program is tested here (conftest.py): a sanitizer's runtime makes calls of its own,
+and dies of what the program survives.
 """
 import concurrent.futures
 import errno
-import itertools
-import json
 import os
-import pathlib
-import re
 import resource
-import shutil
 import signal
-import struct
 import subprocess
 import tempfile
 import time
 
 import pytest
 
-from conftest import BUILD, HANG, PROGRAM, PROGRAMS, SANITIZED, VICTIM, only_child, wait_until
+from conftest import (CALLS, FAULT, HANG, LETTERS, PROGRAM, PROGRAMS, TALK, VICTIM, finish, listens,
+                      numbers, only_child, wait_until, without_ours)
 
-
-FAULT = shutil.copy(BUILD / "tests/fault", PROGRAMS)
-CALLS = {name: int(number) for name, number in re.findall(
-    r"#define __NR_(\w+) (\d+)",
-    pathlib.Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h").read_text())}
 NAMES = {number: name for name, number in CALLS.items()}
 # Not EINTR: nothing interrupts a program that blocks all signals, and close() has closed then.
 ERRORS = [errno.EPERM, errno.ENOSYS, errno.ENOMEM, errno.EMFILE, errno.EAGAIN]
 ANY = -1
 
-# Longer than a pipe: the shim has to carry it in several pieces.
-LENGTH = 80_000
-TALK = (VICTIM, "talk", str(LENGTH), "7")
-LETTERS = (bytes(ord("a") + i % 23 for i in range(32768)) * (LENGTH // 32768 + 1))[:LENGTH]
-
-numbers = itertools.count()
-# LeakSanitizer does not run under a tracer; the rest of ASan does.
-ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:exitcode=99"}
-
 
 class Traced:
     """A command under the tracer, and the calls that it made."""
 
-    def __init__(self, command, error=0, call=ANY, first=0, last=0, begin=-1, **options):
+    def __init__(self, command, error=0, call=ANY, first=0, last=0, **options):
         self.list = tempfile.NamedTemporaryFile("r", dir=PROGRAMS)
-        words = [FAULT, "inject", error, call, first, last, begin, self.list.name, "--", *command]
+        words = [FAULT, "inject", error, call, first, last, self.list.name, "--", *command]
         self.process = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL,
-                                        env=ENVIRONMENT, **options)
+                                        **options)
 
     def calls(self):
         return [NAMES[int(line)] for line in self.list]
-
-
-def without_ours(err):
-    """What the command wrote to stderr: all but lines of ours."""
-    return b"".join(line for line in err.splitlines(True) if not line.startswith(b"lastword: "))
 
 
 def in_turn(cases, play):
@@ -88,18 +67,6 @@ def failed_call(calls, fault):
     return calls[number - 1] if 0 < number <= len(calls) else None
 
 
-def finish(process):
-    """Its code, as shells tell it, and its output; a hang is killed, and a failure."""
-    try:
-        out, err = process.communicate(timeout=HANG)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise
-    return process.returncode if process.returncode >= 0 else 128 - process.returncode, out, err
-
-
-
 # ---- run ----
 
 class Run:
@@ -112,12 +79,10 @@ class Run:
         self.codes, self.out, self.err, self.to_file = codes, out, err, to_file
 
     def play(self, **fault):
-        """The calls, the code, stdout, stderr. Faults are counted from main() on: what a sanitizer
-        does before is not ours."""
+        """The calls, the code, stdout, stderr."""
         path = self.tmp_path / f"out{next(numbers)}"
         with open(path, "wb") as file:
             traced = Traced((PROGRAM, "run", *self.flags, "--", *self.command), **fault,
-                            begin=CALLS["fcntl"] if SANITIZED else ANY,
                             stdout=file if self.to_file else subprocess.PIPE,
                             stderr=subprocess.PIPE)
             code, out, err = finish(traced.process)
@@ -140,12 +105,6 @@ class Run:
 
 
 @pytest.fixture
-def socket_name():
-    """Of its own for a test: no namespace is needed."""
-    return f"lastword-test-{os.getpid()}-{next(numbers)}"
-
-
-@pytest.fixture
 def watching(socket_name):
     """The name of a socket where a watchdog is."""
     process = subprocess.Popen((PROGRAM, "watch", "--container", "main", "--socket", socket_name),
@@ -154,10 +113,6 @@ def watching(socket_name):
     yield socket_name
     process.terminate()
     assert process.wait(timeout=HANG) == 0
-
-
-def listens(name):
-    return f"@{name}\n" in pathlib.Path("/proc/net/unix").read_text()
 
 
 def play_each(run, *expected):
@@ -212,8 +167,6 @@ def test_seccomp_profile_of_the_agents_container(tmp_path, watching):
     calls = Run(tmp_path, watching).play()[0]
     # The tracer's list begins behind the execve() that no profile for this can deny.
     names = sorted(set(calls) - {"execve", "arch_prctl", "exit_group"})
-    if SANITIZED:  # its runtime does not survive what it needs itself
-        names = ["connect", "recvmsg", "sendmsg", "setpgid", "signalfd4", "socket", "tee"]
     assert {"socket", "recvmsg", "sendmsg"} <= set(names)
 
     def check(case):
@@ -237,11 +190,10 @@ class Watch:
         """Its calls, its code, what it printed."""
         name = f"lastword-test-{os.getpid()}-{next(numbers)}"
         traced = Traced((PROGRAM, "watch", "--container", "main", "--grace", "1s", "--socket", name,
-                         *self.flags), **fault, begin=CALLS["rt_sigaction"] if SANITIZED else ANY,
-                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                         *self.flags), **fault, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         pid = only_child(traced.process.pid)
         # It may never be there.
-        end = time.monotonic() + (2 if SANITIZED else 0.3)
+        end = time.monotonic() + 0.3
         while not listens(name) and time.monotonic() < end and traced.process.poll() is None:
             time.sleep(0.005)
         words = (PROGRAM, "run", "--name", "main", "--socket", name, "--", *TALK)
@@ -279,8 +231,8 @@ def test_each_call_of_watch(mode):
 def check_hook(words, expected, each=True, without=()):
     """A job that is a hook: whatever fails, it is gone soon, with one of these codes."""
     def play(fault):
-        traced = Traced((PROGRAM, *words), **fault, begin=CALLS["rt_sigaction"] if SANITIZED else ANY,
-                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        traced = Traced((PROGRAM, *words), **fault, stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE)
         return finish(traced.process), traced.calls()
 
     def check(fault):
@@ -341,7 +293,7 @@ def compare_limited(which, values, socket):
 
 
 def test_few_descriptors(watching):
-    compare_limited(resource.RLIMIT_NOFILE, range(0 if not SANITIZED else 6, 21), watching)
+    compare_limited(resource.RLIMIT_NOFILE, range(21), watching)
 
 
 def test_few_processes(watching):
@@ -351,7 +303,7 @@ def test_few_processes(watching):
 @pytest.mark.parametrize("which", [resource.RLIMIT_DATA, resource.RLIMIT_AS, resource.RLIMIT_STACK])
 def test_little_memory(which, watching):
     """The shim itself needs half a megabyte."""
-    least = 1 << 44 if SANITIZED else 1 << (19 if which == resource.RLIMIT_DATA else 14)
+    least = 1 << (19 if which == resource.RLIMIT_DATA else 14)
     compare_limited(which, [least << i for i in range(12)], watching)
 
 
@@ -374,69 +326,6 @@ def test_places(name, closed, watching):
               f" --name main --socket {watching} --done-file /no/such/place --"
               f" {' '.join(TALK)}")
     process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     code, out, err = finish(process)
     assert (code, out, without_ours(err)) == (7, LETTERS, b"said it\n"), (code, len(out), err)
-
-
-# ---- The other end ----
-
-def test_watchdog_that_is_stopped(pod):
-    """SIGSTOP: agents begin and end; it tells of them when it goes on."""
-    watch = pod.watch("--mode", "native")
-    watch.signal(signal.SIGSTOP)
-    assert [pod.run(*TALK)[:2] for _ in range(3)] == [(7, LETTERS)] * 3
-    watch.signal(signal.SIGCONT)
-    assert [watch.next()["exit_code"] for _ in range(3)] == [7] * 3
-    watch.signal(signal.SIGTERM)
-    assert watch.ended() == 0
-
-
-LISTENERS = {
-    "never-accepts": "s.listen(0); time.sleep(99)",
-    "closes": "s.listen(9)\nwhile True: s.accept()[0].close()",
-    "never-speaks": "s.listen(9); k = []\nwhile True: k.append(s.accept())",
-    "speaks-garbage": "s.listen(9); k = []\nwhile True:\n c = s.accept()[0]; k.append(c)\n"
-                      " try:\n  while True: c.send(b'x' * 999)\n except OSError: pass",
-    "welcomes-without-memory": "s.listen(9); k = []\nwhile True:\n c = s.accept()[0]; k.append(c)\n"
-                               " try: c.send(WELCOME)\n except OSError: pass",
-}
-
-
-@pytest.mark.parametrize("name", LISTENERS)
-def test_something_else_on_the_socket(name, socket_name):
-    welcome = struct.pack("=IHH", 0x31775761, 1, 2) + bytes(144)
-    process = subprocess.Popen(["/usr/bin/python3", "-c",
-                                "import socket,time\n"
-                                f"WELCOME = {welcome!r}\n"
-                                "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
-                                f"s.bind('\\0{socket_name}'); print('there', flush=True)\n"
-                                + LISTENERS[name]], stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL)
-    assert process.stdout.readline() == b"there\n"
-    words = (PROGRAM, "run", "--name", "main", "--socket", socket_name, "--", *TALK)
-    for _ in range(3):
-        agent = finish(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-        assert agent == (7, LETTERS, b"said it\n"), agent
-    hook = (PROGRAM, "flush", "--name", "main", "--socket", socket_name, "--grace", "1s")
-    assert finish(subprocess.Popen(hook)) == (0, None, None)
-    process.kill()
-    process.communicate()
-
-
-@pytest.mark.parametrize("name", ["memfd_create", "fallocate", "sendmsg", "recvmsg", "accept4"])
-def test_seccomp_profile_of_the_watchdogs_container(name, socket_name):
-    watch = subprocess.Popen((FAULT, "deny", str(errno.EPERM), str(CALLS[name]), "--", PROGRAM,
-                              "watch", "--container", "main", "--socket", socket_name),
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_until(lambda: listens(socket_name), what="the socket")
-    words = (PROGRAM, "run", "--name", "main", "--socket", socket_name, "--", *TALK)
-    agent = finish(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    assert agent == (7, LETTERS, b"said it\n"), agent
-    watch.terminate()
-    code, out, err = finish(watch)
-    assert code == 0, err
-    if name in ("memfd_create", "fallocate"):  # the shim keeps and sends its output itself
-        line = json.loads(out)
-        assert (line["exit_code"], line["log_bytes_total"]) == (7, LENGTH + len(b"said it\n"))
-        assert b"main keeps its last output itself" in err
