@@ -1,0 +1,211 @@
+"""A small cluster that answers the real lastword-observer over TLS: pods that a recorded stream makes,
+logs, records, Events, the Lease. Loopback only."""
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+
+from api_server import PATIENCE, ApiServer
+from injected import BUILD
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {PATIENCE} s for {what}")
+
+
+class Cluster:
+    def __init__(self, folder, events, lines=()):
+        self.lock = threading.Condition()
+        self.events = events
+        self.lines = lines
+        self.applied = 0       # events that have happened
+        self.seen = 0          # how many of them were sent, or were in a list
+        self.records = {}      # path: object
+        self.told = {}         # path: status
+        self.event_objects = {}
+        self.lease = None
+        self.version = 1
+        self.deleted = []
+        self.requests = []
+        self.refuse = {}       # method and part of a path: (code, reason)
+        self.trouble = None    # called with a watch's request and place; True: it was dealt with
+        self.server = ApiServer(folder, self.answer)
+
+    def stop(self):
+        with self.lock:
+            self.applied = -1
+            self.lock.notify_all()
+        self.server.stop()
+
+    def advance(self, count):
+        with self.lock:
+            self.applied = count
+            self.lock.notify_all()
+
+    def see(self, place):
+        with self.lock:
+            self.seen = max(self.seen, place)
+            self.lock.notify_all()
+
+    def wait_seen(self, place):
+        with self.lock:
+            assert self.lock.wait_for(lambda: self.seen >= place, PATIENCE)
+
+    # ---- answers ----
+
+    def answer(self, request):
+        path, _, query = request.path.partition("?")
+        with self.lock:
+            self.requests.append((request.command, request.path))
+            refused = [v for k, v in self.refuse.items()
+                       if k[0] == request.command and k[1] in request.path]
+        if refused:
+            request.send_status(*refused[0], "refused by the test")
+        elif path == "/api/v1/pods" and "watch=1" in query:
+            self.watch(request, int(re.search(r"resourceVersion=(\d+)", query).group(1)))
+        elif path == "/api/v1/pods":
+            self.list(request)
+        elif path.endswith("/log"):
+            self.log(request, path, query)
+        elif "/leases" in path:
+            self.answer_lease(request)
+        elif path.endswith("/events"):
+            self.create(request, self.event_objects, path)
+        elif request.command == "POST":
+            self.create(request, self.records, path)
+        elif request.command == "PATCH":
+            self.told[path.removesuffix("/status")] = json.loads(request.content)["status"]
+            request.send(200, {})
+        elif path in self.records:
+            request.send(200, self.records[path] | {"status": self.told.get(path, {})})
+        elif path.endswith("/agentexits"):
+            request.send(200, {"metadata": {}, "items": list(self.records.values())})
+        else:
+            request.send_status(404, "NotFound", path)
+
+    def create(self, request, store, path):
+        body = json.loads(request.content)
+        path = f"{path}/{body['metadata']['name']}"
+        with self.lock:
+            there = path in store
+            store.setdefault(path, body)
+        if there:
+            request.send_status(409, "AlreadyExists", path)
+        else:
+            request.send(201, body)
+
+    def answer_lease(self, request):
+        body = json.loads(request.content) if request.content else None
+        with self.lock:
+            if body is None and self.lease is None:
+                return request.send_status(404, "NotFound", "no lease")
+            if body is not None:
+                version = body["metadata"].get("resourceVersion")
+                if self.lease is not None and version != str(self.version):
+                    return request.send_status(409, "Conflict", "the object has been modified")
+                self.version += 1
+                self.lease = body
+                self.lease["metadata"]["resourceVersion"] = str(self.version)
+            return request.send(200, self.lease)
+
+    def pods(self, count):
+        pods = {}
+        for event in self.events[:count]:
+            uid = event["object"]["metadata"].get("uid")
+            if event["type"] == "DELETED":
+                pods.pop(uid, None)
+            elif uid:
+                pods[uid] = event["object"]
+        return pods
+
+    # Versions are places in the stream.
+    def list(self, request):
+        with self.lock:
+            applied = max(self.applied, 0)
+        request.send(200, {"metadata": {"resourceVersion": str(applied)},
+                           "items": list(self.pods(applied).values())})
+        self.see(applied)
+
+    def watch(self, request, place):
+        request.begin_stream()
+        while True:
+            with self.lock:
+                self.lock.wait_for(lambda: self.applied < 0 or place < self.applied, PATIENCE)
+                if self.applied < 0:
+                    return
+            if self.trouble and self.trouble(request, place):
+                return
+            event = self.events[place]
+            place += 1
+            event = {"type": event["type"], "object": event["object"] | {
+                "metadata": event["object"]["metadata"] | {"resourceVersion": str(place)}}}
+            request.send_chunk(json.dumps(event).encode() + b"\n")
+            self.see(place)
+
+    def log(self, request, path, query):
+        name = path.split("/")[-2]
+        if name not in {p["metadata"]["name"] for p in self.pods(max(self.applied, 0)).values()}:
+            request.send_status(404, "NotFound", name)
+        elif "container=lastword-watchdog" not in query:
+            request.send(200, b"unable to retrieve container logs for containerd://x")
+        else:
+            lines = [line["line"] for line in self.lines
+                     if line["pod"] == name and line["at"] < self.applied]
+            request.send(200, "".join(line + "\n" for line in lines).encode())
+
+    def names(self):
+        return {path.rsplit("/", 1)[1] for path in list(self.records)}
+
+
+class Observer:
+    def __init__(self, folder, cluster, name, *arguments):
+        self.log_file = folder / f"{name}.log"
+        with open(self.log_file, "wb") as log:
+            self.process = subprocess.Popen(
+                [BUILD / "bin/lastword-observer", "--account", str(cluster.server.account),
+                 "--metrics", "127.0.0.1:0", "--identity", name, *arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **cluster.server.environment})
+        observing = wait_for(lambda: self.lines("observing"), "the observer to start")
+        self.address = observing[0]["metrics"]
+
+    def lines(self, message):
+        text = self.log_file.read_text()
+        assert self.process.poll() is None or text, "it is gone without a word"
+        lines = [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()
+                 if line.startswith("{")]
+        return [line for line in lines if line["message"] == message]
+
+    def get(self, path):
+        try:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=PATIENCE) as r:
+                return r.status, r.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, sample):
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith(sample + " "):
+                return float(line.split()[-1])
+        return None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def stop(self):
+        """It must end well: no sanitizer report, no leak, status 0."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(PATIENCE)
+        assert status == 0, f"exit {status}\n{self.log_file.read_text()[-4000:]}"

@@ -1,0 +1,203 @@
+"""The real program against a cluster of ours, over TLS."""
+import datetime
+import json
+import re
+
+import pytest
+import yaml
+
+import injected
+from cluster import Cluster, Observer, wait_for
+from injected import ROOT, STREAM
+
+QUICK = ("--step-in", "1s", "--watch-idle", "1s", "--start-failing", "1s")
+
+
+TIMES = ("started_at", "finished_at")
+
+
+def expected(which):
+    records = yaml.safe_load((ROOT / f"tests/data/podwatch/expected-{which}.yaml").read_text())
+    return {r["name"]: {k: v for k, v in r.items() if k not in ("name", *TIMES)}
+            for r in records}
+
+
+def spec_of(record):
+    spec = {k: v for k, v in record["spec"].items() if k not in ("version", *TIMES)}
+    return {"labels": record["metadata"]["labels"], **spec}
+
+
+def of_today(events):
+    """The recorded pods begin now: how long something takes counts from their own times."""
+    begin = datetime.datetime(2026, 11, 23, 18, 37, 55)
+    shift = datetime.datetime.utcnow() - begin
+
+    def moved(match):
+        time = datetime.datetime.strptime(match.group(0), "%Y-%m-%dT%H:%M:%S") + shift
+        return time.strftime("%Y-%m-%dT%H:%M:%S")
+    return json.loads(re.sub(r"2026-11-23T\d\d:\d\d:\d\d", moved, json.dumps(events)))
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    made = []
+
+    def make(which):
+        if which == "plain":
+            both = list(map(json.loads, STREAM.read_text().splitlines())), []
+        else:
+            both = injected.variant(tmp_path)
+        events, lines = of_today(both)
+        made.append(Cluster(tmp_path, events, lines))
+        return made[0]
+    yield make
+    for cluster in made:
+        cluster.stop()
+
+
+@pytest.fixture
+def observe(tmp_path):
+    started = []
+
+    def start(cluster, name, *arguments):
+        started.append(Observer(tmp_path, cluster, name, *arguments))
+        return started[-1]
+    yield start
+    for observer in started:
+        if observer.process.returncode != -9:
+            observer.stop()
+
+
+def wait_for_all(cluster, records):
+    """Written and told."""
+    wait_for(lambda: len(cluster.told) >= len(records), f"{len(records)} records to be told")
+    assert {r["metadata"]["name"]: spec_of(r) for r in cluster.records.values()} == records
+
+
+def step_through(cluster, observer):
+    """Event by event, as it was recorded: whoever is asked for a log still has it."""
+    for count in range(len(cluster.events) + 1):
+        cluster.advance(count)
+        cluster.wait_seen(count)
+        if count in (36, 61, 100, 113, 121, 131, 135, 138):
+            wait_for(lambda: observer.metric("lastword_observer_open_ends") == 0, "quiet")
+
+
+@pytest.mark.parametrize("which", ["plain", "injected"])
+def test_a_recorded_history(cluster, observe, which):
+    c = cluster(which)
+    observer = observe(c, "one", *QUICK)
+    wait_for(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    assert observer.get("/readyz")[0] == 200
+    records = expected(which)
+    step_through(c, observer)
+    if which == "injected":
+        # Lines of pods that are deleted at once may be missed: what was read must be right.
+        wait_for(lambda: c.names() == set(records), "the records")
+        return
+    wait_for_all(c, records)
+
+    # One Event for each record that is not grouped, with the record's name; no pod has an owner.
+    told = [entry for status in c.told.values() for entry in status["told"]]
+    delivered = [e for e in told if e["state"] == "Delivered"]
+    assert {e["to"] for e in told} == {"event-pod"}
+    assert len(c.event_objects) >= len(delivered)
+    event = next(e for e in c.event_objects.values() if "exit-101-alone" in e["message"])
+    assert event["type"] == "Warning" and event["reason"] == "AgentExit"
+    assert event["involvedObject"]["kind"] == "Pod"
+    silent = next(e for e in c.event_objects.values() if "exit-1-sidecar-alive" in e["message"])
+    assert silent["reason"] == "SilentAgentExit"
+
+    metrics = observer.get("/metrics")[1]
+    runs = [line for line in metrics.splitlines() if line.startswith("lastword_agent_runs_total")]
+    assert sum(float(line.split()[-1]) for line in runs if "succeeded" in line) == 2
+    assert sum(float(line.split()[-1]) for line in runs if "failed" in line) == len(c.records)
+    assert observer.metric("lastword_observer_lost_records_total") == 0
+    assert observer.get("/healthz") == (200, "ok\n")
+    assert observer.get("/nothing")[0] == 404
+
+
+def test_the_leader_is_killed(cluster, observe):
+    c = cluster("plain")
+    first = observe(c, "first", *QUICK)
+    wait_for(lambda: first.metric("lastword_observer_leader") == 1, "it to lead")
+    second = observe(c, "second", *QUICK)
+    wait_for(lambda: second.get("/readyz")[0] == 200, "the second")
+    c.advance(60)
+    first.kill()
+    c.advance(len(c.events))
+    wait_for_all(c, expected("plain"))  # long before the Lease has run out, or after: all the same
+    assert second.lines("this replica leads") or c.lease["spec"]["holderIdentity"] == "first"
+
+
+def test_connections_break(cluster, observe):
+    """410 in the stream, resets, half a line, silence: on a real connection."""
+    c = cluster("plain")
+    made = set()
+
+    def trouble(request, place):
+        kind = (place // 12) % 4
+        if place % 12 != 5 or place in made:
+            return False
+        made.add(place)
+        if kind == 0:
+            request.send_chunk(json.dumps({"type": "ERROR", "object": {
+                "kind": "Status", "code": 410, "reason": "Expired"}}).encode() + b"\n")
+            request.end_stream()
+        elif kind == 1:
+            request.reset()
+        elif kind == 2:
+            request.send_chunk(json.dumps(c.events[place]).encode()[:1000])
+            request.reset()
+        else:
+            request.connection.recv(1)  # until the observer has had enough
+        return True
+    c.trouble = trouble
+    observer = observe(c, "one", *QUICK)
+    wait_for(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    step_through(c, observer)
+    wait_for_all(c, expected("plain"))
+    assert len(made) == 14
+    assert observer.metric("lastword_observer_lists_total") >= 4
+
+
+def test_a_restart_writes_nothing_twice(cluster, observe):
+    c = cluster("plain")
+    c.advance(len(c.events))
+    first = observe(c, "first", *QUICK)
+    wait_for(lambda: len(c.told) > 10 and first.metric("lastword_observer_open_records") == 0,
+             "the records")
+    records, events = dict(c.records), dict(c.event_objects)
+    first.stop()
+    assert c.lease["spec"]["holderIdentity"] == ""  # given up, so that nobody waits
+    c.requests.clear()
+    second = observe(c, "second", *QUICK)
+    wait_for(lambda: second.metric("lastword_observer_leader") == 1, "it to lead")
+    wait_for(lambda: second.get("/readyz")[0] == 200 and
+             second.metric("lastword_observer_open_ends") == 0, "quiet")
+    assert c.records == records and c.event_objects == events
+    assert not [r for r in c.requests if r[0] == "POST" and "agentexits" in r[1]]
+
+
+def test_what_is_not_valid_is_printed(cluster, observe):
+    c = cluster("plain")
+    c.refuse[("POST", "agentexits")] = (422, "Invalid")
+    c.advance(40)
+    observer = observe(c, "one", *QUICK)
+    lines = wait_for(lambda: observer.lines("a record cannot be written, here it is"), "the line")
+    assert lines[0]["record"]["kind"] == "AgentExit" and "Invalid" in lines[0]["error"]
+    assert observer.metric("lastword_observer_lost_records_total") >= 1
+
+
+def test_a_server_that_is_away(cluster, observe):
+    """It refuses everything for a while, then all is there."""
+    c = cluster("plain")
+    observer = observe(c, "one", *QUICK)
+    wait_for(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    for method in ("GET", "POST", "PATCH"):
+        c.refuse[(method, "")] = (503, "ServiceUnavailable")
+    c.advance(110)
+    wait_for(lambda: len([r for r in c.requests if r[0] == "POST"]) > 5, "attempts")
+    c.refuse.clear()
+    step_through(c, observer)
+    wait_for_all(c, expected("plain"))

@@ -1,0 +1,171 @@
+/*
+ * Every way in which the API shows a death, and what the verdict makes of it: tests/data/verdicts/
+ * NAME.yaml has `pod` (what matters of the object), optionally `line` (the watchdog's) and `log`
+ * (the container's own), and `expect`: a list with one entry for each end that must be found, whose
+ * members must be those of the record; `record: false` for an end that leaves none.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/buffer.h"
+#include "lib/files.h"
+#include "lib/yaml.h"
+#include "observer/verdict.h"
+
+#define FOLDER      "tests/data/verdicts/"
+#define CASES_LEAST 25
+#define SECOND      INT64_C(1000000000)
+
+/* The pod as the API server gives it: the case's, with who it is. */
+static json *complete(struct arena *arena, json *pod)
+{
+	json *metadata = json_get(pod, "metadata");
+	if (metadata == NULL) {
+		metadata = json_new_object(arena);
+		json_add_member(arena, pod, "metadata", metadata);
+	}
+	json_add_member(arena, metadata, "namespace", json_new_string(arena, "agents"));
+	json_add_member(arena, metadata, "name", json_new_string(arena, "coder"));
+	json_add_member(arena, metadata, "uid",
+	                json_new_string(arena, "12345678-0000-0000-0000-000000000000"));
+	return pod;
+}
+
+/* All ends of all agents, as the tracker finds them; what is left to time counts as due. */
+static size_t find_ends(struct arena *arena, const struct pod *pod, bool gone, struct end *ends)
+{
+	const struct end_patience patience = {.failing = 60 * SECOND, .waiting = 900 * SECOND};
+	size_t count = 0;
+	for (size_t i = 0; i < pod->agent_count; i++) {
+		int64_t due;
+		int64_t run;
+		count += end_read(arena, pod, &pod->agents[i], &ends[count]);
+		if (gone && end_is_running(&pod->agents[i], &run))
+			end_unseen(arena, pod, &pod->agents[i], &ends[count++]);
+		else if (end_never_started(arena, pod, &pod->agents[i], &patience, &ends[count],
+		                           &due))
+			count++;
+	}
+	return count;
+}
+
+/* The record's spec as an object. */
+static json *spec_of(struct arena *arena, const struct verdict *verdict)
+{
+	struct buffer text;
+	json *root;
+	buffer_init(&text, AGENT_EXIT_SIZE_MAX);
+	agent_exit_write(&verdict->exit, &text);
+	assert_int_equal(json_parse(arena, buffer_text(&text), text.length, 0, &root, NULL),
+	                 JSON_FAITHFUL);
+	buffer_free(&text);
+	return json_get(root, "spec");
+}
+
+static bool has_members(const char *path, const json *expected, const json *spec)
+{
+	bool good = true;
+	for (const json *n = json_first(expected); n != NULL; n = json_next(n)) {
+		const json *got = json_get(spec, json_key(n));
+		bool absent = json_is_null(n) && got == NULL;
+		if (strcmp(json_key(n), "record") == 0 || absent || json_equal(n, got))
+			continue;
+		struct buffer text;
+		buffer_init(&text, 65536);
+		json_print(&text, n, 0);
+		buffer_append_text(&text, " expected, got ");
+		if (got != NULL)
+			json_print(&text, got, 0);
+		print_error("%s: %s: %s\n", path, json_key(n), buffer_text(&text));
+		buffer_free(&text);
+		good = false;
+	}
+	return good;
+}
+
+static bool judge_end(const char *path, struct arena *arena, const json *root,
+                      const struct end *end, const json *expected)
+{
+	struct line line;
+	struct verdict verdict;
+	struct log_end log = {.length = 0};
+	const json *own = json_get(root, "line");
+	const char *output = json_get_string(root, "log");
+	bool wanted = json_get(expected, "record") == NULL;
+	struct buffer text;
+	buffer_init(&text, 65536);
+	if (own != NULL)
+		json_print(&text, own, 0);
+	bool matches = own != NULL &&
+	               line_read(arena, buffer_text(&text), text.length, end->uid, &line) &&
+	               line_distance(&line, end) >= 0;
+	if (output != NULL)
+		log = (struct log_end){.bytes = arena_copy(arena, output, strlen(output)),
+		                       .length = strlen(output)};
+	/* A copy, as it is when logs have been read. */
+	struct end *copy = end_copy(end, 65536);
+	assert_non_null(copy);
+	assert_true(verdict_make(arena, copy, matches ? &line : NULL, output == NULL ? NULL : &log,
+	                         &verdict));
+	bool good = verdict.record == wanted;
+	if (!good)
+		print_error("%s: record %d, cause %s\n", path, verdict.record,
+		            verdict.exit.error_type);
+	good = has_members(path, expected, spec_of(arena, &verdict)) && good;
+	buffer_free(&text);
+	free(copy);
+	return good;
+}
+
+static bool judge(const char *path)
+{
+	struct arena *arena = arena_new((size_t)16 << 20);
+	struct buffer text;
+	struct error error = {""};
+	struct yaml_document *document;
+	struct pod pod;
+	struct end ends[POD_AGENTS_MAX * 2];
+	buffer_init(&text, 1 << 20);
+	if (!file_read(path, &text, &error) ||
+	    !yaml_parse_one(arena, buffer_text(&text), text.length, &document, &error))
+		fail_msg("%s: %s", path, error.message);
+	const json *root = document->root;
+	if (!pod_read(arena, complete(arena, json_get(root, "pod")), &pod, &error))
+		fail_msg("%s: %s", path, error.message);
+	size_t count = find_ends(arena, &pod, json_is_true(json_get(root, "gone")), ends);
+	const json *expected = json_get(root, "expect");
+	bool good = count == json_size(expected);
+	if (!good)
+		print_error("%s: %zu ends\n", path, count);
+	for (size_t i = 0; good && i < count; i++)
+		good = judge_end(path, arena, root, &ends[i], json_at(expected, i)) && good;
+	buffer_free(&text);
+	arena_free(arena);
+	return good;
+}
+
+static void test_verdicts(void **state)
+{
+	(void)state;
+	glob_t found;
+	size_t wrong = 0;
+	assert_int_equal(glob(FOLDER "*.yaml", 0, NULL, &found), 0);
+	assert_true(found.gl_pathc >= CASES_LEAST);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		wrong += !judge(found.gl_pathv[i]);
+	globfree(&found);
+	assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts)};
+	return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
+}
