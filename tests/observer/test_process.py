@@ -88,7 +88,7 @@ def test_a_recorded_history(cluster, observe, which):
     c = cluster(which)
     observer = observe(c, "one", *QUICK)
     wait_for(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
-    assert observer.get("/readyz")[0] == 200
+    wait_for(lambda: observer.get("/readyz")[0] == 200, "it to be ready")
     records = expected(which)
     step_through(c, observer)
     if which == "injected":
@@ -164,14 +164,16 @@ def test_connections_break(cluster, observe):
 def test_a_restart_writes_nothing_twice(cluster, observe):
     c = cluster("plain")
     c.advance(len(c.events))
-    first = observe(c, "first", *QUICK)
-    wait_for(lambda: len(c.told) > 10 and first.metric("lastword_observer_open_records") == 0,
-             "the records")
+    patient = (*QUICK[:4], "--start-failing", "1h")  # nothing is left to the clock
+    first = observe(c, "first", *patient)
+    wait_for(lambda: len(c.told) > 10 and
+             first.metric("lastword_observer_open_ends") == 0 and
+             first.metric("lastword_observer_open_records") == 0, "the records")
     records, events = dict(c.records), dict(c.event_objects)
     first.stop()
     assert c.lease["spec"]["holderIdentity"] == ""  # given up, so that nobody waits
     c.requests.clear()
-    second = observe(c, "second", *QUICK)
+    second = observe(c, "second", *patient)
     wait_for(lambda: second.metric("lastword_observer_leader") == 1, "it to lead")
     wait_for(lambda: second.get("/readyz")[0] == 200 and
              second.metric("lastword_observer_open_ends") == 0, "quiet")

@@ -1,0 +1,80 @@
+/* A watch's bytes, after an empty list, into a whole observer without a network: whatever comes, it
+ * stays within bounds, asks for something sensible next, and cleans up. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "observer/observer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void ignore_drop(void *edge, struct request *request)
+{
+	(void)edge;
+	(void)request;
+}
+
+static void answer(struct observer *observer, struct request *request, long status,
+                   const char *body)
+{
+	struct kube_answer _cleanup_kube_answer_ reply;
+	struct error error = {"no"};
+	kube_answer_init(&reply);
+	reply.status = status;
+	buffer_append_text(&reply.body, body);
+	engine_finish(&observer->engine, request, &reply, status == 200 ? NULL : &error);
+}
+
+/* Everything but lists and watches is not there. *ret_watch: the watch, when it is asked for. */
+static void serve(struct observer *observer, struct request **ret_watch)
+{
+	struct request *request;
+	for (int i = 0; i < 1000 && (request = engine_take(&observer->engine)) != NULL; i++) {
+		if (strstr(request->ask.path, "&watch=1") != NULL)
+			*ret_watch = request;
+		else if (strstr(request->ask.path, "/api/v1/pods?") != NULL)
+			answer(observer, request, 200,
+			       "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[]}");
+		else
+			answer(observer, request, 404, "{}");
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct observer *observer = malloc(sizeof *observer);
+	struct observer_options options = observer_defaults;
+	struct request *watch = NULL;
+	struct error error;
+	int64_t now = SECOND;
+	log_set_level(LOG_ERROR + 1);
+	options.seed = size;
+	if (observer == NULL ||
+	    !observer_init(observer, &options, now, INT64_C(1795459080) * SECOND, &error))
+		abort();
+	observer->engine.drop = ignore_drop;
+	observer_start(observer);
+	for (int i = 0; i < 10 && watch == NULL; i++) {
+		observer_advance(observer, now, INT64_C(1795459080) * SECOND);
+		serve(observer, &watch);
+	}
+	if (watch == NULL)
+		abort();
+	bool more = true;
+	for (size_t at = 0; more && at < size; at += 100)
+		more = engine_receive(watch, (const char *)data + at,
+		                      size - at < 100 ? size - at : 100);
+	answer(observer, watch, more ? 200 : 0, "");
+	watch = NULL;
+	for (int i = 0; i < 20; i++) {
+		now += SECOND;
+		observer_advance(observer, now, INT64_C(1795459080) * SECOND + now);
+		serve(observer, &watch);
+	}
+	if (watch == NULL) /* it goes on */
+		abort();
+	observer_free(observer);
+	free(observer);
+	return 0;
+}

@@ -1,0 +1,437 @@
+/* The observer's machines one by one: engine, lines, live pods, Event groups, lease, collector. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/log.h"
+#include "observer/observer.h"
+
+/* ---- Engine ---- */
+
+static unsigned fired[64];
+static size_t fired_count;
+
+static void on_fire(void *context)
+{
+	fired[fired_count++] = *(unsigned *)context;
+}
+
+static void test_timers_fire_in_order(void **state)
+{
+	(void)state;
+	struct engine engine;
+	struct timer timers[32];
+	unsigned numbers[32];
+	engine_init(&engine, 7, 4);
+	for (unsigned round = 0; round < 200; round++) {
+		fired_count = 0;
+		for (unsigned i = 0; i < 32; i++) {
+			numbers[i] = i;
+			timers[i] = (struct timer){.fire = on_fire, .context = &numbers[i]};
+			engine_set_timer(&engine, &timers[i],
+			                 (int64_t)(engine_random(&engine) % 10));
+		}
+		/* Some are moved, some are cleared. */
+		for (unsigned i = 0; i < 32; i += 3)
+			engine_set_timer(&engine, &timers[i],
+			                 (int64_t)(engine_random(&engine) % 10));
+		for (unsigned i = 0; i < 32; i += 5)
+			engine_clear_timer(&engine, &timers[i]);
+		int64_t last = 0;
+		for (engine.now = 0; engine.now < 10; engine.now++) {
+			size_t before = fired_count;
+			engine_fire(&engine);
+			for (size_t i = before; i < fired_count; i++) {
+				const struct timer *timer = &timers[fired[i]];
+				assert_int_equal(timer->due, engine.now);
+				assert_true(i == before ||
+				            timers[fired[i - 1]].number < timer->number);
+				assert_true(timer->due >= last);
+				last = timer->due;
+			}
+		}
+		assert_int_equal(fired_count, 32 - 7);
+		assert_int_equal(engine_next_timer(&engine), INT64_MAX);
+	}
+	engine_free(&engine);
+}
+
+static unsigned finished;
+
+static void on_finish(void *context, struct kube_answer *answer, const struct error *error)
+{
+	(void)context;
+	(void)answer;
+	assert_null(error);
+	finished++;
+}
+
+static unsigned dropped;
+
+static void on_drop(void *edge, struct request *request)
+{
+	(void)edge;
+	assert_true(request->carried);
+	dropped++;
+}
+
+static struct request *add(struct engine *engine, enum request_rank rank)
+{
+	return engine_request(engine, &(struct request){.ask = {.path = engine_text("/x")},
+	                                                .rank = rank,
+	                                                .finish = on_finish});
+}
+
+static void test_requests_wait_their_turn(void **state)
+{
+	(void)state;
+	struct engine engine;
+	struct kube_answer answer;
+	struct request *requests[6];
+	engine_init(&engine, 1, 2);
+	engine.drop = on_drop;
+	for (size_t i = 0; i < 5; i++)
+		requests[i] = add(&engine, REQUEST_ORDINARY);
+	requests[5] = add(&engine, REQUEST_URGENT);
+	assert_ptr_equal(engine_take(&engine), requests[5]);
+	assert_ptr_equal(engine_take(&engine), requests[0]);
+	assert_ptr_equal(engine_take(&engine), requests[1]);
+	assert_null(engine_take(&engine));
+	kube_answer_init(&answer);
+	engine_finish(&engine, requests[0], &answer, NULL);
+	engine_cancel(&engine, requests[2]); /* waits: nobody is told */
+	assert_int_equal(dropped, 0);
+	assert_ptr_equal(engine_take(&engine), requests[3]);
+	assert_null(engine_take(&engine));
+	engine_cancel(&engine, requests[1]);
+	assert_int_equal(dropped, 1);
+	assert_ptr_equal(engine_take(&engine), requests[4]);
+	engine_free(&engine);
+	assert_int_equal(dropped, 4);
+	assert_int_equal(finished, 1);
+}
+
+/* ---- Lines ---- */
+
+static struct buffer taken;
+
+static bool take(void *context, const char *line, size_t length)
+{
+	size_t *left = context;
+	buffer_append(&taken, line, length);
+	buffer_append_char(&taken, '|');
+	return --*left > 0;
+}
+
+static void test_lines(void **state)
+{
+	(void)state;
+	struct lines lines;
+	size_t left = 100;
+	buffer_init(&taken, 10000);
+	lines_init(&lines, 5);
+	static const char text[] = "a\n\nbcdef\nbcdefg\nx\nlast";
+	for (size_t i = 0; i < sizeof text - 1; i++)
+		assert_true(lines_feed(&lines, text + i, 1, take, &left));
+	assert_true(lines_end(&lines, take, &left));
+	assert_string_equal(buffer_text(&taken), "a||bcdef|x|last|");
+	assert_int_equal(lines.skipped, 1);
+	buffer_clear(&taken);
+	left = 2;
+	assert_false(lines_feed(&lines, "1\n2\n3\n", 6, take, &left));
+	assert_string_equal(buffer_text(&taken), "1|2|");
+	lines_free(&lines);
+	buffer_free(&taken);
+}
+
+/* ---- Live pods ---- */
+
+static void test_a_live_pod_is_small(void **state)
+{
+	(void)state;
+	struct live live;
+	char uid[40];
+	char long_name[254];
+	memset(long_name, 'n', 253);
+	long_name[253] = '\0';
+	static const char context[] =
+	        "task_id\0a-task\0workflow_id\0nightly-import-28412345\0agent\0rex";
+	assert_true(live_init(&live));
+	size_t before = mallinfo2().uordblks;
+	const size_t count = 2000;
+	for (size_t i = 0; i < count; i++) {
+		snprintf(uid, sizeof uid, "%08zu-6072-4d1e-b93d-ce7308d8b4fc", i);
+		const struct end facts = {
+		        .namespace = "agents",
+		        .pod = long_name,
+		        .uid = uid,
+		        .node = "ip-10-0-12-34.eu-central-1.compute.internal",
+		        .container = "factory-claude-opus-4-5-20251101",
+		        .owner_api_version = "batch/v1",
+		        .owner_kind = "Job",
+		        .owner_name = long_name,
+		        .owner_uid = uid,
+		        .agent = "rex",
+		        .context = {.bytes = context, .length = sizeof context},
+		};
+		assert_non_null(live_add(&live, &facts, 2));
+		assert_non_null(live_find(&live, uid));
+	}
+	size_t each = (mallinfo2().uordblks - before) / count;
+	assert_in_range(each, 0, LIVE_POD_MAX);
+	live_free(&live);
+}
+
+/* ---- Events ---- */
+
+static void test_storms_are_grouped(void **state)
+{
+	(void)state;
+	static struct event_groups groups;
+	unsigned told = 0;
+	for (unsigned i = 0; i < 1000; i++)
+		told += event_may_tell(&groups, "5f0c2a91d3e8b764", SECOND);
+	assert_int_equal(told, EVENT_BURST);
+	assert_true(event_may_tell(&groups, "0123456789abcdef", SECOND));
+	/* One a minute from then on, and all again after a while. */
+	assert_false(event_may_tell(&groups, "5f0c2a91d3e8b764", 60 * SECOND));
+	assert_true(event_may_tell(&groups, "5f0c2a91d3e8b764", 61 * SECOND));
+	assert_false(event_may_tell(&groups, "5f0c2a91d3e8b764", 62 * SECOND));
+	for (unsigned i = told = 0; i < 100; i++)
+		told += event_may_tell(&groups, "5f0c2a91d3e8b764", 3600 * SECOND);
+	assert_int_equal(told, EVENT_BURST);
+}
+
+/* ---- Lease and collector: a server that has one of them ---- */
+
+static void answer_with(struct engine *engine, struct request *request, long status,
+                        const char *body)
+{
+	struct kube_answer _cleanup_kube_answer_ answer;
+	struct error error = {"refused"};
+	kube_answer_init(&answer);
+	answer.status = status;
+	buffer_append_text(&answer.body, body);
+	engine_finish(engine, request, &answer, status / 100 == 2 ? NULL : &error);
+}
+
+static struct {
+	char spec[1024]; /* "": there is none */
+	unsigned version;
+	bool away;
+} server;
+
+static void serve_lease(struct engine *engine)
+{
+	struct request *request;
+	char body[2048];
+	while ((request = engine_take(engine)) != NULL) {
+		const char *spec =
+		        request->ask.body == NULL ? NULL : strstr(request->ask.body, "\"spec\":");
+		char version[64];
+		snprintf(version, sizeof version, "\"resourceVersion\":\"%u\"", server.version);
+		if (server.away) {
+			answer_with(engine, request, 0, "");
+			continue;
+		}
+		if (spec == NULL && server.spec[0] == '\0') {
+			answer_with(engine, request, 404, "");
+			continue;
+		}
+		if (spec != NULL && server.spec[0] != '\0' &&
+		    strstr(request->ask.body, version) == NULL) {
+			answer_with(engine, request, 409, "");
+			continue;
+		}
+		if (spec != NULL) {
+			snprintf(server.spec, sizeof server.spec, "%s", spec);
+			server.version++;
+		}
+		snprintf(body, sizeof body, "{\"metadata\":{\"resourceVersion\":\"%u\"},%s",
+		         server.version, server.spec);
+		answer_with(engine, request, 200, body);
+	}
+}
+
+static unsigned leaders;
+static unsigned changes;
+
+static void on_change(void *context, bool leader)
+{
+	(void)context;
+	leaders += leader ? 1 : (unsigned)-1;
+	changes++;
+}
+
+struct candidate {
+	struct engine engine;
+	struct lease lease;
+};
+
+static void begin(struct candidate *candidate, const char *name, uint64_t seed)
+{
+	engine_init(&candidate->engine, seed, 4);
+	lease_init(&candidate->lease, &candidate->engine, "ns", "lease", name, on_change, NULL);
+	lease_start(&candidate->lease);
+}
+
+static void advance(struct candidate *candidates, size_t count, int64_t from, int64_t to)
+{
+	for (int64_t now = from; now <= to; now += SECOND / 10) {
+		for (size_t i = 0; i < count; i++) {
+			struct engine *engine = &candidates[i].engine;
+			engine->now = now;
+			engine->wall = INT64_C(1795459080) * SECOND + now;
+			engine_fire(engine);
+			serve_lease(engine);
+		}
+		assert_in_range(leaders, 0, 1);
+	}
+}
+
+static void test_one_leads(void **state)
+{
+	(void)state;
+	static struct candidate candidates[2];
+	begin(&candidates[0], "a", 1);
+	begin(&candidates[1], "b", 2);
+	advance(candidates, 2, SECOND, 60 * SECOND);
+	assert_int_equal(leaders, 1);
+	assert_int_equal(changes, 1); /* the first one, all the time */
+	assert_true(candidates[0].lease.leader);
+
+	/* The leader hears nothing of the server, then stops in time; the other takes over. */
+	server.away = true;
+	advance(candidates, 1, 60 * SECOND, 60 * SECOND + LEASE_RENEW + 3 * SECOND);
+	assert_int_equal(leaders, 0);
+	server.away = false;
+	candidates[1].lease.changed_at = 60 * SECOND;
+	advance(&candidates[1], 1, 75 * SECOND, 80 * SECOND);
+	assert_true(candidates[1].lease.leader);
+	advance(candidates, 2, 80 * SECOND, 100 * SECOND);
+	assert_false(candidates[0].lease.leader);
+	assert_non_null(strstr(server.spec, "\"leaseTransitions\":2"));
+
+	/* Given up: nobody waits for 15 s. */
+	lease_release(&candidates[1].lease);
+	serve_lease(&candidates[1].engine);
+	assert_null(candidates[1].lease.request);
+	assert_non_null(strstr(server.spec, "\"holderIdentity\":\"\""));
+	advance(candidates, 1, 100 * SECOND, 104 * SECOND);
+	assert_true(candidates[0].lease.leader);
+	for (size_t i = 0; i < 2; i++) {
+		lease_free(&candidates[i].lease);
+		engine_free(&candidates[i].engine);
+	}
+}
+
+/* Records n0 … of two namespaces, in pages of ten; those that are deleted are marked. */
+#define RECORDS 40
+static bool gone[2][RECORDS];
+static unsigned pages;
+
+static void list_records(struct engine *engine, struct request *request)
+{
+	struct buffer body;
+	const char *token = strstr(request->ask.path, "&continue=");
+	size_t from = token == NULL ? 0 : (size_t)atoi(token + 10);
+	pages++;
+	assert_non_null(strstr(request->ask.accept, "PartialObjectMetadataList"));
+	buffer_init(&body, 1 << 20);
+	buffer_printf(&body, "{\"metadata\":{\"continue\":\"");
+	if (from + 10 < (size_t)2 * RECORDS)
+		buffer_printf(&body, "%zu", from + 10);
+	buffer_append_text(&body, "\"},\"items\":[");
+	for (size_t i = from; i < from + 10; i++)
+		/* Times go up and down within a namespace; number 3 and 7 are very old. */
+		buffer_printf(&body,
+		              "%s{\"metadata\":{\"namespace\":\"%s\",\"name\":\"n%zu\","
+		              "\"creationTimestamp\":\"2026-%s-01T00:%02zu:00Z\"}}",
+		              i == from ? "" : ",", i < RECORDS ? "a" : "b", i % RECORDS,
+		              i % RECORDS == 3 || i % RECORDS == 7 ? "01" : "11",
+		              (i % RECORDS) * 7 % 60);
+	buffer_append_text(&body, "]}");
+	answer_with(engine, request, 200, buffer_text(&body));
+	buffer_free(&body);
+}
+
+static void serve_records(struct engine *engine)
+{
+	struct request *request;
+	char namespace[8];
+	unsigned number;
+	while ((request = engine_take(engine)) != NULL) {
+		if (request->ask.method == NULL) {
+			list_records(engine, request);
+			continue;
+		}
+		assert_string_equal(request->ask.method, "DELETE");
+		assert_int_equal(sscanf(request->ask.path,
+		                        "/apis/lastword.dev/v1alpha1/namespaces/%7[^/]/agentexits/"
+		                        "n%u",
+		                        namespace, &number),
+		                 2);
+		bool *record = &gone[namespace[0] - 'a'][number];
+		assert_false(*record);
+		*record = true;
+		answer_with(engine, request, 200, "{}");
+	}
+}
+
+static void test_old_records_go(void **state)
+{
+	(void)state;
+	struct engine engine;
+	struct collector collector;
+	struct meters *meters = meters_new();
+	engine_init(&engine, 1, 4);
+	engine.wall = INT64_C(1795459080) * SECOND; /* 2026-11-23 */
+	const int64_t ttl = INT64_C(90) * 24 * 3600 * SECOND;
+	collector_init(&collector, &engine, meters, ttl, 12);
+	collector_set_leader(&collector, true);
+	for (engine.now = 0; engine.now < 120 * SECOND; engine.now += SECOND) {
+		engine_fire(&engine);
+		serve_records(&engine);
+	}
+	assert_int_equal(pages, 8);
+	for (size_t ns = 0; ns < 2; ns++) {
+		size_t kept = 0;
+		size_t oldest_kept = 60;
+		size_t newest_gone = 0;
+		assert_true(gone[ns][3] && gone[ns][7]);
+		for (size_t i = 0; i < RECORDS; i++) {
+			size_t minute = i * 7 % 60;
+			kept += !gone[ns][i];
+			if (!gone[ns][i] && minute < oldest_kept)
+				oldest_kept = minute;
+			if (gone[ns][i] && i != 3 && i != 7 && minute > newest_gone)
+				newest_gone = minute;
+		}
+		assert_int_equal(kept, 12);
+		assert_true(newest_gone <= oldest_kept);
+	}
+	collector_free(&collector);
+	engine_free(&engine);
+	meters_free(meters);
+}
+
+int main(void)
+{
+	log_set_level(LOG_ERROR);
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_timers_fire_in_order),
+	        cmocka_unit_test(test_requests_wait_their_turn),
+	        cmocka_unit_test(test_lines),
+	        cmocka_unit_test(test_a_live_pod_is_small),
+	        cmocka_unit_test(test_storms_are_grouped),
+	        cmocka_unit_test(test_one_leads),
+	        cmocka_unit_test(test_old_records_go),
+	};
+	return cmocka_run_group_tests_name("observer", tests, NULL, NULL);
+}
