@@ -12,11 +12,23 @@ void buffer_init(struct buffer *buffer, size_t limit)
 	*buffer = (struct buffer){.limit = limit};
 }
 
+void buffer_init_secret(struct buffer *buffer, size_t limit)
+{
+	*buffer = (struct buffer){.limit = limit, .secret = true};
+}
+
 void buffer_init_fixed(struct buffer *buffer, char *storage, size_t size)
 {
 	*buffer = (struct buffer){
 	        .data = storage, .capacity = size, .limit = size - 1, .fixed = true};
 	storage[0] = '\0';
+}
+
+static void release(struct buffer *buffer)
+{
+	if (buffer->secret && buffer->data != NULL)
+		explicit_bzero(buffer->data, buffer->capacity);
+	free(buffer->data);
 }
 
 void buffer_free(struct buffer *buffer)
@@ -27,16 +39,32 @@ void buffer_free(struct buffer *buffer)
 		buffer_clear(buffer);
 		return;
 	}
-	free(buffer->data);
-	buffer_init(buffer, buffer->limit);
+	release(buffer);
+	*buffer = (struct buffer){.limit = buffer->limit, .secret = buffer->secret};
 }
 
 void buffer_clear(struct buffer *buffer)
 {
 	buffer->length = 0;
 	buffer->failed = false;
+	if (buffer->secret && buffer->data != NULL)
+		explicit_bzero(buffer->data, buffer->capacity);
 	if (buffer->data != NULL)
 		buffer->data[0] = '\0';
+}
+
+/* As realloc(), which may leave a copy of the old content behind. */
+static char *grow(struct buffer *buffer, size_t capacity)
+{
+	if (!buffer->secret)
+		return realloc(buffer->data, capacity);
+	char *data = malloc(capacity);
+	if (data == NULL)
+		return NULL;
+	if (buffer->data != NULL)
+		memcpy(data, buffer->data, buffer->length + 1);
+	release(buffer);
+	return data;
 }
 
 /* Makes room for length more bytes and a NUL; false and marked as failed when there is none. */
@@ -56,7 +84,7 @@ static bool reserve(struct buffer *buffer, size_t length)
 	size_t capacity = buffer->capacity == 0 ? BUFFER_FIRST_CAPACITY : buffer->capacity;
 	while (capacity < needed)
 		capacity *= 2; /* limit < SIZE_MAX / 2: cannot overflow */
-	char *data = realloc(buffer->data, capacity);
+	char *data = grow(buffer, capacity);
 	if (data == NULL) {
 		buffer->failed = true;
 		return false;
@@ -128,7 +156,7 @@ char *buffer_steal(struct buffer *buffer)
 {
 	char *data = buffer->failed ? NULL : buffer->data;
 	if (buffer->failed)
-		free(buffer->data);
-	buffer_init(buffer, buffer->limit);
+		release(buffer);
+	*buffer = (struct buffer){.limit = buffer->limit, .secret = buffer->secret};
 	return data;
 }

@@ -21,11 +21,15 @@ struct buffer {
 	size_t capacity; /* bytes at data, the NUL included */
 	size_t limit;    /* the most that length may be */
 	bool fixed;      /* data is the caller's */
+	bool secret;     /* memory is wiped before it is given back */
 	bool failed;     /* something did not fit; sticky until buffer_clear() */
 };
 
 /* An empty growing buffer; at most limit bytes (limit < SIZE_MAX / 2). Allocates nothing yet. */
 void buffer_init(struct buffer *buffer, size_t limit);
+
+/* As buffer_init(), for keys and tokens: growing, clearing and freeing leave no copy behind. */
+void buffer_init_secret(struct buffer *buffer, size_t limit);
 
 /* An empty buffer in the caller's storage of size bytes, size >= 1: at most size - 1 bytes. */
 void buffer_init_fixed(struct buffer *buffer, char *storage, size_t size);
@@ -58,8 +62,8 @@ static inline bool buffer_ok(const struct buffer *buffer)
 /* The content as a string, "" when empty; never NULL. Valid until the next append. */
 const char *buffer_text(const struct buffer *buffer);
 
-/* Hands the content to the caller, who frees it with free(); NULL when failed or empty of memory.
- * The buffer is empty afterwards. Growing buffers only. */
+/* Hands the content to the caller, who frees it with free(), and wipes a secret; NULL when failed
+ * or empty of memory. The buffer is empty afterwards. Growing buffers only. */
 char *buffer_steal(struct buffer *buffer);
 
 #endif

@@ -17,6 +17,7 @@
 #define CA_CACHE_SECONDS     60L
 /* Idle connections that are kept; more are closed after use. */
 #define CONNECTIONS_KEPT 32L
+#define BODY_MAX         ((size_t)16 * 1024 * 1024)
 
 struct http_exchange {
 	struct http_exchange *previous;
@@ -24,6 +25,7 @@ struct http_exchange {
 	struct http_client *client;
 	CURL *curl;
 	struct curl_slist *headers;
+	struct buffer body;
 	http_receive *receive;
 	http_finish *finish;
 	void *context;
@@ -74,6 +76,7 @@ static void exchange_free(struct http_exchange *exchange)
 {
 	curl_easy_cleanup(exchange->curl);
 	curl_slist_free_all(exchange->headers);
+	buffer_free(&exchange->body);
 	free(exchange);
 }
 
@@ -179,8 +182,12 @@ static bool set_order(struct http_exchange *exchange, const struct http_order *o
 		code = curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, order->bearer);
 	}
 	if (code == CURLE_OK && order->content_type != NULL) {
+		/* libcurl's own copy would not be wiped: it may be a Secret. */
+		buffer_append(&exchange->body, order->body, order->body_length);
+		if (!buffer_ok(&exchange->body))
+			return false;
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)order->body_length);
-		code = curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, order->body);
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, buffer_text(&exchange->body));
 	}
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, order->method);
@@ -198,6 +205,7 @@ struct http_exchange *http_client_start(struct http_client *client, const struct
 	exchange->context = order->context;
 	exchange->idle_timeout = order->idle_timeout;
 	exchange->heard_at = now();
+	buffer_init_secret(&exchange->body, BODY_MAX);
 	exchange->curl = curl_easy_init();
 	if (exchange->curl == NULL || !set_headers(exchange, order) ||
 	    !set_order(exchange, order) ||
@@ -217,11 +225,16 @@ struct http_exchange *http_client_start(struct http_client *client, const struct
 static void finish(struct http_exchange *exchange, const char *problem)
 {
 	curl_off_t seconds = 0;
-	struct http_result result = {.problem = problem, .retry_after = -1};
+	struct http_result result = {.problem = problem, .retry_after = -1, .date = -1};
+	struct curl_header *date;
 	curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &result.status);
 	if (curl_easy_getinfo(exchange->curl, CURLINFO_RETRY_AFTER, &seconds) == CURLE_OK &&
 	    seconds > 0)
 		result.retry_after = seconds > INT32_MAX ? INT32_MAX * SECOND : seconds * SECOND;
+	if (curl_easy_header(exchange->curl, "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK) {
+		time_t time = curl_getdate(date->value, NULL);
+		result.date = time < 0 || time > INT64_MAX / SECOND ? -1 : (int64_t)time * SECOND;
+	}
 	exchange_detach(exchange);
 	exchange->next = exchange->client->finished;
 	exchange->client->finished = exchange;

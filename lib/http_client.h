@@ -32,12 +32,13 @@ typedef bool http_receive(void *context, long status, const char *bytes, size_t 
 struct http_result {
 	long status;         /* 0: no answer at all */
 	int64_t retry_after; /* nanoseconds, from that header; -1: none */
+	int64_t date;        /* nanoseconds since 1970, of that header, whole seconds; -1: none */
 	const char *problem; /* NULL: the answer is complete; else what broke it off */
 };
 
 typedef void http_finish(void *context, const struct http_result *result);
 
-/* Texts are copied. */
+/* Texts are copied; the body's copy is wiped at the end. */
 struct http_order {
 	const char *method;
 	const char *url;

@@ -43,6 +43,7 @@ struct arena {
 	size_t allocated; /* memory of all blocks */
 	size_t limit;
 	struct arena_budget *budget; /* NULL: none */
+	bool secret; /* memory is wiped before it is given back */
 };
 
 /* cJSON's allocator hooks take no context: the arena that this thread is working in. */
@@ -134,13 +135,18 @@ struct arena *arena_new_within(struct arena_budget *budget)
 	return arena;
 }
 
-static void free_blocks(struct block *block)
+struct arena *arena_new_secret(size_t limit)
 {
-	while (block != NULL) {
-		struct block *next = block->next;
-		free(block);
-		block = next;
-	}
+	struct arena *arena = arena_new(limit);
+	if (arena != NULL)
+		arena->secret = true;
+	return arena;
+}
+
+static void wipe_block(const struct arena *arena, struct block *block)
+{
+	if (arena->secret)
+		explicit_bzero(block->memory, block->size);
 }
 
 void arena_reset(struct arena *arena)
@@ -149,6 +155,7 @@ void arena_reset(struct arena *arena)
 	struct block *block = arena->newest;
 	while (block != NULL) {
 		struct block *next = block->next;
+		wipe_block(arena, block);
 		if (keep == NULL && block->size == BLOCK_SIZE)
 			keep = block;
 		else
@@ -166,7 +173,12 @@ void arena_free(struct arena *arena)
 {
 	if (arena == NULL)
 		return;
-	free_blocks(arena->newest);
+	for (struct block *block = arena->newest; block != NULL;) {
+		struct block *next = block->next;
+		wipe_block(arena, block);
+		free(block);
+		block = next;
+	}
 	set_allocated(arena, 0);
 	free(arena);
 }

@@ -34,6 +34,8 @@ struct arena_budget {
 	_Atomic size_t used;
 };
 struct arena *arena_new_within(struct arena_budget *budget);
+/* The same for texts with keys in them: memory is wiped before it is given back or used again. */
+struct arena *arena_new_secret(size_t limit);
 /* Forgets every node; keeps one block, gives the rest of the memory back. */
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);

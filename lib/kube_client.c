@@ -42,7 +42,7 @@ struct kube_operation {
 
 void kube_answer_init(struct kube_answer *answer)
 {
-	*answer = (struct kube_answer){.retry_after = -1};
+	*answer = (struct kube_answer){.retry_after = -1, .date = -1};
 	buffer_init(&answer->body, KUBE_ANSWER_MAX);
 }
 
@@ -210,6 +210,7 @@ static void on_finish(void *context, const struct http_result *result)
 	operation->answer.status =
 	        result->problem != NULL && result->status / 100 == 2 ? 0 : result->status;
 	operation->answer.retry_after = result->retry_after;
+	operation->answer.date = result->date;
 	bool good = judge(operation, result->problem, &error);
 	operation->finish(operation->context, &operation->answer, good ? NULL : &error);
 	operation_free(operation);
@@ -235,6 +236,7 @@ static struct kube_operation *operation_new(struct kube_client *client,
 	kube_answer_init(&operation->answer);
 	if (request->answer_max > 0)
 		operation->answer.body.limit = request->answer_max;
+	operation->answer.body.secret = request->secret;
 	snprintf(operation->method, sizeof operation->method, "%s",
 	         request->method == NULL ? "GET" : request->method);
 	snprintf(operation->path, sizeof operation->path, "%s", request->path);

@@ -62,13 +62,15 @@ struct kube_request {
 	int64_t idle_timeout; /* nanoseconds without a byte after which it is dead; 0: none */
 	size_t answer_max; /* bytes of the answer's body; 0: KUBE_ANSWER_MAX; streams: no limit */
 	unsigned attempts; /* of kube_call(): 0 and 1 mean no retry */
+	bool secret;       /* the answer's body is wiped when it is freed */
 };
 
 struct kube_answer {
 	long status;         /* of HTTP, or of a Status within a 200; 0: no complete answer */
 	char reason[64];     /* of a Status object: "AlreadyExists"; "" else */
 	int64_t retry_after; /* nanoseconds to leave the server alone; -1: it says nothing */
-	struct buffer body;  /* empty for a stream */
+	int64_t date; /* the server's clock, nanoseconds, whole seconds; -1: it says nothing */
+	struct buffer body; /* empty for a stream */
 };
 
 void kube_answer_init(struct kube_answer *answer);
