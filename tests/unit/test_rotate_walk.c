@@ -1,0 +1,968 @@
+/* Every state of the certificates' life that three replicas can reach, walked.
+ *
+ * The model: one Secret, one configuration, API servers that learn of a bundle late, and replicas
+ * that read the bundles, read the Secret and decide, and write if nothing has changed: three steps
+ * with everything else in between, a death included. Time passes in ticks of a second; everything
+ * is kept relative to now, so that the walk ends. The decisions are rotate's own.
+ *
+ * To keep the walk short without leaving anything out:
+ * - What a replica serves has no part in what it writes. So three replicas write, and a fourth one
+ *   serves: whatever holds for it holds for each. It has no memory of bundles, which would only
+ *   make it more careful: it may change to the Secret's leaf as one that has just started.
+ * - Where a replica has stopped between two steps matters only once something has changed since. So
+ *   one that rests may, just before any event, be one that had read already, or had decided (the
+ *   prelude); one for which the event changed nothing rests again.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "certs/rotate.h"
+#include "lib/duration.h"
+
+#define REPLICAS    3
+#define AUTHORITIES 8 /* at a time */
+#define VERSIONS    6 /* of the bundles that some API server may still have */
+
+#define BASE 100000 /* now, for rotate, in seconds */
+
+/* In ticks. A leaf lives six settles, an authority twelve. */
+struct model {
+	int replicas; /* that write */
+	int settle;
+	int pause;          /* the longest stop between two steps of a replica */
+	int late;           /* API servers learn of a bundle in less than so many ticks */
+	int skew[REPLICAS]; /* of the clocks */
+	int server_skew;
+	size_t unsafe; /* states in which I1 does not hold */
+	struct rotate_policy policy;
+};
+
+static struct model make_model(int replicas, int settle, int late)
+{
+	return (struct model){
+	        .replicas = replicas,
+	        .settle = settle,
+	        .pause = settle + 1,
+	        .late = late,
+	        .policy = {.settle = settle * DURATION_SECOND,
+	                   .leaf_lifetime = 6 * settle * DURATION_SECOND,
+	                   .authority_lifetime = 12 * settle * DURATION_SECOND},
+	};
+}
+
+/* ---- The state: bytes alone, so that equal states have equal bytes ---- */
+
+typedef int8_t tick; /* relative to now */
+
+struct leaf {
+	int8_t any;
+	int8_t issuer;
+	tick not_before;
+	tick not_after;
+};
+
+struct bundle {
+	uint8_t mask; /* of authorities */
+	int8_t exists;
+	int8_t untidy;
+	int8_t foreign; /* not written by a replica */
+	tick age;       /* of a former one: since when it is replaced */
+};
+
+enum phase { IDLE, HAS_BUNDLE, HAS_PLAN };
+
+enum prelude { REST, READ_BUNDLE, DECIDE, PRELUDES };
+
+struct replica {
+	int8_t phase;
+	tick paused;
+	struct bundle bundle; /* HAS_BUNDLE: what was read */
+	int8_t fresh;         /* HAS_BUNDLE: the bundle is still that */
+	int8_t step;          /* HAS_PLAN */
+	uint8_t keep;
+	int8_t new_authority;
+	int8_t new_leaf;
+	int8_t stamp;
+};
+
+struct state {
+	struct {
+		tick not_before;
+		tick not_after;
+	} authority[AUTHORITIES]; /* not_after 0 and not_before 0: unused */
+	int8_t exists;            /* the Secret */
+	int8_t untidy;
+	uint8_t mask;
+	int8_t signer;
+	int8_t fits;
+	struct leaf leaf;
+	int8_t settled;
+	int8_t published;
+	tick published_at;
+	struct bundle bundle;
+	struct bundle former[VERSIONS];
+	struct replica replica[REPLICAS];
+	struct leaf served;
+	int8_t gap;     /* the last valid leaf ran out; the next one is not published yet */
+	int8_t damages; /* that may still be done */
+};
+
+/* ---- rotate's view of a state ---- */
+
+static struct rotate_id id_of(int authority, int kind)
+{
+	struct rotate_id id = {{0}};
+	id.bytes[0] = (unsigned char)authority;
+	id.bytes[1] = (unsigned char)kind;
+	return id;
+}
+
+static int64_t time_of(int ticks)
+{
+	return (BASE + ticks) * DURATION_SECOND;
+}
+
+/* index[i]: which authority the view's i-th is. */
+static void make_view(const struct state *state, const struct bundle *bundle,
+                      struct rotate_view *view, int index[AUTHORITIES])
+{
+	*view = (struct rotate_view){.signer = -1, .leaf = {.issuer = -1}};
+	view->secret_exists = state->exists;
+	view->secret_untidy = state->untidy;
+	view->bundles = bundle->exists ? ROTATE_BUNDLES_READ : ROTATE_BUNDLES_ABSENT;
+	view->bundle_count = bundle->exists ? 1 : 0;
+	view->bundles_untidy = bundle->exists && bundle->untidy;
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < AUTHORITIES; i++) {
+			bool in_secret = state->mask >> i & 1;
+			bool in_bundle = bundle->exists && (bundle->mask >> i & 1);
+			if (pass == 0 ? !in_secret : in_secret || !in_bundle)
+				continue;
+			size_t n = view->authority_count++;
+			index[n] = i;
+			view->authorities[n] = (struct rotate_authority){
+			        .id = id_of(i, 0),
+			        .not_before = time_of(state->authority[i].not_before),
+			        .not_after = time_of(state->authority[i].not_after),
+			        .in_secret = in_secret,
+			        .bundles = in_bundle,
+			};
+			if (state->signer == i)
+				view->signer = (int)n;
+			if (state->leaf.any && state->leaf.issuer == i)
+				view->leaf.issuer = (int)n;
+		}
+	view->leaf.fits = state->leaf.any && state->fits;
+	view->leaf.id = id_of(state->leaf.issuer, state->leaf.not_after + 100);
+	view->leaf.not_before = time_of(state->leaf.not_before);
+	view->leaf.not_after = time_of(state->leaf.not_after);
+	view->has_settled = state->settled >= 0;
+	view->settled = id_of(state->settled, 0);
+	view->has_published = state->published >= 0;
+	view->published = id_of(state->published, 0);
+	view->published_at = time_of(state->published_at);
+}
+
+/* ---- Keeping the state small ---- */
+
+static unsigned references(const struct state *state)
+{
+	unsigned used = state->mask | (state->bundle.exists ? state->bundle.mask : 0);
+	if (state->signer >= 0)
+		used |= 1u << state->signer;
+	if (state->leaf.any)
+		used |= 1u << state->leaf.issuer;
+	if (state->settled >= 0)
+		used |= 1u << state->settled;
+	if (state->published >= 0)
+		used |= 1u << state->published;
+	for (int i = 0; i < VERSIONS; i++)
+		used |= state->former[i].mask;
+	for (int i = 0; i < REPLICAS; i++) {
+		const struct replica *replica = &state->replica[i];
+		used |= replica->bundle.mask | replica->keep;
+	}
+	if (state->served.any)
+		used |= 1u << state->served.issuer;
+	return used;
+}
+
+static uint8_t move_mask(uint8_t mask, const int8_t to[AUTHORITIES])
+{
+	unsigned moved = 0;
+	for (int i = 0; i < AUTHORITIES; i++)
+		if (mask >> i & 1)
+			moved |= 1u << to[i];
+	return (uint8_t)moved;
+}
+
+static int8_t move_index(int8_t index, const int8_t to[AUTHORITIES])
+{
+	return index < 0 ? -1 : to[index];
+}
+
+static void move_leaf(struct leaf *leaf, const int8_t to[AUTHORITIES])
+{
+	if (leaf->any)
+		leaf->issuer = to[leaf->issuer];
+	else
+		*leaf = (struct leaf){.issuer = -1};
+}
+
+/* Authorities that nobody refers to are forgotten, the others numbered anew, in their order. */
+static void renumber(struct state *state)
+{
+	unsigned used = references(state);
+	int8_t to[AUTHORITIES] = {0};
+	struct state old = *state;
+	int8_t count = 0;
+	memset(state->authority, 0, sizeof state->authority);
+	for (int i = 0; i < AUTHORITIES; i++)
+		if (used >> i & 1) {
+			to[i] = count;
+			state->authority[count++] = old.authority[i];
+		}
+	state->mask = move_mask(state->mask, to);
+	state->signer = move_index(state->signer, to);
+	state->settled = move_index(state->settled, to);
+	state->published = move_index(state->published, to);
+	move_leaf(&state->leaf, to);
+	state->bundle.mask = move_mask(state->bundle.mask, to);
+	for (int i = 0; i < VERSIONS; i++)
+		state->former[i].mask = move_mask(state->former[i].mask, to);
+	for (int i = 0; i < REPLICAS; i++) {
+		struct replica *replica = &state->replica[i];
+		replica->bundle.mask = move_mask(replica->bundle.mask, to);
+		replica->keep = move_mask(replica->keep, to);
+	}
+	move_leaf(&state->served, to);
+}
+
+static int compare_versions(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct bundle));
+}
+
+/* Former bundles that no API server can have any more are forgotten; equal ones are one. */
+static void prune_versions(struct state *state, const struct model *model)
+{
+	struct bundle kept[VERSIONS];
+	size_t count = 0;
+	memset(kept, 0, sizeof kept);
+	for (int i = 0; i < VERSIONS; i++) {
+		struct bundle version = state->former[i];
+		bool matters = version.exists && !version.foreign && version.age < model->late;
+		for (size_t j = 0; matters && j < count; j++)
+			if (kept[j].mask == version.mask) {
+				if (version.age < kept[j].age)
+					kept[j].age = version.age;
+				matters = false;
+			}
+		if (matters)
+			kept[count++] = version;
+	}
+	qsort(kept, VERSIONS, sizeof kept[0], compare_versions);
+	memcpy(state->former, kept, sizeof kept);
+}
+
+/* Replicas whose clocks agree are interchangeable. */
+static void sort_replicas(struct state *state, const struct model *model)
+{
+	for (int i = 1; i < REPLICAS; i++)
+		for (int j = i; j > 0; j--) {
+			struct replica *a = &state->replica[j - 1];
+			struct replica *b = &state->replica[j];
+			if (model->skew[j - 1] != model->skew[j] || memcmp(a, b, sizeof *a) <= 0)
+				continue;
+			struct replica swap = *a;
+			*a = *b;
+			*b = swap;
+		}
+}
+
+static void rest(struct replica *replica)
+{
+	*replica = (struct replica){.phase = IDLE};
+}
+
+/* What rotate does not look at is not told apart. */
+static void blur(struct state *state)
+{
+	if (state->published < 0)
+		state->published_at = 0;
+	if (!state->leaf.any)
+		state->fits = 0;
+	for (int i = 0; i < AUTHORITIES; i++)
+		if (i != state->signer)
+			state->authority[i].not_before = 0;
+	state->served.not_before = 0;
+}
+
+static void normalise(struct state *state, const struct model *model)
+{
+	blur(state);
+	prune_versions(state, model);
+	renumber(state);
+	sort_replicas(state, model);
+}
+
+/* ---- What can happen ---- */
+
+static void pass_time(struct state *state, const struct model *model)
+{
+	for (int i = 0; i < AUTHORITIES; i++) {
+		if (state->authority[i].not_after > -model->settle - 2) {
+			state->authority[i].not_after--;
+			state->authority[i].not_before--;
+		}
+	}
+	if (state->leaf.any && state->leaf.not_after > -model->settle - 2) {
+		state->leaf.not_after--;
+		state->leaf.not_before--;
+	}
+	if (state->published >= 0 && state->published_at > -model->settle - 2)
+		state->published_at--;
+	for (int i = 0; i < VERSIONS; i++)
+		state->former[i].age++;
+	for (int i = 0; i < REPLICAS; i++) {
+		struct replica *replica = &state->replica[i];
+		if (replica->phase != IDLE && ++replica->paused > model->pause)
+			rest(replica);
+	}
+	/* What has expired is served, but to nobody's good. */
+	if (--state->served.not_after <= model->server_skew)
+		state->served = (struct leaf){.issuer = -1};
+}
+
+/* The bundle changes: who has read the old one can no longer write to it. */
+static void set_bundle(struct state *state, struct bundle bundle)
+{
+	int slot = 0;
+	while (slot < VERSIONS && state->former[slot].exists)
+		slot++;
+	assert_true(slot < VERSIONS);
+	state->former[slot] = state->bundle;
+	state->former[slot].age = 0;
+	state->bundle = bundle;
+	if (state->settled >= 0 && bundle.mask >> state->settled & 1)
+		state->gap = 0;
+	else if (state->gap)
+		state->bundle.foreign = 1;
+	for (int i = 0; i < REPLICAS; i++) {
+		state->replica[i].fresh = 0;
+		if (state->replica[i].phase == HAS_PLAN &&
+		    state->replica[i].step == ROTATE_WRITE_BUNDLES)
+			rest(&state->replica[i]);
+	}
+}
+
+static void secret_changed(struct state *state)
+{
+	for (int i = 0; i < REPLICAS; i++)
+		if (state->replica[i].phase == HAS_PLAN &&
+		    state->replica[i].step == ROTATE_WRITE_SECRET)
+			rest(&state->replica[i]);
+}
+
+static int8_t new_authority(struct state *state, const struct model *model, int now)
+{
+	int64_t not_before;
+	int64_t not_after;
+	unsigned used = references(state);
+	int8_t index = 0;
+	while (used >> index & 1)
+		index++;
+	assert_true(index < AUTHORITIES);
+	rotate_validity(time_of(now), model->policy.authority_lifetime, INT64_MAX, &not_before,
+	                &not_after);
+	state->authority[index].not_before = (tick)(not_before / DURATION_SECOND - BASE);
+	state->authority[index].not_after = (tick)(not_after / DURATION_SECOND + 1 - BASE);
+	return index;
+}
+
+static void new_leaf(struct state *state, const struct model *model, int now)
+{
+	int64_t not_before;
+	int64_t not_after;
+	rotate_validity(time_of(now), model->policy.leaf_lifetime,
+	                time_of(state->authority[state->signer].not_after), &not_before,
+	                &not_after);
+	state->leaf = (struct leaf){
+	        .any = 1,
+	        .issuer = state->signer,
+	        .not_before = (tick)(not_before / DURATION_SECOND - BASE),
+	        .not_after = (tick)(not_after / DURATION_SECOND + 1 - BASE),
+	};
+	state->fits = 1;
+}
+
+/* A leaf of a new authority while the former's has expired: nobody had anything to lose. */
+static void forgive_gap(struct state *state, int now)
+{
+	if (!state->leaf.any || state->leaf.issuer == state->signer || state->leaf.not_after > now)
+		return;
+	for (int i = 0; i < VERSIONS; i++)
+		state->former[i].foreign = 1;
+	state->bundle.foreign = 1;
+	state->gap = 1;
+}
+
+static void write_secret(struct state *state, const struct model *model, struct replica replica,
+                         int now)
+{
+	state->exists = 1;
+	state->untidy = 0;
+	uint8_t mask = replica.keep;
+	if (replica.new_authority || replica.new_leaf || replica.stamp == ROTATE_STAMP_KEEP)
+		state->mask = mask;
+	if (replica.new_authority) {
+		state->signer = -1;
+		int8_t index = new_authority(state, model, now);
+		state->signer = index;
+		state->mask = (uint8_t)(mask | 1u << index);
+	}
+	if (replica.new_leaf) {
+		forgive_gap(state, now);
+		new_leaf(state, model, now);
+		state->settled = state->signer;
+		state->published = -1;
+	}
+	if (replica.stamp == ROTATE_STAMP_CLEAR)
+		state->published = -1;
+	if (replica.stamp == ROTATE_STAMP_NOW) {
+		state->published = state->signer;
+		state->published_at = (tick)now;
+	}
+	secret_changed(state);
+}
+
+static void read_bundle(const struct state *state, struct replica *replica)
+{
+	replica->phase = HAS_BUNDLE;
+	replica->bundle = state->bundle;
+	replica->bundle.foreign = 0;
+	replica->fresh = 1;
+}
+
+static void read_secret(const struct state *state, const struct model *model, int who,
+                        struct replica *replica)
+{
+	struct rotate_view view;
+	struct rotate_plan plan;
+	int index[AUTHORITIES];
+	make_view(state, &replica->bundle, &view, index);
+	rotate_decide(&view, &model->policy, time_of(model->skew[who]), &plan);
+	bool fresh = replica->fresh;
+	rest(replica);
+	if (plan.step == ROTATE_NOTHING || plan.step == ROTATE_WAIT ||
+	    (plan.step == ROTATE_WRITE_BUNDLES && !fresh))
+		return; /* nothing to write, or in vain */
+	replica->phase = HAS_PLAN;
+	replica->step = (int8_t)plan.step;
+	replica->new_authority = plan.new_authority;
+	replica->new_leaf = plan.new_leaf;
+	replica->stamp = (int8_t)plan.stamp;
+	if (plan.step == ROTATE_WRITE_BUNDLES)
+		replica->keep = state->mask;
+	else
+		for (size_t i = 0; i < view.authority_count; i++)
+			if (plan.keep[i])
+				replica->keep |= (uint8_t)(1u << index[i]);
+}
+
+/* What a replica has done up to now, of what the event may undo. */
+static void prepare(struct state *state, const struct model *model, int who, enum prelude prelude)
+{
+	struct replica *replica = &state->replica[who];
+	if (prelude != REST && replica->phase == IDLE)
+		read_bundle(state, replica);
+	if (prelude == DECIDE && replica->phase == HAS_BUNDLE)
+		read_secret(state, model, who, replica);
+}
+
+/* One that would read and decide the same now as it did is one that rests. */
+static void settle_replica(struct state *state, const struct model *model, int who)
+{
+	struct replica *replica = &state->replica[who];
+	struct replica again = {.phase = IDLE};
+	if (replica->phase == HAS_BUNDLE && replica->fresh)
+		rest(replica);
+	if (replica->phase != HAS_PLAN)
+		return;
+	read_bundle(state, &again);
+	read_secret(state, model, who, &again);
+	bool timeless = !again.new_authority && !again.new_leaf && again.stamp != ROTATE_STAMP_NOW;
+	if (timeless)
+		again.paused = replica->paused; /* when it was decided makes no difference */
+	if (memcmp(&again, replica, sizeof again) == 0)
+		rest(replica);
+}
+
+/* Goes on to the end of its round, from wherever it is. */
+static void finish_round(struct state *state, const struct model *model, int who)
+{
+	struct replica *replica = &state->replica[who];
+	prepare(state, model, who, DECIDE);
+	struct replica planned = *replica;
+	if (planned.phase != HAS_PLAN)
+		return;
+	rest(replica);
+	if (planned.step == ROTATE_WRITE_BUNDLES)
+		set_bundle(state, (struct bundle){.mask = planned.keep, .exists = 1});
+	else
+		write_secret(state, model, planned, model->skew[who] - planned.paused);
+}
+
+/* ---- The replica that serves ---- */
+
+static void serve(struct state *state, const struct model *model)
+{
+	struct rotate_view view;
+	struct rotate_serving fresh = {.any = false};
+	int index[AUTHORITIES];
+	make_view(state, &state->bundle, &view, index);
+	if (rotate_serve(&view, &model->policy, time_of(model->server_skew), time_of(0), &fresh))
+		state->served = state->leaf;
+}
+
+/* ---- What people and tools do ---- */
+
+enum damage {
+	SECRET_DELETED,
+	AUTHORITIES_GARBLED,
+	KEY_LOST,
+	LEAF_BROKEN,
+	ANNOTATIONS_LOST,
+	AUTHORITY_BY_HAND,
+	ALL_BY_HAND,
+	BUNDLE_EMPTIED,
+	BUNDLE_FOREIGN,
+	BUNDLE_ADDED,
+	BUNDLE_REAPPLIED, /* as it was once */
+	BUNDLE_GARBLED,
+	CONFIGURATION_DELETED,
+	DAMAGES,
+};
+
+static void replace_authority(struct state *state, const struct model *model, bool with_leaf)
+{
+	state->mask = 0;
+	state->signer = -1;
+	int8_t index = new_authority(state, model, 0);
+	state->signer = index;
+	state->mask = (uint8_t)(1u << index);
+	if (with_leaf)
+		new_leaf(state, model, 0);
+}
+
+static void damage_secret(struct state *state, const struct model *model, enum damage damage)
+{
+	switch (damage) {
+	case SECRET_DELETED:
+		state->exists = 0;
+		state->untidy = 0;
+		state->mask = 0;
+		state->signer = -1;
+		state->leaf = (struct leaf){.issuer = -1};
+		state->settled = -1;
+		state->published = -1;
+		break;
+	case AUTHORITIES_GARBLED:
+		state->untidy = 1;
+		state->mask = 0;
+		break;
+	case KEY_LOST:
+		state->signer = -1;
+		break;
+	case LEAF_BROKEN:
+		state->fits = 0;
+		break;
+	case ANNOTATIONS_LOST:
+		state->settled = -1;
+		state->published = -1;
+		break;
+	default:
+		replace_authority(state, model, damage == ALL_BY_HAND);
+	}
+	secret_changed(state);
+}
+
+static void damage_bundle(struct state *state, const struct model *model, enum damage damage)
+{
+	struct bundle bundle = state->bundle;
+	bundle.foreign = 1;
+	bundle.exists = 1;
+	if (damage == BUNDLE_EMPTIED)
+		bundle.mask = 0;
+	if (damage == BUNDLE_FOREIGN)
+		bundle.mask = 0;
+	if (damage == BUNDLE_FOREIGN || damage == BUNDLE_ADDED)
+		bundle.mask = (uint8_t)(bundle.mask | 1u << new_authority(state, model, 0));
+	if (damage == BUNDLE_REAPPLIED && state->settled >= 0)
+		bundle.mask = (uint8_t)(1u << state->settled);
+	if (damage == BUNDLE_GARBLED) {
+		bundle.mask = 0;
+		bundle.untidy = 1;
+	}
+	if (damage == CONFIGURATION_DELETED)
+		bundle = (struct bundle){.foreign = 1};
+	set_bundle(state, bundle);
+}
+
+static void damage(struct state *state, const struct model *model, enum damage damage)
+{
+	state->damages--;
+	if (damage < BUNDLE_EMPTIED)
+		damage_secret(state, model, damage);
+	else
+		damage_bundle(state, model, damage);
+}
+
+/* ---- The walk ---- */
+
+struct set {
+	struct state *states;
+	size_t count;
+	size_t capacity;
+	uint32_t *slots; /* index + 1 */
+	size_t slot_count;
+};
+
+static uint64_t hash_of(const struct state *state)
+{
+	const unsigned char *bytes = (const unsigned char *)state;
+	uint64_t hash = 0xcbf29ce484222325u;
+	for (size_t i = 0; i < sizeof *state; i++)
+		hash = (hash ^ bytes[i]) * 0x100000001b3u;
+	return hash ^ hash >> 29;
+}
+
+static void set_init(struct set *set)
+{
+	set->capacity = 1 << 12;
+	set->slot_count = set->capacity * 2;
+	set->count = 0;
+	set->states = malloc(set->capacity * sizeof *set->states);
+	set->slots = calloc(set->slot_count, sizeof *set->slots);
+	assert_true(set->states != NULL && set->slots != NULL);
+}
+
+static void set_free(struct set *set)
+{
+	free(set->states);
+	free(set->slots);
+}
+
+static void set_grow(struct set *set)
+{
+	set->capacity *= 2;
+	set->slot_count *= 2;
+	set->states = realloc(set->states, set->capacity * sizeof *set->states);
+	free(set->slots);
+	set->slots = calloc(set->slot_count, sizeof *set->slots);
+	assert_true(set->states != NULL && set->slots != NULL);
+	for (size_t i = 0; i < set->count; i++) {
+		size_t slot = hash_of(&set->states[i]) & (set->slot_count - 1);
+		while (set->slots[slot] != 0)
+			slot = (slot + 1) & (set->slot_count - 1);
+		set->slots[slot] = (uint32_t)i + 1;
+	}
+}
+
+static void set_add(struct set *set, const struct state *state)
+{
+	size_t slot = hash_of(state) & (set->slot_count - 1);
+	while (set->slots[slot] != 0) {
+		if (memcmp(&set->states[set->slots[slot] - 1], state, sizeof *state) == 0)
+			return;
+		slot = (slot + 1) & (set->slot_count - 1);
+	}
+	set->states[set->count] = *state;
+	set->slots[slot] = (uint32_t)++set->count;
+	if (set->count == set->capacity)
+		set_grow(set);
+}
+
+static void print_state(const struct state *state)
+{
+	print_message("secret exists %d untidy %d mask %02x signer %d fits %d leaf %d by %d "
+	              "[%d,%d) settled %d published %d at %d\nbundle exists %d mask %02x foreign "
+	              "%d\n",
+	              state->exists, state->untidy, state->mask, state->signer, state->fits,
+	              state->leaf.any, state->leaf.issuer, state->leaf.not_before,
+	              state->leaf.not_after, state->settled, state->published, state->published_at,
+	              state->bundle.exists, state->bundle.mask, state->bundle.foreign);
+	for (int i = 0; i < AUTHORITIES; i++)
+		print_message("authority %d [%d,%d)\n", i, state->authority[i].not_before,
+		              state->authority[i].not_after);
+	for (int i = 0; i < VERSIONS; i++)
+		if (state->former[i].exists)
+			print_message("former mask %02x age %d\n", state->former[i].mask,
+			              state->former[i].age);
+	print_message("serving %d by %d until %d\n", state->served.any, state->served.issuer,
+	              state->served.not_after);
+}
+
+/* Invariant I1, for one bundle that an API server may have in its hands. */
+static bool is_verified(const struct state *state, const struct leaf *leaf,
+                        const struct bundle *bundle)
+{
+	if (!bundle->exists || bundle->foreign || (bundle->mask >> leaf->issuer & 1))
+		return true;
+	/* Does it trust anything that a replica could serve? Clocks differ by a tick. */
+	for (int i = 0; i < AUTHORITIES; i++)
+		if ((bundle->mask >> i & 1) && state->authority[i].not_after > 1)
+			return false;
+	return true;
+}
+
+static void check_safety(const struct state *state, struct model *model)
+{
+	const struct leaf *leaf = &state->served;
+	if (!leaf->any)
+		return;
+	bool safe = is_verified(state, leaf, &state->bundle);
+	for (int i = 0; i < VERSIONS; i++)
+		safe = safe && is_verified(state, leaf, &state->former[i]);
+	if (!safe && model->unsafe++ == 0)
+		print_state(state);
+}
+
+/* The events, by number. */
+enum event {
+	TIME_PASSES,
+	ROUND,
+	SERVE = ROUND + REPLICAS,
+	RESTART,
+	CONFIGURATION_APPLIED,
+	DAMAGE,
+	EVENTS = DAMAGE + DAMAGES,
+};
+
+static void play(struct state *state, const struct model *model, int event)
+{
+	if (event == TIME_PASSES)
+		pass_time(state, model);
+	else if (event < SERVE)
+		finish_round(state, model, event - ROUND);
+	else if (event == SERVE)
+		serve(state, model);
+	else if (event == RESTART)
+		state->served = (struct leaf){.issuer = -1};
+	else if (event == CONFIGURATION_APPLIED && !state->bundle.exists)
+		set_bundle(state, (struct bundle){.exists = 1, .foreign = 1});
+	else if (event >= DAMAGE && state->damages > 0)
+		damage(state, model, (enum damage)(event - DAMAGE));
+}
+
+/* Only such events can undo what a replica has read or decided. */
+static bool is_shared(const struct state *before, const struct model *model, int event)
+{
+	struct state after = *before;
+	if (event == TIME_PASSES)
+		return true;
+	play(&after, model, event);
+	memcpy(after.replica, before->replica, sizeof after.replica);
+	after.served = before->served;
+	return memcmp(&after, before, sizeof after) != 0;
+}
+
+static void walk_event(struct model *model, struct set *set, size_t from, int event)
+{
+	bool shared = is_shared(&set->states[from], model, event);
+	if (event >= ROUND + model->replicas && event < SERVE)
+		return;
+	int preludes = shared ? PRELUDES * PRELUDES * PRELUDES : 1;
+	for (int prelude = 0; prelude < preludes; prelude++) {
+		struct state state = set->states[from];
+		const enum prelude each[REPLICAS] = {prelude % PRELUDES,
+		                                     prelude / PRELUDES % PRELUDES,
+		                                     prelude / PRELUDES / PRELUDES};
+		bool possible = true;
+		for (int i = 0; i < REPLICAS; i++)
+			possible = possible &&
+			           (each[i] == REST ||
+			            (i < model->replicas && state.replica[i].phase != HAS_PLAN &&
+			             i != event - ROUND &&
+			             (each[i] == DECIDE || event != TIME_PASSES)));
+		if (!possible)
+			continue;
+		for (int i = 0; i < REPLICAS; i++)
+			prepare(&state, model, i, each[i]);
+		play(&state, model, event);
+		for (int i = 0; i < REPLICAS; i++)
+			settle_replica(&state, model, i);
+		normalise(&state, model);
+		check_safety(&state, model);
+		set_add(set, &state);
+	}
+}
+
+/* Damage is done while all rest, or are in the midst of a round that began just before; and once
+ * what is served is published: until then there is nothing to lose. */
+static bool may_be_damaged(const struct state *state)
+{
+	bool idle = state->damages > 0 && state->settled >= 0 && !state->gap &&
+	            (state->bundle.mask >> state->settled & 1);
+	for (int i = 0; i < REPLICAS; i++)
+		idle = idle && state->replica[i].phase == IDLE;
+	return idle;
+}
+
+static void walk_from(struct model *model, struct set *set)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		int events = may_be_damaged(&set->states[i]) ? EVENTS : DAMAGE;
+		for (int event = 0; event < events; event++)
+			walk_event(model, set, i, event);
+	}
+}
+
+static struct state first_state(int damages)
+{
+	struct state state;
+	memset(&state, 0, sizeof state);
+	state.signer = -1;
+	state.settled = -1;
+	state.published = -1;
+	state.leaf.issuer = -1;
+	state.served.issuer = -1;
+	state.damages = (int8_t)damages;
+	return state;
+}
+
+/* ---- Every state leads to health ---- */
+
+static bool is_healthy(const struct state *state, const struct model *model)
+{
+	struct rotate_view view;
+	struct rotate_plan plan;
+	int index[AUTHORITIES];
+	make_view(state, &state->bundle, &view, index);
+	rotate_decide(&view, &model->policy, time_of(0), &plan);
+	struct rotate_serving serving = {.any = false};
+	if (plan.step != ROTATE_NOTHING ||
+	    !rotate_serve(&view, &model->policy, time_of(0), time_of(0), &serving))
+		return false;
+	rotate_served(&view, &serving);
+	return rotate_published(&serving);
+}
+
+/* One replica that lives on is enough, and a configuration. */
+static bool gets_healthy(struct state state, const struct model *model)
+{
+	if (!state.bundle.exists)
+		state.bundle = (struct bundle){.exists = 1, .foreign = 1};
+	for (int i = 0; i < REPLICAS; i++)
+		rest(&state.replica[i]);
+	/* An authority made by hand may be anything; a bad leaf may have to run out. */
+	for (int i = 0; i < 14 * model->settle; i++) {
+		struct state before;
+		unsigned rounds = 0;
+		do {
+			before = state;
+			finish_round(&state, model, 0);
+			normalise(&state, model);
+		} while (memcmp(&before, &state, sizeof state) != 0 && ++rounds < 20);
+		if (rounds == 20)
+			return false; /* goes round in circles */
+		if (is_healthy(&state, model))
+			return true;
+		pass_time(&state, model);
+		normalise(&state, model);
+	}
+	return false;
+}
+
+/* Replicas that rest: what they do next depends on nothing but Secret and bundle. */
+static size_t count_unhealthy(const struct set *set, const struct model *model)
+{
+	struct set shared;
+	size_t count = 0;
+	set_init(&shared);
+	for (size_t i = 0; i < set->count; i++) {
+		struct state state = set->states[i];
+		for (int j = 0; j < REPLICAS; j++)
+			rest(&state.replica[j]);
+		memset(state.former, 0, sizeof state.former);
+		state.served = (struct leaf){.issuer = -1};
+		state.damages = 0;
+		normalise(&state, model);
+		set_add(&shared, &state);
+	}
+	for (size_t i = 0; i < shared.count; i++)
+		if (!gets_healthy(shared.states[i], model) && count++ == 0)
+			print_state(&shared.states[i]);
+	print_message("# health: %zu states of Secret and bundle\n", shared.count);
+	set_free(&shared);
+	return count;
+}
+
+static void walk(struct model *model, int damages, bool health)
+{
+	struct set set;
+	set_init(&set);
+	struct state state = first_state(damages);
+	set_add(&set, &state);
+	walk_from(model, &set);
+	print_message("# %zu states\n", set.count);
+	if (health)
+		assert_int_equal(count_unhealthy(&set, model), 0);
+	set_free(&set);
+}
+
+static void test_three_replicas(void **context)
+{
+	(void)context;
+	struct model model = make_model(3, 1, 1);
+	walk(&model, 0, true);
+	assert_int_equal(model.unsafe, 0);
+}
+
+static void __attribute__((unused)) test_clocks_that_differ(void **context)
+{
+	(void)context;
+	struct model model = make_model(2, 2, 1);
+	model.skew[1] = 1;
+	model.pause = 1;
+	walk(&model, 0, true);
+	assert_int_equal(model.unsafe, 0);
+}
+
+static void __attribute__((unused)) test_damage(void **context)
+{
+	(void)context;
+	struct model model = make_model(1, 1, 1);
+	walk(&model, 1, true);
+	assert_int_equal(model.unsafe, 0);
+}
+
+/* The walk sees what it is there to see: API servers that are later than settle. */
+static void test_settle_is_needed(void **context)
+{
+	(void)context;
+	struct model model = make_model(1, 1, 2);
+	walk(&model, 0, false);
+	assert_true(model.unsafe > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_three_replicas),
+	        cmocka_unit_test(test_settle_is_needed),
+#ifndef __SANITIZE_ADDRESS__ /* the same code with more states: nothing new to see for sanitizers \
+                              */
+	        cmocka_unit_test(test_clocks_that_differ),
+	        cmocka_unit_test(test_damage),
+#endif
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
