@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "certs/keeper.h"
 #include "lib/duration.h"
 #include "lib/files.h"
 #include "lib/kube_client.h"
@@ -34,6 +35,9 @@ struct settings {
 	struct watched_file config;
 	struct watched_file certificate;
 	struct watched_file key;
+	bool self; /* certificates of our own making instead of the two files */
+	struct publish_names names;
+	struct rotate_policy policy;
 	unsigned kube_minor;  /* 0: unknown */
 	const char *account;  /* folder of the service account */
 	int64_t drain;        /* nanoseconds of not ready before the port closes */
@@ -42,11 +46,21 @@ struct settings {
 
 static const char usage[] =
         "Usage: lastword-webhook --config FILE --tls-cert FILE --tls-key FILE [OPTION…]\n"
+        "       lastword-webhook --config FILE --certs self --service NAME --namespace NAME\n"
+        "                        --webhook-config NAME --secret NAME [OPTION…]\n"
         "Answers AdmissionReviews: prepares agent pods so that no death goes unseen.\n"
         "\n"
         "  --config FILE        the configuration; read again when it changes\n"
         "  --tls-cert FILE      certificate chain, PEM, leaf first; read again when it changes\n"
         "  --tls-key FILE       its key\n"
+        "  --certs self         makes certificates itself, and publishes and renews them\n"
+        "  --service NAME       the Service that they are for\n"
+        "  --namespace NAME     of the Service and of the Secret\n"
+        "  --webhook-config NAME  the MutatingWebhookConfiguration whose caBundles are kept\n"
+        "  --secret NAME        where certificates and keys are kept\n"
+        "  --cert-lifetime DURATION  of a certificate (default 720h)\n"
+        "  --ca-lifetime DURATION  of the authority (default 8760h)\n"
+        "  --settle DURATION    until every API server knows a new caBundle (default 5m)\n"
         "  --listen ADDR:PORT   the webhook, TLS (default :8443)\n"
         "  --metrics ADDR:PORT  /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
         "  --kube-version 1.N   the API server's version, for sidecar mode auto; in a cluster the\n"
@@ -65,6 +79,14 @@ enum option_code {
 	OPTION_CONFIG = 1,
 	OPTION_TLS_CERT,
 	OPTION_TLS_KEY,
+	OPTION_CERTS,
+	OPTION_SERVICE,
+	OPTION_NAMESPACE,
+	OPTION_WEBHOOK_CONFIG,
+	OPTION_SECRET,
+	OPTION_CERT_LIFETIME,
+	OPTION_CA_LIFETIME,
+	OPTION_SETTLE,
 	OPTION_LISTEN,
 	OPTION_METRICS,
 	OPTION_KUBE_VERSION,
@@ -81,6 +103,14 @@ static const struct option long_options[] = {
         {"config", required_argument, NULL, OPTION_CONFIG},
         {"tls-cert", required_argument, NULL, OPTION_TLS_CERT},
         {"tls-key", required_argument, NULL, OPTION_TLS_KEY},
+        {"certs", required_argument, NULL, OPTION_CERTS},
+        {"service", required_argument, NULL, OPTION_SERVICE},
+        {"namespace", required_argument, NULL, OPTION_NAMESPACE},
+        {"webhook-config", required_argument, NULL, OPTION_WEBHOOK_CONFIG},
+        {"secret", required_argument, NULL, OPTION_SECRET},
+        {"cert-lifetime", required_argument, NULL, OPTION_CERT_LIFETIME},
+        {"ca-lifetime", required_argument, NULL, OPTION_CA_LIFETIME},
+        {"settle", required_argument, NULL, OPTION_SETTLE},
         {"listen", required_argument, NULL, OPTION_LISTEN},
         {"metrics", required_argument, NULL, OPTION_METRICS},
         {"kube-version", required_argument, NULL, OPTION_KUBE_VERSION},
@@ -115,6 +145,37 @@ static bool parse_span(const char *text, int64_t *ret_nanoseconds, struct error 
 		return error_set(error, "expected a duration of 0 or more, got \"%s\"", text);
 	*ret_nanoseconds = value;
 	return true;
+}
+
+/* Those of --certs self; false, and error as it was: none of them. */
+static bool take_certificate_option(int code, const char *value, struct settings *settings,
+                                    struct error *error)
+{
+	switch (code) {
+	case OPTION_CERTS:
+		settings->self = strcmp(value, "self") == 0;
+		return settings->self || error_set(error, "expected self, got \"%s\"", value);
+	case OPTION_SERVICE:
+		settings->names.service = value;
+		return true;
+	case OPTION_NAMESPACE:
+		settings->names.namespace = value;
+		return true;
+	case OPTION_WEBHOOK_CONFIG:
+		settings->names.configuration = value;
+		return true;
+	case OPTION_SECRET:
+		settings->names.secret = value;
+		return true;
+	case OPTION_CERT_LIFETIME:
+		return parse_span(value, &settings->policy.leaf_lifetime, error);
+	case OPTION_CA_LIFETIME:
+		return parse_span(value, &settings->policy.authority_lifetime, error);
+	case OPTION_SETTLE:
+		return parse_span(value, &settings->policy.settle, error);
+	default:
+		return false;
+	}
 }
 
 static bool take_option(int code, const char *value, struct settings *settings, struct error *error)
@@ -155,8 +216,33 @@ static bool take_option(int code, const char *value, struct settings *settings, 
 		log_set_level(level);
 		return true;
 	default:
-		return error_set(error, "unknown option");
+		error_set(error, "unknown option");
+		return take_certificate_option(code, value, settings, error);
 	}
+}
+
+static bool check_settings(struct settings *settings, struct error *error)
+{
+	const struct publish_names *names = &settings->names;
+	bool files = settings->certificate.path != NULL || settings->key.path != NULL;
+	bool named = names->service != NULL || names->namespace != NULL ||
+	             names->configuration != NULL || names->secret != NULL;
+	if (settings->config.path == NULL ||
+	    (!settings->self && (settings->certificate.path == NULL || settings->key.path == NULL)))
+		return error_set(error, "expected --config, and --tls-cert and --tls-key or "
+		                        "--certs self; see --help");
+	if (!settings->self)
+		return !named || error_set(error, "--service, --namespace, --webhook-config and "
+		                                  "--secret belong to --certs self");
+	if (files)
+		return error_set(error, "expected --tls-cert and --tls-key or --certs self, not "
+		                        "both");
+	if (names->service == NULL || names->namespace == NULL || names->configuration == NULL ||
+	    names->secret == NULL)
+		return error_set(error, "--certs self: expected --service, --namespace, "
+		                        "--webhook-config and --secret");
+	return publish_names_init(&settings->names, error) &&
+	       rotate_check_policy(&settings->policy, error);
 }
 
 /* -1: go on; else the exit status. */
@@ -186,10 +272,9 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 		fprintf(stderr, "lastword-webhook: unexpected argument \"%s\"\n", argv[optind]);
 		return EXIT_USAGE;
 	}
-	if (settings->config.path == NULL || settings->certificate.path == NULL ||
-	    settings->key.path == NULL) {
-		fputs("lastword-webhook: expected --config, --tls-cert and --tls-key; see --help\n",
-		      stderr);
+	struct error error;
+	if (!check_settings(settings, &error)) {
+		fprintf(stderr, "lastword-webhook: %s\n", error.message);
 		return EXIT_USAGE;
 	}
 	return -1;
@@ -251,6 +336,68 @@ static void reload_identity(struct webhook_server *server, struct settings *sett
 		            error.message, NULL);
 }
 
+/* ---- Certificates of our own making: what their keeper has to say, on its thread ---- */
+
+static bool use_certificate(void *context, const char *chain, const char *key, struct error *error)
+{
+	return webhook_set_identity(context, chain, key, error);
+}
+
+static void take_obstacle(void *context, const char *text)
+{
+	webhook_set_obstacle(context, text);
+}
+
+static void count_failure(void *context)
+{
+	webhook_count_certificate_failure(context);
+}
+
+static const struct {
+	enum log_level level;
+	const char *message;
+} news_lines[] = {
+        [KEEPER_SECRET_WRITTEN] = {LOG_INFO, "certificates: the Secret is written"},
+        [KEEPER_AUTHORITY_MADE] = {LOG_INFO, "certificates: there is a new authority"},
+        [KEEPER_BUNDLES_WRITTEN] = {LOG_INFO, "certificates: the caBundles are written"},
+        [KEEPER_CERTIFICATE_IN_USE] = {LOG_INFO, "certificate in use"},
+        [KEEPER_WAITS] = {LOG_INFO, "certificates: waiting"},
+        [KEEPER_FAILED] = {LOG_ERROR, "certificates cannot be kept, the one in use stays"},
+        [KEEPER_RECOVERED] = {LOG_INFO, "certificates are kept again"},
+        [KEEPER_RUNS_OUT] = {LOG_WARNING, "the certificate runs out and is not renewed"},
+};
+
+static void take_news(void *context, const struct keeper_news *news)
+{
+	if (news->event == KEEPER_CERTIFICATE_IN_USE)
+		webhook_count_rotation(context, WEBHOOK_ROTATION_CERTIFICATE);
+	if (news->event == KEEPER_AUTHORITY_MADE)
+		webhook_count_rotation(context, WEBHOOK_ROTATION_AUTHORITY);
+	struct log_line line;
+	log_begin(&line, news->healing ? LOG_WARNING : news_lines[news->event].level,
+	          news_lines[news->event].message);
+	log_text(&line, "reason", news->reason);
+	log_text(&line, "error", news->error);
+	log_end(&line);
+}
+
+static bool start_keeper(struct webhook_server *server, const struct settings *settings,
+                         struct keeper **ret_keeper, struct error *error)
+{
+	const struct keeper_options options = {.names = settings->names,
+	                                       .policy = settings->policy,
+	                                       .account = settings->account,
+	                                       .context = server,
+	                                       .use = use_certificate,
+	                                       .obstacle = take_obstacle,
+	                                       .tell = take_news,
+	                                       .failed = count_failure};
+	if (!settings->self)
+		return true;
+	webhook_set_obstacle(server, "no certificate yet");
+	return keeper_start(&options, ret_keeper, error);
+}
+
 static bool ask_once(const struct settings *settings, unsigned *ret_minor, struct error *error)
 {
 	struct kube_client *_cleanup_kube_client_ client = NULL;
@@ -283,7 +430,8 @@ static void run(struct webhook_server *server, struct settings *settings, int si
 {
 	bool identity_failed = false;
 	for (unsigned poll_count = 0;; poll_count++) {
-		reload_identity(server, settings, &identity_failed);
+		if (!settings->self)
+			reload_identity(server, settings, &identity_failed);
 		reload_config(server, settings);
 		ask_version(server, settings, poll_count);
 		struct pollfd poll_signals = {.fd = signals, .events = POLLIN};
@@ -355,6 +503,9 @@ int main(int argc, char **argv)
 	struct settings settings = {
 	        .server = {.listen = ":8443", .metrics = ":9090", .threads = default_threads()},
 	        .account = KUBE_ACCOUNT,
+	        .policy = {.leaf_lifetime = INT64_C(720) * 3600 * DURATION_SECOND,
+	                   .authority_lifetime = INT64_C(8760) * 3600 * DURATION_SECOND,
+	                   .settle = 300 * DURATION_SECOND},
 	        .drain = 5 * DURATION_SECOND,
 	        .stop_timeout = 10 * DURATION_SECOND,
 	};
@@ -379,10 +530,16 @@ int main(int argc, char **argv)
 	}
 	webhook_set_config(server, config);
 	webhook_set_server_minor(server, settings.kube_minor);
+	struct keeper *keeper = NULL;
+	if (!start_keeper(server, &settings, &keeper, &error)) {
+		webhook_stop(server, 0);
+		return fail(&error);
+	}
 	log_message(LOG_INFO, "listening", "version", LASTWORD_VERSION, "webhook",
 	            webhook_address(server), "metrics", webhook_metrics_address(server), NULL);
 
 	run(server, &settings, signals);
+	keeper_stop(keeper);
 	drain(server, &settings, signals);
 	webhook_stop(server, (unsigned)(settings.stop_timeout / DURATION_SECOND));
 	close(signals);

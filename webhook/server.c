@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -36,6 +37,8 @@ struct webhook_metrics {
 	struct metric *reloads_ok;
 	struct metric *reloads_failed;
 	struct metric *expiry;
+	struct metric *rotations[WEBHOOK_ROTATIONS];
+	struct metric *certificate_failures;
 	struct metric *connections;
 	struct metric *overloaded;
 	struct metric *timed_out;
@@ -54,8 +57,9 @@ struct webhook_server {
 	struct log_limit invalid_limit;
 	struct log_limit doubt_limit;
 
-	pthread_mutex_t lock; /* of snapshot, the pointer */
+	pthread_mutex_t lock; /* of snapshot, the pointer, and obstacle */
 	struct snapshot *snapshot;
+	char obstacle[ERROR_MESSAGE_SIZE]; /* "": none */
 };
 
 /* ---- The configuration in force ---- */
@@ -222,16 +226,35 @@ static void on_webhook_request(void *context, const struct http_request *request
 
 /* ---- The plain port ---- */
 
-/* NULL when ready, else why not. */
-static const char *not_ready(struct webhook_server *server)
+/* What does not depend on the certificate in use; "": nothing. */
+static void copy_obstacle(struct webhook_server *server, char ret_text[ERROR_MESSAGE_SIZE + 1])
+{
+	pthread_mutex_lock(&server->lock);
+	snprintf(ret_text, ERROR_MESSAGE_SIZE + 1, "%s%s", server->obstacle,
+	         server->obstacle[0] == '\0' ? "" : "\n");
+	pthread_mutex_unlock(&server->lock);
+}
+
+void webhook_set_obstacle(struct webhook_server *server, const char *text)
+{
+	pthread_mutex_lock(&server->lock);
+	snprintf(server->obstacle, sizeof server->obstacle, "%s", text == NULL ? "" : text);
+	pthread_mutex_unlock(&server->lock);
+}
+
+/* NULL when ready, else why not; obstacle is scratch. */
+static const char *not_ready(struct webhook_server *server, char obstacle[ERROR_MESSAGE_SIZE + 1])
 {
 	int64_t now = (int64_t)time(NULL);
+	copy_obstacle(server, obstacle);
 	struct snapshot *snapshot = snapshot_acquire(server);
 	snapshot_release(snapshot);
 	if (atomic_load(&server->draining))
 		return "shutting down\n";
 	if (snapshot == NULL)
 		return "no configuration\n";
+	if (obstacle[0] != '\0')
+		return obstacle;
 	if (atomic_load(&server->not_after) == 0)
 		return "no certificate\n";
 	if (now < atomic_load(&server->not_before))
@@ -264,7 +287,8 @@ static void on_plain_request(void *context, const struct http_request *request,
 	} else if (strcmp(request->path, "/healthz") == 0) {
 		text_answer(response, 200, "ok\n");
 	} else if (strcmp(request->path, "/readyz") == 0) {
-		const char *reason = not_ready(server);
+		char obstacle[ERROR_MESSAGE_SIZE + 1];
+		const char *reason = not_ready(server, obstacle);
 		text_answer(response, reason == NULL ? 200 : 503, reason == NULL ? "ok\n" : reason);
 	} else {
 		text_answer(response, 404, "expected /metrics, /healthz or /readyz\n");
@@ -318,6 +342,17 @@ static const struct metric_definition metric_expiry = {
         .name = "lastword_certificate_expiry_timestamp_seconds",
         .help = "End of validity of the certificate in use; 0: none.",
 };
+static const struct metric_definition metric_rotations = {
+        .type = METRIC_COUNTER,
+        .name = "lastword_certificate_rotations_total",
+        .help = "Certificates of our own making put in use, and authorities made, here.",
+        .labels = {"what"},
+};
+static const struct metric_definition metric_certificate_failures = {
+        .type = METRIC_COUNTER,
+        .name = "lastword_certificate_failures_total",
+        .help = "Attempts to keep our own certificates that failed.",
+};
 static const struct metric_definition metric_connections = {
         .type = METRIC_GAUGE,
         .name = "lastword_http_connections",
@@ -356,6 +391,12 @@ static bool make_metrics(struct webhook_metrics *metrics)
 	metrics->reloads_ok = metric_get(family, (const char *const[]){"success"});
 	metrics->reloads_failed = metric_get(family, (const char *const[]){"failure"});
 	metrics->expiry = single(registry, &metric_expiry, NULL);
+	family = metrics_add(registry, &metric_rotations);
+	metrics->rotations[WEBHOOK_ROTATION_CERTIFICATE] =
+	        metric_get(family, (const char *const[]){"certificate"});
+	metrics->rotations[WEBHOOK_ROTATION_AUTHORITY] =
+	        metric_get(family, (const char *const[]){"authority"});
+	metrics->certificate_failures = single(registry, &metric_certificate_failures, NULL);
 	metrics->connections = single(registry, &metric_connections, NULL);
 	metrics->overloaded = single(registry, &metric_overloaded, NULL);
 	metrics->timed_out = single(registry, &metric_timed_out, NULL);
@@ -438,6 +479,16 @@ bool webhook_set_identity(struct webhook_server *server, const char *chain_pem, 
 	atomic_store(&server->not_after, (int64_t)not_after);
 	metric_set(server->metrics.expiry, (double)not_after);
 	return true;
+}
+
+void webhook_count_rotation(struct webhook_server *server, enum webhook_rotation rotation)
+{
+	metric_add(server->metrics.rotations[rotation], 1);
+}
+
+void webhook_count_certificate_failure(struct webhook_server *server)
+{
+	metric_add(server->metrics.certificate_failures, 1);
 }
 
 void webhook_set_server_minor(struct webhook_server *server, unsigned minor)

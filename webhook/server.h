@@ -5,8 +5,9 @@
  * It owns the configuration that is in force: a snapshot with a reference count, swapped as a
  * whole, so that each review is decided with one configuration from beginning to end.
  *
- * Ready means: a configuration is in force, the certificate in use is valid now, and the server is
- * not draining. Every function is thread-safe, but for start and stop.
+ * Ready means: a configuration is in force, the certificate in use is valid now, nobody has named
+ * an obstacle, and the server is not draining. Every function is thread-safe, but for start and
+ * stop.
  */
 #ifndef LASTWORD_WEBHOOK_SERVER_H
 #define LASTWORD_WEBHOOK_SERVER_H
@@ -41,6 +42,18 @@ void webhook_config_failed(struct webhook_server *server);
 /* See http_server_set_identity(). */
 bool webhook_set_identity(struct webhook_server *server, const char *chain_pem, const char *key_pem,
                           struct error *error);
+
+/* Why the webhook is not ready for reasons of its owner's, a line of text; NULL: it is. Copied. */
+void webhook_set_obstacle(struct webhook_server *server, const char *text);
+
+/* What happened to certificates that the program makes itself. */
+enum webhook_rotation {
+	WEBHOOK_ROTATION_CERTIFICATE, /* another one is in use */
+	WEBHOOK_ROTATION_AUTHORITY,   /* this replica has made one */
+	WEBHOOK_ROTATIONS,
+};
+void webhook_count_rotation(struct webhook_server *server, enum webhook_rotation rotation);
+void webhook_count_certificate_failure(struct webhook_server *server);
 
 /* The API server's version, 1.minor; 0: unknown. */
 void webhook_set_server_minor(struct webhook_server *server, unsigned minor);
