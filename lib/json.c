@@ -43,7 +43,7 @@ struct arena {
 	size_t allocated; /* memory of all blocks */
 	size_t limit;
 	struct arena_budget *budget; /* NULL: none */
-	bool secret; /* memory is wiped before it is given back */
+	bool secret;                 /* memory is wiped before it is given back */
 };
 
 /* cJSON's allocator hooks take no context: the arena that this thread is working in. */
