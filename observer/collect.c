@@ -144,36 +144,41 @@ static void sift_down(struct kept_record *heap, size_t count)
 	}
 }
 
+static bool make_room(struct collector *collector)
+{
+	if (collector->kept_count < collector->kept_size)
+		return true;
+	size_t size = collector->kept_size == 0 ? 256 : collector->kept_size * 2;
+	struct kept_record *kept = reallocarray(collector->kept, size, sizeof *collector->kept);
+	if (kept == NULL)
+		return false;
+	collector->kept = kept;
+	collector->kept_size = size;
+	return true;
+}
+
 static void keep(struct collector *collector, const char *name, int64_t created_at)
 {
-	char *copy = strdup(name);
-	if (copy == NULL)
+	struct kept_record *oldest = collector->kept;
+	bool full = collector->kept_count == collector->cap;
+	if (full && created_at <= oldest->created_at) {
+		delete_record(collector, name);
 		return;
-	if (collector->kept_count == collector->cap) {
-		bool newer = created_at > collector->kept[0].created_at;
-		delete_record(collector, newer ? collector->kept[0].name : copy);
-		if (!newer) {
-			free(copy);
-			return;
-		}
-		free(collector->kept[0].name);
-		collector->kept[0] = (struct kept_record){created_at, copy};
+	}
+	if (!full && !make_room(collector))
+		return;
+	struct kept_record record = {.created_at = created_at, .name = strdup(name)};
+	if (record.name == NULL)
+		return;
+	if (full) {
+		delete_record(collector, oldest->name);
+		free(oldest->name);
+		*oldest = record;
 		sift_down(collector->kept, collector->kept_count);
-		return;
+	} else {
+		collector->kept[collector->kept_count] = record;
+		sift_up(collector->kept, collector->kept_count++);
 	}
-	if (collector->kept_count == collector->kept_size) {
-		size_t size = collector->kept_size == 0 ? 256 : collector->kept_size * 2;
-		struct kept_record *kept =
-		        reallocarray(collector->kept, size, sizeof *collector->kept);
-		if (kept == NULL) {
-			free(copy);
-			return;
-		}
-		collector->kept = kept;
-		collector->kept_size = size;
-	}
-	collector->kept[collector->kept_count] = (struct kept_record){created_at, copy};
-	sift_up(collector->kept, collector->kept_count++);
 }
 
 static void take_record(struct collector *collector, const json *metadata)

@@ -8,50 +8,12 @@
 #include "lib/buffer.h"
 #include "lib/classify.h"
 #include "lib/log.h"
+#include "observer/publication.h"
 
-#define STATUS_MAX      ((size_t)16 * 1024)
-#define TELL_ATTEMPTS   8
-#define STATUS_ATTEMPTS 20
-#define RETRY_REFUSED   (30 * SECOND)
-
-struct told {
-	const char *state; /* NULL: not yet */
-	int64_t at;
-	unsigned attempts;
-	char message[160];
-};
-
-struct publication {
-	struct publication *previous;
-	struct publication *next;
-	struct publisher *publisher;
-	struct end *end; /* who; no message, context, patterns */
-	char *record;    /* NULL: it was found written */
-	size_t bytes;
-	char name[AGENT_EXIT_NAME_SIZE];
-	/* for telling and counting */
-	char summary[256];
-	char fingerprint[20];
-	const char *cause;  /* static */
-	const char *source; /* static */
-	bool silent;
-	bool failed;
-	int64_t duration;
-	int64_t max_rss_bytes;
-	int64_t cpu;
-	/* where it is */
-	void (*stage)(struct publication *publication);
-	struct told told[2]; /* by event_target */
-	unsigned attempts;   /* of the stage */
-	int64_t refused_at;  /* the first refusal to write; 0: none */
-	bool unsure;         /* an attempt to write had no answer */
-	struct request *request;
-	struct timer timer;
-};
+#define RETRY_REFUSED (30 * SECOND)
 
 static void check(struct publication *publication);
 static void write_record(struct publication *publication);
-static void tell(struct publication *publication);
 
 char *publish_path(const char *namespace, const char *name, const char *subresource)
 {
@@ -80,7 +42,7 @@ static void publication_free(struct publication *publication)
 	free(publication);
 }
 
-static void over(struct publication *publication)
+void publication_over(struct publication *publication)
 {
 	struct publisher *publisher = publication->publisher;
 	publication_free(publication);
@@ -93,8 +55,8 @@ static void fire(void *context)
 	publication->stage(publication);
 }
 
-static void enter(struct publication *publication, void (*stage)(struct publication *publication),
-                  int64_t delay)
+void publication_enter(struct publication *publication,
+                       void (*stage)(struct publication *publication), int64_t delay)
 {
 	struct engine *engine = publication->publisher->engine;
 	if (stage != publication->stage)
@@ -104,18 +66,18 @@ static void enter(struct publication *publication, void (*stage)(struct publicat
 }
 
 /* The stage again, later; refused: the server means it, so more slowly. */
-static void again(struct publication *publication, const struct kube_answer *answer)
+void publication_again(struct publication *publication, const struct kube_answer *answer)
 {
 	struct engine *engine = publication->publisher->engine;
 	int64_t delay =
 	        kube_retry_delay("GET", answer, publication->attempts, engine_random(engine));
 	if (delay < 0)
 		delay = RETRY_REFUSED / 2 + (int64_t)(engine_random(engine) % (RETRY_REFUSED / 2));
-	enter(publication, publication->stage, delay);
+	publication_enter(publication, publication->stage, delay);
 }
 
-static void ask(struct publication *publication, const char *method, const char *type, char *path,
-                struct buffer *body, request_finish *finish)
+void publication_ask(struct publication *publication, const char *method, const char *type,
+                     char *path, struct buffer *body, request_finish *finish)
 {
 	size_t length = body == NULL ? 0 : body->length;
 	const struct request request = {
@@ -130,7 +92,7 @@ static void ask(struct publication *publication, const char *method, const char 
 	publication->attempts++;
 	publication->request = engine_request(publication->publisher->engine, &request);
 	if (publication->request == NULL)
-		enter(publication, publication->stage, SECOND);
+		publication_enter(publication, publication->stage, SECOND);
 }
 
 /* ---- HOLD and CHECK ---- */
@@ -150,15 +112,15 @@ static void checked(void *context, struct kube_answer *answer, const struct erro
 	json *object;
 	publication->request = NULL;
 	if (error != NULL && answer->status == 404 && publication->record != NULL) {
-		enter(publication, write_record, 0);
+		publication_enter(publication, write_record, 0);
 		return;
 	}
 	if (error != NULL && answer->status == 404) {
-		over(publication);
+		publication_over(publication);
 		return;
 	}
 	if (error != NULL) {
-		again(publication, answer);
+		publication_again(publication, answer);
 		return;
 	}
 	struct arena *_cleanup_arena_ arena = arena_new(0);
@@ -166,15 +128,16 @@ static void checked(void *context, struct kube_answer *answer, const struct erro
 	    json_parse(arena, buffer_text(&answer->body), answer->body.length, 0, &object, NULL) !=
 	            JSON_INVALID &&
 	    agent_exit_read(object, &exit, NULL) && all_told(&exit))
-		over(publication);
+		publication_over(publication);
 	else
-		enter(publication, tell, 0);
+		publication_enter(publication, publication_tell, 0);
 }
 
 static void check(struct publication *publication)
 {
-	ask(publication, NULL, NULL,
-	    publish_path(publication->end->namespace, publication->name, ""), NULL, checked);
+	publication_ask(publication, NULL, NULL,
+	                publish_path(publication->end->namespace, publication->name, ""), NULL,
+	                checked);
 }
 
 /* ---- WRITE ---- */
@@ -203,7 +166,7 @@ static void give_up(struct publication *publication, const struct error *error)
 	log_json(&line, "record", publication->record);
 	log_end(&line);
 	meters_count(publication->publisher->meters, COUNTER_LOST);
-	over(publication);
+	publication_over(publication);
 }
 
 static void refused(struct publication *publication, const struct kube_answer *answer,
@@ -223,7 +186,7 @@ static void refused(struct publication *publication, const struct kube_answer *a
 	if (senseless || now - publication->refused_at >= PUBLISH_GIVE_UP)
 		give_up(publication, error);
 	else
-		again(publication, answer);
+		publication_again(publication, answer);
 }
 
 static void written(void *context, struct kube_answer *answer, const struct error *error)
@@ -233,14 +196,14 @@ static void written(void *context, struct kube_answer *answer, const struct erro
 	bool ours = error == NULL || (answer->status == 409 && publication->unsure);
 	if (ours) {
 		count_written(publication);
-		enter(publication, tell, 0);
+		publication_enter(publication, publication_tell, 0);
 	} else if (answer->status == 409) {
-		enter(publication, check, publication->publisher->step_in);
+		publication_enter(publication, check, publication->publisher->step_in);
 	} else if (answer->status >= 400 && answer->status < 500 && answer->status != 429) {
 		refused(publication, answer, error);
 	} else {
 		publication->unsure = publication->unsure || answer->status != 429;
-		again(publication, answer);
+		publication_again(publication, answer);
 	}
 }
 
@@ -249,126 +212,8 @@ static void write_record(struct publication *publication)
 	struct buffer body;
 	buffer_init(&body, AGENT_EXIT_SIZE_MAX);
 	buffer_append_text(&body, publication->record);
-	ask(publication, "POST", NULL, publish_path(publication->end->namespace, NULL, ""), &body,
-	    written);
-}
-
-/* ---- TELL ---- */
-
-static const char *const targets[] = {[EVENT_POD] = "event-pod", [EVENT_OWNER] = "event-owner"};
-
-static void status_written(void *context, struct kube_answer *answer, const struct error *error)
-{
-	struct publication *publication = context;
-	publication->request = NULL;
-	if (error == NULL || answer->status == 404 || publication->attempts >= STATUS_ATTEMPTS)
-		over(publication);
-	else
-		again(publication, answer);
-}
-
-static void tell_status(struct publication *publication)
-{
-	char names[2][EVENT_NAME_SIZE];
-	struct agent_exit exit;
-	struct buffer body;
-	agent_exit_init(&exit);
-	for (int i = EVENT_POD; i <= EVENT_OWNER; i++) {
-		const struct told *told = &publication->told[i];
-		if (told->state == NULL)
-			continue;
-		event_name(publication->end, (enum event_target)i, names[i]);
-		exit.told[exit.told_count++] = (struct agent_exit_told){
-		        .to = targets[i],
-		        .state = told->state,
-		        .id = names[i],
-		        .at = told->at,
-		        .attempts = told->attempts,
-		        .message = told->message[0] == '\0' ? NULL : told->message,
-		};
-	}
-	buffer_init(&body, STATUS_MAX);
-	agent_exit_write_status(&exit, &body);
-	ask(publication, "PATCH", KUBE_MERGE_PATCH,
-	    publish_path(publication->end->namespace, publication->name, "/status"), &body,
-	    status_written);
-}
-
-static void set_told(struct publication *publication, enum event_target target, const char *state,
-                     const struct error *error)
-{
-	struct told *told = &publication->told[target];
-	told->state = state;
-	told->at = publication->publisher->engine->wall;
-	if (error != NULL)
-		snprintf(told->message, sizeof told->message, "%.150s", error->message);
-	meters_told(publication->publisher->meters, targets[target],
-	            strcmp(state, AGENT_EXIT_TOLD_DELIVERED) == 0 ? "delivered"
-	            : strcmp(state, AGENT_EXIT_TOLD_FAILED) == 0  ? "failed"
-	                                                          : "grouped");
-}
-
-/* The first receiver that has not been told. */
-static enum event_target next_target(const struct publication *publication)
-{
-	return publication->told[EVENT_POD].state == NULL ? EVENT_POD : EVENT_OWNER;
-}
-
-static void event_written(void *context, struct kube_answer *answer, const struct error *error)
-{
-	struct publication *publication = context;
-	enum event_target target = next_target(publication);
-	publication->request = NULL;
-	publication->told[target].attempts++;
-	bool passing = answer->status == 0 || answer->status == 429 || answer->status >= 500;
-	if (error == NULL || answer->status == 409) {
-		set_told(publication, target, AGENT_EXIT_TOLD_DELIVERED, NULL);
-	} else if (passing && publication->told[target].attempts < TELL_ATTEMPTS) {
-		again(publication, answer);
-		return;
-	} else {
-		set_told(publication, target, AGENT_EXIT_TOLD_FAILED, error);
-	}
-	enter(publication, tell, 0);
-}
-
-static void tell_event(struct publication *publication, enum event_target target)
-{
-	char name[EVENT_NAME_SIZE];
-	char message[EVENT_MESSAGE_MAX];
-	struct buffer body;
-	const struct end *end = publication->end;
-	const struct event_text text = {
-	        .reason = publication->silent ? "SilentAgentExit" : "AgentExit",
-	        .message = message,
-	};
-	snprintf(message, sizeof message, "%s%s%scontainer %s, run %" PRId64 ": %s (AgentExit %s)",
-	         target == EVENT_OWNER ? "pod " : "", target == EVENT_OWNER ? end->pod : "",
-	         target == EVENT_OWNER ? ", " : "", end->container, end->run, publication->summary,
-	         publication->name);
-	event_name(end, target, name);
-	buffer_init(&body, STATUS_MAX);
-	event_write(end, target, name, &text, publication->publisher->engine->wall, &body);
-	ask(publication, "POST", NULL, engine_text("/api/v1/namespaces/%s/events", end->namespace),
-	    &body, event_written);
-}
-
-static void tell(struct publication *publication)
-{
-	struct publisher *publisher = publication->publisher;
-	bool owned = publication->end->owner_kind != NULL;
-	enum event_target target = next_target(publication);
-	if (publication->told[EVENT_POD].attempts == 0 &&
-	    publication->told[EVENT_POD].state == NULL &&
-	    !event_may_tell(&publisher->groups, publication->fingerprint, publisher->engine->now)) {
-		set_told(publication, EVENT_POD, AGENT_EXIT_TOLD_GROUPED, NULL);
-		if (owned)
-			set_told(publication, EVENT_OWNER, AGENT_EXIT_TOLD_GROUPED, NULL);
-	}
-	if (publication->told[target].state != NULL || (target == EVENT_OWNER && !owned))
-		enter(publication, tell_status, 0);
-	else
-		tell_event(publication, target);
+	publication_ask(publication, "POST", NULL,
+	                publish_path(publication->end->namespace, NULL, ""), &body, written);
 }
 
 /* ---- The publisher ---- */
@@ -398,7 +243,7 @@ void publisher_set_leader(struct publisher *publisher, bool leader)
 	publisher->leader = leader;
 	for (struct publication *p = publisher->first; began && p != NULL; p = p->next)
 		if (p->stage == check && p->request == NULL)
-			enter(p, check, 0);
+			publication_enter(p, check, 0);
 }
 
 /* The static words, whatever text they came from. */
@@ -468,9 +313,9 @@ bool publish(struct publisher *publisher, const struct end *end, const struct ag
 	publication->bytes += length;
 	publisher->bytes += length;
 	if (publisher->leader)
-		enter(publication, write_record, 0);
+		publication_enter(publication, write_record, 0);
 	else
-		enter(publication, check, publisher->step_in);
+		publication_enter(publication, check, publisher->step_in);
 	return true;
 }
 
@@ -484,8 +329,8 @@ bool publish_found(struct publisher *publisher, const struct end *end, const jso
 		return false;
 	/* Whoever wrote it may be telling it. */
 	if (publisher->leader)
-		enter(publication, tell, 0);
+		publication_enter(publication, publication_tell, 0);
 	else
-		enter(publication, check, publisher->step_in);
+		publication_enter(publication, check, publisher->step_in);
 	return true;
 }

@@ -213,7 +213,8 @@ static void take_never(struct tracker *tracker, const struct pod *pod, struct li
 {
 	struct end end;
 	int64_t due;
-	bool was_told = known->never_due == INT64_MAX;
+	/* It ran, whatever a status that was reset says now; or that was told. */
+	bool was_told = known->never_due == INT64_MAX || known->handled >= 0;
 	free(known->never);
 	known->never = NULL;
 	if (was_told ||

@@ -7,8 +7,10 @@
  * STREAM: watch events, one a line. LINES: what watchdogs print, objects {"at": index of the event
  * with which it is there, "namespace", "pod", "line"}, one a line; may be empty. MODE:
  *   once          the whole stream in no time; prints the records, one a line
- *   cut           for every event: after it the watch ends with an ERROR object of code 410, with
- *                 HTTP 410 at the next watch, with a reset, with half a line and a reset
+ *   slow SECONDS  the same with so much time between two events, and an hour at the end
+ *   events SECONDS  the same, but prints the Events
+ *   cut N         for every event, N of these in turn: after it the watch ends with an ERROR object
+ * of code 410, with HTTP 410 at the next watch, with a reset, with half a line and a reset
  *   half-open     for every tenth event: the connection is there and silent after it
  *   kill N        N runs in which observers are killed and started again at random moments
  *   replicas N    N runs with two, of which one is killed at random moments
@@ -168,6 +170,7 @@ static struct {
 	size_t cut;
 	bool cut_done;
 	bool flaky;
+	bool want_events;
 	unsigned started;
 } world;
 
@@ -645,18 +648,19 @@ static int compare_texts(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* All records, sorted, one a line. told: each must have been told. */
+/* All records (or Events), sorted, one a line. */
 static char *records(void)
 {
+	const char *kind = world.want_events ? "/events/" : "/agentexits/";
 	char *sorted[ITEMS_MAX];
 	size_t count = 0;
 	struct buffer out;
 	buffer_init(&out, (size_t)64 << 20);
 	for (size_t i = 0; i < world.item_count; i++) {
-		if (strstr(world.items[i].path, "/agentexits/") == NULL)
+		if (strstr(world.items[i].path, kind) == NULL)
 			continue;
 		sorted[count++] = world.items[i].body;
-		if (world.items[i].told == NULL)
+		if (world.items[i].told == NULL && !world.want_events)
 			fprintf(stderr, "not told: %s\n", world.items[i].path);
 	}
 	qsort(sorted, count, sizeof sorted[0], compare_texts);
@@ -694,6 +698,17 @@ static char *run_once(uint64_t seed)
 	/* No time passes: nobody waits for anything but answers. */
 	for (; world.applied < event_count; world.applied++)
 		settle();
+	return finish();
+}
+
+static char *run_slowly(unsigned seconds)
+{
+	begin(1);
+	start(&world.replicas[0]);
+	pass_time(world.now + 5 * SECOND);
+	for (; world.applied < event_count; world.applied++)
+		pass_time(world.now + seconds * SECOND);
+	pass_time(world.now + 3600 * SECOND);
 	return finish();
 }
 
@@ -800,14 +815,21 @@ static void judge(char *got, const char *mode, uint64_t number)
 	free(got);
 }
 
+static void run_cuts(unsigned count)
+{
+	for (size_t cut = 1; cut < event_count; cut++) {
+		for (unsigned i = 0; i < count; i++) {
+			unsigned kind = (unsigned)(cut + i) % HALF_LINE;
+			enum trouble trouble = (enum trouble)(GONE_IN_STREAM + (int)kind);
+			judge(run_cut(trouble, cut, cut * 8 + kind), "cut", cut * 10 + kind);
+		}
+	}
+}
+
 static void run_mode(const char *mode, unsigned count)
 {
 	if (strcmp(mode, "cut") == 0) {
-		for (size_t cut = 1; cut < event_count; cut++)
-			for (int trouble = GONE_IN_STREAM; trouble <= HALF_LINE; trouble++)
-				judge(run_cut((enum trouble)trouble, cut,
-				              cut * 8 + (unsigned)trouble),
-				      mode, cut * 10 + (unsigned)trouble);
+		run_cuts(count);
 	} else if (strcmp(mode, "half-open") == 0) {
 		for (size_t cut = 1; cut < event_count; cut += 10)
 			judge(run_cut(HALF_OPEN, cut, cut), mode, cut);
@@ -820,6 +842,22 @@ static void run_mode(const char *mode, unsigned count)
 	}
 }
 
+/* The modes that print; false: it is none. */
+static bool print_mode(const char *mode, unsigned count)
+{
+	char *got = NULL;
+	world.want_events = strcmp(mode, "events") == 0;
+	if (strcmp(mode, "once") == 0)
+		got = copy(baseline);
+	else if (strcmp(mode, "slow") == 0 || world.want_events)
+		got = run_slowly(count);
+	world.want_events = false;
+	if (got != NULL)
+		fputs(got, stdout);
+	free(got);
+	return got != NULL;
+}
+
 int main(int argc, char **argv)
 {
 	check(argc > 2, "usage: replay_driver STREAM LINES [MODE…]");
@@ -829,12 +867,10 @@ int main(int argc, char **argv)
 	char *first = run_once(1);
 	baseline = first;
 	for (int i = 3; i < argc; i++) {
-		if (strcmp(argv[i], "once") == 0) {
-			fputs(baseline, stdout);
-			continue;
-		}
 		bool counted = i + 1 < argc && argv[i + 1][0] >= '0' && argv[i + 1][0] <= '9';
-		run_mode(argv[i], counted ? (unsigned)atoi(argv[i + 1]) : 1);
+		unsigned count = counted ? (unsigned)atoi(argv[i + 1]) : 1;
+		if (!print_mode(argv[i], count))
+			run_mode(argv[i], count);
 		i += counted;
 	}
 	fprintf(stderr, "%u runs, %u differ\n", runs, wrong);

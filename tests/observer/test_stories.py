@@ -1,0 +1,161 @@
+"""Short histories that nobody recorded: what becomes of them, with time passing as it would."""
+import copy
+import json
+import subprocess
+
+import pytest
+
+from injected import BUILD
+
+START = "2026-11-23T18:37:55Z"
+RUNNING = {"running": {"startedAt": START}}
+
+
+def ended(code, reason="Error"):
+    return {"terminated": {"exitCode": code, "reason": reason, "startedAt": START,
+                           "finishedAt": "2026-11-23T18:38:05Z"}}
+
+
+def pod(main, helper=RUNNING, phase="Running", restarts=0, metadata=None, spec=None, status=None,
+        more=()):
+    statuses = [{"name": "main", "restartCount": restarts, "state": main},
+                {"name": "helper", "restartCount": 0, "state": helper}]
+    return {"metadata": {"namespace": "agents", "name": "coder", "uid": "12345678-aaaa",
+                         "labels": {"agent": "rex", "task-id": "7"}, **(metadata or {})},
+            "spec": {"restartPolicy": "Never", "nodeName": "node1",
+                     "containers": [{"name": "main"}, {"name": "helper"}, *more], **(spec or {})},
+            "status": {"phase": phase, "startTime": START, "containerStatuses": statuses,
+                       **(status or {})}}
+
+
+OWNED = {"ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "coder",
+                              "uid": "99", "controller": True}]}
+DELETED = {"deletionTimestamp": "2026-11-23T18:38:30Z", "deletionGracePeriodSeconds": 30}
+TAINTED = {"conditions": [{"type": "DisruptionTarget", "status": "True",
+                           "reason": "DeletionByTaintManager"}]}
+WAITING = {"waiting": {"reason": "PodInitializing"}}
+CREATING = {"waiting": {"reason": "ContainerCreating"}}
+NO_IMAGE = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
+
+
+@pytest.fixture
+def tell(tmp_path):
+    def tell(story, seconds=5, what="slow"):
+        """story: pods as MODIFIED events; a pair says another type."""
+        events = []
+        for version, step in enumerate(story):
+            kind, object_ = step if isinstance(step, tuple) else ("MODIFIED", step)
+            object_ = copy.deepcopy(object_)
+            object_["metadata"]["resourceVersion"] = str(1000 + version)
+            events.append({"type": kind, "object": object_})
+        (tmp_path / "stream").write_text("".join(json.dumps(e) + "\n" for e in events))
+        (tmp_path / "lines").write_text("")
+        result = subprocess.run(
+            [BUILD / "tests/replay_driver", tmp_path / "stream", tmp_path / "lines", what,
+             str(seconds)], capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+        return [json.loads(line) for line in result.stdout.splitlines()]
+    return tell
+
+
+def brief(records):
+    return [(r["metadata"]["name"].split(".", 2)[2], r["spec"]["error_type"],
+             r["spec"].get("exit_code"), r["spec"]["silent"]) for r in records]
+
+
+def test_a_pod_vanishes(tell):
+    """Deleted with grace 0: the last object that anybody saw was running."""
+    assert brief(tell([pod(RUNNING), ("DELETED", pod(RUNNING))])) == [
+        ("main.0", "Unknown", None, False)]
+
+
+def test_a_node_is_lost(tell):
+    """Known as soon as the taint manager says so, long before the object goes; told once."""
+    lost = pod(RUNNING, metadata=DELETED, status=TAINTED, restarts=2)
+    assert brief(tell([pod(RUNNING, restarts=2), lost])) == [("main.2", "NodeLost", None, False)]
+    assert brief(tell([pod(RUNNING, restarts=2), lost, ("DELETED", lost)])) == [
+        ("main.2", "NodeLost", None, False)]
+    # The node comes back: the record is there already.
+    back = pod(ended(137), ended(137), "Failed", metadata=DELETED, status=TAINTED, restarts=2)
+    assert len(tell([lost, back, ("DELETED", back)])) == 1
+
+
+def test_an_end_that_was_reset(tell):
+    """An evicted pod's status may forget its containers."""
+    evicted = pod(CREATING, CREATING, "Failed", status={"reason": "Evicted"})
+    assert brief(tell([pod(RUNNING), evicted])) == [("main.0", "Evicted", None, False)]
+
+
+def test_an_image_that_comes_late_is_no_death(tell):
+    assert tell([pod(NO_IMAGE, phase="Pending"), pod(CREATING, phase="Pending"), pod(RUNNING),
+                 pod(ended(0, "Completed"))]) == []
+
+
+def test_an_image_that_never_comes(tell):
+    """One record, however often it is tried, and another one when it ran after all and failed."""
+    pending = pod(NO_IMAGE, phase="Pending")
+    back_off = pod({"waiting": {"reason": "ImagePullBackOff"}}, phase="Pending")
+    records = tell([pending, back_off, pending, back_off], seconds=40)
+    assert brief(records) == [("main.never-0", "NeverStarted", None, False)]
+    records = tell([pending, back_off, pod(RUNNING), pod(ended(3))], seconds=40)
+    assert sorted(brief(records)) == [("main.0", "Error", 3, True),
+                                      ("main.never-0", "NeverStarted", None, False)]
+
+
+def test_a_pod_given_up_before_it_started(tell):
+    """Deleted while its image fails: a death. Deleted while it just waits: none."""
+    failing = pod(NO_IMAGE, phase="Pending")
+    assert brief(tell([failing, ("DELETED", failing)])) == [
+        ("main.never-0", "NeverStarted", None, False)]
+    waiting = pod(CREATING, phase="Pending")
+    assert tell([waiting, ("DELETED", waiting)]) == []
+
+
+def test_waiting_for_nothing(tell):
+    """A volume that cannot be mounted: no reason is given for ever."""
+    assert brief(tell([pod(CREATING, phase="Pending")])) == [
+        ("main.never-0", "NeverStarted", None, False)]
+    # An init container that works for long, and a pod that waits for a node, are no deaths.
+    init = {"initContainerStatuses": [{"name": "clone", "restartCount": 0, "state": RUNNING}]}
+    assert tell([pod(WAITING, WAITING, "Pending", spec={"initContainers": [{"name": "clone"}]},
+                     status=init)]) == []
+    assert tell([pod({}, {}, "Pending", status={"startTime": None})]) == []
+
+
+def test_a_pod_that_lingers(tell):
+    """Success, and a sidecar keeps the pod: no record, an Event."""
+    story = [pod(RUNNING), pod(ended(0, "Completed"))]
+    assert tell(story) == []
+    events = tell(story, what="events")
+    assert [(e["reason"], e["involvedObject"]["name"]) for e in events] == [
+        ("AgentPodLingers", "coder")]
+    assert tell([*story, pod(ended(0, "Completed"), ended(0, "Completed"), "Succeeded")],
+                what="events") == []
+
+
+def test_pod_and_owner_are_told(tell):
+    events = tell([pod(RUNNING, metadata=OWNED),
+                   pod(ended(101), ended(0, "Completed"), "Failed", metadata=OWNED)],
+                  what="events")
+    told = {e["involvedObject"]["kind"]: e for e in events}
+    assert set(told) == {"Job", "Pod"}
+    assert told["Job"]["involvedObject"] == {"apiVersion": "batch/v1", "kind": "Job",
+                                             "namespace": "agents", "name": "coder", "uid": "99"}
+    assert "pod coder, container main, run 0: exit 101" in told["Job"]["message"]
+    assert told["Pod"]["involvedObject"]["fieldPath"] == "spec.containers{main}"
+    assert all(e["type"] == "Warning" and e["reason"] == "AgentExit" for e in events)
+
+
+def test_several_agents(tell):
+    """Each has its own record; one that lives on makes the other's end silent."""
+    status = json.dumps({"containers": [{"name": "main"}, {"name": "helper"}]})
+    both = {"annotations": {"lastword.dev/status": status}}
+    records = tell([pod(RUNNING, RUNNING, metadata=both), pod(ended(2), RUNNING, metadata=both),
+                    pod(ended(2), ended(3), "Failed", metadata=both)])
+    assert sorted(brief(records)) == [("helper.0", "Error", 3, False), ("main.0", "Error", 2, True)]
+
+
+def test_context_of_a_pod_without_a_watchdog(tell):
+    record = tell([pod(ended(1))])[0]
+    assert (record["spec"]["agent"], record["spec"]["task_id"]) == ("rex", "7")
+    assert record["metadata"]["labels"]["lastword.dev/agent"] == "rex"
