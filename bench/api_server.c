@@ -1,14 +1,16 @@
 /*
  * An API server that has many agent pods and lets them end, for measuring the observer.
  *
- *   api_server --cert FILE --key FILE [--pods N] [--ends N] [--rate N] [--drop N]
+ *   api_server --cert FILE --key FILE [--pods N] [--ends N] [--rate N] [--watches N] [--drop N]
  *
- * Listens on 127.0.0.1, TLS, and prints {"port":N}. When a watch is open and the Lease is held, so
- * many pods a second end, in four ways:
+ * Listens on 127.0.0.1, TLS, and prints {"port":N}. When --watches are open and the Lease is held,
+ * pods end at --rate a second, in four ways:
+ *
  *   NEVER    state.terminated, a sidecar lives on; a second later the pod is deleted
  *   RESTART  state.terminated, then running again with lastState
  *   DELETED  deletionTimestamp, 300 ms later the final object and DELETED
  *   UNSEEN   only lastState ever tells of it
+ *
  * Deleted pods are replaced at once. Of every end the watchdog's log has a line. Each record that
  * is posted is compared with the end it is about. Every --drop events the watch is broken off.
  *
@@ -111,8 +113,9 @@ static struct {
 	unsigned pods;
 	unsigned ends;
 	unsigned rate;
+	unsigned watches;
 	unsigned drop;
-} options = {.pods = 2000, .ends = 100, .rate = 50};
+} options = {.pods = 2000, .ends = 100, .rate = 50, .watches = 1};
 
 /* Everything below belongs to the lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -440,7 +443,7 @@ static void act(const struct action *action)
 
 static bool is_started(void)
 {
-	return watches_open > 0 && lease[0] != '\0';
+	return watches_open >= options.watches && lease[0] != '\0';
 }
 
 /* Lets pods end at their rate. */
@@ -779,28 +782,57 @@ static bool named_record(struct connection *c, const char *name)
 		told++;
 		last_record_at = now();
 	}
+	bool was_told = there && record->told;
 	pthread_mutex_unlock(&lock);
-	return there ? answer_status(c, 200, "OK") : answer_status(c, 404, "NotFound");
+	if (!there)
+		return answer_status(c, 404, "NotFound");
+	buffer_clear(&c->output);
+	buffer_printf(&c->output,
+	              "{\"apiVersion\":\"" AGENT_EXIT_API_VERSION "\",\"kind\":\"" AGENT_EXIT_KIND
+	              "\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"error_type\":\"Error\"},"
+	              "\"status\":{\"told\":[%s]}}",
+	              copy, was_told ? "{\"to\":\"event-pod\",\"state\":\"Delivered\"}" : "");
+	return answer(c, 200, &c->output);
+}
+
+/* Of two that write, one has an old version; with the lock. */
+static bool is_stale(const struct connection *c, const json *object)
+{
+	char version[16];
+	snprintf(version, sizeof version, "%u", lease_version);
+	if (strcmp(c->method, "POST") == 0)
+		return lease[0] != '\0';
+	return !json_string_is(json_find(object, "metadata", "resourceVersion", NULL), version);
+}
+
+/* With the lock; false: it was not written. */
+static bool write_lease(struct connection *c)
+{
+	json *root;
+	char version[16];
+	struct buffer text;
+	arena_reset(c->arena);
+	if (json_parse(c->arena, c->body, c->body_length, 0, &root, NULL) != JSON_FAITHFUL ||
+	    is_stale(c, root))
+		return false;
+	snprintf(version, sizeof version, "%u", ++lease_version);
+	json_set_member(c->arena, json_get(root, "metadata"), "resourceVersion",
+	                json_new_string(c->arena, version));
+	buffer_init_fixed(&text, lease, sizeof lease);
+	json_print(&text, root, 0);
+	return buffer_ok(&text);
 }
 
 static bool on_lease(struct connection *c)
 {
+	bool writes = strcmp(c->method, "GET") != 0;
 	buffer_clear(&c->output);
 	pthread_mutex_lock(&lock);
-	if (c->body_length > 0 && c->body_length < sizeof lease - 64) {
-		/* resourceVersion: its own, in front of what the client sent back. */
-		c->body[c->body_length] = '\0';
-		char *metadata = strstr(c->body, "\"metadata\":{");
-		char *old = strstr(c->body, ",\"resourceVersion\"");
-		char *rest = old == NULL ? NULL : strchr(old, '}');
-		size_t before = metadata == NULL ? 0 : (size_t)(metadata - c->body) + 12;
-		size_t until = old == NULL ? c->body_length : (size_t)(old - c->body);
-		snprintf(lease, sizeof lease, "%.*s\"resourceVersion\":\"%u\",%.*s%s", (int)before,
-		         c->body, ++lease_version, (int)(until - before), c->body + before,
-		         rest == NULL ? "" : rest);
-	}
+	bool written = writes && write_lease(c);
 	buffer_append_text(&c->output, lease);
 	pthread_mutex_unlock(&lock);
+	if (writes && !written)
+		return answer_status(c, 409, "Conflict");
 	if (c->output.length == 0)
 		return answer_status(c, 404, "NotFound");
 	return answer(c, strcmp(c->method, "POST") == 0 ? 201 : 200, &c->output);
@@ -986,13 +1018,12 @@ static unsigned number(const char *text)
 
 static void read_options(int argc, char **argv)
 {
-	static const struct option long_options[] = {{"cert", required_argument, NULL, 'c'},
-	                                             {"key", required_argument, NULL, 'k'},
-	                                             {"pods", required_argument, NULL, 'p'},
-	                                             {"ends", required_argument, NULL, 'e'},
-	                                             {"rate", required_argument, NULL, 'r'},
-	                                             {"drop", required_argument, NULL, 'd'},
-	                                             {NULL, 0, NULL, 0}};
+	static const struct option long_options[] = {
+	        {"cert", required_argument, NULL, 'c'}, {"key", required_argument, NULL, 'k'},
+	        {"pods", required_argument, NULL, 'p'}, {"ends", required_argument, NULL, 'e'},
+	        {"rate", required_argument, NULL, 'r'}, {"watches", required_argument, NULL, 'w'},
+	        {"drop", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0},
+	};
 	int code;
 	while ((code = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (code == 'c')
@@ -1005,6 +1036,8 @@ static void read_options(int argc, char **argv)
 			options.ends = number(optarg);
 		else if (code == 'r')
 			options.rate = number(optarg);
+		else if (code == 'w')
+			options.watches = number(optarg);
 		else if (code == 'd')
 			options.drop = number(optarg);
 		else

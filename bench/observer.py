@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""10,000 live pods, 200 ends a second for a minute: what the observer needs for it.
+"""10,000 live pods, 200 ends a second for a minute: what two replicas of the observer need for it.
 
 The API server is bench/api_server.c, on the same machine: both share its processors. Every record
 is compared with the end that it is about. BENCH_PODS, BENCH_RATE and BENCH_SECONDS change the
@@ -23,7 +23,7 @@ def main():
     ends = RATE * SECONDS
     with tempfile.TemporaryDirectory() as folder:
         figures = scale.run(pathlib.Path(folder), PODS, ends, RATE, drop=20000,
-                            seconds=SECONDS + 600)
+                            replicas=2, seconds=SECONDS + 600)
     requests = figures["requests"]
     lag = figures["lag_milliseconds"]
     per_death = sum(n for kind, n in requests.items() if kind not in STREAMS) / ends
@@ -39,9 +39,11 @@ def main():
           + ", ".join(f"{kind} {n / ends:.2f}" for kind, n in requests.items()
                       if n and kind not in STREAMS) + ")")
     print("  and in all: " + ", ".join(f"{kind} {requests[kind]}" for kind in STREAMS))
-    print(f"  observer: peak {figures['peak_memory'] / 2**20:.1f} MiB, "
-          f"{figures['processor_seconds']:.1f} s of processor, "
-          f"{figures['processor_seconds'] / ends * 1000:.2f} ms for each death")
+    for observer in figures["observers"]:
+        used = observer["processor_seconds"]
+        print(f"  {'leader' if observer['leader'] else 'other '}: peak "
+              f"{observer['peak_memory'] / 2**20:.1f} MiB, {used:.1f} s of processor, "
+              f"{used / ends * 1000:.2f} ms for each death")
     return 0 if figures["recorded"] == ends and not figures["wrong"] else 1
 
 

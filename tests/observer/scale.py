@@ -22,35 +22,44 @@ def processor_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run(folder, pods, ends, rate, drop=0, seconds=PATIENCE):
-    """The figures of the server, with the observer's. seconds: a bound on hanging."""
+def start_observer(folder, name, port):
+    with open(folder / f"{name}.log", "wb") as log:
+        return subprocess.Popen(
+            [BUILD / "bin/lastword-observer", "--account", folder, "--identity", name,
+             "--metrics", "127.0.0.1:0", "--start-waiting", "1h"], stderr=log,
+            env={**os.environ, "KUBERNETES_SERVICE_HOST": "localhost",
+                 "KUBERNETES_SERVICE_PORT": str(port)})
+
+
+def run(folder, pods, ends, rate, drop=0, replicas=1, seconds=PATIENCE):
+    """The figures of the server, with those of the observers. seconds: a bound on hanging."""
     certificate, key = make_certificate()
-    (folder / "tls.crt").write_text(certificate)
-    (folder / "tls.key").write_text(key)
-    (folder / "ca.crt").write_text(certificate)
-    (folder / "token").write_text("token")
+    for name, text in (("tls.crt", certificate), ("tls.key", key), ("ca.crt", certificate),
+                       ("token", "token")):
+        (folder / name).write_text(text)
     drops = ["--drop", str(drop)] if drop else []
     server = subprocess.Popen(
         [BUILD / "bench/api_server", "--cert", folder / "tls.crt", "--key", folder / "tls.key",
-         "--pods", str(pods), "--ends", str(ends), "--rate", str(rate), *drops],
-        stdout=subprocess.PIPE, text=True)
-    observer = None
+         "--pods", str(pods), "--ends", str(ends), "--rate", str(rate), "--watches",
+         str(replicas), *drops], stdout=subprocess.PIPE, text=True)
+    observers = {}
     try:
         port = json.loads(server.stdout.readline())["port"]
-        with open(folder / "observer.log", "wb") as log:
-            observer = subprocess.Popen(
-                [BUILD / "bin/lastword-observer", "--account", folder, "--metrics",
-                 "127.0.0.1:0", "--start-waiting", "1h"], stderr=log,
-                env={**os.environ, "KUBERNETES_SERVICE_HOST": "localhost",
-                     "KUBERNETES_SERVICE_PORT": str(port)})
+        for number in range(replicas):
+            name = f"observer-{number}"
+            observers[name] = start_observer(folder, name, port)
         figures = json.loads(server.communicate(timeout=seconds)[0])
-        figures["peak_memory"] = peak_memory(observer.pid)
-        figures["processor_seconds"] = processor_seconds(observer.pid)
+        figures["observers"] = [
+            {"leader": "this replica leads" in (folder / f"{name}.log").read_text(),
+             "peak_memory": peak_memory(observer.pid),
+             "processor_seconds": processor_seconds(observer.pid)}
+            for name, observer in observers.items()]
         return figures
     finally:
         server.kill()
         server.wait()
-        if observer is not None:
+        for observer in observers.values():
             observer.terminate()
-            figures_status = observer.wait(timeout=PATIENCE)
-            assert figures_status == 0, (folder / "observer.log").read_text()
+        for name, observer in observers.items():
+            status = observer.wait(timeout=PATIENCE)
+            assert status == 0, (folder / f"{name}.log").read_text()
