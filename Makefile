@@ -120,6 +120,15 @@ arm64: ## Build the watchdog for arm64 and try it under emulation
 		OBJCOPY=aarch64-linux-gnu-objcopy build/arm64/bin/lastword-watchdog
 	$(PYTHON) tests/arm64.py
 
+# ---- Images ------------------------------------------------------------------------------------
+
+.PHONY: rootfs
+rootfs: all ## The images' root folders: build/rootfs/servers, build/rootfs/watchdog
+	@for image in servers watchdog; do \
+		manifests/images/rootfs.sh manifests/images/$$image.list $(BUILD) $(BUILD)/rootfs/$$image \
+			|| exit 1; \
+	done
+
 # ---- Tests -------------------------------------------------------------------------------------
 
 .SECONDARY:
@@ -174,6 +183,22 @@ check: ## Quick: unit and black-box tests of the release build only
 .PHONY: asan
 asan: ## Unit and black-box tests under ASan, UBSan and LeakSanitizer
 	+$(PYTHON) tests/run.py asan
+
+.PHONY: cluster-up
+cluster-up: deps cluster-deps ## Start a cluster of one node on this machine (root)
+	$(PYTHON) tests/cluster/cluster.py up
+
+.PHONY: cluster-shell
+cluster-shell: ## A shell in it, with kubectl
+	$(PYTHON) tests/cluster/cluster.py enter
+
+.PHONY: cluster-down
+cluster-down: ## End it; nothing of it is left
+	$(PYTHON) tests/cluster/cluster.py down
+
+.PHONY: test-cluster
+test-cluster: deps cluster-deps ## The scenarios on a real node; K8S_BIN, KUBECONFIG: docs/testing.md
+	+$(PYTHON) tests/run.py cluster
 
 .PHONY: asan-build
 asan-build:
@@ -249,23 +274,38 @@ bench: deps ## Measure; figures are printed, never judged
 
 # ---- What a fresh Debian 12 lacks ---------------------------------------------------------------
 
-DEBIAN_PACKAGES := gcc libc6-dev binutils clang clang-format clang-tidy cppcheck libclang-rt-14-dev \
-	libmicrohttpd-dev libgnutls28-dev libssl-dev libcjson-dev libcurl4-openssl-dev libyaml-dev \
-	libcmocka-dev musl-tools python3 python3-pytest python3-jsonpatch python3-yaml \
+BUILD_PACKAGES := gcc libc6-dev binutils libmicrohttpd-dev libgnutls28-dev libssl-dev libcjson-dev \
+	libcurl4-openssl-dev libyaml-dev musl-tools ca-certificates
+DEBIAN_PACKAGES := $(BUILD_PACKAGES) clang clang-format clang-tidy cppcheck libclang-rt-14-dev \
+	libcmocka-dev python3 python3-pytest python3-jsonpatch python3-yaml \
 	python3-cryptography openssl wrk nginx-light iproute2 procps
 
 ARM64_PACKAGES := gcc-aarch64-linux-gnu musl-dev:arm64 qemu-user-static
 
-.PHONY: deps
-deps: ## Install the Debian packages that are missing (root)
-	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(DEBIAN_PACKAGES) 2>/dev/null \
+CLUSTER_PACKAGES := golang-1.19-go dpkg-dev debian-archive-keyring rsync jq etcd-server containerd \
+	runc containernetworking-plugins busybox-static debootstrap buildah util-linux \
+	protobuf-compiler python3-protobuf python3-grpcio
+
+install-missing = @missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null \
 		| awk '$$2 == "installed" {print $$1}' | sort -u > /tmp/lastword-installed.$$$$; \
-		printf '%s\n' $(DEBIAN_PACKAGES) | sort -u | comm -23 - /tmp/lastword-installed.$$$$; \
+		printf '%s\n' $(1) | sort -u | comm -23 - /tmp/lastword-installed.$$$$; \
 		rm -f /tmp/lastword-installed.$$$$); \
 	if [ -n "$$missing" ]; then \
 		echo "installing:" $$missing; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
+
+.PHONY: deps
+deps: ## Install the Debian packages that are missing (root)
+	$(call install-missing,$(DEBIAN_PACKAGES))
+
+.PHONY: build-deps
+build-deps: ## Only those that the programs are built with
+	$(call install-missing,$(BUILD_PACKAGES))
+
+.PHONY: cluster-deps
+cluster-deps: ## Those that a cluster of one node is made of
+	$(call install-missing,$(CLUSTER_PACKAGES))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

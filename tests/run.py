@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Runs the project's tests and counts them. The last line is "N passed, M failed".
 
-run.py all    build, lint, layers, unit and black-box tests, and the same under sanitizers
-run.py quick  unit and black-box tests of the release build
-run.py asan   unit and black-box tests of the sanitized build
+run.py all      build, lint, layers, unit and black-box tests, and the same under sanitizers
+run.py quick    unit and black-box tests of the release build
+run.py asan     unit and black-box tests of the sanitized build
+run.py cluster  the images, and the scenarios on a real node
 
 Two jobs run side by side; each one's output goes to build/test-logs/ and is printed when it
 fails. A test that is skipped counts as failed: a skip must not read as a pass.
@@ -22,10 +23,14 @@ LOGS = ROOT / "build/test-logs"
 PYTHON = "/usr/bin/python3"
 PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/watchdog", "tests/certs", "tests/observer"]
 JOB_SECONDS = 600
+CLUSTER_SECONDS = 3600  # a first build of Kubernetes included
+FIGURES = LOGS / "cluster-figures.txt"
 
 
 class Job:
     """One command; counts() says how many tests passed and failed in it."""
+
+    seconds = JOB_SECONDS
 
     def __init__(self, name, command, environment=None):
         self.name = name
@@ -39,10 +44,10 @@ class Job:
             try:
                 status = subprocess.run(
                     self.command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
-                    stdin=subprocess.DEVNULL, timeout=JOB_SECONDS,
+                    stdin=subprocess.DEVNULL, timeout=self.seconds,
                     env={**os.environ, **self.environment}).returncode
             except subprocess.TimeoutExpired:
-                log.write(f"\nkilled after {JOB_SECONDS} s\n".encode())
+                log.write(f"\nkilled after {self.seconds} s\n".encode())
                 status = -1
         passed, failed = self.counts(status)
         if status != 0 and failed == 0:
@@ -68,9 +73,11 @@ class Cmocka(Job):
 
 
 class Pytest(Job):
-    def __init__(self, name, folder, environment):
+    """One folder of pytest, run by the command before it, if any."""
+
+    def __init__(self, name, folder, environment, before=()):
         self.report = LOGS / (re.sub(r"[^a-z0-9]+", "-", name.lower()) + ".xml")
-        super().__init__(name, [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        super().__init__(name, [*before, PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider",
                                 "--durations=5", f"--junit-xml={self.report}", folder],
                          environment)
 
@@ -112,8 +119,20 @@ def test_jobs(build, label):
                   environment)
 
 
+def cluster_jobs():
+    environment = {"LASTWORD_BUILD": str(ROOT / "build"), "PYTHONDONTWRITEBYTECODE": "1"}
+    own = [] if os.environ.get("KUBECONFIG") else [PYTHON, "tests/cluster/cluster.py", "run"]
+    yield Pytest("tests/cluster", "tests/cluster", environment, own)
+    yield Pytest("tests/host", "tests/host", environment)
+
+
 def plan(what):
     jobs = []
+    if what == "cluster":
+        make("rootfs")
+        jobs += cluster_jobs()
+        for job in jobs:
+            job.seconds = CLUSTER_SECONDS
     if what in ("all", "asan"):
         make("asan-build")
         jobs += test_jobs("build/asan", "sanitized")
@@ -128,7 +147,7 @@ def plan(what):
 
 def main():
     what = sys.argv[1] if len(sys.argv) == 2 else ""
-    if what not in ("all", "quick", "asan"):
+    if what not in ("all", "quick", "asan", "cluster"):
         sys.exit(__doc__)
     LOGS.mkdir(parents=True, exist_ok=True)
     try:
@@ -149,6 +168,8 @@ def main():
                   f"({seconds:.1f} s)", flush=True)
             if failed:
                 print(job.log.read_text(errors="replace")[-12000:])
+    if what == "cluster" and FIGURES.exists():
+        print(FIGURES.read_text(), end="")
     print(f"{total_passed} passed, {total_failed} failed")
     return 1 if total_failed or not total_passed else 0
 

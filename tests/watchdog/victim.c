@@ -4,6 +4,7 @@
  *   victim exit CODE            exits
  *   victim kill SIGNAL          sends it to itself; exits with 0 if it survives
  *   victim abort -              abort()
+ *   victim fault ADDRESS        writes there
  *   victim hold HOW SIGNAL MS   says "ready", waits for the signal at most MS milliseconds:
  *       default, ignore         its disposition; exits with 0 after MS
  *       handle                  a handler says "got SIGNAL VALUE"; exits with 42
@@ -157,6 +158,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(what, "abort") == 0)
 		abort();
+	if (strcmp(what, "fault") == 0)
+		*(volatile char *)(uintptr_t)number = 1;
 	if (strcmp(what, "hold") == 0 && argc > 4)
 		return hold(argv[2], atoi(argv[3]), atol(argv[4]));
 	if (strcmp(what, "print") == 0)

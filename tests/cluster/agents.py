@@ -1,0 +1,36 @@
+"""Pods for the scenarios."""
+import itertools
+
+import product
+
+_numbers = itertools.count(1)
+HOLD = str(10 * 60 * 1000)  # milliseconds: longer than any test
+RESTRICTED = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000,
+              "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+              "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}
+# A sidecar that never looks at the agent.
+SIDECAR = {"name": "proxy", "image": product.AGENT,
+           "command": ["sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done"]}
+
+
+def container(command, name="main", image=product.AGENT, **more):
+    if isinstance(command, str):
+        command = ["sh", "-c", command]
+    return {"name": name, "image": image, "command": list(command), **more}
+
+
+def pod(*containers, annotations=None, labels=None, restart="Never", grace=30, **spec):
+    number = next(_numbers)
+    return {"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": f"agent-{number}", "annotations": annotations or {},
+                         "labels": {"app.kubernetes.io/component": "agent", "task-id": f"t{number}",
+                                    **(labels or {})}},
+            "spec": {"restartPolicy": restart, "terminationGracePeriodSeconds": grace,
+                     "containers": list(containers), **spec}}
+
+
+def job(name, template, **spec):
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+            "spec": {"template": {"metadata": {k: v for k, v in template["metadata"].items()
+                                               if k != "name"},
+                                  "spec": template["spec"]}, **spec}}

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Builds kube-apiserver, kube-controller-manager and kubelet, the pause program and the messages of
+# the container runtime interface (cri_pb2.py), from Debian's source package `kubernetes` (1.20.2,
+# vendored) into FOLDER/bin; kubectl is that of the package kubernetes-client. About ten minutes on
+# two cores, once: what is there is kept.
+#
+# build-kubernetes.sh FOLDER
+set -euo pipefail
+folder=$1
+programs="kube-apiserver kube-controller-manager kubelet"
+mkdir -p "$folder"
+
+# One build at a time; who comes second finds it done.
+exec 9>"$folder/lock"
+flock 9
+[ -e "$folder/bin/complete" ] && exit 0
+
+work=$(mktemp -d "$folder/build.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+# The source package comes from where this machine's binary packages come from; apt's own
+# configuration is left alone.
+mkdir -p "$work/lists/partial" "$work/parts"
+apt-get indextargets --format 'deb-src $(REPO_URI) $(CODENAME) $(COMPONENT)' \
+	'Origin: Debian' 'Created-By: Packages' | sort -u |
+	sed "s|^deb-src |deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] |" \
+		>"$work/sources.list"
+options=(-o "Dir::Etc::sourcelist=$work/sources.list" -o "Dir::Etc::sourceparts=$work/parts"
+	-o "Dir::State::lists=$work/lists" -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache="
+	-o "APT::Sandbox::User=root" -qq)
+apt-get "${options[@]}" update
+mkdir "$work/source"
+(cd "$work/source" && apt-get "${options[@]}" source kubernetes >/dev/null)
+tree=$(echo "$work"/source/kubernetes-*/)
+
+mkdir "$work/bin"
+sed /gogoproto/d "$tree/staging/src/k8s.io/cri-api/pkg/apis/runtime/v1/api.proto" >"$work/cri.proto"
+protoc -I "$work" --python_out="$work/bin" "$work/cri.proto"
+(cd "$work" && apt-get -qq download kubernetes-client && dpkg-deb -x kubernetes-client_*.deb client)
+cp "$work/client/usr/bin/kubectl" "$work/bin/"
+
+# Kubernetes' own makefile wants to find itself in a GOPATH.
+mkdir -p "$work/go/src/k8s.io"
+ln -s "$tree" "$work/go/src/k8s.io/kubernetes"
+cd "$work/go/src/k8s.io/kubernetes"
+export GOPATH="$work/go" GOCACHE="$work/go-cache" GO111MODULE=off GOFLAGS= CGO_ENABLED=0
+export PATH="/usr/lib/go-1.19/bin:$PATH" KUBE_GIT_VERSION=v1.20.2 KUBE_GIT_COMMIT=debian \
+	KUBE_GIT_TREE_STATE=archive KUBE_GIT_MAJOR=1 KUBE_GIT_MINOR=20
+what=
+for program in $programs; do what="$what cmd/$program"; done
+make WHAT="${what# }"
+for program in $programs; do
+	cp "$(find -L _output -path "*/bin/*" -name "$program" -type f | head -1)" "$work/bin/"
+done
+gcc -static -Os -o "$work/bin/pause" build/pause/pause.c ||
+	gcc -static -Os -o "$work/bin/pause" build/pause/linux/pause.c
+strip "$work"/bin/kube* "$work/bin/pause"
+touch "$work/bin/complete"
+mv "$work/bin" "$folder/bin"

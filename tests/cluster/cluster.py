@@ -1,0 +1,227 @@
+#!/usr/bin/python3
+"""A cluster of one node on this machine, for tests and for a look around (root).
+
+cluster.py up                start one and leave it running
+cluster.py down              end it
+cluster.py enter [COMMAND]   a shell, or COMMAND, in the midst of the running one
+cluster.py run COMMAND...    a cluster of its own for COMMAND; gone when it ends
+
+K8S_BIN=FOLDER: Kubernetes' programs (and others, such as containerd) that are there are used instead
+of those that build-kubernetes.sh makes from Debian's source package.
+
+All of it lives in namespaces of node.py; here is what is outside: the folder of its state and its
+control groups. They are removed when it ends. If this process is killed the kernel ends the node,
+and the next call removes what is left."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+CURRENT = ROOT / "build/cluster.json"
+PREFIX = "lastword-cluster-"
+PYTHON = "/usr/bin/python3"
+# Where Debian's programs are; the node's daemons need no more.
+SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def cache():
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(os.environ.get("LASTWORD_CACHE") or pathlib.Path(base) / "lastword")
+
+
+def program_path():
+    """Builds Debian's Kubernetes unless it is there; also what K8S_BIN lacks comes from it."""
+    built = cache() / "kubernetes-1.20.2"
+    if not (built / "bin/complete").exists():
+        print("building Kubernetes 1.20.2 from Debian's source package, once", file=sys.stderr)
+    subprocess.run([HERE / "build-kubernetes.sh", built], check=True, stdin=subprocess.DEVNULL,
+                   stdout=sys.stderr)
+    folders = [os.environ["K8S_BIN"]] if os.environ.get("K8S_BIN") else []
+    for folder in folders:
+        if not (pathlib.Path(folder) / "kube-apiserver").exists():
+            sys.exit(f"K8S_BIN={folder}: expected kube-apiserver and the others in it")
+    return ":".join([*folders, str(built / "bin"), SYSTEM_PATH])
+
+
+# ---- What is outside of the namespaces ----
+
+def start_of(pid):
+    """The process' start time: pids come again. None: no such process."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rsplit(")", 1)[1].split()
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def alive(state):
+    try:
+        pid, start = (state / "keeper").read_text().split()
+    except (OSError, ValueError):
+        # Being made: the folder comes before the file.
+        return state.exists() and time.time() - state.stat().st_mtime < 60
+    return start_of(pid) == start
+
+
+def cgroups(name):
+    for parent in (pathlib.Path("/sys/fs/cgroup"), *pathlib.Path("/sys/fs/cgroup").glob("*/")):
+        if not parent.is_symlink() and (parent / name).is_dir():
+            yield parent / name
+
+
+def remove_cgroups(name):
+    """The processes in them are dead, or about to be: their namespace is gone."""
+    for top in list(cgroups(name)):
+        end = time.monotonic() + 60
+        while top.exists():
+            for folder, _, _ in os.walk(top, topdown=False):
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    pass
+            if time.monotonic() > end:
+                raise RuntimeError(f"{top} does not go away")
+            time.sleep(0.02)
+
+
+def remove(state):
+    remove_cgroups(state.name)
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def sweep():
+    """What clusters left whose keeper was killed."""
+    where = pathlib.Path(tempfile.gettempdir())
+    names = {path.name for path in where.glob(PREFIX + "*")}
+    names |= {path.name for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{PREFIX}*")}
+    for name in names:
+        if not alive(where / name):
+            remove(where / name)
+
+
+# ---- One cluster ----
+
+def keep(command, announce=None):
+    """Runs a cluster until its end; returns the command's status. Removes what is outside."""
+    path = program_path()
+    sweep()
+    state = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
+    state.chmod(0o755)
+    (state / "keeper").write_text(f"{os.getpid()} {start_of(os.getpid())}")
+
+    def stop(*_):
+        raise SystemExit(130)
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, stop)
+    process = None
+    try:
+        # --kill-child: when unshare dies so does process 1, and with it all the rest; unshare
+        # itself dies with us (PR_SET_PDEATHSIG of setpriv).
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--uts", "--ipc",
+             "--pid", "--fork", "--kill-child", "--mount-proc", PYTHON, HERE / "node.py", state,
+             *command],
+            env={**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=None if command else subprocess.DEVNULL)
+        (state / "unshare").write_text(str(process.pid))
+        if announce:
+            announce(state)
+        return process.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        if process is not None:
+            process.kill()
+            process.wait()
+        logs = ROOT / "build/test-logs/cluster"
+        shutil.rmtree(logs, ignore_errors=True)
+        if (state / "logs").exists():
+            shutil.copytree(state / "logs", logs)
+        remove(state)
+
+
+def running():
+    """The state of what `up` left running, or None."""
+    try:
+        current = pathlib.Path(json.loads(CURRENT.read_text())["state"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return current if current.exists() and alive(current) else None
+
+
+def up():
+    if running():
+        print("it is up; make cluster-shell enters it")
+        return 0
+    program_path()
+    CURRENT.parent.mkdir(exist_ok=True)
+    log = ROOT / "build/cluster.log"
+    with open(log, "wb") as output:
+        keeper = subprocess.Popen([PYTHON, __file__, "keep"], stdin=subprocess.DEVNULL,
+                                  stdout=output, stderr=output, start_new_session=True)
+    while True:
+        state = running()
+        if state and (state / "ready").exists():
+            break
+        if keeper.poll() is not None:
+            print(log.read_text(errors="replace"), file=sys.stderr)
+            print("the cluster does not start", file=sys.stderr)
+            return 1
+        time.sleep(0.1)
+    print(log.read_text(errors="replace"), end="")
+    print("make cluster-shell: a shell in it, with kubectl; make cluster-down ends it")
+    return 0
+
+
+def down():
+    state = running()
+    if state:
+        pid = int((state / "keeper").read_text().split()[0])
+        os.kill(pid, signal.SIGTERM)
+        while start_of(pid):
+            time.sleep(0.05)
+    CURRENT.unlink(missing_ok=True)
+    sweep()
+    return 0
+
+
+def enter(command):
+    state = running()
+    if state is None:
+        print("no cluster is up: make cluster-up", file=sys.stderr)
+        return 1
+    unshare = (state / "unshare").read_text()
+    first = pathlib.Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()[0]
+    environment = {**os.environ, "PATH": program_path(), "LASTWORD_NODE": str(state),
+                   "KUBECONFIG": str(state / "pki/admin.conf")}
+    return subprocess.run(
+        ["nsenter", "--target", first, "--net", "--mount", "--uts", "--ipc", "--pid",
+         f"--wd={os.getcwd()}", *(command or ["bash"])], env=environment).returncode
+
+
+def main():
+    what, *command = sys.argv[1:] or [""]
+    if what == "up" and not command:
+        return up()
+    if what == "down" and not command:
+        return down()
+    if what == "enter":
+        return enter(command)
+    if what == "run" and command:
+        return keep(command)
+    if what == "keep" and not command:
+        return keep([], lambda state: CURRENT.write_text(json.dumps({"state": str(state)})))
+    sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

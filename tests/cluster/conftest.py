@@ -1,0 +1,96 @@
+"""What the scenarios share: the cluster that `cluster.py run` made around this process, or the one
+of KUBECONFIG, with the product installed from its manifests."""
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import drivers  # noqa: E402
+import kube  # noqa: E402
+import product  # noqa: E402
+
+NODE = os.environ.get("LASTWORD_NODE")
+FIGURES = product.ROOT / "build/test-logs/cluster-figures.txt"
+
+
+def kubeconfig():
+    return f"{NODE}/pki/admin.conf" if NODE else os.environ["KUBECONFIG"]
+
+
+@pytest.fixture(scope="session")
+def images():
+    if NODE:
+        product.import_images()
+
+
+@pytest.fixture(scope="session")
+def cluster(images):
+    """The bare cluster."""
+    found = kube.Cluster(kubeconfig())
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def installed(cluster):
+    """The product, and a namespace of either kind."""
+    product.install_with_files(cluster)
+    cluster.make_namespace(drivers.INJECTED, {"lastword.dev/inject": "enabled"})
+    cluster.make_namespace(drivers.PLAIN)
+    product.wait_injecting(cluster, drivers.INJECTED)
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def figures():
+    """figures(text): printed at the end of the run, never judged."""
+    FIGURES.parent.mkdir(parents=True, exist_ok=True)
+
+    def add(text):
+        with open(FIGURES, "a") as file:
+            file.write(text + "\n")
+    return add
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "kubernetes(major, minor): needs this version or newer")
+    config.addinivalue_line("markers", "node: needs the processes of the node")
+
+
+def pytest_collection_modifyitems(config, items):
+    """What states the version it needs is left out on an older server, and named."""
+    server = kube.Cluster(kubeconfig())
+    server.close()
+    FIGURES.unlink(missing_ok=True)
+    keep, out = [], []
+    for item in items:
+        needs = item.get_closest_marker("kubernetes")
+        fits = needs is None or server.version >= needs.args
+        (keep if fits else out).append(item)
+    items[:] = keep
+    config.hook.pytest_deselected(items=out)
+    FIGURES.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"Kubernetes {server.version_text}"]
+    lines += [f"needs a newer one: {item.name}" for item in out]
+    FIGURES.write_text("".join(line + "\n" for line in lines))
+
+
+def pytest_generate_tests(metafunc):
+    if "driver" in metafunc.fixturenames:
+        metafunc.parametrize("driver", ["kubernetes", "life"], indirect=True)
+
+
+@pytest.fixture
+def driver(request):
+    if request.param == "kubernetes":
+        made = drivers.KubernetesDriver(request.getfixturevalue("installed"))
+    else:
+        request.getfixturevalue("images")
+        made = drivers.LifeDriver(product.BUILD / "bin/lastword",
+                                  product.MANIFESTS / "base/config.yaml",
+                                  pathlib.Path(NODE).name)
+    yield made
+    made.clean()

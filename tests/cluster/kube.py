@@ -1,0 +1,328 @@
+"""The cluster as the scenarios see it: the API through kubectl (its proxy: whatever way the
+kubeconfig logs in), and pods with what is known of their ends."""
+import http.client
+import json
+import os
+import pathlib
+import re
+import subprocess
+import threading
+import time
+import urllib.parse
+
+HANG = 120  # seconds; a bound on hanging, not a measure
+OUR_CONTAINER = "lastword-watchdog"
+
+
+def wait_until(condition, what, seconds=HANG):
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
+        time.sleep(0.05)
+
+
+class Refused(Exception):
+    """An answer of the API server that is not 2xx."""
+
+    def __init__(self, code, body):
+        super().__init__(f"{code}: {body}")
+        self.code = code
+        self.body = body
+
+
+class Cluster:
+    def __init__(self, kubeconfig):
+        self.environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        self.proxy = subprocess.Popen(
+            ["kubectl", "proxy", "--port=0"], env=self.environment, stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, text=True)
+        self.port = int(self.proxy.stdout.readline().rsplit(":", 1)[1])
+        version = self.get("/version")
+        self.version = (int(version["major"]), int(re.match(r"\d+", version["minor"]).group()))
+        self.version_text = version["gitVersion"]
+
+    def close(self):
+        self.proxy.terminate()
+        self.proxy.wait()
+
+    def kubectl(self, *arguments, text=None, check=True):
+        done = subprocess.run(["kubectl", *arguments], env=self.environment, input=text,
+                              capture_output=True, text=True, timeout=HANG)
+        assert not check or done.returncode == 0, f"kubectl {arguments}: {done.stderr}"
+        return done.stdout
+
+    def connect(self, timeout=HANG):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def call(self, method, path, body=None, content_type="application/json"):
+        connection = self.connect()
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body),
+                               {"Content-Type": content_type})
+            answer = connection.getresponse()
+            data = answer.read()
+        finally:
+            connection.close()
+        if not 200 <= answer.status < 300:
+            raise Refused(answer.status, data.decode(errors="replace"))
+        kind = answer.headers.get("Content-Type", "")
+        return json.loads(data) if "json" in kind else data.decode(errors="replace")
+
+    def get(self, path):
+        return self.call("GET", path)
+
+    def find(self, path):
+        """As get, None when it is not there."""
+        try:
+            return self.get(path)
+        except Refused as refused:
+            if refused.code == 404:
+                return None
+            raise
+
+    def create(self, path, body):
+        return self.call("POST", path, body)
+
+    def patch(self, path, body):
+        return self.call("PATCH", path, body, "application/merge-patch+json")
+
+    def delete(self, path, grace=None):
+        options = {} if grace is None else {"gracePeriodSeconds": grace}
+        try:
+            return self.call("DELETE", path, options)
+        except Refused as refused:
+            if refused.code != 404:
+                raise
+            return None
+
+    def watch(self, path, stop, on_event):
+        """Calls on_event(type, object) from a thread of its own until stop() is true."""
+        def follow():
+            while not stop():
+                connection = self.connect(timeout=5)
+                try:
+                    connection.request("GET", path)
+                    answer = connection.getresponse()
+                    if answer.status != 200:
+                        return
+                    for line in answer:
+                        event = json.loads(line)
+                        on_event(event["type"], event["object"])
+                        if stop():
+                            return
+                except (OSError, ValueError, http.client.HTTPException):
+                    time.sleep(0.05)  # idle for too long, or cut: again
+                finally:
+                    connection.close()
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        return thread
+
+    # ---- Namespaces ----
+
+    def make_namespace(self, name, labels=None):
+        self.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace",
+                                           "metadata": {"name": name, "labels": labels or {}}})
+        wait_until(lambda: self.find(f"/api/v1/namespaces/{name}/serviceaccounts/default"),
+                   f"the ServiceAccount of {name}")
+
+
+def status_of(pod, container):
+    """A container's status in a Pod object, of any kind of container; {} when there is none."""
+    status = pod.get("status", {})
+    for key in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
+        for entry in status.get(key) or []:
+            if entry["name"] == container:
+                return entry
+    return {}
+
+
+def parse_lines(text):
+    """The watchdog's lines; anything that is no JSON is an error."""
+    return [json.loads(line) for line in text.splitlines() if line]
+
+
+class KubernetesPod:
+    """A pod that is there. Watched from the start, its logs followed: what the kubelet and the
+    watchdog said is known when the object is gone."""
+
+    def __init__(self, cluster, pod):
+        self.cluster = cluster
+        self.name = pod["metadata"]["name"]
+        self.namespace = pod["metadata"]["namespace"]
+        self.path = f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
+        self.pod = pod
+        self.created = time.monotonic()
+        self.gone = threading.Event()
+        self.injected = pod["metadata"].get("labels", {}).get("lastword.dev/injected") == "true"
+        self.native = any(c["name"] == OUR_CONTAINER
+                          for c in pod["spec"].get("initContainers") or [])
+        self.logs = {}
+        version = pod["metadata"]["resourceVersion"]
+        selector = urllib.parse.quote(f"metadata.name={self.name}")
+        cluster.watch(f"/api/v1/namespaces/{self.namespace}/pods?watch=1&resourceVersion={version}"
+                      f"&fieldSelector={selector}", self.gone.is_set, self._on_event)
+
+    def _on_event(self, kind, pod):
+        if kind not in ("ADDED", "MODIFIED", "DELETED") or \
+                pod["metadata"]["uid"] != self.pod["metadata"]["uid"]:
+            return
+        self.pod = pod
+        if kind == "DELETED":
+            self.gone.set()
+
+    def manifest_label(self, key):
+        return self.pod["metadata"]["labels"][key]
+
+    def state(self, container):
+        return status_of(self.pod, container)
+
+    def wait_status(self, condition, what):
+        return wait_until(lambda: condition(self.pod),
+                          lambda: f"{what}: {json.dumps(self.pod.get('status'))[:3000]}")
+
+    def log(self, container="main", previous=False):
+        try:
+            return self.cluster.get(f"{self.path}/log?container={container}"
+                                    + ("&previous=true" if previous else ""))
+        except Refused:
+            return ""
+
+    def wait_ready(self, container="main", text="ready\n"):
+        wait_until(lambda: text in self.log(container),
+                   lambda: f"{text!r} from {container}: {self.log(container)!r} "
+                           f"{json.dumps(self.pod.get('status'))[:3000]}")
+
+    def wait_end(self, container="main"):
+        """(code, reason) of the container's end, for a container that is not started again."""
+        self.wait_status(lambda _: "terminated" in self.state(container).get("state", {}),
+                         f"{container} ends")
+        end = self.state(container)["state"]["terminated"]
+        return end["exitCode"], end.get("reason")
+
+    def wait_last_end(self, container="main", count=1):
+        """The same of one that is started again: of its run before."""
+        self.wait_status(lambda _: self.state(container).get("restartCount", 0) >= count
+                         and "terminated" in self.state(container).get("lastState", {}),
+                         f"{container} ends and starts again")
+        end = self.state(container)["lastState"]["terminated"]
+        return end["exitCode"], end.get("reason")
+
+    def running(self, container):
+        return "running" in self.state(container).get("state", {})
+
+    def wait_phase(self, *phases):
+        self.wait_status(lambda pod: pod["status"].get("phase") in phases, f"phase {phases}")
+
+    @property
+    def phase(self):
+        return self.pod["status"].get("phase")
+
+    def lines(self):
+        followed = self.logs.get(OUR_CONTAINER)
+        return parse_lines(followed.text() if followed else self.log(OUR_CONTAINER))
+
+    def wait_line(self, event, count=1):
+        def found():
+            return [line for line in self.lines() if line["event"] == event]
+        wait_until(lambda: len(found()) >= count, lambda: f"{event}: {self.lines()}")
+        return found()[count - 1]
+
+    def pids(self, container="main"):
+        """Its processes on the node, the container's process 1 first."""
+        ident = self.state(container)["containerID"].rsplit("/", 1)[1]
+        found = {}
+        for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+            try:
+                if ident in (status.parent / "cgroup").read_text():
+                    nested = re.search(r"^NSpid:\s*(.*)$", status.read_text(), re.M).group(1)
+                    found[int(status.parent.name)] = int(nested.split()[-1])
+            except OSError:
+                continue
+        return sorted(found, key=found.get)
+
+    def follow(self, *containers):
+        for container in containers:
+            self.logs[container] = Follower(self, container)
+
+    def delete(self, grace=None):
+        """Until it is gone; returns {container: exit code} as the last object says it, and how
+        long that took."""
+        if self.injected:
+            self.follow(OUR_CONTAINER)
+        self.follow("main")
+        start = time.monotonic()
+        self.cluster.delete(self.path, grace)
+        assert self.gone.wait(HANG), f"not deleted: {json.dumps(self.pod)[:3000]}"
+        seconds = time.monotonic() - start
+        for follower in self.logs.values():
+            follower.thread.join(10)
+        codes = {}
+        for key in ("containerStatuses", "initContainerStatuses"):
+            for entry in self.pod["status"].get(key) or []:
+                end = entry["state"].get("terminated")
+                codes[entry["name"]] = end["exitCode"] if end else None
+        return codes, seconds
+
+    def output(self, container="main"):
+        """What it printed, also after its deletion."""
+        follower = self.logs.get(container)
+        return follower.text() if follower else self.log(container)
+
+    def pid(self, container="main"):
+        return self.pids(container)[0]
+
+    def kill_shim(self):
+        os.kill(self.pid(), 9)
+
+    def stamps(self, container="main"):
+        """When the runtime got each line of its output."""
+        try:
+            text = self.cluster.get(f"{self.path}/log?container={container}&timestamps=true")
+        except Refused:
+            return []
+        return [line.split(" ", 1)[0] for line in text.splitlines() if line]
+
+    def remove(self):
+        if not self.gone.is_set():
+            self.cluster.delete(self.path, 0)
+
+
+class Follower:
+    """A container's log, followed to its end."""
+
+    def __init__(self, pod, container):
+        self.chunks = []
+        self.pod = pod
+        self.container = container
+        self.opened = threading.Event()
+        self.thread = threading.Thread(target=self._follow, daemon=True)
+        self.thread.start()
+        self.opened.wait(10)
+
+    def _follow(self):
+        connection = self.pod.cluster.connect()
+        try:
+            connection.request(
+                "GET", f"{self.pod.path}/log?follow=true&container={self.container}")
+            answer = connection.getresponse()
+            self.opened.set()
+            if answer.status != 200:
+                return
+            while True:
+                chunk = answer.read1(65536)
+                if not chunk:
+                    return
+                self.chunks.append(chunk)
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            self.opened.set()
+            connection.close()
+
+    def text(self):
+        return b"".join(self.chunks).decode(errors="replace")

@@ -1,0 +1,173 @@
+"""The product in the cluster: its images on the node, its manifests applied, as an admin would."""
+import base64
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+import kube
+import oci
+import pki
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build")).resolve()
+MANIFESTS = ROOT / "manifests"
+SYSTEM = "lastword-system"
+CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastword"
+
+AGENT = "docker.io/local/agent:1"            # a shell, and victim.c
+DISTROLESS = "docker.io/local/distroless:1"  # victim alone
+PAUSE = "docker.io/local/pause:1"
+SHIPPED = {"servers": "ghcr.io/lastword/lastword:0.1.0",
+           "watchdog": "ghcr.io/lastword/lastword-watchdog:0.1.0"}
+
+
+def victim(folder):
+    """The test's command, linked statically: it runs in any image."""
+    program = folder / "victim"
+    subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-static", "-O1", "-o", program,
+                    ROOT / "tests/watchdog/victim.c"], check=True)
+    return program
+
+
+def make_archives(folder):
+    """{image name: archive} of all that the scenarios run. pause is the sandbox's."""
+    archives = {}
+
+    def archive(name, root, config):
+        path = folder / (re.sub(r"[^a-z0-9]+", "-", name) + ".tar")
+        oci.write_archive(path, name, root, config)
+        archives[name] = path
+
+    for stage, name in SHIPPED.items():
+        archive(name, BUILD / "rootfs" / stage, oci.stage_config(ROOT / "Dockerfile", stage))
+    program = victim(folder)
+    busybox = "/bin/busybox"
+    applets = subprocess.run([busybox, "--list"], check=True, capture_output=True,
+                             text=True).stdout.split()
+    agent = folder / "agent"
+    oci.make_root(agent, {"/bin/busybox": busybox, "/victim": program},
+                  {f"/bin/{name}": "busybox" for name in applets if name != "busybox"},
+                  ["/tmp", "/workspace"])
+    archive(AGENT, agent, {"Env": ["PATH=/bin"], "Cmd": ["sh"]})
+    distroless = folder / "distroless"
+    oci.make_root(distroless, {"/victim": program})
+    archive(DISTROLESS, distroless, {"Entrypoint": ["/victim"]})
+    pause = shutil.which("pause")
+    if pause:
+        root = folder / "pause"
+        oci.make_root(root, {"/pause": pause})
+        archive(PAUSE, root, {"Entrypoint": ["/pause"]})
+    return archives
+
+
+def import_images():
+    """Onto this node; on a cluster of somebody else's they are to be there (docs/testing.md)."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in make_archives(pathlib.Path(folder)).values():
+            subprocess.run(["ctr", "-n", "k8s.io", "images", "import", path], check=True,
+                           stdout=subprocess.DEVNULL)
+
+
+def render(cluster, kustomization):
+    """What `kubectl apply -k` applies, fitted to the oldest Kubernetes of the tests: kubectl 1.20
+    knows a base only as `bases`, and the server PodDisruptionBudgets only as policy/v1beta1."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = pathlib.Path(folder) / "manifests"
+        shutil.copytree(MANIFESTS, tree)
+        if cluster.version < (1, 21):
+            for path in tree.rglob("kustomization.yaml"):
+                path.write_text(re.sub(r"^resources:\n(  - \.\./\.\./base\n)", r"bases:\n\1resources:\n",
+                                       path.read_text(), flags=re.M))
+        text = cluster.kubectl("kustomize", str(tree / kustomization))
+    if cluster.version < (1, 21):
+        text = text.replace("apiVersion: policy/v1\n", "apiVersion: policy/v1beta1\n")
+    return text
+
+
+def apply(cluster, kustomization):
+    if cluster.version < (1, 21):
+        cluster.kubectl("apply", "-f", "-", text=render(cluster, kustomization))
+    else:
+        cluster.kubectl("apply", "-k", str(MANIFESTS / kustomization))
+
+
+def install_with_files(cluster):
+    """manifests/base, and a certificate of somebody else's."""
+    authority = pki.Authority()
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "tls"
+        host = f"lastword-webhook.{SYSTEM}.svc"
+        authority.issue(path, host, names=[host])
+        pair = {"tls.crt": path.with_suffix(".crt").read_bytes(),
+                "tls.key": path.with_suffix(".key").read_bytes()}
+    if not cluster.find(f"/api/v1/namespaces/{SYSTEM}"):
+        cluster.kubectl("apply", "-f", str(MANIFESTS / "base/namespace.yaml"))
+    secrets = f"/api/v1/namespaces/{SYSTEM}/secrets"
+    cluster.delete(f"{secrets}/lastword-webhook-tls")
+    cluster.create(secrets, {
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": "lastword-webhook-tls"},
+        "data": {key: base64.b64encode(value).decode() for key, value in pair.items()}})
+    apply(cluster, "base")
+    configuration = cluster.get(CONFIGURATION)
+    configuration["webhooks"][0]["clientConfig"]["caBundle"] = \
+        base64.b64encode(authority.pem()).decode()
+    cluster.call("PUT", CONFIGURATION, configuration)
+    wait_available(cluster, "lastword-webhook")
+
+
+def deployment(cluster, name):
+    return cluster.find(f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/{name}")
+
+
+def wait_available(cluster, name):
+    def available():
+        found = deployment(cluster, name)
+        status = found["status"]
+        return (status.get("observedGeneration") == found["metadata"]["generation"]
+                and status.get("updatedReplicas") == status.get("replicas")
+                == status.get("availableReplicas") == found["spec"]["replicas"])
+    kube.wait_until(available, lambda: f"{name}: {describe(cluster)}")
+    wait_endpoints(cluster, name)
+
+
+def wait_endpoints(cluster, name):
+    def complete():
+        found = cluster.find(f"/api/v1/namespaces/{SYSTEM}/endpoints/{name}") or {}
+        ready = [a for s in found.get("subsets") or [] for a in s.get("addresses") or []]
+        return len(ready) == deployment(cluster, name)["spec"]["replicas"]
+    if cluster.find(f"/api/v1/namespaces/{SYSTEM}/services/{name}"):
+        kube.wait_until(complete, f"the Service {name} has its endpoints")
+
+
+def pods(cluster, name):
+    return cluster.get(f"/api/v1/namespaces/{SYSTEM}/pods?labelSelector="
+                       f"app.kubernetes.io%2Fname%3D{name}")["items"]
+
+
+def describe(cluster):
+    """For a message: the system's pods, what they say, and events."""
+    text = ""
+    for pod in cluster.get(f"/api/v1/namespaces/{SYSTEM}/pods")["items"]:
+        text += f"\n{pod['metadata']['name']}: {json.dumps(pod['status'])[:1500]}"
+        text += cluster.kubectl("logs", "-n", SYSTEM, pod["metadata"]["name"], "--tail=20",
+                                check=False)
+    for event in cluster.get(f"/api/v1/namespaces/{SYSTEM}/events")["items"]:
+        text += f"\n{event.get('reason')}: {event.get('message')}"
+    return text
+
+
+def wait_injecting(cluster, namespace):
+    """Until the API server has learnt of the webhook: a dry run comes back injected."""
+    probe = {"apiVersion": "v1", "kind": "Pod", "metadata": {
+        "name": "probe", "labels": {"app.kubernetes.io/component": "agent"}},
+        "spec": {"containers": [{"name": "main", "image": AGENT, "command": ["true"]}]}}
+
+    def injected():
+        made = cluster.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", probe)
+        return (made["metadata"].get("labels") or {}).get("lastword.dev/injected") == "true"
+    kube.wait_until(injected, lambda: f"the webhook is asked: {describe(cluster)}")

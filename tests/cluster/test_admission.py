@@ -1,0 +1,329 @@
+"""The product as it is installed: what the API server, the quota, Jobs and a failing webhook make of
+it. In the cluster only."""
+import concurrent.futures
+import os
+import random
+import threading
+
+import pytest
+
+import agents
+import drivers
+import kube
+import product
+
+
+def has_label(pod):
+    return (pod["metadata"].get("labels") or {}).get("lastword.dev/injected") == "true"
+
+
+def create(cluster, namespace, manifest):
+    return kube.KubernetesPod(
+        cluster, cluster.create(f"/api/v1/namespaces/{namespace}/pods", manifest))
+
+
+@pytest.fixture
+def namespace(installed, request):
+    """make(labels): an opted-in namespace, gone afterwards."""
+    made = []
+
+    def make(labels=None):
+        name = f"scenario-{len(made)}-{os.urandom(3).hex()}"
+        installed.make_namespace(name, {"lastword.dev/inject": "enabled", **(labels or {})})
+        made.append(name)
+        product.wait_injecting(installed, name)
+        return name
+
+    yield make
+    for name in made:
+        installed.delete(f"/api/v1/namespaces/{name}")
+
+
+# ---- What is installed ----
+
+def rights(cluster, account):
+    """The rules of an account in the system's namespace, but for those that all accounts have."""
+    connection = cluster.connect()
+    import json
+    answers = []
+    for who in (account, "nobody"):
+        user = f"system:serviceaccount:{product.SYSTEM}:{who}"
+        connection.request(
+            "POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+            json.dumps({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
+                        "spec": {"namespace": product.SYSTEM}}),
+            {"Content-Type": "application/json", "Impersonate-User": user})
+        answer = json.loads(connection.getresponse().read())
+        answers.append({(tuple(sorted(rule["verbs"])), tuple(rule.get("apiGroups", [])),
+                         tuple(rule.get("resources", [])), tuple(rule.get("resourceNames", [])))
+                        for rule in answer["status"]["resourceRules"]})
+    connection.close()
+    return answers[0] - answers[1]
+
+
+def test_rights_of_the_webhook(installed):
+    assert rights(installed, "lastword-webhook") == set()
+
+
+def test_disruption_budget(installed):
+    version = "v1" if installed.version >= (1, 21) else "v1beta1"
+    path = (f"/apis/policy/{version}/namespaces/{product.SYSTEM}/poddisruptionbudgets/"
+            "lastword-webhook")
+    kube.wait_until(lambda: installed.get(path)["status"].get("disruptionsAllowed") == 1,
+                    lambda: installed.get(path))
+
+
+def test_only_opted_in_namespaces(installed):
+    for name in (drivers.PLAIN, product.SYSTEM, "kube-system", "default"):
+        restricted = {**agents.RESTRICTED}
+        made = installed.create(f"/api/v1/namespaces/{name}/pods?dryRun=All",
+                                agents.pod(agents.container("true", securityContext=restricted)))
+        assert not has_label(made)
+
+
+def test_own_pods_are_never_asked_about(installed):
+    """Not even when somebody labels the system's namespace."""
+    path = f"/api/v1/namespaces/{product.SYSTEM}"
+    label = {"metadata": {"labels": {"lastword.dev/inject": "enabled",
+                                     "kubernetes.io/metadata.name": product.SYSTEM}}}
+    installed.patch(path, label)
+    try:
+        made = installed.create(f"{path}/pods?dryRun=All", agents.pod(
+            agents.container("true", securityContext=agents.RESTRICTED)))
+        assert not has_label(made)
+    finally:
+        installed.patch(path, {"metadata": {"labels": {"lastword.dev/inject": None}}})
+
+
+# ---- Namespaces with rules of their own ----
+
+@pytest.mark.kubernetes(1, 25)
+def test_pod_security_restricted(installed, namespace):
+    name = namespace({"pod-security.kubernetes.io/enforce": "restricted"})
+    pod = create(installed, name, agents.pod(
+        agents.container("echo ready; exit 5", securityContext=agents.RESTRICTED)))
+    assert pod.injected and pod.wait_end()[0] == 5
+    assert pod.wait_line("end")["exit_code"] == 5
+
+
+def test_limit_range_and_quota(installed, namespace):
+    """The sidecar has what a quota asks for, stays within a LimitRange, and is counted."""
+    name = namespace()
+    installed.create(f"/api/v1/namespaces/{name}/limitranges", {
+        "apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "limits"},
+        "spec": {"limits": [{"type": "Container", "min": {"memory": "8Mi", "cpu": "1m"},
+                             "max": {"memory": "128Mi", "cpu": "1"},
+                             "default": {"memory": "64Mi", "cpu": "500m"},
+                             "defaultRequest": {"memory": "32Mi", "cpu": "10m"}}]}})
+    installed.create(f"/api/v1/namespaces/{name}/resourcequotas", {
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota"},
+        "spec": {"hard": {"pods": "3", "requests.memory": "128Mi", "limits.memory": "256Mi",
+                          "requests.cpu": "100m", "limits.cpu": "2"}}})
+    quota = f"/api/v1/namespaces/{name}/resourcequotas/quota"
+    kube.wait_until(lambda: "used" in installed.get(quota).get("status", {}), "the quota is counted")
+    pod = create(installed, name, agents.pod(agents.container("echo ready; sleep 600")))
+    assert pod.injected
+    pod.wait_ready()
+    used = kube.wait_until(lambda: installed.get(quota)["status"]["used"].get("pods") == "1"
+                           and installed.get(quota)["status"]["used"], "the pod is counted")
+    assert (used["requests.memory"], used["limits.memory"]) == ("48Mi", "80Mi")
+    pod.delete(2)
+    assert [line["event"] for line in pod.lines()][0] == "flush"
+
+
+def test_quota_refuses_what_is_too_much(installed, namespace):
+    """Nobody gets around a quota through us, and the refusal names it."""
+    name = namespace()
+    installed.create(f"/api/v1/namespaces/{name}/resourcequotas", {
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota"},
+        "spec": {"hard": {"requests.memory": "32Mi"}}})
+    quota = f"/api/v1/namespaces/{name}/resourcequotas/quota"
+    kube.wait_until(lambda: "used" in installed.get(quota).get("status", {}), "the quota is counted")
+    resources = {"requests": {"memory": "20Mi"}}
+    with pytest.raises(kube.Refused, match="exceeded quota"):
+        create(installed, name, agents.pod(agents.container("true", resources=resources)))
+    resources = {"requests": {"memory": "16Mi"}}
+    create(installed, name, agents.pod(agents.container("true", resources=resources)))
+
+
+# ---- Jobs ----
+
+def run_job(cluster, namespace, name, template, **spec):
+    """The Job's status when it is Complete or Failed."""
+    path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    cluster.create(path, agents.job(name, template, **spec))
+
+    def over():
+        status = cluster.get(f"{path}/{name}")["status"]
+        conditions = [c for c in status.get("conditions") or []
+                      if c["type"] in ("Complete", "Failed") and c["status"] == "True"]
+        return (conditions[0]["type"], conditions[0].get("reason"), status) if conditions else None
+    return kube.wait_until(over, lambda: cluster.get(f"{path}/{name}"))
+
+
+def both_jobs(cluster, name, template, **spec):
+    """The same Job wrapped and unwrapped, at the same time: what was made of each."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(run_job, cluster, namespace, name, template, **spec)
+                for namespace in (drivers.INJECTED, drivers.PLAIN)]
+        results = [run.result() for run in runs]
+    return [(kind, reason, status.get("succeeded", 0), status.get("failed", 0))
+            for kind, reason, status in results]
+
+
+def job_pods(cluster, namespace, name):
+    return cluster.get(f"/api/v1/namespaces/{namespace}/pods?labelSelector=job-name%3D{name}")["items"]
+
+
+@pytest.mark.parametrize("code,expected", [(0, ("Complete", 1, 0)), (3, ("Failed", 0, 2))])
+def test_job_is_accounted_the_same(installed, code, expected):
+    wrapped, plain = both_jobs(installed, f"accounted-{code}",
+                               agents.pod(agents.container(f"echo ready; exit {code}")),
+                               backoffLimit=1)
+    assert wrapped == plain
+    assert (plain[0], *plain[2:]) == expected
+    for pod in job_pods(installed, drivers.INJECTED, f"accounted-{code}"):
+        assert has_label(pod)
+        ours = kube.status_of(pod, kube.OUR_CONTAINER)["state"]["terminated"]
+        assert ours["exitCode"] == 0
+
+
+@pytest.mark.kubernetes(1, 26)
+@pytest.mark.parametrize("code,expected", [(42, ("Failed", "PodFailurePolicy")),
+                                           (3, ("Failed", "BackoffLimitExceeded"))])
+def test_job_with_pod_failure_policy(installed, code, expected):
+    """Rules without a container's name see the sidecar's code too: it must be no failure."""
+    policy = {"rules": [
+        {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}},
+        {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [137, 143]}}]}
+    wrapped, plain = both_jobs(installed, f"policy-{code}",
+                               agents.pod(agents.container(f"echo ready; exit {code}")),
+                               backoffLimit=1, podFailurePolicy=policy)
+    assert wrapped == plain and plain[:2] == expected
+
+
+def test_job_with_polling_sidecars_finishes(installed):
+    """The incident: main dead, sidecars waiting for its done file. Unwrapped it never ends."""
+    mount = [{"name": "workspace", "mountPath": "/workspace"}]
+    template = agents.pod(
+        agents.container("echo ready; exit 7", name="claude", volumeMounts=mount),
+        agents.container("while [ ! -e /workspace/.agent_done ]; do sleep 0.1; done",
+                         name="docker-daemon", volumeMounts=mount),
+        labels={"cli-container": "claude"}, volumes=[{"name": "workspace", "emptyDir": {}}])
+    path = f"/apis/batch/v1/namespaces/{drivers.PLAIN}/jobs"
+    installed.create(path, agents.job("polling", template, backoffLimit=0))
+    kind, _, status = run_job(installed, drivers.INJECTED, "polling", template, backoffLimit=0)
+    assert (kind, status["failed"]) == ("Failed", 1)
+
+    def main_is_dead():
+        found = job_pods(installed, drivers.PLAIN, "polling")
+        return found and "terminated" in kube.status_of(found[0], "claude").get("state", {})
+    kube.wait_until(main_is_dead, "main of the unwrapped one dies")
+    assert installed.get(f"{path}/polling")["status"].get("active") == 1
+    installed.delete(f"{path}/polling")
+
+
+# ---- A webhook that fails ----
+
+def scale(cluster, replicas):
+    cluster.patch(f"/apis/apps/v1/namespaces/{product.SYSTEM}/deployments/lastword-webhook",
+                  {"spec": {"replicas": replicas}})
+    kube.wait_until(lambda: len(product.pods(cluster, "lastword-webhook")) == replicas,
+                    f"{replicas} replicas")
+    if replicas:
+        product.wait_available(cluster, "lastword-webhook")
+
+
+def test_webhook_is_down(installed):
+    """Pods start as they are written."""
+    scale(installed, 0)
+    try:
+        pod = create(installed, drivers.INJECTED, agents.pod(agents.container("echo ready; exit 4")))
+        assert not pod.injected and pod.wait_end() == (4, "Error")
+        pod.remove()
+    finally:
+        scale(installed, 2)
+    product.wait_injecting(installed, drivers.INJECTED)
+
+
+def webhook_processes(cluster):
+    found = []
+    for pod in product.pods(cluster, "lastword-webhook"):
+        if "running" in kube.status_of(pod, "webhook").get("state", {}):
+            watched = kube.KubernetesPod(cluster, pod)
+            found += watched.pids("webhook")[:1]
+            watched.gone.set()
+    return found
+
+
+@pytest.mark.node
+def test_webhook_hangs(installed):
+    """It takes the connection and answers nothing: passed over when the timeout is up."""
+    import signal
+    stopped = webhook_processes(installed)
+    assert len(stopped) == 2
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        pod = create(installed, drivers.INJECTED, agents.pod(agents.container("echo ready; exit 4")))
+        assert not pod.injected
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    assert pod.wait_end() == (4, "Error")
+    pod.remove()
+    product.wait_available(installed, "lastword-webhook")
+    product.wait_injecting(installed, drivers.INJECTED)
+
+
+@pytest.mark.node
+def test_webhook_is_killed_at_random_under_load(installed, figures):
+    """Two replicas, one or the other killed all the time, by SIGKILL or by deletion: no creation
+    fails, and what is injected is whole."""
+    stop = threading.Event()
+    results = {"injected": 0, "untouched": 0}
+    failures = []
+    lock = threading.Lock()
+    manifest = agents.pod(agents.container("true"), agents.SIDECAR)
+
+    def load():
+        while not stop.is_set():
+            try:
+                made = installed.create(
+                    f"/api/v1/namespaces/{drivers.INJECTED}/pods?dryRun=All",
+                    {**manifest, "metadata": {**manifest["metadata"],
+                                              "name": f"load-{os.urandom(6).hex()}"}})
+                names = [c["name"] for c in made["spec"]["containers"]
+                         + (made["spec"].get("initContainers") or [])]
+                if has_label(made) != (kube.OUR_CONTAINER in names):
+                    failures.append(names)
+                with lock:
+                    results["injected" if has_label(made) else "untouched"] += 1
+            except Exception as error:
+                failures.append(repr(error))
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    choose = random.Random(4)
+    kills = 0
+    for _ in range(8):
+        before = results["injected"] + results["untouched"]
+        alive = webhook_processes(installed)
+        if alive and choose.random() < 0.7:
+            os.kill(choose.choice(alive), 9)
+        else:
+            victim = choose.choice(product.pods(installed, "lastword-webhook"))
+            installed.delete(f"/api/v1/namespaces/{product.SYSTEM}/pods/"
+                             f"{victim['metadata']['name']}", choose.choice([None, 0]))
+        kills += 1
+        kube.wait_until(lambda: results["injected"] + results["untouched"] >= before + 40
+                        or failures, "reviews go on")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    figures(f"webhook killed {kills} times under load: {results['injected']} creations injected, "
+            f"{results['untouched']} untouched, 0 failed")
+    product.wait_available(installed, "lastword-webhook")
+    product.wait_injecting(installed, drivers.INJECTED)

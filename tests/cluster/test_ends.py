@@ -1,0 +1,259 @@
+"""Ends of real agents: what the watchdog says, beside what Kubernetes says of the same pod unwrapped.
+Every scenario plays in the cluster and in the native life (life.py)."""
+import concurrent.futures
+
+import pytest
+
+import agents
+import kube
+import product
+
+PANIC = ("echo ready; echo \"thread 'main' panicked at src/main.rs:4:5:\" >&2; "
+         "echo 'index out of bounds: the len is 3' >&2; exit 101")
+
+
+def both(driver, manifest):
+    return driver.make(manifest), driver.make(manifest, wrapped=False)
+
+
+def delete_all(*pods):
+    """At the same time; the codes of each, as the last object says them."""
+    with concurrent.futures.ThreadPoolExecutor(len(pods)) as pool:
+        return [codes for codes, _ in pool.map(lambda pod: pod.delete(), pods)]
+
+
+def check_watchdog_ends(pod):
+    """The pod is over by itself, and its watchdog ended well: nothing of ours counts."""
+    pod.wait_phase("Succeeded", "Failed")
+    assert pod.wait_end(kube.OUR_CONTAINER)[0] == 0
+
+
+def test_seed(driver):
+    """Main is dead, a sidecar lives on, the pod is Running: what nobody noticed."""
+    pod = driver.make(agents.pod(agents.container(PANIC), agents.SIDECAR))
+    assert pod.wait_end() == (101, "Error")
+    line = pod.wait_line("end")
+    assert (line["exit_code"], line["error_type"], line["task_id"]) == \
+        (101, "Panic", pod.manifest_label("task-id"))
+    assert line["payload_snippet"] == ("thread 'main' panicked at src/main.rs:4:5:\n"
+                                       "index out of bounds: the len is 3")
+    assert pod.phase == "Running" and pod.running("proxy")
+    if isinstance(pod, kube.KubernetesPod):
+        said = pod.cluster.kubectl("logs", "-n", pod.namespace, pod.name, "-c", kube.OUR_CONTAINER)
+        assert "index out of bounds" in said
+    # The sidecar goes on until somebody deletes the pod.
+    codes, _ = pod.delete()
+    assert codes.get("proxy") in (0, None) and len(pod.lines()) == 1
+
+
+def test_exit_0(driver):
+    wrapped, plain = both(driver, agents.pod(agents.container("echo ready; exit 0")))
+    assert wrapped.wait_end() == plain.wait_end() == (0, "Completed")
+    line = wrapped.wait_line("end")
+    assert (line["exit_code"], line["error_type"]) == (0, "Completed")
+    check_watchdog_ends(wrapped)
+    assert wrapped.phase == "Succeeded"
+    assert wrapped.output() == plain.output() == "ready\n"
+
+
+@pytest.mark.parametrize("code", [1, 2, 126, 137, 255])
+def test_codes(driver, code):
+    manifest = agents.pod(agents.container(["/victim", "exit", str(code)]))
+    wrapped, plain = both(driver, manifest)
+    assert wrapped.wait_end()[0] == plain.wait_end()[0] == code
+    assert wrapped.wait_line("end")["exit_code"] == code
+    check_watchdog_ends(wrapped)
+
+
+def test_out_of_memory(driver):
+    manifest = agents.pod(agents.container(
+        "echo ready; /victim eat 400; exit $?",
+        resources={"limits": {"memory": "32Mi", "cpu": "1"}}))
+    wrapped, plain = both(driver, manifest)
+    assert wrapped.wait_end() == plain.wait_end() == (137, "OOMKilled")
+    line = wrapped.wait_line("end")
+    assert line["error_type"] == "OOMKilled" and line["oom_kills"] >= 1
+    assert line["log_tail"].startswith("ready\n")
+    check_watchdog_ends(wrapped)
+
+
+def test_segmentation_fault(driver):
+    wrapped, plain = both(driver, agents.pod(agents.container(["/victim", "fault", "0"])))
+    assert wrapped.wait_end()[0] == plain.wait_end()[0] == 139
+    line = wrapped.wait_line("end")
+    assert (line["exit_code"], line["signal"], line["error_type"]) == (139, "SIGSEGV", "Segfault")
+    check_watchdog_ends(wrapped)
+
+
+def test_no_such_program(driver):
+    """Unwrapped it does not start (128); the shim tells 127, and its words say what it was."""
+    pod = driver.make(agents.pod(agents.container(["/no/such", "program"])))
+    assert pod.wait_end()[0] == 127
+    line = pod.wait_line("end")
+    assert line["error_type"] == "StartError" and "/no/such" in line["payload_snippet"]
+
+
+def test_shim_killed_from_the_host(driver):
+    pod = driver.make(agents.pod(agents.container("echo ready; sleep 600"), agents.SIDECAR))
+    pod.wait_ready()
+    pod.kill_shim()
+    assert pod.wait_end()[0] == 137
+    line = pod.wait_line("end")
+    assert (line["error_type"], line["log_tail"]) == ("Killed", "ready\n")
+    assert "exit_code" not in line and pod.phase == "Running"
+
+
+def test_restarted_agent(driver):
+    """Every run has its line; the last success is final."""
+    script = "if [ -e /data/tried ]; then exit 0; fi; touch /data/tried; echo first >&2; exit 3"
+    manifest = agents.pod(
+        agents.container(script, volumeMounts=[{"name": "data", "mountPath": "/data"}]),
+        restart="OnFailure", volumes=[{"name": "data", "emptyDir": {}}])
+    pod = driver.make(manifest)
+    pod.wait_phase("Succeeded")
+    ends = [(line["generation"], line["exit_code"]) for line in pod.lines()]
+    assert ends == [(1, 3), (2, 0)]
+
+
+# ---- Deletion ----
+
+def test_deletion_while_running(driver):
+    """The hook flushes what there is, the agent's handler has its say, and its code is there."""
+    manifest = agents.pod(agents.container(["/victim", "hold", "handle", "15", agents.HOLD]))
+    wrapped, plain = both(driver, manifest)
+    for pod in (wrapped, plain):
+        pod.wait_ready()
+    for codes in delete_all(wrapped, plain):
+        assert codes["main"] in (42, None)
+    assert wrapped.output() == plain.output() == "ready\ngot 15 0\n"
+    flush, end = wrapped.lines()
+    assert (flush["event"], flush["log_tail"]) == ("flush", "ready\n")
+    assert (end["event"], end["exit_code"], end["log_tail"]) == ("end", 42, "ready\ngot 15 0\n")
+
+
+# How an agent takes SIGTERM; how long it lives; its code at the end.
+STUBBORN = {
+    "without a handler it goes on to its end": ("default", "4000", 30, 0),
+    "ignoring it goes on to its end": ("ignore", "4000", 30, 0),
+    "without a handler it is killed": ("default", agents.HOLD, 6, 137),
+    "ignoring it is killed": ("ignore", agents.HOLD, 6, 137),
+}
+
+
+@pytest.mark.parametrize("how", STUBBORN)
+def test_deletion_of_one_that_does_not_end(driver, how):
+    """The same with and without us: nobody is cut short. SIGTERM to a process 1 without a handler
+    does nothing, and so it must be for a child of the shim."""
+    disposition, milliseconds, grace, code = STUBBORN[how]
+    manifest = agents.pod(
+        agents.container(["/victim", "hold", disposition, "15", milliseconds]), grace=grace)
+    wrapped, plain = both(driver, manifest)
+    for pod in (wrapped, plain):
+        pod.wait_ready()
+    for codes in delete_all(wrapped, plain):
+        assert codes["main"] in (code, None)
+    flush, *ends = wrapped.lines()
+    assert flush["event"] == "flush"
+    if code == 0:
+        assert [(end["event"], end["exit_code"]) for end in ends] == [("end", 0)]
+    elif wrapped.native:  # the end by SIGKILL came before the watchdog's own
+        assert [(end["event"], end["error_type"]) for end in ends] == [("end", "Terminated")]
+
+
+# ---- Agents that hang ----
+
+HANG = "echo ready; trap 'exit 9' USR1; while :; do sleep 0.1; done"
+
+
+def test_deadline(driver):
+    pod = driver.make(agents.pod(agents.container(["/victim", "hold", "handle", "15", agents.HOLD]),
+                                 agents.SIDECAR, annotations={"lastword.dev/deadline": "2s",
+                                                              "lastword.dev/on-deadline": "kill"}))
+    assert pod.wait_end()[0] == 42
+    told, end = pod.wait_line("deadline"), pod.wait_line("end")
+    assert told["duration_seconds"] >= 2 and end["error_type"] == "Timeout"
+    assert end["log_tail"] == "ready\ngot 15 0\n" and pod.running("proxy")
+
+
+def test_silence_is_told(driver):
+    pod = driver.make(agents.pod(agents.container(HANG),
+                                 annotations={"lastword.dev/silence-after": "1s"}))
+    line = pod.wait_line("silent-agent")
+    assert line["log_tail"] == "ready\n" and line["silence_seconds"] >= 1
+    assert pod.running("main") and not [x for x in pod.lines() if x["event"] == "end"]
+
+
+def test_silence_kills_when_told(driver):
+    pod = driver.make(agents.pod(agents.container(HANG), grace=2,
+                                 annotations={"lastword.dev/silence-after": "1s",
+                                              "lastword.dev/on-silence": "kill"}))
+    assert pod.wait_end()[0] in (137, 143)
+    assert pod.wait_line("end")["error_type"] == "Stalled"
+
+
+# ---- Done files ----
+
+def with_pollers(script):
+    """A coding agent whose sidecars live until its done file is there."""
+    mount = [{"name": "workspace", "mountPath": "/workspace"}]
+    poll = "while [ ! -e /workspace/.agent_done ]; do sleep 0.1; done"
+    return agents.pod(
+        agents.container(script, name="claude", volumeMounts=mount),
+        *(agents.container(poll, name=name, volumeMounts=mount)
+          for name in ("docker-daemon", "promtail")),
+        labels={"cli-container": "claude"}, volumes=[{"name": "workspace", "emptyDir": {}}])
+
+
+def test_done_file_ends_polling_sidecars(driver):
+    """Dead before it wrote its done file: without us the pod would run on to its deadline."""
+    wrapped, plain = both(driver, with_pollers("echo ready; exit 7"))
+    check_watchdog_ends(wrapped)
+    assert wrapped.wait_end("claude")[0] == 7 and wrapped.phase == "Failed"
+    assert wrapped.wait_end("promtail")[0] == wrapped.wait_end("docker-daemon")[0] == 0
+    assert plain.wait_end("claude")[0] == 7
+    assert plain.phase == "Running" and plain.running("promtail")
+
+
+# ---- Shapes of pods ----
+
+def test_distroless(driver):
+    """No shell, no /tmp, nothing but one file: also the hook runs there."""
+    pod = driver.make(agents.pod(agents.container(
+        ["/victim", "hold", "handle", "15", agents.HOLD], image=product.DISTROLESS)))
+    pod.wait_ready()
+    pod.delete()
+    assert [(line["event"], line.get("exit_code")) for line in pod.lines()] == \
+        [("flush", None), ("end", 42)]
+
+
+def test_restricted(driver):
+    """uid 1000, read-only root, no capability, seccomp."""
+    pod = driver.make(agents.pod(
+        agents.container(PANIC, securityContext=agents.RESTRICTED), agents.SIDECAR))
+    assert pod.wait_end()[0] == 101
+    line = pod.wait_line("end")
+    assert (line["shim_uid"], line["error_type"]) == (1000, "Panic")
+
+
+def test_shared_process_namespace(driver):
+    wrapped, plain = both(driver, agents.pod(
+        agents.container(["/victim", "hold", "handle", "15", agents.HOLD]), agents.SIDECAR,
+        shareProcessNamespace=True))
+    for pod in (wrapped, plain):
+        pod.wait_ready()
+    delete_all(wrapped, plain)
+    assert wrapped.output() == plain.output() == "ready\ngot 15 0\n"
+    end = wrapped.lines()[-1]
+    assert (end["event"], end["exit_code"]) == ("end", 42)
+
+
+def test_pre_stop_hook_of_the_agent(driver):
+    """It runs first, inside ours, and finds the container's output where it was."""
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo from the hook >/proc/1/fd/1"]}}}
+    wrapped, plain = both(driver, agents.pod(agents.container(
+        ["/victim", "hold", "handle", "15", agents.HOLD], lifecycle=hook)))
+    for pod in (wrapped, plain):
+        pod.wait_ready()
+    delete_all(wrapped, plain)
+    for pod in (wrapped, plain):
+        assert "from the hook\n" in pod.output() and "got 15 0\n" in pod.output()

@@ -1,0 +1,77 @@
+"""A cluster leaves nothing on the machine, however it ends."""
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import cluster
+import pytest
+
+HANG = 600
+KERNEL = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward")
+
+
+def machine():
+    """What must be the same before and after."""
+    links = sorted(os.listdir("/sys/class/net"))
+    kernel = {name: pathlib.Path(f"/proc/sys/{name}").read_text() for name in KERNEL}
+    return links, kernel
+
+
+def left(name):
+    """What is there of the cluster of that name: processes, mounts, control groups, its folder."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if name.encode() in (process / "cmdline").read_bytes() or \
+                    name in (process / "cgroup").read_text():
+                found.append(f"process {process.name}")
+        except OSError:
+            continue
+    found += [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()
+              if name in line]
+    return found
+
+
+def wait(condition, what):
+    end = time.monotonic() + HANG
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def start(tmp_path):
+    """A cluster whose command is a process that never ends; its keeper and its name."""
+    told = tmp_path / "told"
+    keeper = subprocess.Popen(
+        [sys.executable, cluster.__file__, "run", "sh", "-c",
+         f'kubectl --kubeconfig "$LASTWORD_NODE/pki/admin.conf" get nodes >/dev/null && '
+         f'echo "$LASTWORD_NODE" >{told}.part && mv {told}.part {told}; sleep 100000'],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    wait(lambda: told.exists() or keeper.poll() is not None, "the cluster starts")
+    assert told.exists(), keeper.returncode
+    return keeper, pathlib.Path(told.read_text().strip())
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left(tmp_path, how):
+    before = machine()
+    keeper, state = start(tmp_path)
+    assert left(state.name), "its processes are seen while it runs"
+    keeper.send_signal(how)
+    keeper.wait(HANG)
+    wait(lambda: not left(state.name), left(state.name))
+    assert machine() == before
+    if how == signal.SIGKILL:  # files and empty control groups: the next cluster removes them
+        assert state.exists() and list(cluster.cgroups(state.name))
+        cluster.sweep()
+    assert not state.exists() and not list(cluster.cgroups(state.name))
+
+
+def test_result_of_the_command():
+    """run ends with its command's status."""
+    done = subprocess.run([sys.executable, cluster.__file__, "run", "sh", "-c", "exit 42"],
+                          stdin=subprocess.DEVNULL, timeout=HANG)
+    assert done.returncode == 42
