@@ -36,8 +36,9 @@ def cache():
     return pathlib.Path(os.environ.get("LASTWORD_CACHE") or pathlib.Path(base) / "lastword")
 
 
-def program_path():
-    """Builds Debian's Kubernetes unless it is there; also what K8S_BIN lacks comes from it."""
+def programs():
+    """The environment in which they are found: K8S_BIN first, then those built from Debian's source
+    (built now unless they are there), then Debian's."""
     built = cache() / "kubernetes-1.20.2"
     if not (built / "bin/complete").exists():
         print("building Kubernetes 1.20.2 from Debian's source package, once", file=sys.stderr)
@@ -47,7 +48,8 @@ def program_path():
     for folder in folders:
         if not (pathlib.Path(folder) / "kube-apiserver").exists():
             sys.exit(f"K8S_BIN={folder}: expected kube-apiserver and the others in it")
-    return ":".join([*folders, str(built / "bin"), SYSTEM_PATH])
+    return {**os.environ, "PATH": ":".join([*folders, str(built / "bin"), SYSTEM_PATH]),
+            "PYTHONPATH": str(built / "bin"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 # ---- What is outside of the namespaces ----
@@ -92,6 +94,11 @@ def remove_cgroups(name):
             time.sleep(0.02)
 
 
+def in_use(name):
+    """Whether a process is in one of its groups: its folder may be in another TMPDIR."""
+    return any(file.read_text() for top in cgroups(name) for file in top.rglob("cgroup.procs"))
+
+
 def remove(state):
     remove_cgroups(state.name)
     shutil.rmtree(state, ignore_errors=True)
@@ -103,7 +110,7 @@ def sweep():
     names = {path.name for path in where.glob(PREFIX + "*")}
     names |= {path.name for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{PREFIX}*")}
     for name in names:
-        if not alive(where / name):
+        if not alive(where / name) and not in_use(name):
             remove(where / name)
 
 
@@ -111,7 +118,7 @@ def sweep():
 
 def keep(command, announce=None):
     """Runs a cluster until its end; returns the command's status. Removes what is outside."""
-    path = program_path()
+    environment = programs()
     sweep()
     state = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
     state.chmod(0o755)
@@ -130,8 +137,7 @@ def keep(command, announce=None):
             ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--uts", "--ipc",
              "--pid", "--fork", "--kill-child", "--mount-proc", PYTHON, HERE / "node.py", state,
              *command],
-            env={**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=None if command else subprocess.DEVNULL)
+            env=environment, stdin=None if command else subprocess.DEVNULL)
         (state / "unshare").write_text(str(process.pid))
         if announce:
             announce(state)
@@ -162,7 +168,7 @@ def up():
     if running():
         print("it is up; make cluster-shell enters it")
         return 0
-    program_path()
+    programs()
     CURRENT.parent.mkdir(exist_ok=True)
     log = ROOT / "build/cluster.log"
     with open(log, "wb") as output:
@@ -201,7 +207,7 @@ def enter(command):
         return 1
     unshare = (state / "unshare").read_text()
     first = pathlib.Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()[0]
-    environment = {**os.environ, "PATH": program_path(), "LASTWORD_NODE": str(state),
+    environment = {**programs(), "LASTWORD_NODE": str(state),
                    "KUBECONFIG": str(state / "pki/admin.conf")}
     return subprocess.run(
         ["nsenter", "--target", first, "--net", "--mount", "--uts", "--ipc", "--pid",

@@ -57,7 +57,6 @@ def figures():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "kubernetes(major, minor): needs this version or newer")
-    config.addinivalue_line("markers", "node: needs the processes of the node")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -80,7 +79,9 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_generate_tests(metafunc):
     if "driver" in metafunc.fixturenames:
-        metafunc.parametrize("driver", ["kubernetes", "life"], indirect=True)
+        # The native life needs the containerd of a node of ours.
+        lives = ["kubernetes", "life"] if NODE else ["kubernetes"]
+        metafunc.parametrize("driver", lives, indirect=True)
 
 
 @pytest.fixture

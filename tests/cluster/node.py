@@ -210,7 +210,11 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
             "imageGCHighThresholdPercent": 100,
         }
         endpoint = "unix:///run/containerd/containerd.sock"
-        flags = [f"--container-runtime-endpoint={endpoint}"]
+        flags = []
+        if self.version >= (1, 27):
+            config["containerRuntimeEndpoint"] = endpoint
+        else:
+            flags.append(f"--container-runtime-endpoint={endpoint}")
         if self.version < (1, 24):
             flags.append("--container-runtime=remote")
         if self.version >= (1, 31):
@@ -267,8 +271,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
         return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
     def bind_pods(self):
-        """The scheduler: what has no node gets the one there is. Started pods only: a watch from
-        now on would miss those before, so it starts with a list, as every watch of "0" does."""
+        """The scheduler: what has no node gets the one there is. A watch without a version begins
+        with all that is there."""
         while True:
             try:
                 with self.call("GET", "/api/v1/pods?watch=1&fieldSelector=spec.nodeName%3D",
@@ -294,7 +298,6 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
     # ---- All of it ----
 
     def start_all(self):
-        (self.state / "boot").mkdir(exist_ok=True)
         self.prepare_mounts()
         self.prepare_network()
         make_cgroups(self.name)

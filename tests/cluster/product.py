@@ -80,8 +80,9 @@ def render(cluster, kustomization):
         shutil.copytree(MANIFESTS, tree)
         if cluster.version < (1, 21):
             for path in tree.rglob("kustomization.yaml"):
-                path.write_text(re.sub(r"^resources:\n(  - \.\./\.\./base\n)", r"bases:\n\1resources:\n",
-                                       path.read_text(), flags=re.M))
+                text = path.read_text().replace("resources:\n  - ../../base\n",
+                                                "bases:\n  - ../../base\nresources:\n")
+                path.write_text(text.replace("patches:\n  - path:", "patchesStrategicMerge:\n  -"))
         text = cluster.kubectl("kustomize", str(tree / kustomization))
     if cluster.version < (1, 21):
         text = text.replace("apiVersion: policy/v1\n", "apiVersion: policy/v1beta1\n")

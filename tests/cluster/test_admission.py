@@ -256,7 +256,6 @@ def webhook_processes(cluster):
     return found
 
 
-@pytest.mark.node
 def test_webhook_hangs(installed):
     """It takes the connection and answers nothing: passed over when the timeout is up."""
     import signal
@@ -276,7 +275,6 @@ def test_webhook_hangs(installed):
     product.wait_injecting(installed, drivers.INJECTED)
 
 
-@pytest.mark.node
 def test_webhook_is_killed_at_random_under_load(installed, figures):
     """Two replicas, one or the other killed all the time, by SIGKILL or by deletion: no creation
     fails, and what is injected is whole."""
