@@ -282,9 +282,9 @@ DEBIAN_PACKAGES := $(BUILD_PACKAGES) clang clang-format clang-tidy cppcheck libc
 
 ARM64_PACKAGES := gcc-aarch64-linux-gnu musl-dev:arm64 qemu-user-static
 
-CLUSTER_PACKAGES := golang-1.19-go dpkg-dev debian-archive-keyring rsync jq etcd-server containerd \
-	runc containernetworking-plugins busybox-static debootstrap buildah util-linux \
-	protobuf-compiler python3-protobuf python3-grpcio
+CLUSTER_PACKAGES := golang-1.19-go golang-github-modern-go-reflect2-dev dpkg-dev rsync jq \
+	debian-archive-keyring etcd-server containerd runc containernetworking-plugins busybox-static \
+	util-linux protobuf-compiler python3-protobuf python3-grpcio debootstrap buildah
 
 install-missing = @missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null \
 		| awk '$$2 == "installed" {print $$1}' | sort -u > /tmp/lastword-installed.$$$$; \

@@ -39,6 +39,11 @@ protoc -I "$work" --python_out="$work/bin" "$work/cri.proto"
 (cd "$work" && apt-get -qq download kubernetes-client && dpkg-deb -x kubernetes-client_*.deb client)
 cp "$work/client/usr/bin/kubectl" "$work/bin/"
 
+# The reflect2 of that time reads Go's maps as they were before Go 1.18: with a newer one the API
+# server crashes now and then. Debian's own package of it knows better.
+rm -rf "$tree/vendor/github.com/modern-go/reflect2"
+cp -r /usr/share/gocode/src/github.com/modern-go/reflect2 "$tree/vendor/github.com/modern-go/"
+
 # Kubernetes' own makefile wants to find itself in a GOPATH.
 mkdir -p "$work/go/src/k8s.io"
 ln -s "$tree" "$work/go/src/k8s.io/kubernetes"
@@ -46,6 +51,8 @@ cd "$work/go/src/k8s.io/kubernetes"
 export GOPATH="$work/go" GOCACHE="$work/go-cache" GO111MODULE=off GOFLAGS= CGO_ENABLED=0
 export PATH="/usr/lib/go-1.19/bin:$PATH" KUBE_GIT_VERSION=v1.20.2 KUBE_GIT_COMMIT=debian \
 	KUBE_GIT_TREE_STATE=archive KUBE_GIT_MAJOR=1 KUBE_GIT_MINOR=20
+# Without cgo all are static; told so, the kubelet is built along with the others, not after them.
+export KUBE_STATIC_OVERRIDES=kubelet
 what=
 for program in $programs; do what="$what cmd/$program"; done
 make WHAT="${what# }"

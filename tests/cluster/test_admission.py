@@ -1,8 +1,10 @@
 """The product as it is installed: what the API server, the quota, Jobs and a failing webhook make of
 it. In the cluster only."""
 import concurrent.futures
+import json
 import os
 import random
+import signal
 import threading
 
 import pytest
@@ -44,7 +46,6 @@ def namespace(installed, request):
 def rights(cluster, account):
     """The rules of an account in the system's namespace, but for those that all accounts have."""
     connection = cluster.connect()
-    import json
     answers = []
     for who in (account, "nobody"):
         user = f"system:serviceaccount:{product.SYSTEM}:{who}"
@@ -258,7 +259,6 @@ def webhook_processes(cluster):
 
 def test_webhook_hangs(installed):
     """It takes the connection and answers nothing: passed over when the timeout is up."""
-    import signal
     stopped = webhook_processes(installed)
     assert len(stopped) == 2
     for pid in stopped:
