@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 
+import agents
 import kube
 import life
 
@@ -32,6 +33,26 @@ class KubernetesDriver:
         self.pods.append(pod)
         assert pod.injected == wrapped, json.dumps(pod.pod["metadata"])
         return pod
+
+    def records(self, pod):
+        """The AgentExits of a pod."""
+        found = self.cluster.get(
+            f"/apis/lastword.dev/v1alpha1/namespaces/{pod.namespace}/agentexits")
+        return [item["spec"] for item in found["items"]
+                if item["spec"]["uid"] == pod.pod["metadata"]["uid"]]
+
+    def check_record(self, pod, **expected):
+        """The pod's one record is right."""
+        kube.wait_until(lambda: self.records(pod), f"the record of {pod.name}")
+        record, *more = self.records(pod)
+        assert more == [] and record["pod"] == pod.name
+        assert {key: record.get(key) for key in expected} == expected
+
+    def check_no_record(self, *pods):
+        """An end that leaves none: when a later failure has its record, the observer had seen it."""
+        later = self.make(agents.pod(agents.container("exit 77")))
+        self.check_record(later, exit_code=77)
+        assert [self.records(pod) for pod in pods] == [[] for _ in pods]
 
     def clean(self):
         for pod in self.pods:
@@ -63,6 +84,12 @@ class LifeDriver:
         self.pods.append(pod)
         assert pod.injected == wrapped
         return pod
+
+    def check_record(self, pod, **expected):
+        """There is no observer here; what it would read is checked by the scenario."""
+
+    def check_no_record(self, *pods):
+        """As check_record."""
 
     def clean(self):
         with concurrent.futures.ThreadPoolExecutor(4) as pool:

@@ -120,7 +120,8 @@ def install_with_files(cluster):
     configuration["webhooks"][0]["clientConfig"]["caBundle"] = \
         base64.b64encode(authority.pem()).decode()
     cluster.call("PUT", CONFIGURATION, configuration)
-    wait_available(cluster, "lastword-webhook")
+    for name in ("lastword-webhook", "lastword-observer"):
+        wait_available(cluster, name)
 
 
 def deployment(cluster, name):

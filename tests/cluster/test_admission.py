@@ -66,6 +66,18 @@ def test_rights_of_the_webhook(installed):
     assert rights(installed, "lastword-webhook") == set()
 
 
+def test_rights_of_the_observer(installed):
+    """Those of docs/observer.md, no more."""
+    assert rights(installed, "lastword-observer") == {
+        (("list", "watch"), ("",), ("pods",), ()),
+        (("get",), ("",), ("pods/log",), ()),
+        (("create",), ("",), ("events",), ()),
+        (("create", "delete", "get", "list"), ("lastword.dev",), ("agentexits",), ()),
+        (("patch",), ("lastword.dev",), ("agentexits/status",), ()),
+        (("get", "update"), ("coordination.k8s.io",), ("leases",), ("lastword-observer",)),
+        (("create",), ("coordination.k8s.io",), ("leases",), ())}
+
+
 def test_disruption_budget(installed):
     version = "v1" if installed.version >= (1, 21) else "v1beta1"
     path = (f"/apis/policy/{version}/namespaces/{product.SYSTEM}/poddisruptionbudgets/"

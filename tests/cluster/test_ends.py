@@ -38,12 +38,16 @@ def test_seed(driver):
     assert line["payload_snippet"] == ("thread 'main' panicked at src/main.rs:4:5:\n"
                                        "index out of bounds: the len is 3")
     assert pod.phase == "Running" and pod.running("proxy")
+    driver.check_record(pod, exit_code=101, error_type="Panic", silent=True, final=True,
+                        source="watchdog", container="main", restart_count=0,
+                        payload_snippet=line["payload_snippet"])
     if isinstance(pod, kube.KubernetesPod):
         said = pod.cluster.kubectl("logs", "-n", pod.namespace, pod.name, "-c", kube.OUR_CONTAINER)
         assert "index out of bounds" in said
     # The sidecar goes on until somebody deletes the pod.
     codes, _ = pod.delete()
     assert codes.get("proxy") in (0, None) and len(pod.lines()) == 1
+    driver.check_record(pod, exit_code=101)
 
 
 def test_exit_0(driver):
@@ -54,6 +58,7 @@ def test_exit_0(driver):
     check_watchdog_ends(wrapped)
     assert wrapped.phase == "Succeeded"
     assert wrapped.output() == plain.output() == "ready\n"
+    driver.check_no_record(wrapped)
 
 
 @pytest.mark.parametrize("code", [1, 2, 126, 137, 255])
@@ -61,8 +66,11 @@ def test_codes(driver, code):
     manifest = agents.pod(agents.container(["/victim", "exit", str(code)]))
     wrapped, plain = both(driver, manifest)
     assert wrapped.wait_end()[0] == plain.wait_end()[0] == code
-    assert wrapped.wait_line("end")["exit_code"] == code
+    line = wrapped.wait_line("end")
+    assert line["exit_code"] == code
     check_watchdog_ends(wrapped)
+    driver.check_record(wrapped, exit_code=code, silent=False, source="watchdog",
+                        error_type=line["error_type"])
 
 
 def test_out_of_memory(driver):
@@ -75,6 +83,8 @@ def test_out_of_memory(driver):
     assert line["error_type"] == "OOMKilled" and line["oom_kills"] >= 1
     assert line["log_tail"].startswith("ready\n")
     check_watchdog_ends(wrapped)
+    driver.check_record(wrapped, exit_code=137, error_type="OOMKilled", silent=False,
+                        reason="OOMKilled")
 
 
 def test_segmentation_fault(driver):
@@ -83,6 +93,7 @@ def test_segmentation_fault(driver):
     line = wrapped.wait_line("end")
     assert (line["exit_code"], line["signal"], line["error_type"]) == (139, "SIGSEGV", "Segfault")
     check_watchdog_ends(wrapped)
+    driver.check_record(wrapped, exit_code=139, error_type="Segfault", signal="SIGSEGV")
 
 
 def test_no_such_program(driver):
@@ -91,6 +102,7 @@ def test_no_such_program(driver):
     assert pod.wait_end()[0] == 127
     line = pod.wait_line("end")
     assert line["error_type"] == "StartError" and "/no/such" in line["payload_snippet"]
+    driver.check_record(pod, exit_code=127, error_type="StartError")
 
 
 def test_shim_killed_from_the_host(driver):
@@ -101,6 +113,7 @@ def test_shim_killed_from_the_host(driver):
     line = pod.wait_line("end")
     assert (line["error_type"], line["log_tail"]) == ("Killed", "ready\n")
     assert "exit_code" not in line and pod.phase == "Running"
+    driver.check_record(pod, exit_code=137, error_type="Killed", silent=True, source="watchdog")
 
 
 def test_restarted_agent(driver):
@@ -113,6 +126,7 @@ def test_restarted_agent(driver):
     pod.wait_phase("Succeeded")
     ends = [(line["generation"], line["exit_code"]) for line in pod.lines()]
     assert ends == [(1, 3), (2, 0)]
+    driver.check_record(pod, exit_code=3, restart_count=0, final=False, silent=False)
 
 
 # ---- Deletion ----
@@ -129,6 +143,8 @@ def test_deletion_while_running(driver):
     flush, end = wrapped.lines()
     assert (flush["event"], flush["log_tail"]) == ("flush", "ready\n")
     assert (end["event"], end["exit_code"], end["log_tail"]) == ("end", 42, "ready\ngot 15 0\n")
+    driver.check_record(wrapped, exit_code=42, error_type=end["error_type"],
+                        log_tail="ready\ngot 15 0\n")
 
 
 # How an agent takes SIGTERM; how long it lives; its code at the end.
@@ -158,6 +174,10 @@ def test_deletion_of_one_that_does_not_end(driver, how):
         assert [(end["event"], end["exit_code"]) for end in ends] == [("end", 0)]
     elif wrapped.native:  # the end by SIGKILL came before the watchdog's own
         assert [(end["event"], end["error_type"]) for end in ends] == [("end", "Terminated")]
+    if code == 0:
+        driver.check_no_record(wrapped)
+    else:
+        driver.check_record(wrapped, error_type="Terminated")
 
 
 # ---- Agents that hang ----
@@ -173,6 +193,7 @@ def test_deadline(driver):
     told, end = pod.wait_line("deadline"), pod.wait_line("end")
     assert told["duration_seconds"] >= 2 and end["error_type"] == "Timeout"
     assert end["log_tail"] == "ready\ngot 15 0\n" and pod.running("proxy")
+    driver.check_record(pod, exit_code=42, error_type="Timeout", silent=True)
 
 
 def test_silence_is_told(driver):
@@ -189,6 +210,7 @@ def test_silence_kills_when_told(driver):
                                               "lastword.dev/on-silence": "kill"}))
     assert pod.wait_end()[0] in (137, 143)
     assert pod.wait_line("end")["error_type"] == "Stalled"
+    driver.check_record(pod, error_type="Stalled")
 
 
 # ---- Done files ----
@@ -212,6 +234,7 @@ def test_done_file_ends_polling_sidecars(driver):
     assert wrapped.wait_end("promtail")[0] == wrapped.wait_end("docker-daemon")[0] == 0
     assert plain.wait_end("claude")[0] == 7
     assert plain.phase == "Running" and plain.running("promtail")
+    driver.check_record(wrapped, exit_code=7, container="claude")
 
 
 # ---- Shapes of pods ----
@@ -224,6 +247,7 @@ def test_distroless(driver):
     pod.delete()
     assert [(line["event"], line.get("exit_code")) for line in pod.lines()] == \
         [("flush", None), ("end", 42)]
+    driver.check_record(pod, exit_code=42)
 
 
 def test_restricted(driver):
@@ -233,6 +257,7 @@ def test_restricted(driver):
     assert pod.wait_end()[0] == 101
     line = pod.wait_line("end")
     assert (line["shim_uid"], line["error_type"]) == (1000, "Panic")
+    driver.check_record(pod, exit_code=101, shim_uid=1000)
 
 
 def test_shared_process_namespace(driver):

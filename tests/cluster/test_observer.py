@@ -1,0 +1,94 @@
+"""The observer under trouble: the end is recorded once all the same. What it records of every other
+scenario is checked there."""
+import os
+import pathlib
+import signal
+import time
+
+import agents
+import conftest
+import drivers
+import kube
+import product
+
+import pytest
+
+NAME = "lastword-observer"
+STOPPED = 20  # seconds without an API server
+# Runs on until it is told to die.
+WAITING = ("echo ready; while [ ! -e /tmp/die ]; do sleep 0.05; done; "
+           "echo 'fatal: the model is gone' >&2; exit 5")
+
+
+@pytest.fixture
+def agent(installed):
+    driver = drivers.KubernetesDriver(installed)
+    pod = driver.make(agents.pod(agents.container(WAITING), agents.SIDECAR))
+    pod.wait_ready()
+    # As a record of the same time, so that the observer is known to have seen this pod live.
+    yield driver, pod
+    driver.clean()
+
+
+def die(pid):
+    pathlib.Path(f"/proc/{pid}/root/tmp/die").touch()
+
+
+def check(driver, pod):
+    driver.check_record(pod, exit_code=5, silent=True, restart_count=0,
+                        summary="exit 5: fatal: the model is gone")
+
+
+def processes(cluster):
+    """{pod's name: pid} of the observers."""
+    found = {}
+    for pod in product.pods(cluster, NAME):
+        if "running" in kube.status_of(pod, "observer").get("state", {}):
+            watched = kube.KubernetesPod(cluster, pod)
+            watched.gone.set()
+            found[pod["metadata"]["name"]] = watched.pids("observer")[0]
+    return found
+
+
+def leader(cluster):
+    """The pod that holds the Lease: its identity begins with the pod's name."""
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{product.SYSTEM}/leases/{NAME}"
+    holder = kube.wait_until(
+        lambda: (cluster.find(path) or {}).get("spec", {}).get("holderIdentity"), "a leader")
+    pids = processes(cluster)
+    return next((pids[name] for name in pids if holder.startswith(name)), None)
+
+
+def test_api_server_is_away_at_the_moment_of_death(agent):
+    driver, pod = agent
+    first = pod.pid()
+    server = int((pathlib.Path(conftest.NODE) / "kube-apiserver.pid").read_text())
+    os.kill(server, signal.SIGSTOP)
+    try:
+        die(first)
+        time.sleep(STOPPED)  # the length of the outage is the scenario
+    finally:
+        os.kill(server, signal.SIGCONT)
+    check(driver, pod)
+
+
+def test_leader_is_killed_at_the_moment_of_death(agent, installed):
+    driver, pod = agent
+    first = pod.pid()
+    holder = kube.wait_until(lambda: leader(installed), "the leader's process")
+    os.kill(holder, signal.SIGKILL)
+    die(first)
+    check(driver, pod)
+    product.wait_available(installed, NAME)
+
+
+def test_both_replicas_are_away_at_the_moment_of_death(agent, installed):
+    driver, pod = agent
+    first = pod.pid()
+    both = kube.wait_until(lambda: len(processes(installed)) == 2 and processes(installed),
+                           "two replicas")
+    for pid in both.values():
+        os.kill(pid, signal.SIGKILL)
+    die(first)
+    check(driver, pod)
+    product.wait_available(installed, NAME)
