@@ -16,7 +16,7 @@
 #define CONNECT_MILLISECONDS 2000L
 #define CA_CACHE_SECONDS     60L
 /* Idle connections that are kept; more are closed after use. */
-#define CONNECTIONS_KEPT 32L
+#define CONNECTIONS_KEPT 64L
 #define BODY_MAX         ((size_t)16 * 1024 * 1024)
 
 struct http_exchange {

@@ -35,6 +35,7 @@ def make_certificate(name="localhost"):
 class Request(http.server.BaseHTTPRequestHandler):
     """Hands every request to the server's answer(request); helpers for answering."""
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def handle_any(self):
         length = int(self.headers.get("Content-Length") or 0)
