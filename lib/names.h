@@ -14,8 +14,10 @@
 #define PATH_IMAGE "/shim"          /* the one file of the watchdog's image */
 #define PATH_TOKEN "/var/run/secrets/kubernetes.io/serviceaccount"
 
-/* How long a quick agent's shim waits for a classic watchdog (run --wait), from its own start. */
-#define CLASSIC_WAIT "2s"
+/* How long a quick agent's shim waits for a classic watchdog (run --wait), from its own start: on a
+ * busy node the next container of a pod was seen to start seconds later. A watchdog that comes
+ * after the agent's end knows of none, and keeps the pod up for its whole start timeout. */
+#define CLASSIC_WAIT "10s"
 
 #define KEY_PREFIX            "lastword.dev/"
 #define KEY_INJECTED          "lastword.dev/injected"

@@ -149,7 +149,7 @@ def test_command(case):
     case.main["args"] = ["--x"]
     main = case.inject()["spec"]["containers"][0]
     assert main["command"] == ["/lastword/shim", "run", "--name", "main", "--grace", "30s",
-                               "--watchdog-uid", "65511", "--wait", "2s", "--", "/agent"]
+                               "--watchdog-uid", "65511", "--wait", "10s", "--", "/agent"]
     assert main["args"] == ["--x"]
     assert main["volumeMounts"] == [{"name": "lastword", "mountPath": "/lastword",
                                      "readOnly": True}]
@@ -509,11 +509,11 @@ def test_what_the_shim_is_told(case):
     command = case.inject()["spec"]["containers"][0]["command"]
     assert command[2:-2] == ["--name", "main", "--grace", "30s", "--deadline", "2h0m0s",
                              "--on-deadline", "kill", "--silence-after", "10m0s", "--done-file",
-                             "/tmp/$$done", "--watchdog-uid", "65511", "--wait", "2s"]
+                             "/tmp/$$done", "--watchdog-uid", "65511", "--wait", "10s"]
     case.annotate(deadline="90s", on_deadline="report", silence_after="0s", done_file="/x")
     command = case.inject()["spec"]["containers"][0]["command"]
     assert command[2:-2] == ["--name", "main", "--grace", "30s", "--deadline", "1m30s",
-                             "--done-file", "/x", "--watchdog-uid", "65511", "--wait", "2s"]
+                             "--done-file", "/x", "--watchdog-uid", "65511", "--wait", "10s"]
     case.settings.update(mode="native", kube="1.33", user="none")
     command = case.inject()["spec"]["containers"][0]["command"]
     assert command[2:-2] == ["--name", "main", "--grace", "30s", "--deadline", "1m30s",

@@ -41,7 +41,7 @@ def test_record():
     ("install.c", "SECONDS_MAX", "3", "| install | everything | 3 s |"),
     ("protocol.h", "TAIL_MAX", "((size_t)32 * 1024)", "up to 32 KiB of output"),
     ("protocol.h", "PROTOCOL_SOCKET", '"lastword"', '`"\\0lastword"`'),
-    ("../lib/names.h", "CLASSIC_WAIT", '"2s"', "from the start, 2 s as injected"),
+    ("../lib/names.h", "CLASSIC_WAIT", '"10s"', "from the start, 10 s as injected"),
 ])
 def test_bound(file, constant, value, words):
     defined = re.search(rf"^#define {constant}\s+(.*?)(?:\s*/\*.*)?$", source(file), re.M).group(1)
