@@ -124,6 +124,13 @@ def install_with_files(cluster):
         wait_available(cluster, name)
 
 
+def install_self_signed(cluster):
+    """The overlay, over whatever is there."""
+    apply(cluster, "overlays/self-signed")
+    for name in ("lastword-webhook", "lastword-observer"):
+        wait_available(cluster, name)
+
+
 def deployment(cluster, name):
     return cluster.find(f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/{name}")
 

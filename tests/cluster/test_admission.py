@@ -63,7 +63,13 @@ def rights(cluster, account):
 
 
 def test_rights_of_the_webhook(installed):
-    assert rights(installed, "lastword-webhook") == set()
+    """Those of docs/certificates.md, no more."""
+    assert rights(installed, "lastword-webhook") == {
+        (("get", "patch"), ("",), ("secrets",), ("lastword-webhook-tls",)),
+        (("create",), ("",), ("secrets",), ()),
+        (("create",), ("",), ("events",), ()),
+        (("get", "patch"), ("admissionregistration.k8s.io",), ("mutatingwebhookconfigurations",),
+         ("lastword",))}
 
 
 def test_rights_of_the_observer(installed):
@@ -257,6 +263,46 @@ def test_webhook_is_down(installed):
     finally:
         scale(installed, 2)
     product.wait_injecting(installed, drivers.INJECTED)
+
+
+def test_certificates_rotate_under_load(installed, figures):
+    """Leaf and authority are replaced, with the API server asking all the time: every creation is
+    injected, so every handshake was trusted."""
+    path = f"/apis/apps/v1/namespaces/{product.SYSTEM}/deployments/lastword-webhook"
+    args = product.deployment(installed, "lastword-webhook")["spec"]["template"]["spec"][
+        "containers"][0]["args"]
+
+    def run_with(arguments):
+        installed.call("PATCH", path, [{
+            "op": "replace", "path": "/spec/template/spec/containers/0/args", "value": arguments}],
+            "application/json-patch+json")
+        product.wait_available(installed, "lastword-webhook")
+
+    def bundle():
+        webhook = installed.get(product.CONFIGURATION)["webhooks"][0]
+        return webhook["clientConfig"].get("caBundle")
+
+    def leaf():
+        secret = installed.get(f"/api/v1/namespaces/{product.SYSTEM}/secrets/lastword-webhook-tls")
+        return secret["data"]["tls.crt"]
+
+    run_with([*args, "--cert-lifetime=30s", "--ca-lifetime=60s", "--settle=5s"])
+    leaves, bundles, made = {leaf()}, {bundle()}, 0
+    manifest = agents.pod(agents.container("true"))
+
+    def rotated():
+        nonlocal made
+        answer = installed.create(f"/api/v1/namespaces/{drivers.INJECTED}/pods?dryRun=All", manifest)
+        assert has_label(answer), "a creation went by the webhook"
+        made += 1
+        leaves.add(leaf())
+        bundles.add(bundle())
+        return len(leaves) >= 4 and len(bundles) >= 3
+
+    kube.wait_until(rotated, lambda: f"{len(leaves)} leaves, {len(bundles)} bundles")
+    figures(f"certificates: {len(leaves)} leaves and {len(bundles)} bundles in turn, "
+            f"{made} creations, all injected")
+    run_with(args)
 
 
 def webhook_processes(cluster):
