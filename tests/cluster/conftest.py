@@ -36,8 +36,8 @@ def cluster(images):
 
 @pytest.fixture(scope="session")
 def installed(cluster):
-    """The product, and a namespace of either kind. First with an admin's own certificate, then, over
-    that, with those that it makes itself: the scenarios' way."""
+    """The product, and a namespace of either kind. First with an admin's own certificate, then
+    with those that it makes itself: the scenarios' way."""
     product.install_with_files(cluster)
     cluster.make_namespace(drivers.INJECTED, {"lastword.dev/inject": "enabled"})
     cluster.make_namespace(drivers.PLAIN)

@@ -125,7 +125,12 @@ def install_with_files(cluster):
 
 
 def install_self_signed(cluster):
-    """The overlay, over whatever is there."""
+    """The overlay, as on a new cluster: over a certificate of somebody else's it would first let a
+    new authority settle, five minutes."""
+    cluster.delete(f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/lastword-webhook")
+    cluster.delete(CONFIGURATION)
+    cluster.delete(f"/api/v1/namespaces/{SYSTEM}/secrets/lastword-webhook-tls")
+    kube.wait_until(lambda: not pods(cluster, "lastword-webhook"), "the webhook's pods are gone")
     apply(cluster, "overlays/self-signed")
     for name in ("lastword-webhook", "lastword-observer"):
         wait_available(cluster, name)
