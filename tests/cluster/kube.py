@@ -127,8 +127,11 @@ class Cluster:
     def make_namespace(self, name, labels=None):
         self.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace",
                                            "metadata": {"name": name, "labels": labels or {}}})
-        wait_until(lambda: self.find(f"/api/v1/namespaces/{name}/serviceaccounts/default"),
-                   f"the ServiceAccount of {name}")
+        def complete():
+            account = self.find(f"/api/v1/namespaces/{name}/serviceaccounts/default")
+            # Before 1.24 no pod was admitted until the account had a Secret with its token.
+            return account and (self.version >= (1, 24) or account.get("secrets"))
+        wait_until(complete, f"the ServiceAccount of {name}")
 
 
 def status_of(pod, container):
