@@ -566,7 +566,10 @@ static bool start_daemon(struct http_server *server, struct error *error)
 	        {MHD_OPTION_END, 0, NULL},
 	};
 	struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC;
+	/* Not epoll: with it MHD 0.9.75 spins from a ClientHello to the end of the handshake,
+	 * however long the client takes (a new connection costs ten times as much CPU, a stalled
+	 * one a whole processor). */
+	unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC;
 	if (options->tls)
 		flags |= MHD_USE_TLS;
 	server->daemon = MHD_start_daemon(

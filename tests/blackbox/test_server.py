@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -242,6 +243,25 @@ def test_announced_bodies_take_nothing(webhook):
     assert webhook.post("/mutate", json.dumps(large).encode())[0] == 200
     for connection in held:
         connection.close()
+
+
+def test_half_a_handshake_costs_nothing(webhook):
+    """A ClientHello and then silence: the server waits for the rest, and does not spin."""
+    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    held = []
+    for _ in range(8):
+        out = ssl.MemoryBIO()
+        half = webhook.tls_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            half.do_handshake()
+        held.append(socket.create_connection(("127.0.0.1", webhook.port), timeout=30))
+        held[-1].sendall(out.read())
+        assert held[-1].recv(1)  # the server has answered, and waits
+    before = webhook.cpu_seconds()
+    time.sleep(1)  # what is measured is the processor's time, not this
+    assert webhook.cpu_seconds() - before < 0.1
+    for sock in held:
+        sock.close()
 
 
 def test_overload_is_a_503(webhook):

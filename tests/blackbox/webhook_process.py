@@ -139,6 +139,10 @@ class Webhook:
                 return int(line.split()[1])
         return 0
 
+    def cpu_seconds(self):
+        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self):
         """Ends it and insists that it ended well: no sanitizer report, no leak, status 0."""
         if self.connection is not None:
