@@ -75,6 +75,29 @@ void ring_write(struct ring *ring, const char *bytes, size_t length, int64_t now
 	ring_put(ring, bytes, length, total + length);
 }
 
+char *ring_reserve(struct ring *ring, size_t length, size_t *ret_length)
+{
+	struct ring_header *header = ring->header;
+	uint64_t total = atomic_load_explicit(&header->committed, memory_order_relaxed);
+	size_t start = (size_t)(total % ring->size);
+	if (length > ring->size - start)
+		length = ring->size - start;
+	atomic_store_explicit(&header->reserved, total + length, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	*ret_length = length;
+	return ring->bytes + start;
+}
+
+void ring_commit(struct ring *ring, size_t length, int64_t now)
+{
+	struct ring_header *header = ring->header;
+	uint64_t total = atomic_load_explicit(&header->committed, memory_order_relaxed) + length;
+	atomic_store_explicit(&header->last_output, now, memory_order_relaxed);
+	atomic_store_explicit(&header->committed, total, memory_order_release);
+	/* What was reserved and not written is as it was. */
+	atomic_store_explicit(&header->reserved, total, memory_order_relaxed);
+}
+
 void ring_take_over(struct ring *ring, const struct ring *from)
 {
 	uint64_t total = atomic_load_explicit(&from->header->committed, memory_order_relaxed);

@@ -60,6 +60,13 @@ bool ring_open(void *memory, size_t memory_size, struct ring *ret_ring);
 /* Writer: appends; of more than size bytes the last ones are kept, all are counted. */
 void ring_write(struct ring *ring, const char *bytes, size_t length, int64_t now);
 
+/*
+ * Writer: the place where the next bytes go, for read(2) to write to: at most length of them,
+ * *ret_length are in one piece. ring_commit() counts as many of them as were written.
+ */
+char *ring_reserve(struct ring *ring, size_t length, size_t *ret_length);
+void ring_commit(struct ring *ring, size_t length, int64_t now);
+
 /* Writer: makes bytes the end of what the ring holds, total (>= length) the count of all. */
 void ring_put(struct ring *ring, const char *bytes, size_t length, uint64_t total);
 

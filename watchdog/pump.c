@@ -94,14 +94,17 @@ static size_t allowed(const struct pump *pump, size_t most)
 	return pump->budget >= 0 && (uint64_t)pump->budget < most ? (size_t)pump->budget : most;
 }
 
-/* Takes from the pipe what tee() has handed on. It is there, so only a failing kernel delays it. */
+/* Takes from the pipe into the ring what tee() has handed on. It is there, so only a failing kernel
+ * delays it. */
 static bool consume(struct pump *pump, size_t length, struct output *output, int64_t now)
 {
+	output->last = now;
 	for (int tries = 0; length > 0 && tries < READ_TRIES;) {
-		ssize_t got = read(pump->in, pump->bytes,
-		                   length < sizeof pump->bytes ? length : sizeof pump->bytes);
+		size_t most;
+		char *place = ring_reserve(&output->ring, length, &most);
+		ssize_t got = read(pump->in, place, most);
+		ring_commit(&output->ring, got > 0 ? (size_t)got : 0, now);
 		if (got > 0) {
-			show(output, pump->bytes, (size_t)got, now);
 			length -= (size_t)got;
 		} else if (got == 0 || errno != EINTR) {
 			tries++;
@@ -180,14 +183,16 @@ static enum step step_copy(struct pump *pump, struct output *output, int64_t now
 	return step == STEP_WAIT && writable(pump) ? STEP_MOVED : step;
 }
 
+/* Nothing more is to be carried. */
+static bool is_spent(const struct pump *pump)
+{
+	return pump->budget == 0 && pump->held == 0;
+}
+
 bool pump_step(struct pump *pump, struct output *output, int64_t now)
 {
 	bool any = false;
 	for (int turn = 0; turn < 8 && pump->in >= 0; turn++) {
-		if (pump->budget == 0 && pump->held == 0) {
-			pump_close(pump);
-			break;
-		}
 		bool tees = pump->tees && pump->held == 0;
 		if (tees)
 			pump->full = false;
@@ -195,8 +200,11 @@ bool pump_step(struct pump *pump, struct output *output, int64_t now)
 		if (step == STEP_WAIT)
 			break;
 		any = true;
-		if (step == STEP_CLOSED)
+		if (step == STEP_CLOSED || is_spent(pump))
 			pump_close(pump);
+		else if (pump->tees)
+			break; /* that was all, as a rule; poll(2) tells for less than another try
+			        */
 	}
 	return any;
 }
@@ -210,4 +218,6 @@ void pump_finish(struct pump *pump)
 	if (ioctl(pump->in, FIONREAD, &inside) < 0 || inside < 0)
 		inside = 16 * 4096;
 	pump->budget = inside;
+	if (is_spent(pump))
+		pump_close(pump);
 }

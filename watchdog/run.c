@@ -277,11 +277,13 @@ static void look_at_clock(struct run *run, int64_t now)
 	link_connect(&run->link, now);
 }
 
-static bool carry(struct run *run, int64_t now)
+/* What poll(2) said about the pumps is in polls. */
+static bool carry(struct run *run, const struct pollfd polls[STREAM_COUNT], int64_t now)
 {
 	bool any = false;
 	for (size_t i = 0; i < STREAM_COUNT; i++)
-		any |= pump_step(&run->pumps[i], &run->output, now);
+		if (polls[i].revents != 0)
+			any |= pump_step(&run->pumps[i], &run->output, now);
 	return any;
 }
 
@@ -290,6 +292,16 @@ static int64_t next_time(const struct run *run)
 	int64_t next = earlier(deadline_at(run), silence_at(run));
 	next = earlier(earlier(next, run->kill_at), run->reap_at);
 	return earlier(next, link_next(&run->link));
+}
+
+/* Everything is non-blocking: where poll(2) fails all of it is tried, now and then. */
+static void wait_for(struct pollfd *polls, size_t count, int64_t until)
+{
+	if (poll(polls, count, clock_timeout(clock_now(), until)) >= 0)
+		return;
+	nanosleep(&(struct timespec){.tv_nsec = RETRY_WAIT}, NULL);
+	for (size_t i = 0; i < count; i++)
+		polls[i].revents = POLLIN;
 }
 
 /* Until the command has ended. */
@@ -302,19 +314,15 @@ static void loop(struct run *run)
 		        pump_poll(&run->pumps[STREAM_OUT]),
 		        pump_poll(&run->pumps[STREAM_ERR]),
 		};
-		int ready = poll(polls, sizeof polls / sizeof polls[0],
-		                 clock_timeout(clock_now(), next_time(run)));
-		/* Everything is non-blocking: when in doubt what is ready, all of it is tried. */
-		if (ready < 0 && errno != EINTR)
-			nanosleep(&(struct timespec){.tv_nsec = RETRY_WAIT}, NULL);
+		wait_for(polls, sizeof polls / sizeof polls[0], next_time(run));
 		int64_t now = clock_now();
-		if (ready < 0 || polls[0].revents != 0)
+		if (polls[0].revents != 0)
 			take_signals(run);
-		reap(run);
-		if (ready < 0 || polls[1].revents != 0)
+		if (polls[0].revents != 0 || now >= run->reap_at)
+			reap(run);
+		if (polls[1].revents != 0)
 			link_receive(&run->link, now);
-		if (ready < 0 || polls[2].revents != 0 || polls[3].revents != 0)
-			carry(run, now);
+		carry(run, polls + 2, now);
 		if (!run->ended) /* its process id may be another's by now */
 			look_at_clock(run, now);
 	}
@@ -328,15 +336,16 @@ static void finish_output(struct run *run)
 	int64_t until = after(clock_now(), FINISH_WAIT);
 	for (size_t i = 0; i < STREAM_COUNT; i++)
 		pump_finish(&run->pumps[i]);
+	struct pollfd polls[STREAM_COUNT] = {{.revents = POLLIN}, {.revents = POLLIN}};
 	for (;;) {
 		int64_t now = clock_now();
-		if (carry(run, now))
+		if (carry(run, polls, now))
 			until = after(now, FINISH_WAIT);
-		struct pollfd polls[] = {pump_poll(&run->pumps[STREAM_OUT]),
-		                         pump_poll(&run->pumps[STREAM_ERR])};
+		for (size_t i = 0; i < STREAM_COUNT; i++)
+			polls[i] = pump_poll(&run->pumps[i]);
 		if ((polls[0].fd < 0 && polls[1].fd < 0) || now >= until)
 			return;
-		poll(polls, 2, clock_timeout(now, earlier(until, after(now, SECOND))));
+		wait_for(polls, STREAM_COUNT, until);
 	}
 }
 
