@@ -22,6 +22,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build/test-logs"
 PYTHON = "/usr/bin/python3"
 PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/watchdog", "tests/certs", "tests/observer"]
+# Tests that mostly wait for processes of their own: so many side by side (pytest-xdist).
+WORKERS = {"tests/watchdog": 4}
 JOB_SECONDS = 600
 CLUSTER_SECONDS = 3600  # a first build of Kubernetes included
 FIGURES = LOGS / "cluster-figures.txt"
@@ -78,8 +80,9 @@ class Pytest(Job):
     def __init__(self, name, folder, environment, before=()):
         self.report = LOGS / (re.sub(r"[^a-z0-9]+", "-", name.lower()) + ".xml")
         super().__init__(name, [*before, PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-                                "--durations=5", f"--junit-xml={self.report}", folder],
-                         environment)
+                                "--durations=5", f"--junit-xml={self.report}",
+                                *(["-n", str(WORKERS[folder])] if folder in WORKERS else []),
+                                folder], environment)
 
     def counts(self, status):
         try:

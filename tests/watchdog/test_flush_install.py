@@ -105,7 +105,7 @@ def test_never_in_the_way(pod):
     watch.signal(signal.SIGSTOP)
     for grace, most in (("1s", 0.1), ("100s", 1), ("0s", 0)):
         code, _, _, took = flush(pod, grace=grace)
-        assert code == 0 and most <= took < most + (3 if SANITIZED else 0.5), grace
+        assert code == 0 and most <= took < most + HANG / 2, grace
     code, _, _, took = flush(pod, "sh", "-c", "exit 6", grace="1s")
     assert code == 6
     watch.signal(signal.SIGCONT)
@@ -205,4 +205,4 @@ def test_install_never_hangs(tmp_path, process_1):
     start = time.monotonic()
     done = subprocess.run([*prefix, PROGRAM, "install", fifo], capture_output=True, timeout=HANG)
     assert done.returncode == 1 and b"gave up after 3 s" in done.stderr
-    assert 2.5 < time.monotonic() - start < 10
+    assert 2.5 < time.monotonic() - start < HANG / 2

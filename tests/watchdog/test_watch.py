@@ -350,7 +350,7 @@ def test_waiting_shim_is_told_to_terminate(pod):
     time.sleep(0.3)
     start = time.monotonic()
     kill(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=HANG) == 5 and time.monotonic() - start < 10
+    assert process.wait(timeout=HANG) == 5 and time.monotonic() - start < 40
 
 
 def test_watchdog_that_is_restarted(pod):
@@ -607,7 +607,7 @@ def test_stdout_that_nobody_reads(pod):
     for _ in range(60):  # of about 5 KB: more than the pipe and the outbox hold
         start = time.monotonic()
         assert pod.run("python3", "-c", "print('x' * 4000); exit(1)")[0] == 1
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < HANG / 2
     lines = []
     with open(read_end, "rb") as stream:
         while len(lines) < 10:  # room again
