@@ -78,11 +78,17 @@ static struct end read_run(struct arena *arena, const struct pod *pod,
 	struct end end = end_of(arena, pod, agent, END_RUN);
 	int64_t code = 0;
 	int64_t count = restart_count(agent);
-	json_integer(json_get(terminated, "exitCode"), &code);
-	end.run = previous && count > 0 ? count - 1 : count;
-	end.previous = previous;
-	end.exit_code = (int)(code & 0xff);
 	end.reason = json_get_string(terminated, "reason");
+	/* While it waits no container was made since: the count is still that of the one in
+	 * lastState (recorded: same containerID, same count). Only for one that it lost does the
+	 * kubelet count on at once (kubelet_pods.go, convertToAPIContainerStatuses). */
+	bool waits = json_is_object(json_find(agent->status, "state", "waiting", NULL)) &&
+	             (end.reason == NULL || strcmp(end.reason, "ContainerStatusUnknown") != 0);
+	end.run = previous && !waits && count > 0 ? count - 1 : count;
+	end.previous = previous;
+	json_integer(json_get(terminated, "exitCode"), &code);
+	/* 32 bits, those of Windows; what is no such number is a failure of an unknown kind. */
+	end.exit_code = code >= INT32_MIN && code <= INT32_MAX ? (int)code : 255;
 	end.message = json_get_string(terminated, "message");
 	end.started_at = pod_time(terminated, "startedAt");
 	end.finished_at = pod_time(terminated, "finishedAt");
@@ -90,10 +96,14 @@ static struct end read_run(struct arena *arena, const struct pod *pod,
 	end.told_to_terminate =
 	        pod->deleted_at != 0 &&
 	        (end.finished_at == 0 || end.finished_at >= pod->deleted_at - SECOND);
-	if (previous) {
+	/* It had ended by itself before the pod's own end began. */
+	bool before =
+	        pod->troubled_at != 0 && end.finished_at != 0 && end.finished_at < pod->troubled_at;
+	if (previous || before) {
 		end.pod_reason = NULL;
 		end.disruption = NULL;
-	} else {
+	}
+	if (!previous) {
 		end.final = pod->terminal || pod->deleted_at != 0 || pod->disruption != NULL ||
 		            pod_run_is_final(pod, agent, end.exit_code);
 	}

@@ -1,8 +1,8 @@
 /*
  * end: one end of an agent, as the kubelet tells it or fails to. Pure.
  *
- * A run's number is the kubelet's: restartCount for what is in `state`, restartCount - 1 for what
- * is in `lastState`. Three kinds:
+ * A run's number is the kubelet's: restartCount for what is in `state`; restartCount - 1 for what
+ * is in `lastState`, but restartCount while `state` waits for the next container. Three kinds:
  *   END_RUN            the kubelet says how the run ended (a StartError is a run too, from 1970)
  *   END_NEVER_STARTED  no run at all, and none will come, or none came for too long
  *   END_UNSEEN         it ran when it was last seen; its pod is gone or lost, and nobody says how

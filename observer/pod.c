@@ -209,6 +209,17 @@ static void read_deletion(struct pod *pod)
 	pod->deleted_at = end - pod->grace;
 }
 
+/* activeDeadlineSeconds count from when the kubelet took the pod. */
+static void read_deadline(struct pod *pod)
+{
+	int64_t seconds;
+	const json *spec = json_get(pod->object, "spec");
+	if (same(pod->reason, "DeadlineExceeded") && pod->started_at != 0 &&
+	    json_integer(json_get(spec, "activeDeadlineSeconds"), &seconds) && seconds > 0 &&
+	    seconds <= INT32_MAX)
+		pod->troubled_at = pod->started_at + seconds * SECOND;
+}
+
 static void read_status(struct pod *pod)
 {
 	const json *status = json_get(pod->object, "status");
@@ -216,11 +227,15 @@ static void read_status(struct pod *pod)
 	pod->reason = json_get_string(status, "reason");
 	pod->started_at = pod_time(status, "startTime");
 	pod->terminal = same(pod->phase, "Failed") || same(pod->phase, "Succeeded");
+	read_deadline(pod);
 	const json *conditions = json_get(status, "conditions");
-	for (const json *n = json_first(conditions); n != NULL; n = json_next(n))
-		if (json_string_is(json_get(n, "type"), "DisruptionTarget") &&
-		    json_string_is(json_get(n, "status"), "True"))
-			pod->disruption = json_get_string(n, "reason");
+	for (const json *n = json_first(conditions); n != NULL; n = json_next(n)) {
+		if (!json_string_is(json_get(n, "type"), "DisruptionTarget") ||
+		    !json_string_is(json_get(n, "status"), "True"))
+			continue;
+		pod->disruption = json_get_string(n, "reason");
+		pod->troubled_at = pod_time(n, "lastTransitionTime");
+	}
 }
 
 bool pod_read(struct arena *arena, const json *object, struct pod *ret_pod, struct error *error)

@@ -55,8 +55,9 @@ struct pod {
 	                     */
 	int64_t deleted_at; /* when its deletion was asked for; 0: it was not */
 	int64_t grace;      /* nanoseconds, of the deletion */
-	bool watchdog;      /* it has one */
-	bool terminal;      /* phase Succeeded or Failed */
+	int64_t troubled_at; /* when what reason or disruption say began; 0: unknown */
+	bool watchdog;       /* it has one */
+	bool terminal;       /* phase Succeeded or Failed */
 	struct pod_agent agents[POD_AGENTS_MAX];
 	size_t agent_count;
 	struct pod_context context[POD_CONTEXT_MAX];

@@ -202,7 +202,7 @@ static void refresh(struct tracker *tracker, const struct pod *pod, struct live_
 	bool same_reason = (pod->reason == NULL) == (old_facts->pod_reason == NULL);
 	bool same_disruption = (pod->disruption == NULL) == (old_facts->disruption == NULL);
 	bool same_deletion = (pod->deleted_at != 0) == old_facts->told_to_terminate;
-	if (same_node && same_reason && same_disruption && same_deletion)
+	if (pod->agent_count == 0 || (same_node && same_reason && same_disruption && same_deletion))
 		return;
 	end_unseen(tracker->arena, pod, &pod->agents[0], &facts);
 	live_set_facts(live, &facts);

@@ -72,7 +72,7 @@ static void observe(struct judging *judging)
 		o->ended = ENDED_VANISHED;
 	} else {
 		o->ended = ENDED_EXITED;
-		o->exit_code = (int)(line->exit_code & 0xff);
+		o->exit_code = line->exit_code <= INT32_MAX ? (int)line->exit_code : 255;
 	}
 }
 
@@ -140,6 +140,11 @@ static bool believe_line(struct judging *judging, const char *evidence)
 	const struct line *line = judging->line;
 	enum cause cause;
 	if (line == NULL || line->error_type == NULL || !cause_from_name(line->error_type, &cause))
+		return false;
+	/* It is untrusted: it makes no success of a failure, nor of a run one that never was. */
+	bool failed = judging->end->kind == END_RUN && judging->end->exit_code != 0;
+	if (cause != judging->cause &&
+	    (cause == CAUSE_NEVER_STARTED || (failed && cause == CAUSE_COMPLETED)))
 		return false;
 	bool own_doing = line->evidence != NULL && strcmp(line->evidence, "killed-by-us") == 0;
 	if (!own_doing && weighs_more(evidence) && cause != judging->cause)
