@@ -237,6 +237,8 @@ class KubernetesPod:
 
     def pids(self, container="main"):
         """Its processes on the node, the container's process 1 first."""
+        # The log may be there before the status says so.
+        self.wait_status(lambda _: self.running(container), f"{container} runs")
         ident = self.state(container)["containerID"].rsplit("/", 1)[1]
         found = {}
         for status in pathlib.Path("/proc").glob("[0-9]*/status"):
