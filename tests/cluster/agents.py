@@ -5,9 +5,7 @@ import product
 
 _numbers = itertools.count(1)
 HOLD = str(10 * 60 * 1000)  # milliseconds: longer than any test
-RESTRICTED = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000,
-              "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
-              "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}
+RESTRICTED = product.RESTRICTED
 # A sidecar that never looks at the agent.
 SIDECAR = {"name": "proxy", "image": product.AGENT,
            "command": ["sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done"]}

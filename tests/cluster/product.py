@@ -24,6 +24,11 @@ PAUSE = "docker.io/local/pause:1"
 SHIPPED = {"servers": "ghcr.io/lastword/lastword:0.1.0",
            "watchdog": "ghcr.io/lastword/lastword-watchdog:0.1.0"}
 
+# What PodSecurity's level "restricted" asks for, and a read-only root.
+RESTRICTED = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000,
+              "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+              "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}
+
 
 def victim(folder):
     """The test's command, linked statically: it runs in any image."""
@@ -181,7 +186,8 @@ def wait_injecting(cluster, namespace):
     """Until the API server has learnt of the webhook: a dry run comes back injected."""
     probe = {"apiVersion": "v1", "kind": "Pod", "metadata": {
         "name": "probe", "labels": {"app.kubernetes.io/component": "agent"}},
-        "spec": {"containers": [{"name": "main", "image": AGENT, "command": ["true"]}]}}
+        "spec": {"containers": [{"name": "main", "image": AGENT, "command": ["true"],
+                                 "securityContext": RESTRICTED}]}}
 
     def injected():
         made = cluster.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", probe)
