@@ -113,10 +113,12 @@ static int64_t interval(const struct keeper *keeper)
 		interval = policy->settle / 4;
 	if (interval > INTERVAL_MAX)
 		interval = INTERVAL_MAX;
-	for (unsigned i = 0; i < keeper->failures && interval < BACKOFF_MAX; i++)
+	int64_t most =
+	        policy->leaf_lifetime / 10 < BACKOFF_MAX ? policy->leaf_lifetime / 10 : BACKOFF_MAX;
+	for (unsigned i = 0; i < keeper->failures && interval < most; i++)
 		interval *= 2;
-	if (interval > BACKOFF_MAX)
-		interval = BACKOFF_MAX;
+	if (interval > most)
+		interval = most;
 	if (interval < INTERVAL_MIN)
 		interval = INTERVAL_MIN;
 	return interval - jitter(interval / 4);

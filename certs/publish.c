@@ -382,8 +382,9 @@ static enum x509_answer can_sign(const struct publish_state *state, size_t index
 	int64_t moment = now;
 	if (moment < authority->not_before)
 		moment = authority->not_before;
-	if (moment >= authority->not_after)
-		moment = authority->not_after - DURATION_SECOND;
+	/* For OpenSSL the last second is over already. */
+	if (moment > authority->not_after - 2 * DURATION_SECOND)
+		moment = authority->not_after - 2 * DURATION_SECOND;
 	struct x509_profile profile = {.common_name = names->service,
 	                               .names = list,
 	                               .name_count = PUBLISH_NAMES,

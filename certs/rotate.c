@@ -202,11 +202,21 @@ static void plan_without_signer(const struct rotate_view *view, const struct rot
 	plan_authority(view, policy, now, reason, healing, plan);
 }
 
+/* Is there a leaf with a later end to be had than this one? Not of an authority that ends itself.
+ */
+static bool can_be_renewed(const struct rotate_view *view, const struct rotate_policy *policy,
+                           int64_t now)
+{
+	int64_t longest = whole_seconds(now + policy->leaf_lifetime);
+	if (longest > view->authorities[view->signer].not_after)
+		longest = view->authorities[view->signer].not_after;
+	return longest > view->leaf.not_after;
+}
+
 /* NULL: the leaf is as it should be. */
 static const char *leaf_problem(const struct rotate_view *view, const struct rotate_policy *policy,
                                 int64_t now, bool *ret_healing)
 {
-	const struct rotate_authority *signer = &view->authorities[view->signer];
 	*ret_healing = true;
 	if (!view->leaf.fits)
 		return "the Secret has no certificate for our names with its key";
@@ -217,12 +227,9 @@ static const char *leaf_problem(const struct rotate_view *view, const struct rot
 	if (now < view->leaf.not_before)
 		return "the certificate is not valid yet";
 	*ret_healing = false;
-	int64_t longest = whole_seconds(now + policy->leaf_lifetime);
-	if (longest > signer->not_after)
-		longest = signer->not_after;
 	bool shorten = view->leaf.not_after - now > policy->leaf_lifetime + DURATION_SECOND;
 	if (is_due(view->leaf.not_before, view->leaf.not_after, policy->leaf_lifetime, now) &&
-	    (longest > view->leaf.not_after || shorten))
+	    (can_be_renewed(view, policy, now) || shorten))
 		return "two thirds of the certificate's life are over";
 	return NULL;
 }
@@ -238,6 +245,12 @@ static void plan_bundles(const struct rotate_view *view, struct rotate_plan *pla
 		plan->reason = "a caBundle is not what ca.crt is";
 		plan->healing = in_every_bundle(view, view->signer);
 	}
+}
+
+/* The leaf has nearly all of its life before it. */
+static bool is_fresh(const struct rotate_view *view, int64_t now)
+{
+	return now - view->leaf.not_before < (view->leaf.not_after - view->leaf.not_before) / 3;
 }
 
 static void plan_settled(const struct rotate_view *view, const struct rotate_policy *policy,
@@ -259,10 +272,16 @@ static void plan_settled(const struct rotate_view *view, const struct rotate_pol
 	if (plan_tidying(view, plan))
 		return;
 	plan_bundles(view, plan);
-	if (plan->step == ROTATE_NOTHING &&
-	    is_due(signer->not_before, signer->not_after, policy->authority_lifetime, now))
-		plan_authority(view, policy, now, "two thirds of the authority's life are over",
-		               false, plan);
+	if (plan->step != ROTATE_NOTHING ||
+	    !is_due(signer->not_before, signer->not_after, policy->authority_lifetime, now))
+		return;
+	if (!is_fresh(view, now) && can_be_renewed(view, policy, now)) {
+		write_secret(plan, "the authority is about to change", false);
+		plan->new_leaf = true;
+		return;
+	}
+	plan_authority(view, policy, now, "two thirds of the authority's life are over", false,
+	               plan);
 }
 
 static void plan_settling(const struct rotate_view *view, const struct rotate_policy *policy,

@@ -37,9 +37,9 @@
  * and the difference of clocks.
  *
  * The signer's predecessor has no key any more: a leaf cannot be renewed between a new authority
- * and its settling. So the authority is only changed while the leaf is fresh; should the leaf
- * expire all the same (nobody ran for long), there is nothing left to protect and the next leaf
- * comes at once.
+ * and its settling. So the authority is only changed while the leaf is fresh, and it is
+ * renewed for that; should the leaf expire all the same (nobody ran for long), there is nothing
+ * left to protect and the next leaf comes at once.
  *
  * Damage. What a person or a tool does to Secret or bundles cannot be undone for those who have
  * seen it; it is healed so that nothing is added to it: what the bundles trust is taken over into
