@@ -66,6 +66,7 @@ class ApiServer:
         (self.account / "token").write_text("the-token\n")
         (folder / "api.crt").write_text(certificate.chain)
         (folder / "api.key").write_text(certificate.key)
+        self.bundles_file = folder / "bundles"
         self.lock = threading.RLock()
         self.version = 100
         self.objects = {}
@@ -153,6 +154,8 @@ class ApiServer:
         self.objects[path] = value
         if path == CONFIGURATION:
             self.bundles.append((time.monotonic(), self.bundle()))
+            with open(self.bundles_file, "a") as file:
+                file.write(json.dumps(self.bundles[-1]) + "\n")
         return value
 
     def handle(self, request):

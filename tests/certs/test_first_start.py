@@ -133,14 +133,14 @@ def test_an_empty_secret_is_filled(cluster):
                              "metadata": {"name": "lastword-webhook-tls", "labels": {"a": "b"},
                                           "namespace": "lastword-system"},
                              "data": {"other": "eA=="}})
-    cluster.start(*LONG, "--settle", "1s").wait_ready()
+    cluster.start(*LONG, "--settle", "300ms").wait_ready()
     secret = cluster.api.get(SECRET)
     assert secret["data"]["other"] == "eA==" and secret["metadata"]["labels"] == {"a": "b"}
     assert not [r for r in cluster.api.requests if r[0] == "POST" and r[1] == SECRETS]
 
 
 def test_a_configuration_that_comes_later(cluster):
-    replica = cluster.start(*LONG, "--settle", "1s")
+    replica = cluster.start(*LONG, "--settle", "300ms")
     wait_for(lambda: replica.ready()[1] == "the certificate is not published: there is no webhook "
              "configuration to publish to\n", "the reason")
     cluster.api.put(CONFIGURATION, configuration())
@@ -155,7 +155,7 @@ def test_without_permission(cluster, verb, path, says):
     cluster.api.put(CONFIGURATION, configuration())
     cluster.api.fault = lambda method, p, n: (403, "Forbidden") if (method, p) == (verb, path) \
         else None
-    replica = cluster.start(*LONG, "--settle", "1s")
+    replica = cluster.start(*LONG, "--settle", "300ms")
     failed = "certificates cannot be kept, the one in use stays"
     line = wait_for(lambda: replica.lines(failed), "the failure")[0]
     assert line["level"] == "error" and f"{verb} {path}: {says}" in line["error"]
@@ -171,7 +171,7 @@ def test_without_permission(cluster, verb, path, says):
 def test_a_wrong_clock_makes_nothing(cluster):
     cluster.api.put(CONFIGURATION, configuration())
     cluster.api.date = 86400
-    replica = cluster.start(*LONG, "--settle", "1s")
+    replica = cluster.start(*LONG, "--settle", "300ms")
     wait_for(lambda: "clock differs from the API server's by -86400 s" in replica.ready()[1] or
              "clock differs from the API server's by -86399 s" in replica.ready()[1], "the reason")
     assert cluster.api.get(SECRET) is None
@@ -185,7 +185,7 @@ def test_moves_over_from_other_certificates(cluster):
     from pki import SelfSigned
     other = SelfSigned("somebody", names=NAMES)
     cluster.api.put(CONFIGURATION, configuration(other.chain))
-    replica = cluster.start(*LONG, "--settle", "1s")
+    replica = cluster.start(*LONG, "--settle", "300ms")
     wait_for(lambda: len(load(cluster.api.bundle())) == 2, "both authorities")
     replica.wait_ready()
     published = cluster.api.bundles[1][0]

@@ -1,100 +1,98 @@
 """Leaves and authorities change every few seconds under a client that trusts nothing but what some
 API server's caBundle says at that moment, and that holds on to connections: no failure."""
-import collections
-import http.client
-import random
-import socket
-import threading
+import datetime
+import json
+import pathlib
+import subprocess
+import sys
 import time
 
-from api_server import CONFIGURATION, configuration
+import pytest
+
+from api_server import CONFIGURATION, SECRET, configuration
+from conftest import Cluster
 from pki import load
 from webhook_process import wait_for
 
+HERE = pathlib.Path(__file__).resolve().parent
+
 CLIENTS = 3
-CONNECTIONS_MIN = 1000
-SETTLE = 1.0
 LATEST = 0.8  # an API server learns of a bundle in less than settle
 
 
-class Views:
-    """What API servers that learn of a bundle late have in their hands."""
+class Dialers:
+    def __init__(self, api, replicas):
+        self.processes = [subprocess.Popen(
+            [sys.executable, HERE / "dialer.py", api.bundles_file, str(LATEST * i / (CLIENTS - 1)),
+             *(str(replica.port) for replica in replicas)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE) for i in range(CLIENTS)]
 
-    def __init__(self, api):
-        self.api = api
-        self.start = time.monotonic()
-
-    def bundle(self, late):
-        then = max(time.monotonic() - late, self.start)
-        with self.api.lock:
-            return [text for at, text in self.api.bundles if at <= then][-1]
-
-
-class Client(threading.Thread):
-    """An API server: dials anew for every request, and keeps one connection to each replica."""
-
-    def __init__(self, views, replicas, late, seed):
-        super().__init__()
-        self.views, self.replicas, self.late = views, replicas, late
-        self.random = random.Random(seed)
-        self.failures = []
-        self.count = 0
-        self.serials = collections.Counter()
-        self.stopping = threading.Event()
-
-    def run(self):
-        kept = {}
-        while not self.stopping.is_set():
-            replica = self.random.choice(self.replicas)
-            try:
-                with replica.dial(self.views.bundle(self.late)) as tls:
-                    self.serials[dict(tls.getpeercert())["serialNumber"]] += 1
-                self.count += 1
-                if replica not in kept:
-                    kept[replica] = http.client.HTTPConnection("localhost")
-                    kept[replica].sock = replica.dial(self.views.bundle(self.late))
-                if self.count % 20 == 0:
-                    kept[replica].request("GET", "/mutate")
-                    assert kept[replica].getresponse().read() == b"expected the method POST\n"
-            except (OSError, AssertionError, http.client.HTTPException) as failure:
-                self.failures.append(f"{time.time():.3f} {replica.port} {failure!r}")
-        for connection in kept.values():
-            connection.close()
+    def stop(self):
+        """What they saw."""
+        return [json.loads(process.communicate(timeout=60)[0]) for process in self.processes]
 
 
-def test_no_connection_fails(cluster):
-    cluster.api.put(CONFIGURATION, configuration())
-    arguments = ("--cert-lifetime", "6s", "--ca-lifetime", "12s", "--settle", f"{SETTLE:.0f}s")
+@pytest.fixture(scope="module")
+def running_out(tmp_path_factory):
+    """A replica whose renewals fail; it takes its time while the next test has the stage."""
+    cluster = Cluster(tmp_path_factory)
+    api = cluster.api
+    api.put(CONFIGURATION, configuration())
+    api.fault = lambda method, path, n: \
+        (500, "InternalError") if (method, path) == ("PATCH", SECRET) else None
+    replica = cluster.start("--cert-lifetime", "4s", "--ca-lifetime", "1h", "--settle", "500ms")
+    leaf = replica.wait_ready().served()
+    yield api, replica, leaf
+    cluster.stop()
+
+
+def test_no_connection_fails(cluster, running_out):
+    api = cluster.api
+    api.put(CONFIGURATION, configuration())
+    arguments = ("--cert-lifetime", "9s", "--ca-lifetime", "18s", "--settle", "1s")
     replicas = [cluster.start(*arguments).wait_ready() for _ in range(3)]
-    first, = load(cluster.api.bundle())
-    views = Views(cluster.api)
-    clients = [Client(views, replicas, LATEST * i / (CLIENTS - 1), i) for i in range(CLIENTS)]
+    first, = load(api.bundle())
     start = time.monotonic()
-    for client in clients:
-        client.start()
-
-    def first_has_come_and_gone():
-        return first not in load(cluster.api.bundle()) and \
-            sum(client.count for client in clients) >= CONNECTIONS_MIN
+    dialers = Dialers(api, replicas)
     try:
-        wait_for(lambda: first_has_come_and_gone() or any(c.failures for c in clients),
-                 "the first authority to go")
+        # The next authority's certificate is served, by the last replica too.
+        wait_for(lambda: all(r.served().issuer != first.subject for r in replicas),
+                 "the next authority")
+        handshakes = [r.metric("lastword_http_connections") for r in replicas]
     finally:
-        for client in clients:
-            client.stopping.set()
-        for client in clients:
-            client.join()
+        seen = dialers.stop()
     took = time.monotonic() - start
-    count = sum(client.count for client in clients)
+    count = sum(one["count"] for one in seen)
+    serials = set().union(*(one["serials"] for one in seen))
     print(f"{count} connections, {count / took:.0f} a second, in {took:.1f} s; "
-          f"{len(set().union(*(c.serials for c in clients)))} certificates, "
-          f"{len(cluster.api.bundles)} bundles")
-    assert [failure for client in clients for failure in client.failures] == []
-    assert len(set().union(*(client.serials for client in clients))) >= 3
-    bundles = [load(text) for _, text in cluster.api.bundles if text]
-    assert [first] in bundles and any(first in b and len(b) == 2 for b in bundles)
-    made = [r.metric('lastword_certificate_rotations_total{what="authority"}') for r in replicas]
-    assert sum(made) == len({c for b in bundles for c in b} | set(load(cluster.api.data("ca.crt"))))
+          f"{len(serials)} certificates, {len(api.bundles)} bundles")
+    assert [failure for one in seen for failure in one["failures"]] == []
+    assert all(one["count"] > 0 for one in seen) and len(serials) >= 2
+    assert sum(handshakes) >= 3  # the ones that are kept open
+    bundles = [load(text) for _, text in api.bundles if text]
+    assert bundles[0] == [first] and len(bundles[1]) == 2 and first in bundles[1]
     for replica in replicas:
         assert replica.ready() == (200, "ok\n")
         assert not replica.lines("certificates cannot be kept, the one in use stays")
+
+
+def test_running_out_is_told(running_out):
+    """Renewal fails; the certificate in use stays, and an Event comes as soon as one can."""
+    api, replica, leaf = running_out
+    message = "the certificate runs out and is not renewed"
+    line = wait_for(lambda: replica.lines(message), "the warning")[0]
+    assert line["level"] == "warning" and "status 500 InternalError" in line["error"]
+    event = wait_for(lambda: api.events, "the Event")[0]
+    assert event["type"] == "Warning" and event["reason"] == "CertificateRunsOut"
+    assert event["involvedObject"]["name"] == "lastword-webhook-tls"
+    assert event["metadata"]["namespace"] == "lastword-system"
+    end = leaf.not_valid_after + datetime.timedelta(seconds=1)
+    assert end.strftime("ends at %Y-%m-%dT%H:%M:%S") in event["message"]
+    assert "500 InternalError" in event["message"]
+    assert "PRIVATE" not in json.dumps(api.events)
+    wait_for(lambda: replica.ready() == (503, "the certificate has expired\n"), "the end")
+    assert replica.served() == leaf
+    api.fault = None
+    replica.wait_ready()
+    assert replica.served() != leaf
+    assert len(api.events) == 1 and len(replica.lines(message)) == 1

@@ -1,0 +1,270 @@
+"""What people and tools do to the Secret and the configuration: healed, and said. All the while a
+client that trusts only what is in the caBundle dials both replicas: damage to the Secret never
+shows."""
+import base64
+import copy
+import subprocess
+import threading
+
+import pytest
+
+from api_server import CONFIGURATION, EVENTS, SECRET, SECRETS, configuration
+from pki import NAMES, SelfSigned, load
+from replica import LONG
+from webhook_process import wait_for
+
+WROTE = ("certificates: the Secret is written", "certificates: there is a new authority",
+         "certificates: the caBundles are written")
+
+
+def encode(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+def set_data(secret, **values):
+    """set_data(secret, ca_crt=TEXT): ca.crt"""
+    for key, value in values.items():
+        secret["data"][key.replace("_", ".")] = encode(value)
+
+
+@pytest.fixture(scope="module")
+def pair(shared_cluster):
+    shared_cluster.api.put(CONFIGURATION, configuration())
+    return shared_cluster, [shared_cluster.start(*LONG, "--settle", "300ms").wait_ready()
+                            for _ in range(2)]
+
+
+class Dialer(threading.Thread):
+    def __init__(self, api, replicas):
+        super().__init__()
+        self.api, self.replicas = api, replicas
+        self.failures, self.stopping, self.count = [], threading.Event(), 0
+
+    def run(self):
+        while not self.stopping.wait(0.005):
+            bundle = self.api.bundle()
+            for replica in self.replicas:
+                try:
+                    replica.dial(bundle).close()
+                    self.count += 1
+                except OSError as failure:
+                    self.failures.append(repr(failure))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.join()
+
+
+def is_healthy(api, replicas, tmp_path):
+    secret = api.get(SECRET)
+    if secret is None or "lastword.dev/published" in secret["metadata"].get("annotations", {}):
+        return False
+    authorities, leafs = load(api.data("ca.crt")), load(api.data("tls.crt"))
+    if len(leafs) != 1 or not authorities or \
+            any(load(api.bundle(i)) != authorities for i in (0, 1)):
+        return False
+    if any(replica.served() != leafs[0] or replica.ready()[0] != 200 for replica in replicas):
+        return False
+    (tmp_path / "ca").write_text(api.data("ca.crt"))
+    (tmp_path / "leaf").write_text(api.data("tls.crt"))
+    return all(subprocess.run(["openssl", "verify", "-CAfile", tmp_path / "ca", "-no-CApath",
+                               "-verify_hostname", name, tmp_path / "leaf"],
+                              capture_output=True).returncode == 0 for name in NAMES[:1])
+
+
+def delete_secret(api):
+    api.put(SECRET, None)
+
+
+def empty_secret(api):
+    api.change(SECRET, lambda s: s.update(data={"tls.crt": "", "tls.key": ""}))
+
+
+def garble_authorities(api):
+    api.change(SECRET, lambda s: set_data(s, ca_crt=api.data("ca.crt")[:300] + "\n"))
+
+
+def garble_base64(api):
+    api.change(SECRET, lambda s: s["data"].update({"tls.key": "%%%"}))
+
+
+def lose_key(api):
+    api.change(SECRET, lambda s: s["data"].pop("ca.key"))
+
+
+def foreign_key(api):
+    api.change(SECRET, lambda s: set_data(s, ca_key=SelfSigned("x").key))
+
+
+def half_written(api):
+    """tls.crt of a new pair, tls.key of the old one."""
+    ours = SelfSigned("x", names=NAMES)
+    api.change(SECRET, lambda s: set_data(s, tls_crt=ours.chain))
+
+
+def expired_leaf(api):
+    authority = SelfSigned("authority")
+    leaf = SelfSigned("x", False, authority, NAMES, start=-7200, end=-3600)
+    api.change(SECRET, lambda s: set_data(s, tls_crt=leaf.chain, tls_key=leaf.key))
+
+
+def lost_annotations(api):
+    api.change(SECRET, lambda s: s["metadata"].pop("annotations"))
+
+
+def authority_by_hand(api):
+    authority = SelfSigned("by hand", use_rsa=True)
+    api.change(SECRET, lambda s: set_data(s, ca_crt=authority.chain, ca_key=authority.key))
+
+
+def all_by_hand(api):
+    """A pair that would do, but that no API server trusts yet."""
+    authority = SelfSigned("by hand")
+    leaf = SelfSigned("x", False, authority, NAMES)
+    api.change(SECRET, lambda s: set_data(s, ca_crt=authority.chain, ca_key=authority.key,
+                                          tls_crt=leaf.chain, tls_key=leaf.key))
+
+
+def authority_expired(api):
+    authority = SelfSigned("by hand", start=-7200, end=-3600)
+    api.change(SECRET, lambda s: set_data(s, ca_crt=authority.chain, ca_key=authority.key))
+
+
+@pytest.mark.parametrize("damage,reason", [
+    (delete_secret, "the Secret is not there"),
+    (empty_secret, "the Secret has no authority with its key"),
+    (garble_authorities, "ca.crt has something that is no certificate"),
+    (garble_base64, "the Secret has no certificate for our names with its key"),
+    (lose_key, "the Secret has no authority with its key"),
+    (foreign_key, "the Secret has no authority with its key"),
+    (half_written, "the Secret has no certificate for our names with its key"),
+    (expired_leaf, "the certificate is not of the authority"),
+    (lost_annotations, None),  # by then there may be several authorities: settled anew
+    (authority_by_hand, "the new authority has settled"),
+    (all_by_hand, "the new authority has settled"),
+    (authority_expired, "the authority has expired")])
+def test_secret(pair, tmp_path, damage, reason):
+    cluster, replicas = pair
+    api = cluster.api
+    wait_for(lambda: is_healthy(api, replicas, tmp_path), "health before")
+    seen = [len(replica.lines()) for replica in replicas]
+    with Dialer(api, replicas) as dialer:
+        version = api.version
+        damage(api)
+        wait_for(lambda: api.version > version + 1 and is_healthy(api, replicas, tmp_path),
+                 "healing")
+    assert dialer.failures == [] and dialer.count > 0
+
+    def said():
+        return [line["reason"] for replica, n in zip(replicas, seen)
+                for line in replica.lines()[n:] if line["message"] in WROTE]
+    wait_for(lambda: said() and (reason is None or reason in said()), "that it is said")
+
+
+def test_authority_by_hand_is_the_one_that_signs(pair, tmp_path):
+    cluster, replicas = pair
+    authority = SelfSigned("my own")
+    cluster.api.change(SECRET, lambda s: set_data(s, ca_crt=authority.chain,
+                                                  ca_key=authority.key))
+    wait_for(lambda: is_healthy(cluster.api, replicas, tmp_path) and
+             load(cluster.api.data("tls.crt"))[0].issuer == authority.certificate.subject,
+             "a certificate of it")
+
+
+def bundle_empty(webhooks, api):
+    for webhook in webhooks:
+        del webhook["clientConfig"]["caBundle"]
+
+
+def bundle_foreign(webhooks, api):
+    webhooks[0]["clientConfig"]["caBundle"] = encode(SelfSigned("x").chain)
+
+
+def bundle_added(webhooks, api):
+    webhooks[1]["clientConfig"]["caBundle"] = encode(api.bundle() + SelfSigned("x").chain)
+
+
+def bundle_garbled(webhooks, api):
+    webhooks[0]["clientConfig"]["caBundle"] = "Cg=="
+
+
+def webhook_added(webhooks, api):
+    webhooks.append({**copy.deepcopy(webhooks[0]), "name": "more.lastword.dev"})
+    webhooks[-1]["clientConfig"].pop("caBundle")
+
+
+@pytest.mark.parametrize("damage", [bundle_empty, bundle_foreign, bundle_added, bundle_garbled,
+                                    webhook_added])
+def test_bundle(pair, tmp_path, damage):
+    cluster, replicas = pair
+    api = cluster.api
+    wait_for(lambda: is_healthy(api, replicas, tmp_path), "health before")
+    leaf = api.data("tls.crt")
+    version = api.version
+    api.change(CONFIGURATION, lambda c: damage(c["webhooks"], api))
+    wait_for(lambda: api.version > version + 1 and is_healthy(api, replicas, tmp_path), "healing")
+    webhooks = api.get(CONFIGURATION)["webhooks"]
+    assert all(load(api.bundle(i)) == load(api.data("ca.crt")) for i in range(len(webhooks)))
+    assert api.data("tls.crt") == leaf  # what is served was good all the time
+    if damage is not bundle_foreign:
+        assert load(api.data("ca.crt")) == load(api.bundle())
+
+
+def test_configuration_applied_again(pair, tmp_path):
+    cluster, replicas = pair
+    cluster.api.put(CONFIGURATION, None)
+    wait_for(lambda: all(r.ready()[0] == 503 for r in replicas), "that it is missed")
+    cluster.api.put(CONFIGURATION, configuration())
+    wait_for(lambda: is_healthy(cluster.api, replicas, tmp_path), "health")
+
+
+FAULTS = ["drop", "garbage", (500, "InternalError"), (409, "Conflict"), (429, "TooManyRequests"),
+          (403, "Forbidden")]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_every_request_fails_once(cluster, tmp_path, fault):
+    """The first request, then the second, … of a first start that takes about seven; those of
+    which nobody knows whether they were carried out, too."""
+    api = cluster.api
+    api.put(CONFIGURATION, configuration())
+    hit = set()
+
+    def fail_each_once(method, path, number):
+        key = (method, path)
+        if path == EVENTS or key in hit:
+            return None
+        hit.add(key)
+        return fault
+    api.fault = fail_each_once
+    replica = cluster.start(*LONG, "--settle", "300ms")
+    wait_for(lambda: is_healthy(api, [replica], tmp_path), "health")
+    assert {("GET", SECRET), ("GET", CONFIGURATION), ("POST", SECRETS),
+            ("PATCH", CONFIGURATION)} <= hit
+
+
+def test_a_hanging_api_holds_up_nothing(cluster):
+    """SIGTERM while a request hangs: it ends at once, not when the request does."""
+    api = cluster.api
+    api.put(CONFIGURATION, configuration())
+    replica = cluster.start(*LONG, "--settle", "300ms").wait_ready()
+    release = threading.Event()
+    hanging = threading.Event()
+    api.lock = threading.Lock()  # one that is held while it hangs: all requests wait
+
+    def hang(method, path, number):
+        hanging.set()
+        release.wait(60)
+    bundle = api.bundle()
+    api.fault = hang
+    assert hanging.wait(60)
+    with replica.dial(bundle) as tls:
+        assert tls.version()
+    assert replica.ready() == (200, "ok\n")
+    replica.stop()  # insists on status 0
+    assert not release.is_set()
+    release.set()
