@@ -80,6 +80,8 @@ char *ring_reserve(struct ring *ring, size_t length, size_t *ret_length)
 	struct ring_header *header = ring->header;
 	uint64_t total = atomic_load_explicit(&header->committed, memory_order_relaxed);
 	size_t start = (size_t)(total % ring->size);
+	if (length > ring->size / 2)
+		length = ring->size / 2;
 	if (length > ring->size - start)
 		length = ring->size - start;
 	atomic_store_explicit(&header->reserved, total + length, memory_order_relaxed);

@@ -62,7 +62,8 @@ void ring_write(struct ring *ring, const char *bytes, size_t length, int64_t now
 
 /*
  * Writer: the place where the next bytes go, for read(2) to write to: at most length of them,
- * *ret_length are in one piece. ring_commit() counts as many of them as were written.
+ * *ret_length are in one piece, and no more than half of the ring: a writer that never comes back
+ * leaves the other half. ring_commit() counts as many of them as were written.
  */
 char *ring_reserve(struct ring *ring, size_t length, size_t *ret_length);
 void ring_commit(struct ring *ring, size_t length, int64_t now);

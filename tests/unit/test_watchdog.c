@@ -137,6 +137,47 @@ static void test_ring_keeps_the_end(void **state)
 	}
 }
 
+/* Written in place, in turn with plain writes. */
+static void test_ring_is_written_in_place(void **state)
+{
+	(void)state;
+	struct memory_of_ring memory;
+	struct ring ring = ring_format(memory.bytes, sizeof memory.bytes);
+	static char all[20000];
+	size_t total = 0;
+	for (size_t i = 0; i < 400; i++) {
+		size_t wanted = i % 101;
+		size_t most;
+		char *place = ring_reserve(&ring, wanted, &most);
+		assert_true(most <= wanted && most <= SIZE / 2 && (most > 0 || wanted == 0));
+		assert_true(place >= ring.bytes && place + most <= ring.bytes + SIZE);
+		/* Nobody comes back from here: half of what was there is left. */
+		char out[SIZE];
+		uint64_t told;
+		bool cut;
+		size_t length = ring_read(&ring, out, sizeof out, &told, &cut);
+		assert_int_equal(told, total);
+		assert_true(length >= (total < SIZE / 2 ? total : SIZE / 2));
+		assert_memory_equal(out, all + total - length, length);
+
+		size_t came = i % 3 == 0 ? 0 : most - (i % 7 < most ? i % 7 : 0);
+		for (size_t k = 0; k < came; k++)
+			place[k] = all[total + k] = (char)('a' + (total + k) % 26);
+		ring_commit(&ring, came, (int64_t)i);
+		total += came;
+		if (i % 5 == 0) {
+			memset(all + total, '-', i % 90);
+			ring_write(&ring, all + total, i % 90, (int64_t)i);
+			total += i % 90;
+		}
+		length = ring_read(&ring, out, sizeof out, &told, &cut);
+		assert_int_equal(told, total);
+		assert_int_equal(length, total < SIZE ? total : SIZE);
+		assert_memory_equal(out, all + total - length, length);
+	}
+	assert_true(total > 10 * SIZE && total < sizeof all);
+}
+
 static void test_ring_drops_what_was_run_over(void **state)
 {
 	(void)state;
@@ -301,6 +342,7 @@ int main(void)
 	        cmocka_unit_test(test_classic_ends_with_the_final_end),
 	        cmocka_unit_test(test_classic_after_termination),
 	        cmocka_unit_test(test_ring_keeps_the_end),
+	        cmocka_unit_test(test_ring_is_written_in_place),
 	        cmocka_unit_test(test_ring_drops_what_was_run_over),
 	        cmocka_unit_test(test_ring_is_taken_over),
 	        cmocka_unit_test(test_ring_of_others),
