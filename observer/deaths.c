@@ -193,9 +193,26 @@ static void take_followed(struct death *death)
 		read_line(death);
 }
 
+/* As far as the kubelet and the pod say. */
+static enum cause cause_of(const struct end *end)
+{
+	const struct observation observation = {
+	        .ended = end->kind == END_RUN ? ENDED_EXITED : ENDED_UNKNOWN,
+	        .exit_code = end->exit_code,
+	        .container_reason = end->reason,
+	        .pod_reason = end->pod_reason,
+	        .disruption = end->disruption,
+	        .told_to_terminate = end->told_to_terminate,
+	};
+	return classify(&observation, NULL);
+}
+
 static void gather(struct death *death)
 {
-	if (death->end->kind == END_NEVER_STARTED)
+	/* Nobody answers for a lost node: its pods' logs would be waited for in vain, all requests
+	 * that there may be would wait, and the logs of other nodes would be gone meanwhile. */
+	if (death->end->kind == END_NEVER_STARTED ||
+	    (death->end->kind == END_UNSEEN && cause_of(death->end) == CAUSE_NODE_LOST))
 		judge(death);
 	else if (!death->end->watched)
 		read_log(death);
@@ -255,15 +272,7 @@ static void check(struct death *death)
 /* Code 0 and nobody says otherwise: no record, whatever the logs say. */
 static bool is_success(const struct end *end)
 {
-	const struct observation observation = {
-	        .ended = end->kind == END_RUN ? ENDED_EXITED : ENDED_UNKNOWN,
-	        .exit_code = end->exit_code,
-	        .container_reason = end->reason,
-	        .pod_reason = end->pod_reason,
-	        .disruption = end->disruption,
-	        .told_to_terminate = end->told_to_terminate,
-	};
-	return classify(&observation, NULL) == CAUSE_COMPLETED &&
+	return cause_of(end) == CAUSE_COMPLETED &&
 	       (end->reason == NULL || strcmp(end->reason, "OOMKilled") != 0);
 }
 

@@ -26,9 +26,17 @@ int64_t edge_wall(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
+/* Whatever comes was waited for: it is later than when the turn began. */
+static void tell_time(struct engine *engine)
+{
+	engine->now = edge_now();
+	engine->wall = edge_wall();
+}
+
 static bool receive(void *context, const char *bytes, size_t length)
 {
 	struct carried *carried = context;
+	tell_time(carried->engine);
 	return engine_receive(carried->request, bytes, length);
 }
 
@@ -38,6 +46,7 @@ static void finish(void *context, struct kube_answer *answer, const struct error
 	struct engine *engine = carried->engine;
 	struct request *request = carried->request;
 	free(carried);
+	tell_time(engine);
 	engine_finish(engine, request, answer, error);
 }
 
@@ -82,6 +91,5 @@ void edge_turn(struct observer *observer, struct kube_client *client, int64_t mo
 	int64_t next = engine_next_timer(engine);
 	int64_t wait = next == INT64_MAX ? most : next - edge_now();
 	kube_run(client, wait < 0 ? 0 : wait < most ? wait : most);
-	engine->now = edge_now();
-	engine->wall = edge_wall();
+	tell_time(engine);
 }
