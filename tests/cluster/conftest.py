@@ -90,7 +90,10 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def driver(request):
     if request.param == "kubernetes":
-        made = drivers.KubernetesDriver(request.getfixturevalue("installed"))
+        installed = request.getfixturevalue("installed")
+        made = drivers.KubernetesDriver(installed)
+        # After a scenario that disturbed it; a webhook that does not answer is passed over.
+        product.wait_injecting(installed, drivers.INJECTED)
     else:
         request.getfixturevalue("images")
         made = drivers.LifeDriver(product.BUILD / "bin/lastword",

@@ -23,9 +23,9 @@ WAITING = ("echo ready; while [ ! -e /tmp/die ]; do sleep 0.05; done; "
 @pytest.fixture
 def agent(installed):
     driver = drivers.KubernetesDriver(installed)
+    product.wait_injecting(installed, drivers.INJECTED)
     pod = driver.make(agents.pod(agents.container(WAITING), agents.SIDECAR))
     pod.wait_ready()
-    # As a record of the same time, so that the observer is known to have seen this pod live.
     yield driver, pod
     driver.clean()
 
