@@ -304,7 +304,8 @@ static void plan_settling(const struct rotate_view *view, const struct rotate_po
 	}
 	if (plan->step != ROTATE_NOTHING)
 		return;
-	if (!stamped || view->published_at > now) {
+	/* Clocks differ by less than settle: a later time than that is none. */
+	if (!stamped || view->published_at > now + policy->settle) {
 		write_secret(plan, "the new authority is in every caBundle", false);
 		plan->stamp = ROTATE_STAMP_NOW;
 	} else if (now - view->published_at < policy->settle) {

@@ -11,6 +11,11 @@
 #define PATH_SIZE  768
 #define ATTEMPTS   2
 
+struct round_objects {
+	struct publish_object configuration;
+	struct publish_object secret;
+};
+
 static void secret_path(const struct publish_names *names, bool collection, char path[PATH_SIZE])
 {
 	snprintf(path, PATH_SIZE, "/api/v1/namespaces/%s/secrets%s%s", names->namespace,
@@ -119,10 +124,30 @@ static enum round_end write_bundles(struct round *round, const struct publish_st
 	return send(round, &request, error);
 }
 
+/* When memory is short OpenSSL says no where it means that it does not know: a key that does not
+ * fit, a leaf that nobody signed. Nothing is thrown away for that: what leads to a write must be
+ * read the same twice. */
+static bool confirm(const struct round *round, const struct round_objects *objects, int64_t now,
+                    const unsigned char serial[X509_SERIAL_SIZE], const struct rotate_plan *plan,
+                    struct error *error)
+{
+	struct publish_state _cleanup_publish_state_ state;
+	struct rotate_plan again;
+	if (!publish_read(&objects->secret, &objects->configuration, round->names, now, serial,
+	                  &state, error))
+		return false;
+	rotate_decide(&state.view, round->policy, now, &again);
+	if (again.step == plan->step && again.reason == plan->reason &&
+	    again.new_authority == plan->new_authority && again.new_leaf == plan->new_leaf &&
+	    again.stamp == plan->stamp && memcmp(again.keep, plan->keep, sizeof again.keep) == 0)
+		return true;
+	return error_set(error, "what was read twice is not the same: no memory");
+}
+
 /* What was read is decided on; unread: why the configuration could not be, or NULL. */
-static enum round_end act(struct round *round, const struct publish_state *state, int64_t now,
-                          int64_t monotonic, const struct error *unread,
-                          const struct kube_answer *clock,
+static enum round_end act(struct round *round, const struct publish_state *state,
+                          const struct round_objects *objects, int64_t now, int64_t monotonic,
+                          const struct error *unread, const struct kube_answer *clock,
                           unsigned char serials[2][X509_SERIAL_SIZE], struct round_report *report,
                           struct error *error)
 {
@@ -135,6 +160,10 @@ static enum round_end act(struct round *round, const struct publish_state *state
 	}
 	rotate_decide(&state->view, round->policy, now, plan);
 	bool writes = plan->step == ROTATE_WRITE_SECRET || plan->step == ROTATE_WRITE_BUNDLES;
+	if (writes && !confirm(round, objects, now, serials[1], plan, error)) {
+		*plan = (struct rotate_plan){.step = ROTATE_NOTHING};
+		return ROUND_FAILED;
+	}
 	if (writes && !check_clock(clock, now, error))
 		return ROUND_FAILED;
 	if (plan->step == ROTATE_WRITE_SECRET)
@@ -154,8 +183,7 @@ enum round_end round_run(struct round *round, struct round_report *ret_report, s
 	struct kube_answer _cleanup_kube_answer_ configuration_answer;
 	struct kube_answer _cleanup_kube_answer_ secret_answer;
 	struct publish_state _cleanup_publish_state_ state;
-	struct publish_object configuration;
-	struct publish_object secret;
+	struct round_objects objects;
 	struct round_report report = {.wrote = false};
 	struct error unread;
 	unsigned char serials[2][X509_SERIAL_SIZE];
@@ -169,18 +197,19 @@ enum round_end round_run(struct round *round, struct round_report *ret_report, s
 
 	/* In this order: rotate.h says why. */
 	configuration_path(round->names, path);
-	bool read = get(round, path, &configuration_answer, &configuration, &unread);
+	bool read = get(round, path, &configuration_answer, &objects.configuration, &unread);
 	secret_path(round->names, false, path);
-	if (!get(round, path, &secret_answer, &secret, error))
+	if (!get(round, path, &secret_answer, &objects.secret, error))
 		return ROUND_FAILED;
 	if (getentropy(serials, sizeof serials) != 0) {
 		error_set(error, "no randomness");
 		return ROUND_FAILED;
 	}
 	round->clock(round->context, &now, &monotonic);
-	if (!publish_read(&secret, &configuration, round->names, now, serials[1], &state, error))
+	if (!publish_read(&objects.secret, &objects.configuration, round->names, now, serials[1],
+	                  &state, error))
 		return ROUND_FAILED;
-	enum round_end end = act(round, &state, now, monotonic, read ? NULL : &unread,
+	enum round_end end = act(round, &state, &objects, now, monotonic, read ? NULL : &unread,
 	                         &secret_answer, serials, &report, error);
 	*ret_report = report;
 	return end;
