@@ -1,0 +1,58 @@
+/* Secret and configuration as anybody may have left them: whatever the bytes, there is a next step,
+ * and it can be carried out. Two JSON texts, split at the first NUL. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "certs/publish.h"
+#include "lib/buffer.h"
+#include "lib/duration.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct rotate_policy policy = {.leaf_lifetime = 60 * DURATION_SECOND,
+                                            .authority_lifetime = 120 * DURATION_SECOND,
+                                            .settle = 5 * DURATION_SECOND};
+
+static void write_plan(const struct publish_state *state, const struct publish_names *names,
+                       const struct rotate_plan *plan, int64_t now)
+{
+	unsigned char serials[2][X509_SERIAL_SIZE] = {{1}, {2}};
+	struct buffer _cleanup_buffer_ body;
+	struct error error;
+	buffer_init_secret(&body, (size_t)16 * 1024 * 1024);
+	if (plan->step == ROTATE_WRITE_SECRET &&
+	    !publish_write_secret(state, plan, names, &policy, now, serials, &body, &error))
+		abort();
+	if (plan->step == ROTATE_WRITE_BUNDLES && !publish_write_bundles(state, &body, &error))
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const int64_t now = INT64_C(1800000000) * DURATION_SECOND;
+	const unsigned char serial[X509_SERIAL_SIZE] = {3};
+	const uint8_t *split = size == 0 ? NULL : memchr(data, '\0', size);
+	struct publish_object secret = {.presence = PUBLISH_READ, .text = (const char *)data};
+	struct publish_object configuration = {.presence = PUBLISH_ABSENT};
+	struct publish_names names = {
+	        .service = "s", .namespace = "n", .configuration = "c", .secret = "t"};
+	struct publish_state _cleanup_publish_state_ state;
+	struct rotate_plan plan;
+	publish_state_init(&state);
+	if (!publish_names_init(&names, NULL))
+		abort();
+	secret.length = split == NULL ? size : (size_t)(split - data);
+	if (split != NULL) {
+		configuration.presence = PUBLISH_READ;
+		configuration.text = (const char *)split + 1;
+		configuration.length = size - secret.length - 1;
+	}
+	if (secret.length == 0)
+		secret.presence = PUBLISH_ABSENT;
+	if (!publish_read(&secret, &configuration, &names, now, serial, &state, NULL))
+		return 0;
+	rotate_decide(&state.view, &policy, now, &plan);
+	write_plan(&state, &names, &plan, now);
+	return 0;
+}
