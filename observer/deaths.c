@@ -21,7 +21,7 @@ struct death {
 	struct live_pod *pod;
 	struct end *end;
 	void (*stage)(struct death *death);
-	unsigned attempts; /* of the check */
+	unsigned attempts; /* of the question whether the pod exists, or of the check */
 	bool success;      /* no record will come of it */
 	bool asked_again;  /* for the line */
 	char *line;
@@ -33,6 +33,7 @@ struct death {
 	struct timer timer;
 };
 
+static void ask_pod(struct death *death);
 static void check(struct death *death);
 static void gather(struct death *death);
 static void read_line(struct death *death);
@@ -230,6 +231,51 @@ void deaths_followed(struct deaths *deaths, struct live_pod *pod)
 			enter(death, take_followed, 0);
 }
 
+/* ---- The pod itself ---- */
+
+static bool is_its_pod(const struct death *death, const struct kube_answer *answer)
+{
+	json *object;
+	struct arena *_cleanup_arena_ arena = arena_new(0);
+	return arena != NULL &&
+	       json_parse(arena, buffer_text(&answer->body), answer->body.length, 0, &object,
+	                  NULL) != JSON_INVALID &&
+	       json_string_is(json_find(object, "metadata", "uid", NULL), death->end->uid);
+}
+
+static void pod_came(void *context, struct kube_answer *answer, const struct error *error)
+{
+	struct death *death = context;
+	death->request = NULL;
+	if (error == NULL && is_its_pod(death, answer)) {
+		over(death);
+		return;
+	}
+	int64_t delay = error == NULL ? -1
+	                              : kube_retry_delay("GET", answer, ++death->attempts,
+	                                                 engine_random(death->deaths->engine));
+	/* However long: nothing could be written meanwhile either. */
+	if (delay >= 0)
+		enter(death, ask_pod, delay);
+	else
+		gather(death);
+}
+
+static void ask_pod(struct death *death)
+{
+	const struct request request = {
+	        .ask = {.path = engine_text("/api/v1/namespaces/%s/pods/%s", death->end->namespace,
+	                                    death->end->pod),
+	                .accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,"
+	                          "application/json"},
+	        .finish = pod_came,
+	        .context = death,
+	};
+	death->request = engine_request(death->deaths->engine, &request);
+	if (death->request == NULL)
+		enter(death, ask_pod, SECOND);
+}
+
 /* ---- Opening ---- */
 
 static void checked(void *context, struct kube_answer *answer, const struct error *error)
@@ -299,6 +345,7 @@ bool death_open(struct deaths *deaths, struct live_pod *pod, const struct end *e
 	deaths->count++;
 	deaths->opened++;
 	/* On the next turn: opened while an event is read, whose bytes belong to a request. */
-	enter(death, listed ? check : gather, 0);
+	bool vanished = pod->gone && end->kind != END_RUN;
+	enter(death, vanished ? ask_pod : listed ? check : gather, 0);
 	return true;
 }

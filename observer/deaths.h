@@ -2,6 +2,8 @@
  * deaths: from an end that was seen to the verdict: the evidence is gathered while it is there.
  * No I/O of its own.
  *
+ *   EXISTS  only for pods that went without an end: asked for by name (GET), since one that lost
+ *           its label looks like one that was deleted      it lives on → over, no record
  *   CHECK   only for ends found in a list: their record may be there (GET)   it is → over
  *   FOLLOW  the pod's watchdog is being followed: its end is waited for, FOLLOW_WAIT at most
  *   LINE    the watchdog's log: the line about this end                      found → verdict
@@ -14,7 +16,7 @@
  *
  * Invariants:
  *  - A death that was opened ends in exactly one of: handed to the publisher, counted as a success,
- *    or found recorded.
+ *    found recorded, or found not to have happened.
  *  - Gathering never fails an end: what cannot be had is left out, the kubelet's word remains.
  */
 #ifndef LASTWORD_OBSERVER_DEATHS_H

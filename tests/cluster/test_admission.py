@@ -75,7 +75,7 @@ def test_rights_of_the_webhook(installed):
 def test_rights_of_the_observer(installed):
     """Those of docs/observer.md, no more."""
     assert rights(installed, "lastword-observer") == {
-        (("list", "watch"), ("",), ("pods",), ()),
+        (("get", "list", "watch"), ("",), ("pods",), ()),
         (("get",), ("",), ("pods/log",), ()),
         (("create",), ("",), ("events",), ()),
         (("create", "delete", "get", "list"), ("lastword.dev",), ("agentexits",), ()),

@@ -52,6 +52,7 @@ struct event {
 	char *name;
 	char *uid;
 	char *version;
+	bool lives; /* DELETED for the watch alone: the pod lost its label */
 };
 
 struct printed_line {
@@ -109,6 +110,7 @@ static void take_event(const char *line, size_t length)
 	        .name = copy(json_get_string(metadata, "name")),
 	        .uid = copy(json_get_string(metadata, "uid")),
 	        .version = copy(json_get_string(metadata, "resourceVersion")),
+	        .lives = json_is_true(json_get(root, "lives")),
 	};
 	arena_free(arena);
 }
@@ -344,6 +346,27 @@ static bool pod_exists(const char *namespace, const char *name)
 	return false;
 }
 
+static void get_pod(struct replica *replica, struct request *request)
+{
+	const struct event *last = NULL;
+	char namespace[64] = "";
+	char pod[256] = "";
+	sscanf(request->ask.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]", namespace, pod);
+	for (size_t i = 0; i < world.applied; i++) {
+		const struct event *event = &events[i];
+		if (strcmp(event->name, pod) != 0 || strcmp(event->namespace, namespace) != 0)
+			continue;
+		if (strcmp(event->type, "DELETED") != 0 || event->lives)
+			last = event;
+		else if (last != NULL && strcmp(last->uid, event->uid) == 0)
+			last = NULL;
+	}
+	if (last == NULL)
+		answer(replica, request, 404, "NotFound", "{}");
+	else
+		answer(replica, request, 200, "", last->object);
+}
+
 static void open_stream(struct replica *replica, struct request *request, size_t at)
 {
 	check(replica->stream_count < 64, "too many streams");
@@ -432,6 +455,8 @@ static void serve(struct replica *replica, struct request *request)
 		patch_status(replica, request);
 	} else if (strcmp(method, "GET") == 0 && strstr(path, "/agentexits/") != NULL) {
 		get_item(replica, request);
+	} else if (strcmp(method, "GET") == 0 && strstr(path, "/pods/") != NULL) {
+		get_pod(replica, request);
 	} else if (strcmp(method, "GET") == 0) {
 		answer(replica, request, 200, "", "{\"metadata\":{},\"items\":[]}");
 	} else {

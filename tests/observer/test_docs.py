@@ -2,6 +2,8 @@
 import re
 import subprocess
 
+import yaml
+
 from injected import BUILD, ROOT
 
 TEXT = (ROOT / "docs/observer.md").read_text()
@@ -23,6 +25,19 @@ def test_every_metric_is_documented():
     names = set(re.findall(r'"(lastword_\w+)"', (ROOT / "observer/meters.c").read_text()))
     table = TEXT[TEXT.index("## Metrics"):TEXT.index("## Bounds")]
     assert names == set(re.findall(r"`(lastword_\w+)", table))
+
+
+def test_every_right_is_documented():
+    table = TEXT[TEXT.index("## Rights"):TEXT.index("## Metrics")]
+    documented = {}
+    for resource, verbs in re.findall(r"^\| [^|]*\| `([a-z/]+)`[^|]*\| ([a-z, ]+) \|", table, re.M):
+        documented[resource] = set(verbs.split(", "))
+    granted = {}
+    for manifest in yaml.safe_load_all((ROOT / "manifests/base/observer.yaml").read_text()):
+        for rule in manifest.get("rules", ()):
+            for resource in rule["resources"]:
+                granted.setdefault(resource, set()).update(rule["verbs"])
+    assert documented == granted
 
 
 def test_usage_errors():

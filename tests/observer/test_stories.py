@@ -41,13 +41,16 @@ NO_IMAGE = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
 @pytest.fixture
 def tell(tmp_path):
     def tell(story, seconds=5, what="slow"):
-        """story: pods as MODIFIED events; a pair says another type."""
+        """story: pods as MODIFIED events; a pair says another type. UNLABELED: the watch says
+        DELETED, the pod is still there."""
         events = []
         for version, step in enumerate(story):
             kind, object_ = step if isinstance(step, tuple) else ("MODIFIED", step)
             object_ = copy.deepcopy(object_)
             object_["metadata"]["resourceVersion"] = str(1000 + version)
-            events.append({"type": kind, "object": object_})
+            lives = kind == "UNLABELED"
+            events.append({"type": "DELETED" if lives else kind, "lives": lives,
+                           "object": object_})
         (tmp_path / "stream").write_text("".join(json.dumps(e) + "\n" for e in events))
         (tmp_path / "lines").write_text("")
         result = subprocess.run(
@@ -66,6 +69,19 @@ def brief(records):
 def test_a_pod_vanishes(tell):
     """Deleted with grace 0: the last object that anybody saw was running."""
     assert brief(tell([pod(RUNNING), ("DELETED", pod(RUNNING))])) == [
+        ("main.0", "Unknown", None, False)]
+
+
+def test_a_pod_that_loses_its_label_lives_on(tell):
+    """A watch says DELETED of it. Another pod of its name is not it."""
+    failing = pod(NO_IMAGE, phase="Pending")
+    assert tell([pod(RUNNING), ("UNLABELED", pod(RUNNING))]) == []
+    assert tell([failing, ("UNLABELED", failing)]) == []
+    labelled_again = [pod(RUNNING), ("UNLABELED", pod(RUNNING)), pod(RUNNING)]
+    assert brief(tell([*labelled_again, ("DELETED", pod(RUNNING))])) == [
+        ("main.0", "Unknown", None, False)]
+    other = pod(RUNNING, metadata={"uid": "87654321-bbbb"})
+    assert brief(tell([pod(RUNNING), other, ("DELETED", pod(RUNNING))])) == [
         ("main.0", "Unknown", None, False)]
 
 
