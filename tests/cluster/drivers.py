@@ -173,6 +173,7 @@ class LifePod:
         return self.container(container).pid()
 
     def kill_shim(self):
+        kube.wait_for_ring(self.pid(kube.OUR_CONTAINER))
         os.kill(self.pid(), 9)
 
     def delete(self, grace=None):

@@ -149,6 +149,19 @@ def parse_lines(text):
     return [json.loads(line) for line in text.splitlines() if line]
 
 
+def wait_for_ring(watchdog):
+    """Until that process holds an agent's ring: a classic watchdog starts after its agent."""
+    def held():
+        links = []
+        for entry in pathlib.Path(f"/proc/{watchdog}/fd").iterdir():
+            try:
+                links.append(os.readlink(entry))
+            except OSError:
+                continue
+        return any("memfd:" in link for link in links)
+    wait_until(held, "the watchdog has the agent's ring")
+
+
 class KubernetesPod:
     """A pod that is there. Watched from the start, its logs followed: what the kubelet and the
     watchdog said is known when the object is gone."""
@@ -282,6 +295,7 @@ class KubernetesPod:
         return self.pids(container)[0]
 
     def kill_shim(self):
+        wait_for_ring(self.pid(OUR_CONTAINER))
         os.kill(self.pid(), 9)
 
     def stamps(self, container="main"):
@@ -330,4 +344,6 @@ class Follower:
             connection.close()
 
     def text(self):
-        return b"".join(self.chunks).decode(errors="replace")
+        """Without the kubelet's own word where the container was gone before the log was read out."""
+        text = b"".join(self.chunks).decode(errors="replace")
+        return re.sub(r"rpc error: code = NotFound desc = [^\n]*\n?\Z", "", text)
