@@ -22,7 +22,7 @@ import grpc
 MINIMUM_GRACE = 2  # seconds, of the kubelet (minimumGracePeriodInSeconds)
 TICK = 0.02
 CALL = 120  # seconds; a bound on hanging
-SOCKET = "unix:///run/containerd/containerd.sock"
+SOCKET = "unix:///run/containerd-life/containerd.sock"  # a kubelet has none of it
 NOT_EXECUTED = 128  # the code of a container that could not be started
 UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 NODE_NAME = "node"

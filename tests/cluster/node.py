@@ -118,14 +118,14 @@ class Node:
 
     # ---- Daemons ----
 
-    def start(self, name, *arguments, environment=None):
+    def start(self, program, *arguments, name=None):
+        name = name or program
         log = open(self.logs / f"{name}.log", "ab")
 
         def keep():
             for _ in range(5):
                 process = subprocess.Popen(
-                    [name, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    env={**os.environ, **(environment or {})})
+                    [program, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
                 self.daemons[name] = process
                 (self.state / f"{name}.pid").write_text(str(process.pid))
                 status = process.wait()
@@ -172,15 +172,16 @@ class Node:
             "--leader-elect=false", "--bind-address=127.0.0.1",
             "--controllers=*,bootstrapsigner,tokencleaner")
 
-    def start_containerd(self):
-        config = self.state / "containerd.toml"
+    def start_containerd(self, name):
+        """The kubelet's own, or the one of life.py: a kubelet ends every pod that it does not know."""
+        config = self.state / f"{name}.toml"
         config.write_text(f"""version = 2
-root = "{self.state}/containerd"
-state = "/run/containerd"
+root = "{self.state}/{name}"
+state = "/run/{name}"
 disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
 [grpc]
-  address = "/run/containerd/containerd.sock"
+  address = "/run/{name}/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "docker.io/local/pause:1"
   restrict_oom_score_adj = true  # a root without CAP_SYS_RESOURCE cannot lower it
@@ -190,7 +191,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "overlayfs"
 """)
-        self.start("containerd", "--config", str(config))
+        self.start("containerd", "--config", str(config), name=name)
 
     def start_kubelet(self):
         at = self.state / "pki"
@@ -304,8 +305,10 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
         self.make_keys()
         self.start_etcd()
         self.start_server()
-        self.start_containerd()
-        wait_until(lambda: os.path.exists("/run/containerd/containerd.sock"), "containerd")
+        for name in ("containerd", "containerd-life"):
+            self.start_containerd(name)
+            socket = f"/run/{name}/containerd.sock"
+            wait_until(lambda: os.path.exists(socket), name)
         wait_until(lambda: self.get("/readyz") == b"ok", "the API server is ready")
         version = self.get("/version")
         self.version = (int(version["major"]), int(re.match(r"\d+", version["minor"]).group()))

@@ -149,8 +149,8 @@ def test_deletion_while_running(driver):
 
 # How an agent takes SIGTERM; how long it lives; its code at the end.
 STUBBORN = {
-    "without a handler it goes on to its end": ("default", "15000", 60, 0),
-    "ignoring it goes on to its end": ("ignore", "15000", 60, 0),
+    "without a handler it goes on to its end": ("default", "10000", 60, 0),
+    "ignoring it goes on to its end": ("ignore", "10000", 60, 0),
     "without a handler it is killed": ("default", agents.HOLD, 6, 137),
     "ignoring it is killed": ("ignore", agents.HOLD, 6, 137),
 }
