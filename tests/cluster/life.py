@@ -212,9 +212,9 @@ class Pod:
         self.manifest = manifest
         self.spec = manifest["spec"]
         self.uid = str(uuid.uuid4())
-        meta = manifest["metadata"]
-        self.logs = pathlib.Path(f"/var/log/pods/{meta['namespace']}_{meta['name']}_{self.uid}")
-        self.folder = pathlib.Path(f"/var/lib/kubelet/pods/{self.uid}/volumes")
+        # Not where a kubelet looks: it removes what is of no pod that it knows.
+        self.folder = pathlib.Path("/var/lib/life") / self.uid
+        self.logs = self.folder / "logs"
         self.volumes = {}
         self.cgroup = f"/{cgroup}/life/{self.uid}"
         self.sandbox = self.sandbox_config = None
@@ -233,7 +233,7 @@ class Pod:
 
     def make_volumes(self):
         for volume in self.spec.get("volumes") or []:
-            path = self.folder / volume["name"]
+            path = self.folder / "volumes" / volume["name"]
             path.mkdir(parents=True)
             empty = volume["emptyDir"]
             if empty.get("medium") == "Memory":
