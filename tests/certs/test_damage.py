@@ -162,7 +162,10 @@ def test_secret(pair, tmp_path, damage, reason):
     def said():
         return [line["reason"] for replica, n in zip(replicas, seen)
                 for line in replica.lines()[n:] if line["message"] in WROTE]
-    wait_for(lambda: said() and (reason is None or reason in said()), "that it is said")
+    # The damage may meet the change of authority that healed the one before: its last step is a
+    # whole Secret too.
+    enough = {reason, "the new authority has settled"}
+    wait_for(lambda: said() if reason is None else enough & set(said()), "that it is said")
 
 
 def test_authority_by_hand_is_the_one_that_signs(pair, tmp_path):
