@@ -23,7 +23,7 @@ LOGS = ROOT / "build/test-logs"
 PYTHON = "/usr/bin/python3"
 PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/watchdog", "tests/certs", "tests/observer"]
 # Tests that mostly wait for processes of their own: so many side by side (pytest-xdist).
-WORKERS = {"tests/watchdog": 4}
+WORKERS = {"tests/watchdog": 4, "tests/certs": 3}
 JOB_SECONDS = 600
 CLUSTER_SECONDS = 3600  # a first build of Kubernetes included
 FIGURES = LOGS / "cluster-figures.txt"

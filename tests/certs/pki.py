@@ -31,6 +31,21 @@ def load(text):
             for part in text.split(end) if "BEGIN CERTIFICATE" in part]
 
 
+def key_of(text):
+    """The public key of a private one's PEM text, as bytes; None for what is none."""
+    try:
+        key = serialization.load_pem_private_key(text.encode(), None)
+    except ValueError:
+        return None
+    return public_bytes(key)
+
+
+def public_bytes(holder):
+    """Of a certificate or a private key."""
+    return holder.public_key().public_bytes(serialization.Encoding.DER,
+                                            serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 class SelfSigned:
     """An authority, a self-signed server certificate, or with an issuer a leaf of it."""
 

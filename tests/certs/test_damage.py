@@ -7,9 +7,10 @@ import subprocess
 import threading
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 from api_server import CONFIGURATION, EVENTS, SECRET, SECRETS, configuration
-from pki import NAMES, SelfSigned, load
+from pki import NAMES, SelfSigned, key_of, load, public_bytes
 from replica import LONG
 from webhook_process import wait_for
 
@@ -60,8 +61,13 @@ class Dialer(threading.Thread):
 
 
 def is_healthy(api, replicas, tmp_path):
+    """Nothing is under way either: the authority whose key is there is the settled one."""
     secret = api.get(SECRET)
-    if secret is None or "lastword.dev/published" in secret["metadata"].get("annotations", {}):
+    annotations = ((secret or {}).get("metadata") or {}).get("annotations") or {}
+    signers = [certificate for certificate in load(api.data("ca.crt"))
+               if public_bytes(certificate) == key_of(api.data("ca.key"))]
+    if len(signers) != 1 or annotations.get("lastword.dev/settled") != \
+            signers[0].fingerprint(hashes.SHA256()).hex():
         return False
     authorities, leafs = load(api.data("ca.crt")), load(api.data("tls.crt"))
     if len(leafs) != 1 or not authorities or \
