@@ -304,18 +304,13 @@ static void reload_config(struct webhook_server *server, struct settings *settin
 static bool load_identity(struct webhook_server *server, const struct settings *settings,
                           struct error *error)
 {
-	struct buffer chain;
-	struct buffer key;
+	struct buffer _cleanup_buffer_ chain;
+	struct buffer _cleanup_buffer_ key;
 	buffer_init(&chain, PEM_SIZE_MAX);
-	buffer_init(&key, PEM_SIZE_MAX);
-	bool loaded = file_read(settings->certificate.path, &chain, error) &&
-	              file_read(settings->key.path, &key, error) &&
-	              webhook_set_identity(server, buffer_text(&chain), buffer_text(&key), error);
-	if (key.data != NULL)
-		explicit_bzero(key.data, key.capacity);
-	buffer_free(&key);
-	buffer_free(&chain);
-	return loaded;
+	buffer_init_secret(&key, PEM_SIZE_MAX);
+	return file_read(settings->certificate.path, &chain, error) &&
+	       file_read(settings->key.path, &key, error) &&
+	       webhook_set_identity(server, buffer_text(&chain), buffer_text(&key), error);
 }
 
 /* The two files of a pair change one after the other: a pair that does not fit is tried again at
