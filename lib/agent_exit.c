@@ -193,16 +193,6 @@ static void write_text(struct json_writer *writer, const char *key, const char *
 	write_cut(writer, text, limit, false);
 }
 
-static void write_time(struct json_writer *writer, const char *key, int64_t time)
-{
-	char text[TIMESTAMP_SIZE];
-	/* 1970 is how the kubelet says that there was no start. */
-	if (time <= 0)
-		return;
-	timestamp_print(time, text);
-	json_write_member(writer, key, text);
-}
-
 static void write_context(struct json_writer *writer, const struct agent_exit *exit)
 {
 	if (exit->context_count == 0)
@@ -222,7 +212,7 @@ static void write_number(struct json_writer *writer, const struct agent_exit_fie
 	if (value == AGENT_EXIT_UNKNOWN || (field->type != AGENT_EXIT_INTEGER && value < 0))
 		return;
 	if (field->type == AGENT_EXIT_TIME) {
-		write_time(writer, field->name, value);
+		json_write_member_time(writer, field->name, value);
 		return;
 	}
 	json_write_key(writer, field->name);
@@ -316,7 +306,7 @@ void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out)
 	json_write_object_begin(&writer);
 	json_write_key(&writer, "status");
 	json_write_object_begin(&writer);
-	write_time(&writer, "resolved_at", exit->resolved_at);
+	json_write_member_time(&writer, "resolved_at", exit->resolved_at);
 	json_write_key(&writer, "told");
 	json_write_array_begin(&writer);
 	for (size_t i = 0; i < exit->told_count && i < AGENT_EXIT_TOLD_MAX; i++) {
@@ -325,7 +315,7 @@ void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out)
 		write_text(&writer, "to", told->to, 63);
 		write_text(&writer, "state", told->state, 32);
 		write_text(&writer, "id", told->id, 253);
-		write_time(&writer, "at", told->at);
+		json_write_member_time(&writer, "at", told->at);
 		if (told->attempts >= 0)
 			json_write_member_integer(&writer, "attempts", told->attempts);
 		write_text(&writer, "message", told->message, 256);

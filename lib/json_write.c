@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/buffer.h"
+#include "lib/timestamp.h"
 #include "lib/utf8.h"
 
 #define DEPTH_MAX 64
@@ -210,6 +211,15 @@ void json_write_member_integer(struct json_writer *writer, const char *key, int6
 {
 	json_write_key(writer, key);
 	json_write_integer(writer, value);
+}
+
+void json_write_member_time(struct json_writer *writer, const char *key, int64_t time)
+{
+	char text[TIMESTAMP_SIZE];
+	if (time <= 0)
+		return;
+	timestamp_print(time, text);
+	json_write_member(writer, key, text);
 }
 
 void json_write_member_bool(struct json_writer *writer, const char *key, bool value)

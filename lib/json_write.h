@@ -45,6 +45,9 @@ void json_write_raw(struct json_writer *writer, const char *json, size_t length)
 void json_write_member(struct json_writer *writer, const char *key, const char *text);
 void json_write_member_integer(struct json_writer *writer, const char *key, int64_t value);
 void json_write_member_bool(struct json_writer *writer, const char *key, bool value);
+/* Nanoseconds since 1970, as RFC 3339. None where it is not known: 0, as the kubelet says that
+ * there was no start, or below. */
+void json_write_member_time(struct json_writer *writer, const char *key, int64_t time);
 
 /* Only the quoted string, no comma logic: for one-off uses. */
 void json_escape(struct buffer *out, const char *text, size_t length);

@@ -5,7 +5,6 @@
 #include "lib/buffer.h"
 #include "lib/fingerprint.h"
 #include "lib/json_write.h"
-#include "lib/timestamp.h"
 #include "lib/utf8.h"
 
 /* Context may not take more than this, escaped: enough is left for all else and some output. */
@@ -20,15 +19,6 @@ static const char *const event_names[] = {
         [EVENT_SILENT_AGENT] = "silent-agent",
         [EVENT_DEADLINE] = "deadline",
 };
-
-static void write_time(struct json_writer *writer, const char *key, int64_t time)
-{
-	char text[TIMESTAMP_SIZE];
-	if (time <= 0)
-		return;
-	timestamp_print(time, text);
-	json_write_member(writer, key, text);
-}
 
 static void write_known(struct json_writer *writer, const char *key, int64_t value)
 {
@@ -48,7 +38,7 @@ static void write_identity(struct json_writer *writer, const struct report_pod *
                            const struct report *report)
 {
 	json_write_member(writer, "event", event_names[report->event]);
-	write_time(writer, "time", report->time);
+	json_write_member_time(writer, "time", report->time);
 	json_write_member(writer, "version", LASTWORD_VERSION);
 	json_write_member(writer, "source", "watchdog");
 	json_write_member(writer, "pod", pod->name);
@@ -170,8 +160,8 @@ void report_write(const struct report_pod *pod, struct report *report, struct bu
 	if (report->event == EVENT_END)
 		write_end(&writer, pod, report, &snippet);
 	json_write_member(&writer, "payload_snippet", snippet.text);
-	write_time(&writer, "started_at", report->started_at);
-	write_time(&writer, "finished_at", report->finished_at);
+	json_write_member_time(&writer, "started_at", report->started_at);
+	json_write_member_time(&writer, "finished_at", report->finished_at);
 	write_seconds(&writer, "duration_seconds", report->duration);
 	write_seconds(&writer, "silence_seconds", report->silence);
 	write_known(&writer, "max_rss_bytes", report->max_rss);
