@@ -106,6 +106,7 @@ struct live_pod *live_add(struct live *live, const struct end *facts, size_t cou
 	if (live->count >= live->bucket_count)
 		grow(live);
 	pod->users = 1;
+	pod->lost_at = INT64_MAX;
 	pod->agent_count = count;
 	for (size_t i = 0; i < count; i++)
 		pod->agents[i] = (struct live_agent){.handled = -1, .running = -1};

@@ -44,7 +44,8 @@ struct live_pod {
 	struct end *facts;     /* END_UNSEEN of some agent: all that is the pod's own in it */
 	unsigned users;        /* the table is one */
 	uint64_t list;         /* the number of the last list that it was in */
-	struct timer timer;    /* the next never_due, or when it lingers */
+	int64_t lost_at;       /* it counts as lost with its node; since 1970; INT64_MAX: not */
+	struct timer timer;    /* the next never_due, lost_at, or when it lingers */
 	struct follow *follow; /* of its watchdog's log; NULL: none */
 	bool followed;         /* there was one */
 	bool gone;             /* it is deleted, and its logs with it */

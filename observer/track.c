@@ -9,6 +9,8 @@
 #include "lib/log.h"
 #include "observer/event.h"
 
+#define LOST_MARGIN (10 * SECOND) /* after the grace period: the kubelet has had its time */
+
 bool tracker_init(struct tracker *tracker, struct engine *engine, struct meters *meters,
                   struct deaths *deaths, struct follows *follows,
                   const struct track_options *options)
@@ -90,6 +92,10 @@ static void pod_timer_fires(void *context)
 	int64_t next = INT64_MAX;
 	for (size_t i = 0; i < pod->agent_count; i++) {
 		struct live_agent *agent = &pod->agents[i];
+		if (agent->running >= 0 && pod->lost_at <= tracker->engine->wall)
+			open_unseen(tracker, pod, agent);
+		else if (agent->running >= 0 && pod->lost_at < next)
+			next = pod->lost_at;
 		if (agent->never == NULL)
 			continue;
 		if (agent->never_due <= tracker->engine->wall)
@@ -115,10 +121,12 @@ static void set_timer(struct tracker *tracker, struct live_pod *pod)
 	int64_t wait = INT64_MAX;
 	for (size_t i = 0; i < pod->agent_count; i++) {
 		const struct live_agent *agent = &pod->agents[i];
-		if (agent->never == NULL)
+		int64_t due = agent->running >= 0 ? pod->lost_at : INT64_MAX;
+		if (agent->never != NULL && agent->never_due < due)
+			due = agent->never_due;
+		if (due == INT64_MAX)
 			continue;
-		int64_t left =
-		        agent->never_due > engine->wall ? agent->never_due - engine->wall : 0;
+		int64_t left = due > engine->wall ? due - engine->wall : 0;
 		wait = left < wait ? left : wait;
 	}
 	bool lingers = wait == INT64_MAX && is_over(pod) && pod->others_run;
@@ -227,15 +235,23 @@ static void take_never(struct tracker *tracker, const struct pod *pod, struct li
 		open_never(tracker, live, known, tracker->fresh);
 }
 
-static bool is_lost(const struct pod *pod)
+static bool is_word(const char *text, const char *word)
 {
-	const char *words[] = {pod->reason, pod->disruption};
-	for (size_t i = 0; i < 2; i++)
-		if (words[i] != NULL && (strcmp(words[i], "NodeLost") == 0 ||
-		                         strcmp(words[i], "DeletionByTaintManager") == 0 ||
-		                         strcmp(words[i], "DeletionByPodGC") == 0))
-			return pod->deleted_at != 0 || pod->terminal;
-	return false;
+	return text != NULL && strcmp(text, word) == 0;
+}
+
+/* When it counts as lost with its node, since 1970; INT64_MAX: it does not. The taint manager also
+ * deletes from nodes that are well: their kubelets have the grace period to say how it ended. */
+static int64_t lost_at(const struct pod *pod)
+{
+	bool told = is_word(pod->reason, "NodeLost") || is_word(pod->disruption, "DeletionByPodGC");
+	if (pod->deleted_at == 0 && !pod->terminal)
+		return INT64_MAX;
+	if (told)
+		return 0;
+	if (!is_word(pod->disruption, "DeletionByTaintManager"))
+		return INT64_MAX;
+	return pod->deleted_at == 0 ? 0 : pod->deleted_at + pod->grace + LOST_MARGIN;
 }
 
 static void take_agent(struct tracker *tracker, const struct pod *pod, struct live_pod *live,
@@ -260,7 +276,7 @@ static void take_agent(struct tracker *tracker, const struct pod *pod, struct li
 	}
 	/* Over, or on a lost node, and what ran has no end: nobody will tell it. */
 	bool reset = pod->terminal && !end_is_running(agent, &run);
-	if (reset || is_lost(pod))
+	if (reset || live->lost_at <= tracker->engine->wall)
 		open_unseen(tracker, live, known);
 	take_never(tracker, pod, live, agent, known);
 }
@@ -312,6 +328,7 @@ void tracker_take(struct tracker *tracker, enum watch_event event, struct arena 
 	live->list = tracker->list;
 	refresh(tracker, &pod, live);
 	live->others_run = pod_other_runs(&pod, "");
+	live->lost_at = lost_at(&pod);
 	for (size_t i = 0; i < pod.agent_count; i++)
 		take_agent(tracker, &pod, live, &pod.agents[i]);
 	if (event == WATCH_DELETED) {

@@ -86,14 +86,27 @@ def test_a_pod_that_loses_its_label_lives_on(tell):
 
 
 def test_a_node_is_lost(tell):
-    """Known as soon as the taint manager says so, long before the object goes; told once."""
+    """Known when its kubelet has had its time, long before the object goes; told once."""
     lost = pod(RUNNING, metadata=DELETED, status=TAINTED, restarts=2)
     assert brief(tell([pod(RUNNING, restarts=2), lost])) == [("main.2", "NodeLost", None, False)]
     assert brief(tell([pod(RUNNING, restarts=2), lost, ("DELETED", lost)])) == [
         ("main.2", "NodeLost", None, False)]
     # The node comes back: the record is there already.
     back = pod(ended(137), ended(137), "Failed", metadata=DELETED, status=TAINTED, restarts=2)
-    assert len(tell([lost, back, ("DELETED", back)])) == 1
+    records = tell([lost, back, ("DELETED", back)], seconds=60)
+    assert brief(records) == [("main.2", "NodeLost", None, False)]
+
+
+def test_a_taint_on_a_node_that_is_well(tell):
+    """The end comes within the grace period, and is the one that is told."""
+    deleted = pod(RUNNING, metadata=DELETED, status=TAINTED)
+    dead = pod(ended(3), ended(0, "Completed"), "Failed", metadata=DELETED, status=TAINTED)
+    records = tell([pod(RUNNING), deleted, dead, ("DELETED", dead)])
+    assert [(name, code) for name, _, code, _ in brief(records)] == [("main.0", 3)]
+    done = pod(ended(0, "Completed"), ended(0, "Completed"), "Succeeded", metadata=DELETED,
+               status=TAINTED)
+    records = tell([pod(RUNNING), deleted, done, ("DELETED", done)])
+    assert all(r["spec"].get("exit_code") == 0 for r in records)
 
 
 def test_an_end_that_was_reset(tell):
