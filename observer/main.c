@@ -16,6 +16,7 @@
 #include "observer/status.h"
 
 #define TURN         SECOND
+#define DRAIN_WAIT   (8 * SECOND) /* with the next less than half of what a kubelet gives by default */
 #define RELEASE_WAIT (2 * SECOND)
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -209,7 +210,7 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 /* ---- Running ---- */
 
 static struct kube_client *_Atomic waiting_client;
-static volatile sig_atomic_t stopping;
+static volatile sig_atomic_t stops; /* signals to stop */
 
 /* Only what a signal handler may do: curl_multi_wakeup() is a write(2). */
 static void on_signal(int number)
@@ -217,7 +218,7 @@ static void on_signal(int number)
 	int error = errno;
 	struct kube_client *client = atomic_load(&waiting_client);
 	(void)number;
-	stopping = 1;
+	stops = stops + 1;
 	if (client != NULL)
 		kube_wake(client);
 	errno = error;
@@ -241,24 +242,41 @@ static void tune_memory(void)
 	mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 }
 
+static void turn(struct observer *observer, struct kube_client *client, struct status *status,
+                 int64_t most)
+{
+	edge_turn(observer, client, most);
+	observer_measure(observer);
+	atomic_store(&status->turned_at, edge_now());
+}
+
 static void run(struct observer *observer, struct kube_client *client, struct status *status)
 {
 	bool was_ready = false;
 	observer_start(observer);
-	while (!stopping) {
-		edge_turn(observer, client, TURN);
-		observer_measure(observer);
-		atomic_store(&status->turned_at, edge_now());
+	while (stops == 0) {
+		turn(observer, client, status, TURN);
 		if (!was_ready && observer_is_ready(observer))
 			log_message(LOG_INFO, "watching pods", NULL);
 		was_ready = observer_is_ready(observer);
 	}
-	/* Records that are not written are the other replica's, or found by the next one. */
+}
+
+/* What is open is finished first: the leader's evidence of pods that are gone is nowhere else, but
+ * in the other replica, which may be stopping too. A second signal ends the patience. */
+static void stop(struct observer *observer, struct kube_client *client, struct status *status)
+{
 	log_message(LOG_INFO, "stopping", NULL);
+	observer_stop(observer);
+	int64_t end = edge_now() + DRAIN_WAIT;
+	while (stops == 1 && !observer_is_drained(observer) && edge_now() < end)
+		turn(observer, client, status, TURN / 10);
+	if (!observer_is_drained(observer))
+		publisher_print(&observer->publisher);
 	lease_release(&observer->lease);
-	int64_t end = edge_now() + RELEASE_WAIT;
+	end = edge_now() + RELEASE_WAIT;
 	while (observer->lease.request != NULL && edge_now() < end)
-		edge_turn(observer, client, RELEASE_WAIT / 10);
+		turn(observer, client, status, TURN / 10);
 }
 
 static const char *default_identity(uint64_t seed)
@@ -306,6 +324,7 @@ int main(int argc, char **argv)
 	log_message(LOG_INFO, "observing", "version", LASTWORD_VERSION, "identity",
 	            settings.observer.identity, "metrics", status_address(&status), NULL);
 	run(&observer, client, &status);
+	stop(&observer, client, &status);
 	status_stop(&status);
 	observer_free(&observer);
 	atomic_store(&waiting_client, NULL);

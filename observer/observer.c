@@ -131,6 +131,17 @@ bool observer_is_idle(const struct observer *observer)
 	return observer->deaths.count == 0 && observer->publisher.count == 0;
 }
 
+void observer_stop(struct observer *observer)
+{
+	atomic_store(&observer->ready, false);
+	watcher_free(&observer->watcher); /* watcher_resume() does nothing from now on */
+}
+
+bool observer_is_drained(const struct observer *observer)
+{
+	return !observer->publisher.leader || observer_is_idle(observer);
+}
+
 void observer_measure(struct observer *observer)
 {
 	meters_set(observer->meters, METER_PODS, observer->tracker.live.count);

@@ -74,6 +74,10 @@ void observer_advance(struct observer *observer, int64_t now, int64_t wall);
 bool observer_is_ready(struct observer *observer);
 /* Nothing is left to do but to watch. */
 bool observer_is_idle(const struct observer *observer);
+/* The end of watching: it is not ready any more, what is open goes on. */
+void observer_stop(struct observer *observer);
+/* Nothing is open that waits for this replica: only the leader's ends and records do. */
+bool observer_is_drained(const struct observer *observer);
 /* The meters that are plain numbers get the values of now. */
 void observer_measure(struct observer *observer);
 void observer_free(struct observer *observer);

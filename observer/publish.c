@@ -158,13 +158,18 @@ static void count_written(struct publication *publication)
 }
 
 /* Nothing is lost: what cannot be stored is printed. */
-static void give_up(struct publication *publication, const struct error *error)
+static void print_record(const struct publication *publication, const char *error)
 {
 	struct log_line line;
 	log_begin(&line, LOG_ERROR, "a record cannot be written, here it is");
-	log_text(&line, "error", error->message);
+	log_text(&line, "error", error);
 	log_json(&line, "record", publication->record);
 	log_end(&line);
+}
+
+static void give_up(struct publication *publication, const struct error *error)
+{
+	print_record(publication, error->message);
 	meters_count(publication->publisher->meters, COUNTER_LOST);
 	publication_over(publication);
 }
@@ -235,6 +240,13 @@ void publisher_free(struct publisher *publisher)
 		next = p->next;
 		publication_free(p);
 	}
+}
+
+void publisher_print(const struct publisher *publisher)
+{
+	for (const struct publication *p = publisher->first; p != NULL; p = p->next)
+		if (p->record != NULL && p->stage != publication_tell)
+			print_record(p, "this replica stops");
 }
 
 void publisher_set_leader(struct publisher *publisher, bool leader)

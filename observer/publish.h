@@ -13,7 +13,8 @@
  *
  * Invariants:
  *  - A record that was given is either written by somebody, or after PUBLISH_GIVE_UP of refusals
- *    (403, 404, 422: no right, no namespace, no CRD, not valid) printed in our own log.
+ *    (403, 404, 422: no right, no namespace, no CRD, not valid), or when there is no more time
+ *    (publisher_print()), printed in our own log.
  *  - Trouble of the server (no answer, 429, 5xx) is never a reason to give up.
  *  - 409 after an attempt without an answer is our own record: it is told at once.
  *  - `bytes` is the memory of all publications; the giver stops reading events while it is high.
@@ -53,6 +54,9 @@ struct publisher {
 void publisher_init(struct publisher *publisher, struct engine *engine, struct meters *meters,
                     int64_t step_in, void (*less)(void *context), void *context);
 void publisher_free(struct publisher *publisher);
+
+/* Prints the records that are not written yet. */
+void publisher_print(const struct publisher *publisher);
 
 void publisher_set_leader(struct publisher *publisher, bool leader);
 

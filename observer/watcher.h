@@ -70,6 +70,7 @@ bool watcher_init(struct watcher *watcher, struct engine *engine, const char *pa
 void watcher_start(struct watcher *watcher);
 /* may_read() says yes again. */
 void watcher_resume(struct watcher *watcher);
+/* May be called again; watcher_resume() does nothing after it. */
 void watcher_free(struct watcher *watcher);
 
 #endif

@@ -2,11 +2,13 @@
 import datetime
 import json
 import re
+import signal
 
 import pytest
 import yaml
 
 import injected
+from api_server import PATIENCE
 from cluster import Cluster, Observer, wait_for
 from injected import ROOT, STREAM
 
@@ -179,6 +181,46 @@ def test_a_restart_writes_nothing_twice(cluster, observe):
              second.metric("lastword_observer_open_ends") == 0, "quiet")
     assert c.records == records and c.event_objects == events
     assert not [r for r in c.requests if r[0] == "POST" and "agentexits" in r[1]]
+
+
+@pytest.fixture
+def held_up(cluster, observe):
+    """A leader that holds records, and a server that takes none."""
+    c = cluster("plain")
+    c.refuse[("POST", "agentexits")] = (503, "ServiceUnavailable")
+    observer = observe(c, "one", *QUICK)
+    wait_for(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    c.advance(40)
+    wait_for(lambda: observer.metric("lastword_observer_open_records") > 0 and
+             observer.metric("lastword_observer_open_ends") == 0, "records that are not written")
+    observer.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: observer.lines("stopping"), "it to take notice")
+    return c, observer
+
+
+def test_a_leader_that_is_told_to_stop_writes_what_it_holds(held_up):
+    c, observer = held_up
+    held = observer.metric("lastword_observer_open_records")
+    assert observer.get("/readyz")[0] == 503 and observer.get("/healthz")[0] == 200
+    c.refuse.clear()
+    observer.process.wait(PATIENCE)  # stop() would be a second signal
+    observer.stop()
+    assert len(c.told) == len(c.records) == held
+    # Another replica is let in when that is done, not before.
+    assert c.lease["spec"]["holderIdentity"] == ""
+    writes = [path for method, path in c.requests if method in ("POST", "PATCH", "PUT")]
+    assert "/leases/" in writes[-1]
+    assert not observer.lines("a record cannot be written, here it is")
+
+
+def test_a_second_signal_ends_the_patience_and_what_it_held_is_printed(held_up):
+    c, observer = held_up
+    held = observer.metric("lastword_observer_open_records")
+    observer.process.send_signal(signal.SIGTERM)
+    observer.stop()
+    printed = observer.lines("a record cannot be written, here it is")
+    assert len(printed) == held and not c.records
+    assert all(line["record"]["kind"] == "AgentExit" for line in printed)
 
 
 def test_what_is_not_valid_is_printed(cluster, observe):
