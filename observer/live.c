@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/utf8.h"
 #include "observer/follow.h"
 
 #define BUCKETS_FIRST 1024
@@ -82,7 +83,6 @@ static void grow(struct live *live)
 static struct end *copy_facts(const struct end *facts)
 {
 	struct end bare = *facts;
-	bare.patterns = (struct texts){.bytes = NULL};
 	bare.message = NULL;
 	return end_copy(&bare, LIVE_CONTEXT_MAX);
 }
@@ -151,6 +151,51 @@ struct end live_unseen(const struct live_pod *pod, const struct live_agent *agen
 	end.container = agent->name;
 	end.run = agent->running;
 	end.started_at = agent->started_at;
+	end.watched = agent->watched;
+	return end;
+}
+
+void live_set_never(struct live_pod *pod, struct live_agent *agent, const struct end *never)
+{
+	free(agent->never);
+	agent->never = NULL;
+	if (never == NULL)
+		return;
+	const char *reason = never->reason == NULL ? "" : never->reason;
+	const char *message = never->message == NULL ? "" : never->message;
+	size_t reason_length = strnlen(reason, LIVE_REASON_MAX);
+	size_t message_length = utf8_valid_prefix(
+	        message, strnlen(message, LIVE_MESSAGE_MAX / pod->agent_count));
+	struct live_never *own = calloc(1, sizeof *own + reason_length + message_length + 2);
+	if (own == NULL)
+		return;
+	*own = (struct live_never){
+	        .run = never->run,
+	        .final = never->final,
+	        .failing = never->failing,
+	        .others_run = never->others_run,
+	        .told_to_terminate = never->told_to_terminate,
+	        .has_reason = never->reason != NULL,
+	        .has_message = never->message != NULL,
+	};
+	memcpy(own->texts, reason, reason_length);
+	memcpy(own->texts + reason_length + 1, message, message_length);
+	agent->never = own;
+}
+
+struct end live_never(const struct live_pod *pod, const struct live_agent *agent)
+{
+	const struct live_never *never = agent->never;
+	struct end end = *pod->facts;
+	end.kind = END_NEVER_STARTED;
+	end.container = agent->name;
+	end.reason = never->has_reason ? never->texts : NULL;
+	end.message = never->has_message ? never->texts + strlen(never->texts) + 1 : NULL;
+	end.run = never->run;
+	end.final = never->final;
+	end.failing = never->failing;
+	end.others_run = never->others_run;
+	end.told_to_terminate = never->told_to_terminate;
 	end.watched = agent->watched;
 	return end;
 }

@@ -1,8 +1,9 @@
 /*
  * live: what is remembered of the pods that exist. Pure but for memory.
  *
- * Of each pod at most LIVE_POD_MAX bytes: who it is and which runs of its agents are known. The
- * objects themselves are not kept. The table is bounded by the pods that are watched.
+ * Of each pod at most LIVE_POD_MAX bytes, and LIVE_AGENT_MAX for each agent beyond the second: who
+ * it is and which runs of its agents are known. The objects themselves are not kept, nor the pod's
+ * patterns: what is kept is redacted already. The table is bounded by the pods that are watched.
  *
  * Invariants:
  *  - `handled` is the highest run for which a death was opened; it only rises. So however often, in
@@ -21,11 +22,26 @@
 #include "observer/engine.h"
 
 #define LIVE_POD_MAX     ((size_t)2048)
-#define LIVE_CONTEXT_MAX ((size_t)512)
+#define LIVE_AGENT_MAX   ((size_t)128)
+#define LIVE_CONTEXT_MAX ((size_t)256) /* of a pod's context */
+#define LIVE_MESSAGE_MAX ((size_t)256) /* of the messages of all its agents */
+#define LIVE_REASON_MAX  ((size_t)64)
 #define LIVE_NAME_SIZE   64
 
 struct follow;
 struct tracker;
+
+/* What is an agent's own in its END_NEVER_STARTED; one block, for free(). */
+struct live_never {
+	int64_t run;
+	bool final;
+	bool failing;
+	bool others_run;
+	bool told_to_terminate;
+	bool has_reason;
+	bool has_message;
+	char texts[]; /* reason, NUL, message, NUL */
+};
 
 struct live_agent {
 	char name[LIVE_NAME_SIZE];
@@ -33,8 +49,7 @@ struct live_agent {
 	int64_t running;    /* -1: not */
 	int64_t started_at; /* of the running one */
 	int64_t never_due; /* when it counts as never started; since 1970; INT64_MAX: it was told */
-	struct end *never; /* that end, as it was last seen; NULL: it does not apply */
-	bool never_failing; /* something is wrong, it does not just wait */
+	struct live_never *never; /* as it was last seen; NULL: it does not apply */
 	bool watched;
 	bool over; /* its last run was final */
 };
@@ -67,7 +82,7 @@ bool live_init(struct live *live);
 void live_free(struct live *live);
 
 struct live_pod *live_find(const struct live *live, const char *uid);
-/* A new pod of count agents, all unknown; facts is a view and copied. NULL: no memory. */
+/* A new pod of count agents, all unknown; facts is copied. NULL: no memory. */
 struct live_pod *live_add(struct live *live, const struct end *facts, size_t count);
 /* Replaces what is remembered of the pod; without memory the old facts stay. */
 void live_set_facts(struct live_pod *pod, const struct end *facts);
@@ -83,6 +98,11 @@ struct live_agent *live_agent(struct live_pod *pod, const char *name);
 
 /* The END_UNSEEN of its agent, a view into both. */
 struct end live_unseen(const struct live_pod *pod, const struct live_agent *agent);
+
+/* Remembers its END_NEVER_STARTED, or with NULL that there is none; without memory likewise. */
+void live_set_never(struct live_pod *pod, struct live_agent *agent, const struct end *never);
+/* That one, a view into both; it must be there. */
+struct end live_never(const struct live_pod *pod, const struct live_agent *agent);
 
 /* The pods that the list of that number did not name: each is removed, then given to gone(). */
 void live_sweep(struct live *live, uint64_t list, void (*gone)(void *context, struct live_pod *pod),

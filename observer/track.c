@@ -8,6 +8,7 @@
 #include "lib/buffer.h"
 #include "lib/log.h"
 #include "observer/event.h"
+#include "observer/verdict.h"
 
 #define LOST_MARGIN (10 * SECOND) /* after the grace period: the kubelet has had its time */
 
@@ -57,10 +58,12 @@ static void open_run(struct tracker *tracker, struct live_pod *pod, struct live_
 static void open_never(struct tracker *tracker, struct live_pod *pod, struct live_agent *agent,
                        bool listed)
 {
+	if (agent->never == NULL)
+		return;
+	struct end end = live_never(pod, agent);
 	/* Its run may still come: handled stays. never_due says that it was opened. */
-	if (agent->never != NULL && death_open(tracker->deaths, pod, agent->never, listed)) {
-		free(agent->never);
-		agent->never = NULL;
+	if (death_open(tracker->deaths, pod, &end, listed)) {
+		live_set_never(pod, agent, NULL);
 		agent->never_due = INT64_MAX;
 	}
 }
@@ -190,6 +193,8 @@ static struct live_pod *find_or_add(struct tracker *tracker, const struct pod *p
 	if (live != NULL || pod->agent_count == 0)
 		return live;
 	end_unseen(tracker->arena, pod, &pod->agents[0], &facts);
+	if (!verdict_redact(tracker->arena, &facts))
+		return NULL;
 	live = live_add(&tracker->live, &facts, pod->agent_count);
 	if (live == NULL)
 		return NULL;
@@ -213,7 +218,8 @@ static void refresh(struct tracker *tracker, const struct pod *pod, struct live_
 	if (pod->agent_count == 0 || (same_node && same_reason && same_disruption && same_deletion))
 		return;
 	end_unseen(tracker->arena, pod, &pod->agents[0], &facts);
-	live_set_facts(live, &facts);
+	if (verdict_redact(tracker->arena, &facts))
+		live_set_facts(live, &facts);
 }
 
 static void take_never(struct tracker *tracker, const struct pod *pod, struct live_pod *live,
@@ -223,14 +229,14 @@ static void take_never(struct tracker *tracker, const struct pod *pod, struct li
 	int64_t due;
 	/* It ran, whatever a status that was reset says now; or that was told. */
 	bool was_told = known->never_due == INT64_MAX || known->handled >= 0;
-	free(known->never);
-	known->never = NULL;
+	live_set_never(live, known, NULL);
 	if (was_told ||
-	    !end_never_started(tracker->arena, pod, agent, &tracker->options.patience, &end, &due))
+	    !end_never_started(tracker->arena, pod, agent, &tracker->options.patience, &end,
+	                       &due) ||
+	    !verdict_redact(tracker->arena, &end))
 		return;
-	known->never = end_copy(&end, LIVE_CONTEXT_MAX);
+	live_set_never(live, known, &end);
 	known->never_due = due;
-	known->never_failing = end.failing;
 	if (due <= tracker->engine->wall)
 		open_never(tracker, live, known, tracker->fresh);
 }
@@ -303,7 +309,7 @@ static void gone(void *context, struct live_pod *live)
 		struct live_agent *agent = &live->agents[i];
 		open_unseen(tracker, live, agent);
 		/* Somebody gave up a pod that could not start; one that just waited is no death. */
-		if (agent->never != NULL && agent->never_failing)
+		if (agent->never != NULL && agent->never->failing)
 			open_never(tracker, live, agent, false);
 	}
 }

@@ -303,29 +303,68 @@ static void add_patterns(struct judging *judging)
 		redact_patterns_add(&judging->patterns, texts->bytes + at, NULL);
 }
 
+static struct judging *begin(struct arena *arena, const struct end *end)
+{
+	static _Thread_local struct judging judging; /* the patterns are too large for a stack */
+	judging = (struct judging){.arena = arena, .end = end};
+	add_patterns(&judging);
+	return &judging;
+}
+
+/* In place: what is redacted is never longer. */
+static size_t redact_values(struct judging *judging, char *pairs, size_t length)
+{
+	char *to = pairs;
+	for (char *from = pairs; from < pairs + length;) {
+		size_t key = strlen(from) + 1;
+		size_t value = strlen(from + key);
+		char *next = from + key + value + 1;
+		memmove(to, from, key + value);
+		to += key + redact(&judging->patterns, false, to + key, value, NULL);
+		*to++ = '\0';
+		from = next;
+	}
+	return (size_t)(to - pairs);
+}
+
+bool verdict_redact(struct arena *arena, struct end *end)
+{
+	struct judging *judging = begin(arena, end);
+	end->message = redacted(judging, end->message, MESSAGE_MAX);
+	if (end->context.length > 0) {
+		char *pairs = arena_copy(arena, end->context.bytes, end->context.length);
+		judging->full = judging->full || pairs == NULL;
+		end->context.bytes = pairs;
+		end->context.length =
+		        pairs == NULL ? 0 : redact_values(judging, pairs, end->context.length);
+	}
+	end->patterns = (struct texts){.bytes = NULL};
+	return !judging->full;
+}
+
 bool verdict_make(struct arena *arena, const struct end *end, const struct line *line,
                   struct log_end *log, struct verdict *ret_verdict)
 {
-	static _Thread_local struct judging judging; /* the patterns are too large for a stack */
 	struct verdict verdict = {.failed = false};
 	agent_exit_init(&verdict.exit);
-	judging = (struct judging){.arena = arena, .end = end, .line = line, .exit = &verdict.exit};
-	add_patterns(&judging);
-	observe(&judging);
-	fill_pod(&judging);
-	fill_line(&judging);
-	fill_context(&judging);
-	read_output(&judging, log);
-	if (line == NULL && judging.snippet.length > 0)
+	struct judging *judging = begin(arena, end);
+	judging->line = line;
+	judging->exit = &verdict.exit;
+	observe(judging);
+	fill_pod(judging);
+	fill_line(judging);
+	fill_context(judging);
+	read_output(judging, log);
+	if (line == NULL && judging->snippet.length > 0)
 		verdict.exit.payload_snippet =
-		        keep(&judging, judging.snippet.text, judging.snippet.length);
-	judge_cause(&judging);
+		        keep(judging, judging->snippet.text, judging->snippet.length);
+	judge_cause(judging);
 
-	verdict.failed = judging.cause != CAUSE_COMPLETED;
+	verdict.failed = judging->cause != CAUSE_COMPLETED;
 	verdict.exit.silent = verdict.failed && end->final && end->others_run;
 	verdict.record = verdict.failed || (end->kind == END_RUN && end->reason != NULL &&
 	                                    strcmp(end->reason, "OOMKilled") == 0);
-	if (judging.full)
+	if (judging->full)
 		return false;
 	*ret_verdict = verdict;
 	return true;

@@ -40,6 +40,12 @@ struct verdict {
 	bool record; /* to be written */
 };
 
+/*
+ * For an end that is kept where there is no room for the pod's patterns: message and context are
+ * redacted with them now, then they are left out. The texts belong to the arena. False: it is full.
+ */
+bool verdict_redact(struct arena *arena, struct end *end);
+
 /* line and log may be NULL; the log is used where there is no line. The texts of *ret_verdict
  * belong to end, line, log and arena. False: the arena is full. */
 bool verdict_make(struct arena *arena, const struct end *end, const struct line *line,

@@ -131,6 +131,24 @@ def test_an_image_that_never_comes(tell):
                                       ("main.never-0", "NeverStarted", None, False)]
 
 
+def test_what_waits_to_be_told_is_redacted_before_it_is_cut(tell):
+    """By the pod's own patterns too: a part of a secret has no form that one could know."""
+    watchdog = {"name": "lastword-watchdog", "command": [
+        "/shim", "watch", "--container", "main", "--redact", "corp-[a-z]{8}",
+        "--context", "task_id=for corp-abcdefghij"]}
+    message = "x" * 240 + " corp-abcdefghijklmnopqrstuvwxyz"
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": message}}
+    records = tell([pod(waiting, phase="Pending", more=[watchdog])], seconds=40)
+    spec = records[0]["spec"]
+    assert spec["error_type"] == "NeverStarted"
+    assert spec["task_id"] == "for [redacted]"
+    assert spec["message"].startswith("xxx") and len(spec["message"]) == 256
+    assert "corp" not in json.dumps(records)
+    # One that vanished as well: its context is all that is left.
+    records = tell([pod(RUNNING, more=[watchdog]), ("DELETED", pod(RUNNING, more=[watchdog]))])
+    assert records[0]["spec"]["task_id"] == "for [redacted]"
+
+
 def test_a_pod_given_up_before_it_started(tell):
     """Deleted while its image fails: a death. Deleted while it just waits: none."""
     failing = pod(NO_IMAGE, phase="Pending")

@@ -152,39 +152,56 @@ static void test_lines(void **state)
 
 /* ---- Live pods ---- */
 
+/* Names as long as Kubernetes lets them be, a full context, messages beyond any bound. */
 static void test_a_live_pod_is_small(void **state)
 {
 	(void)state;
 	struct live live;
 	char uid[40];
-	char long_name[254];
-	memset(long_name, 'n', 253);
-	long_name[253] = '\0';
-	static const char context[] =
-	        "task_id\0a-task\0workflow_id\0nightly-import-28412345\0agent\0rex";
+	char name[254];
+	char label[64];
+	static char message[12 * 1024];
+	memset(name, 'n', sizeof name - 1);
+	memset(label, 'l', sizeof label - 1);
+	memset(message, 'm', sizeof message - 1);
+	name[sizeof name - 1] = label[sizeof label - 1] = '\0';
+	char context[3 * 74];
+	size_t length = 0;
+	for (size_t i = 0; i < 3; i++)
+		length += (size_t)sprintf(context + length, "task_id_%zu%c%s", i, '\0', label) + 1;
 	assert_true(live_init(&live));
 	size_t before = mallinfo2().uordblks;
 	const size_t count = 2000;
 	for (size_t i = 0; i < count; i++) {
 		snprintf(uid, sizeof uid, "%08zu-6072-4d1e-b93d-ce7308d8b4fc", i);
 		const struct end facts = {
-		        .namespace = "agents",
-		        .pod = long_name,
+		        .namespace = label,
+		        .pod = name,
 		        .uid = uid,
-		        .node = "ip-10-0-12-34.eu-central-1.compute.internal",
-		        .container = "factory-claude-opus-4-5-20251101",
+		        .node = name,
+		        .container = label,
 		        .owner_api_version = "batch/v1",
 		        .owner_kind = "Job",
-		        .owner_name = long_name,
+		        .owner_name = label,
 		        .owner_uid = uid,
-		        .agent = "rex",
-		        .context = {.bytes = context, .length = sizeof context},
+		        .agent = label,
+		        .context = {.bytes = context, .length = length},
 		};
-		assert_non_null(live_add(&live, &facts, 2));
-		assert_non_null(live_find(&live, uid));
+		const struct end never = {.reason = "CreateContainerConfigError",
+		                          .message = message};
+		struct live_pod *pod = live_add(&live, &facts, 2);
+		assert_non_null(pod);
+		assert_ptr_equal(live_find(&live, uid), pod);
+		live_set_never(pod, &pod->agents[0], &never);
+		live_set_never(pod, &pod->agents[1], &never);
+		struct end back = live_never(pod, &pod->agents[1]);
+		assert_string_equal(back.reason, never.reason);
+		assert_int_equal(strlen(back.message), LIVE_MESSAGE_MAX / 2);
+		assert_string_equal(back.node, name);
 	}
 	size_t each = (mallinfo2().uordblks - before) / count;
 	assert_in_range(each, 0, LIVE_POD_MAX);
+	assert_in_range(sizeof(struct live_agent), 0, LIVE_AGENT_MAX);
 	live_free(&live);
 }
 
