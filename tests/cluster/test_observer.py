@@ -92,3 +92,21 @@ def test_both_replicas_are_away_at_the_moment_of_death(agent, installed):
     die(first)
     check(driver, pod)
     product.wait_available(installed, NAME)
+
+
+@pytest.mark.kubernetes(1, 25)
+def test_a_record_is_never_changed(agent, installed):
+    """The CRD's rules in CEL, which older servers do not look at."""
+    driver, pod = agent
+    die(pod.pid())
+    check(driver, pod)
+    records = f"/apis/lastword.dev/v1alpha1/namespaces/{pod.namespace}/agentexits"
+    name = next(item["metadata"]["name"] for item in installed.get(records)["items"]
+                if item["spec"]["uid"] == pod.pod["metadata"]["uid"])
+    path = f"{records}/{name}"
+    for change in ({"summary": "nothing happened"}, {"silent": False}, {"context": {"k": "new"}}):
+        with pytest.raises(kube.Refused) as refused:
+            installed.patch(path, {"spec": change})
+        assert refused.value.code == 422
+        assert "spec is immutable, a record is written once" in refused.value.body
+    installed.patch(path, {"metadata": {"labels": {"kept": "yes"}}})  # what is not said is free
