@@ -65,6 +65,12 @@ static void hostile(size_t capacity, size_t ring_size, int flags, const uint8_t 
 		ring_take_over(&mine, &ring);
 		read_exactly(&mine, capacity, &copy, &total);
 		free(copy);
+		size_t room;
+		char *place = ring_reserve(&ring, capacity, &room);
+		require(room <= capacity && room <= (ring_size + 1) / 2);
+		require(place >= ring.bytes && place + room <= ring.bytes + ring_size);
+		memset(place, 'r', room);
+		ring_commit(&ring, room, 1);
 		ring_write(&ring, (const char *)data, size, 1);
 		ring_put(&ring, (const char *)data, size, size);
 		size_t length = read_exactly(&ring, capacity, &copy, &total);
@@ -94,9 +100,16 @@ static void *write_pieces(void *argument)
 	char piece[2 * SIZE_MAX_HERE];
 	for (int i = 0; i < PIECES; i++) {
 		size_t length = (size_t)rand_r(&writer->seed) % sizeof piece;
+		/* In turn as read(2) would, which may bring less than there is room for. */
+		size_t room = length;
+		char *place = i % 2 == 0 ? piece : ring_reserve(&writer->ring, length, &room);
+		length = i % 2 == 0 ? length : room - room / 3;
 		for (size_t k = 0; k < length; k++)
-			piece[k] = byte_number(number++);
-		ring_write(&writer->ring, piece, length, i);
+			place[k] = byte_number(number++);
+		if (i % 2 == 0)
+			ring_write(&writer->ring, piece, length, i);
+		else
+			ring_commit(&writer->ring, length, i);
 	}
 	return NULL;
 }
