@@ -164,8 +164,8 @@ void live_set_never(struct live_pod *pod, struct live_agent *agent, const struct
 	const char *reason = never->reason == NULL ? "" : never->reason;
 	const char *message = never->message == NULL ? "" : never->message;
 	size_t reason_length = strnlen(reason, LIVE_REASON_MAX);
-	size_t message_length = utf8_valid_prefix(
-	        message, strnlen(message, LIVE_MESSAGE_MAX / pod->agent_count));
+	size_t message_length =
+	        utf8_valid_prefix(message, strnlen(message, LIVE_MESSAGE_MAX / pod->agent_count));
 	struct live_never *own = calloc(1, sizeof *own + reason_length + message_length + 2);
 	if (own == NULL)
 		return;

@@ -1,6 +1,5 @@
 /* lastword-observer: wires the observer to the cluster, its flags and its signals. */
 #include <errno.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,16 +9,17 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "lib/duration.h"
+#include "lib/flags.h"
 #include "lib/log.h"
 #include "observer/edge.h"
 #include "observer/status.h"
 
-#define TURN         SECOND
-#define DRAIN_WAIT   (8 * SECOND) /* with the next less than half of what a kubelet gives by default */
+#define TURN SECOND
+#define DRAIN_WAIT \
+	(8 * SECOND) /* with the next less than half of what a kubelet gives by default */
 #define RELEASE_WAIT (2 * SECOND)
 
-enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1 };
 
 struct settings {
 	struct observer_options observer;
@@ -51,160 +51,45 @@ static const char usage[] =
         "\n"
         "Exit status: 0 stopped by a signal, 1 failed, 2 usage.\n";
 
-enum option_code {
-	OPTION_ACCOUNT = 1,
-	OPTION_NAMESPACE,
-	OPTION_LEASE,
-	OPTION_IDENTITY,
-	OPTION_SELECTOR,
-	OPTION_METRICS,
-	OPTION_STEP_IN,
-	OPTION_WATCH_IDLE,
-	OPTION_START_FAILING,
-	OPTION_START_WAITING,
-	OPTION_LINGER,
-	OPTION_RECORD_TTL,
-	OPTION_RECORD_CAP,
-	OPTION_LOG_LEVEL,
-	OPTION_VERSION,
-	OPTION_HELP,
-};
-
-static const struct option long_options[] = {
-        {"account", required_argument, NULL, OPTION_ACCOUNT},
-        {"namespace", required_argument, NULL, OPTION_NAMESPACE},
-        {"lease", required_argument, NULL, OPTION_LEASE},
-        {"identity", required_argument, NULL, OPTION_IDENTITY},
-        {"selector", required_argument, NULL, OPTION_SELECTOR},
-        {"metrics", required_argument, NULL, OPTION_METRICS},
-        {"step-in", required_argument, NULL, OPTION_STEP_IN},
-        {"watch-idle", required_argument, NULL, OPTION_WATCH_IDLE},
-        {"start-failing", required_argument, NULL, OPTION_START_FAILING},
-        {"start-waiting", required_argument, NULL, OPTION_START_WAITING},
-        {"linger", required_argument, NULL, OPTION_LINGER},
-        {"record-ttl", required_argument, NULL, OPTION_RECORD_TTL},
-        {"record-cap", required_argument, NULL, OPTION_RECORD_CAP},
-        {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
-        {"version", no_argument, NULL, OPTION_VERSION},
-        {"help", no_argument, NULL, OPTION_HELP},
-        {NULL, 0, NULL, 0},
-};
-
-static bool parse_span(const char *text, int64_t *ret_nanoseconds, struct error *error)
+static bool take_cap(const char *value, void *target, struct error *error)
 {
-	int64_t value;
-	if (!duration_parse(text, &value, error))
+	unsigned long records;
+	if (!flag_number(value, COLLECT_CAP_MAX, &records, error))
 		return false;
-	if (value <= 0)
-		return error_set(error, "expected a duration above 0, got \"%s\"", text);
-	*ret_nanoseconds = value;
-	return true;
-}
-
-static bool parse_cap(const char *text, size_t *ret_cap, struct error *error)
-{
-	char *end;
-	errno = 0;
-	unsigned long value = strtoul(text, &end, 10);
-	if (errno != 0 || text[0] < '0' || text[0] > '9' || *end != '\0' || value == 0 ||
-	    value > COLLECT_CAP_MAX)
-		return error_set(error, "expected 1 to %d records, got \"%s\"", COLLECT_CAP_MAX,
-		                 text);
-	*ret_cap = value;
+	*(size_t *)target = records;
 	return true;
 }
 
 /* Texts that become a part of a path or a name. */
-static bool take_text(const char *value, const char **target, struct error *error)
+static bool take_name(const char *value, void *target, struct error *error)
 {
 	if (*value == '\0' || strlen(value) > 253 || strpbrk(value, " \t\n?#&%") != NULL)
 		return error_set(error, "expected a name, got \"%.100s\"", value);
-	*target = value;
-	return true;
-}
-
-static bool take_span(int code, const char *value, struct observer_options *options,
-                      struct error *error)
-{
-	switch (code) {
-	case OPTION_STEP_IN:
-		return parse_span(value, &options->step_in, error);
-	case OPTION_WATCH_IDLE:
-		return parse_span(value, &options->watch_idle, error);
-	case OPTION_START_FAILING:
-		return parse_span(value, &options->track.patience.failing, error);
-	case OPTION_START_WAITING:
-		return parse_span(value, &options->track.patience.waiting, error);
-	case OPTION_LINGER:
-		return parse_span(value, &options->track.linger, error);
-	case OPTION_RECORD_TTL:
-		return parse_span(value, &options->record_ttl, error);
-	default:
-		return error_set(error, "unknown option");
-	}
-}
-
-static bool take_option(int code, const char *value, struct settings *settings, struct error *error)
-{
-	enum log_level level;
-	struct observer_options *options = &settings->observer;
-	switch (code) {
-	case OPTION_ACCOUNT:
-		settings->account = value;
-		return true;
-	case OPTION_NAMESPACE:
-		return take_text(value, &options->namespace, error);
-	case OPTION_LEASE:
-		return take_text(value, &options->lease, error);
-	case OPTION_IDENTITY:
-		return take_text(value, &options->identity, error);
-	case OPTION_SELECTOR:
-		options->selector = value;
-		return true;
-	case OPTION_METRICS:
-		settings->metrics = value;
-		return true;
-	case OPTION_RECORD_CAP:
-		return parse_cap(value, &options->record_cap, error);
-	case OPTION_LOG_LEVEL:
-		if (!log_level_parse(value, &level))
-			return error_set(
-			        error, "expected debug, info, warning or error, got \"%s\"", value);
-		log_set_level(level);
-		return true;
-	default:
-		return take_span(code, value, options, error);
-	}
+	return flag_text(value, target, error);
 }
 
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, struct settings *settings)
 {
-	int code;
-	int index = 0;
-	while ((code = getopt_long(argc, argv, "", long_options, &index)) != -1) {
-		struct error error = {""};
-		if (code == OPTION_HELP) {
-			fputs(usage, stdout);
-			return EXIT_OK;
-		}
-		if (code == OPTION_VERSION) {
-			puts("lastword-observer " LASTWORD_VERSION);
-			return EXIT_OK;
-		}
-		if (code == '?')
-			return EXIT_USAGE; /* getopt has said it */
-		if (!take_option(code, optarg, settings, &error)) {
-			fprintf(stderr, "lastword-observer: --%s: %s\n", long_options[index].name,
-			        error.message);
-			return EXIT_USAGE;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "lastword-observer: unexpected argument \"%s\"\n", argv[optind]);
-		return EXIT_USAGE;
-	}
-	return -1;
+	struct observer_options *options = &settings->observer;
+	const struct flag flags[] = {
+	        {"account", flag_text, &settings->account},
+	        {"namespace", take_name, &options->namespace},
+	        {"lease", take_name, &options->lease},
+	        {"identity", take_name, &options->identity},
+	        {"selector", flag_text, &options->selector},
+	        {"metrics", flag_text, &settings->metrics},
+	        {"step-in", flag_span, &options->step_in},
+	        {"watch-idle", flag_span, &options->watch_idle},
+	        {"start-failing", flag_span, &options->track.patience.failing},
+	        {"start-waiting", flag_span, &options->track.patience.waiting},
+	        {"linger", flag_span, &options->track.linger},
+	        {"record-ttl", flag_span, &options->record_ttl},
+	        {"record-cap", take_cap, &options->record_cap},
+	        {"log-level", flag_log_level, NULL},
+	};
+	return flags_read("lastword-observer", usage, flags, sizeof flags / sizeof flags[0], argc,
+	                  argv);
 }
 
 /* ---- Running ---- */

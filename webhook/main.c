@@ -1,6 +1,5 @@
 /* lastword-webhook: wires the server to its files, its signals and the cluster. */
 #include <errno.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 #include "certs/keeper.h"
 #include "lib/duration.h"
 #include "lib/files.h"
+#include "lib/flags.h"
 #include "lib/kube_client.h"
 #include "lib/kube_version.h"
 #include "lib/log.h"
@@ -28,7 +28,7 @@
 #define PEM_SIZE_MAX 65536
 #define THREADS_MAX  64
 
-enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1 };
 
 struct settings {
 	struct webhook_options server;
@@ -75,150 +75,24 @@ static const char usage[] =
         "\n"
         "Exit status: 0 stopped by a signal, 1 failed, 2 usage.\n";
 
-enum option_code {
-	OPTION_CONFIG = 1,
-	OPTION_TLS_CERT,
-	OPTION_TLS_KEY,
-	OPTION_CERTS,
-	OPTION_SERVICE,
-	OPTION_NAMESPACE,
-	OPTION_WEBHOOK_CONFIG,
-	OPTION_SECRET,
-	OPTION_CERT_LIFETIME,
-	OPTION_CA_LIFETIME,
-	OPTION_SETTLE,
-	OPTION_LISTEN,
-	OPTION_METRICS,
-	OPTION_KUBE_VERSION,
-	OPTION_ACCOUNT,
-	OPTION_THREADS,
-	OPTION_DRAIN,
-	OPTION_STOP_TIMEOUT,
-	OPTION_LOG_LEVEL,
-	OPTION_VERSION,
-	OPTION_HELP,
-};
-
-static const struct option long_options[] = {
-        {"config", required_argument, NULL, OPTION_CONFIG},
-        {"tls-cert", required_argument, NULL, OPTION_TLS_CERT},
-        {"tls-key", required_argument, NULL, OPTION_TLS_KEY},
-        {"certs", required_argument, NULL, OPTION_CERTS},
-        {"service", required_argument, NULL, OPTION_SERVICE},
-        {"namespace", required_argument, NULL, OPTION_NAMESPACE},
-        {"webhook-config", required_argument, NULL, OPTION_WEBHOOK_CONFIG},
-        {"secret", required_argument, NULL, OPTION_SECRET},
-        {"cert-lifetime", required_argument, NULL, OPTION_CERT_LIFETIME},
-        {"ca-lifetime", required_argument, NULL, OPTION_CA_LIFETIME},
-        {"settle", required_argument, NULL, OPTION_SETTLE},
-        {"listen", required_argument, NULL, OPTION_LISTEN},
-        {"metrics", required_argument, NULL, OPTION_METRICS},
-        {"kube-version", required_argument, NULL, OPTION_KUBE_VERSION},
-        {"account", required_argument, NULL, OPTION_ACCOUNT},
-        {"threads", required_argument, NULL, OPTION_THREADS},
-        {"drain", required_argument, NULL, OPTION_DRAIN},
-        {"stop-timeout", required_argument, NULL, OPTION_STOP_TIMEOUT},
-        {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
-        {"version", no_argument, NULL, OPTION_VERSION},
-        {"help", no_argument, NULL, OPTION_HELP},
-        {NULL, 0, NULL, 0},
-};
-
-static bool parse_number(const char *text, unsigned long most, unsigned *ret_value)
+static bool take_threads(const char *value, void *target, struct error *error)
 {
-	char *end;
-	errno = 0;
-	unsigned long value = strtoul(text, &end, 10);
-	if (errno != 0 || text[0] < '0' || text[0] > '9' || *end != '\0' || value == 0 ||
-	    value > most)
+	unsigned long threads;
+	if (!flag_number(value, THREADS_MAX, &threads, error))
 		return false;
-	*ret_value = (unsigned)value;
+	*(unsigned *)target = (unsigned)threads;
 	return true;
 }
 
-static bool parse_span(const char *text, int64_t *ret_nanoseconds, struct error *error)
+static bool take_kube_version(const char *value, void *target, struct error *error)
 {
-	int64_t value;
-	if (!duration_parse(text, &value, error))
-		return false;
-	if (value < 0)
-		return error_set(error, "expected a duration of 0 or more, got \"%s\"", text);
-	*ret_nanoseconds = value;
-	return true;
+	return kube_version_parse(value, target, error);
 }
 
-/* Those of --certs self; false, and error as it was: none of them. */
-static bool take_certificate_option(int code, const char *value, struct settings *settings,
-                                    struct error *error)
+static bool take_certs(const char *value, void *target, struct error *error)
 {
-	switch (code) {
-	case OPTION_CERTS:
-		settings->self = strcmp(value, "self") == 0;
-		return settings->self || error_set(error, "expected self, got \"%s\"", value);
-	case OPTION_SERVICE:
-		settings->names.service = value;
-		return true;
-	case OPTION_NAMESPACE:
-		settings->names.namespace = value;
-		return true;
-	case OPTION_WEBHOOK_CONFIG:
-		settings->names.configuration = value;
-		return true;
-	case OPTION_SECRET:
-		settings->names.secret = value;
-		return true;
-	case OPTION_CERT_LIFETIME:
-		return parse_span(value, &settings->policy.leaf_lifetime, error);
-	case OPTION_CA_LIFETIME:
-		return parse_span(value, &settings->policy.authority_lifetime, error);
-	case OPTION_SETTLE:
-		return parse_span(value, &settings->policy.settle, error);
-	default:
-		return false;
-	}
-}
-
-static bool take_option(int code, const char *value, struct settings *settings, struct error *error)
-{
-	enum log_level level;
-	switch (code) {
-	case OPTION_CONFIG:
-		settings->config.path = value;
-		return true;
-	case OPTION_TLS_CERT:
-		settings->certificate.path = value;
-		return true;
-	case OPTION_TLS_KEY:
-		settings->key.path = value;
-		return true;
-	case OPTION_LISTEN:
-		settings->server.listen = value;
-		return true;
-	case OPTION_METRICS:
-		settings->server.metrics = value;
-		return true;
-	case OPTION_KUBE_VERSION:
-		return kube_version_parse(value, &settings->kube_minor, error);
-	case OPTION_ACCOUNT:
-		settings->account = value;
-		return true;
-	case OPTION_THREADS:
-		return parse_number(value, THREADS_MAX, &settings->server.threads) ||
-		       error_set(error, "expected 1 to %d threads, got \"%s\"", THREADS_MAX, value);
-	case OPTION_DRAIN:
-		return parse_span(value, &settings->drain, error);
-	case OPTION_STOP_TIMEOUT:
-		return parse_span(value, &settings->stop_timeout, error);
-	case OPTION_LOG_LEVEL:
-		if (!log_level_parse(value, &level))
-			return error_set(
-			        error, "expected debug, info, warning or error, got \"%s\"", value);
-		log_set_level(level);
-		return true;
-	default:
-		error_set(error, "unknown option");
-		return take_certificate_option(code, value, settings, error);
-	}
+	*(bool *)target = strcmp(value, "self") == 0;
+	return *(bool *)target || error_set(error, "expected self, got \"%s\"", value);
 }
 
 static bool check_settings(struct settings *settings, struct error *error)
@@ -248,36 +122,35 @@ static bool check_settings(struct settings *settings, struct error *error)
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, struct settings *settings)
 {
-	int code;
-	int index = 0;
-	while ((code = getopt_long(argc, argv, "", long_options, &index)) != -1) {
-		struct error error = {""};
-		if (code == OPTION_HELP) {
-			fputs(usage, stdout);
-			return EXIT_OK;
-		}
-		if (code == OPTION_VERSION) {
-			puts("lastword-webhook " LASTWORD_VERSION);
-			return EXIT_OK;
-		}
-		if (code == '?')
-			return EXIT_USAGE; /* getopt has said it */
-		if (!take_option(code, optarg, settings, &error)) {
-			fprintf(stderr, "lastword-webhook: --%s: %s\n", long_options[index].name,
-			        error.message);
-			return EXIT_USAGE;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "lastword-webhook: unexpected argument \"%s\"\n", argv[optind]);
-		return EXIT_USAGE;
-	}
+	struct webhook_options *server = &settings->server;
+	const struct flag flags[] = {
+	        {"config", flag_text, &settings->config.path},
+	        {"tls-cert", flag_text, &settings->certificate.path},
+	        {"tls-key", flag_text, &settings->key.path},
+	        {"certs", take_certs, &settings->self},
+	        {"service", flag_text, &settings->names.service},
+	        {"namespace", flag_text, &settings->names.namespace},
+	        {"webhook-config", flag_text, &settings->names.configuration},
+	        {"secret", flag_text, &settings->names.secret},
+	        {"cert-lifetime", flag_duration, &settings->policy.leaf_lifetime},
+	        {"ca-lifetime", flag_duration, &settings->policy.authority_lifetime},
+	        {"settle", flag_duration, &settings->policy.settle},
+	        {"listen", flag_text, &server->listen},
+	        {"metrics", flag_text, &server->metrics},
+	        {"kube-version", take_kube_version, &settings->kube_minor},
+	        {"account", flag_text, &settings->account},
+	        {"threads", take_threads, &server->threads},
+	        {"drain", flag_duration, &settings->drain},
+	        {"stop-timeout", flag_duration, &settings->stop_timeout},
+	        {"log-level", flag_log_level, NULL},
+	};
 	struct error error;
-	if (!check_settings(settings, &error)) {
-		fprintf(stderr, "lastword-webhook: %s\n", error.message);
-		return EXIT_USAGE;
-	}
-	return -1;
+	int status = flags_read("lastword-webhook", usage, flags, sizeof flags / sizeof flags[0],
+	                        argc, argv);
+	if (status >= 0 || check_settings(settings, &error))
+		return status;
+	fprintf(stderr, "lastword-webhook: %s\n", error.message);
+	return FLAGS_EXIT_USAGE;
 }
 
 /* ---- What changes while it runs ---- */

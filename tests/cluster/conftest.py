@@ -7,6 +7,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+pytest.register_assert_rewrite("drivers", "kube", "product")
 
 import drivers  # noqa: E402
 import kube  # noqa: E402

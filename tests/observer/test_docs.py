@@ -17,6 +17,8 @@ def observer(*arguments):
 def test_every_flag_is_documented():
     usage = observer("--help").stdout
     flags = set(re.findall(r"^\s*(--[a-z-]+)", usage, re.M)) - {"--version", "--help"}
+    known = re.findall(r'^\s*\{"([a-z-]+)", \w+, ', (ROOT / "observer/main.c").read_text(), re.M)
+    assert flags == {f"--{name}" for name in known}
     table = TEXT[TEXT.index("## Flags"):TEXT.index("## Rights")]
     assert flags == set(re.findall(r"`(--[a-z-]+) ", table))
 
