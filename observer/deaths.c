@@ -198,7 +198,8 @@ static void take_followed(struct death *death)
 static enum cause cause_of(const struct end *end)
 {
 	const struct observation observation = {
-	        .ended = end->kind == END_RUN ? ENDED_EXITED : ENDED_UNKNOWN,
+	        .ended = end->kind == END_RUN && !end_code_is_made_up(end) ? ENDED_EXITED
+	                                                                   : ENDED_UNKNOWN,
 	        .exit_code = end->exit_code,
 	        .container_reason = end->reason,
 	        .pod_reason = end->pod_reason,

@@ -46,7 +46,7 @@ struct end {
 	int64_t run;
 	int64_t started_at; /* nanoseconds since 1970; 0: unknown */
 	int64_t finished_at;
-	int exit_code;   /* of END_RUN */
+	int exit_code;   /* of END_RUN; may be made up */
 	bool previous;   /* it is in lastState: a later run came, or will */
 	bool final;      /* there will be no other run */
 	bool others_run; /* another regular container, not ours, was running when this was seen */
@@ -80,6 +80,10 @@ void end_unseen(struct arena *arena, const struct pod *pod, const struct pod_age
 
 /* The container's state is running; *ret_run is its number. */
 bool end_is_running(const struct pod_agent *agent, int64_t *ret_run);
+
+/* The kubelet lost the container, and made up its code (137, ContainerStatusUnknown): it knows that
+ * it ended, not how. */
+bool end_code_is_made_up(const struct end *end);
 
 /* A copy in one block, for free(). context beyond context_max bytes is left out. NULL: no memory.
  */

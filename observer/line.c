@@ -139,11 +139,10 @@ static bool overlaps(const struct line *line, const struct end *end)
 	       line->started_at >= end->started_at - TOLERANCE;
 }
 
-/* A shim that was killed from outside says no code; the kubelet then says 128 + the signal. Where
- * the kubelet lost the container its code is made up. */
+/* A shim that was killed from outside says no code; the kubelet then says 128 + the signal. */
 static bool same_code(const struct line *line, const struct end *end)
 {
-	if (end->reason != NULL && strcmp(end->reason, "ContainerStatusUnknown") == 0)
+	if (end_code_is_made_up(end))
 		return true;
 	return line->exit_code == AGENT_EXIT_UNKNOWN ? end->exit_code > 128
 	                                             : line->exit_code == end->exit_code;

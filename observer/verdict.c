@@ -49,6 +49,12 @@ static const char *redacted(struct judging *judging, const char *text, size_t mo
 
 /* ---- What was observed ---- */
 
+/* The kubelet knows how it ended. */
+static bool has_code(const struct end *end)
+{
+	return end->kind == END_RUN && !end_code_is_made_up(end);
+}
+
 static void observe(struct judging *judging)
 {
 	const struct end *end = judging->end;
@@ -60,7 +66,7 @@ static void observe(struct judging *judging)
 	        .disruption = end->disruption,
 	        .told_to_terminate = end->told_to_terminate,
 	};
-	if (end->kind == END_RUN) {
+	if (has_code(end)) {
 		o->ended = ENDED_EXITED;
 		o->exit_code = end->exit_code;
 	}
@@ -142,7 +148,7 @@ static bool believe_line(struct judging *judging, const char *evidence)
 	if (line == NULL || line->error_type == NULL || !cause_from_name(line->error_type, &cause))
 		return false;
 	/* It is untrusted: it makes no success of a failure, nor of a run one that never was. */
-	bool failed = judging->end->kind == END_RUN && judging->end->exit_code != 0;
+	bool failed = has_code(judging->end) && judging->end->exit_code != 0;
 	if (cause != judging->cause &&
 	    (cause == CAUSE_NEVER_STARTED || (failed && cause == CAUSE_COMPLETED)))
 		return false;
@@ -260,7 +266,7 @@ static void fill_pod(struct judging *judging)
 		        arena_printf(judging->arena, "%s/%s", end->owner_kind, end->owner_name);
 		judging->full = judging->full || exit->owner == NULL;
 	}
-	if (end->kind == END_RUN)
+	if (has_code(end))
 		exit->exit_code = end->exit_code;
 	if (end->started_at != 0)
 		exit->started_at = end->started_at;
@@ -276,7 +282,7 @@ static void fill_line(struct judging *judging)
 	struct agent_exit *exit = judging->exit;
 	if (line == NULL)
 		return;
-	if (judging->end->kind != END_RUN)
+	if (!has_code(judging->end))
 		exit->exit_code = line->exit_code;
 	if (exit->finished_at == AGENT_EXIT_UNKNOWN)
 		exit->finished_at = line->finished_at;
