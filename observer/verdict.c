@@ -15,7 +15,7 @@ struct judging {
 	struct arena *arena;
 	const struct end *end;
 	const struct line *line;
-	struct redact_patterns patterns;
+	const struct redact_patterns *patterns;
 	struct observation observation;
 	struct snippet snippet;
 	enum cause cause;
@@ -43,7 +43,7 @@ static const char *redacted(struct judging *judging, const char *text, size_t mo
 	/* The kubelet cuts a log's end at 2048 bytes, less with many containers: from there on the
 	 * first word may be half a secret. */
 	bool cut = length >= 1000;
-	copy[redact(&judging->patterns, cut, copy, length, NULL)] = '\0';
+	copy[redact(judging->patterns, cut, copy, length, NULL)] = '\0';
 	return copy;
 }
 
@@ -100,7 +100,7 @@ static const char *tail_of(struct judging *judging, const char *text, size_t len
 
 static void read_log(struct judging *judging, struct log_end *log)
 {
-	size_t length = redact(&judging->patterns, log->cut, log->bytes, log->length, NULL);
+	size_t length = redact(judging->patterns, log->cut, log->bytes, log->length, NULL);
 	snippet_pick(log->bytes, length, &judging->snippet);
 	judging->exit->source = AGENT_EXIT_SOURCE_LOG;
 	judging->exit->log_tail = tail_of(judging, log->bytes, length);
@@ -302,19 +302,15 @@ static void fill_line(struct judging *judging)
 	exit->payload_snippet = line->payload_snippet;
 }
 
-static void add_patterns(struct judging *judging)
+/* Valid until the next call of this thread: they are too large for a stack. */
+static const struct redact_patterns *patterns_of(const struct end *end)
 {
-	const struct texts *texts = &judging->end->patterns;
+	static _Thread_local struct redact_patterns patterns;
+	const struct texts *texts = &end->patterns;
+	patterns = (struct redact_patterns){.count = 0};
 	for (size_t at = 0; at < texts->length; at += strlen(texts->bytes + at) + 1)
-		redact_patterns_add(&judging->patterns, texts->bytes + at, NULL);
-}
-
-static struct judging *begin(struct arena *arena, const struct end *end)
-{
-	static _Thread_local struct judging judging; /* the patterns are too large for a stack */
-	judging = (struct judging){.arena = arena, .end = end};
-	add_patterns(&judging);
-	return &judging;
+		redact_patterns_add(&patterns, texts->bytes + at, NULL);
+	return &patterns;
 }
 
 /* In place: what is redacted is never longer. */
@@ -326,7 +322,7 @@ static size_t redact_values(struct judging *judging, char *pairs, size_t length)
 		size_t value = strlen(from + key);
 		char *next = from + key + value + 1;
 		memmove(to, from, key + value);
-		to += key + redact(&judging->patterns, false, to + key, value, NULL);
+		to += key + redact(judging->patterns, false, to + key, value, NULL);
 		*to++ = '\0';
 		from = next;
 	}
@@ -335,17 +331,17 @@ static size_t redact_values(struct judging *judging, char *pairs, size_t length)
 
 bool verdict_redact(struct arena *arena, struct end *end)
 {
-	struct judging *judging = begin(arena, end);
-	end->message = redacted(judging, end->message, MESSAGE_MAX);
+	struct judging judging = {.arena = arena, .end = end, .patterns = patterns_of(end)};
+	end->message = redacted(&judging, end->message, MESSAGE_MAX);
 	if (end->context.length > 0) {
 		char *pairs = arena_copy(arena, end->context.bytes, end->context.length);
-		judging->full = judging->full || pairs == NULL;
+		judging.full = judging.full || pairs == NULL;
 		end->context.bytes = pairs;
 		end->context.length =
-		        pairs == NULL ? 0 : redact_values(judging, pairs, end->context.length);
+		        pairs == NULL ? 0 : redact_values(&judging, pairs, end->context.length);
 	}
 	end->patterns = (struct texts){.bytes = NULL};
-	return !judging->full;
+	return !judging.full;
 }
 
 bool verdict_make(struct arena *arena, const struct end *end, const struct line *line,
@@ -353,24 +349,26 @@ bool verdict_make(struct arena *arena, const struct end *end, const struct line 
 {
 	struct verdict verdict = {.failed = false};
 	agent_exit_init(&verdict.exit);
-	struct judging *judging = begin(arena, end);
-	judging->line = line;
-	judging->exit = &verdict.exit;
-	observe(judging);
-	fill_pod(judging);
-	fill_line(judging);
-	fill_context(judging);
-	read_output(judging, log);
-	if (line == NULL && judging->snippet.length > 0)
+	struct judging judging = {.arena = arena,
+	                          .end = end,
+	                          .line = line,
+	                          .patterns = patterns_of(end),
+	                          .exit = &verdict.exit};
+	observe(&judging);
+	fill_pod(&judging);
+	fill_line(&judging);
+	fill_context(&judging);
+	read_output(&judging, log);
+	if (line == NULL && judging.snippet.length > 0)
 		verdict.exit.payload_snippet =
-		        keep(judging, judging->snippet.text, judging->snippet.length);
-	judge_cause(judging);
+		        keep(&judging, judging.snippet.text, judging.snippet.length);
+	judge_cause(&judging);
 
-	verdict.failed = judging->cause != CAUSE_COMPLETED;
+	verdict.failed = judging.cause != CAUSE_COMPLETED;
 	verdict.exit.silent = verdict.failed && end->final && end->others_run;
 	verdict.record = verdict.failed || (end->kind == END_RUN && end->reason != NULL &&
 	                                    strcmp(end->reason, "OOMKilled") == 0);
-	if (judging->full)
+	if (judging.full)
 		return false;
 	*ret_verdict = verdict;
 	return true;

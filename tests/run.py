@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the project's tests and counts them. The last line is "N passed, M failed".
 
-run.py all      build, lint, layers, unit and black-box tests, and the same under sanitizers
+run.py all      build, format, cppcheck, layers, unit and black-box tests, these under sanitizers too
 run.py quick    unit and black-box tests of the release build
 run.py asan     unit and black-box tests of the sanitized build
 run.py cluster  the images, and the scenarios on a real node
@@ -23,7 +23,8 @@ LOGS = ROOT / "build/test-logs"
 PYTHON = "/usr/bin/python3"
 PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/watchdog", "tests/certs", "tests/observer"]
 # Tests that mostly wait for processes of their own: so many side by side (pytest-xdist).
-WORKERS = {"tests/watchdog": 4, "tests/certs": 3}
+WORKERS = {"tests/blackbox": 3, "tests/cli": 2, "tests/watchdog": 4, "tests/certs": 3,
+           "tests/observer": 3}
 JOB_SECONDS = 600
 CLUSTER_SECONDS = 3600  # a first build of Kubernetes included
 FIGURES = LOGS / "cluster-figures.txt"
@@ -144,7 +145,7 @@ def plan(what):
         jobs += test_jobs("build", "release")
     if what == "all":
         jobs += [Job(target, ["make", "--no-print-directory", target])
-                 for target in ("lint-tidy", "lint-format", "lint-cppcheck", "layers")]
+                 for target in ("lint-format", "lint-cppcheck", "layers")]
     return jobs
 
 

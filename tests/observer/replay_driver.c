@@ -6,16 +6,24 @@
  *
  * STREAM: watch events, one a line. LINES: what watchdogs print, objects {"at": index of the event
  * with which it is there, "namespace", "pod", "line"}, one a line; may be empty. MODE:
- *   once          the whole stream in no time; prints the records, one a line
- *   slow SECONDS  the same with so much time between two events, and an hour at the end
- *   events SECONDS  the same, but prints the Events
- *   cut N         for every event (N 0: every fifth), N of these in turn: after it the watch ends
- * with an ERROR object of code 410, with HTTP 410 at the next watch, with a reset, with half a line
- * and a reset half-open     for every tenth event: the connection is there and silent after it kill
- * N        N runs in which observers are killed and started again at random moments replicas N    N
- * runs with two, of which one is killed at random moments trouble N     N runs in which the server
- * answers with 429, 500, 503, resets and half answers After `once` every run must give the same
- * records; what does not is printed. Exit 1 then.
+ *
+ *   once             the whole stream in no time; prints the records, one a line
+ *   slow SECONDS     the same with so much time between two events, and an hour at the end
+ *   events SECONDS   the same, but prints the Events
+ *
+ *   cut N            for every event (N 0: every fifth), N of these in turn: after it the watch
+ *                    ends with an ERROR object of code 410, with HTTP 410 at the next watch, with
+ *                    a reset, with half a line and a reset
+ *
+ *   half-open        for every tenth event: the connection is there and silent after it
+ *
+ *   kill N           N runs in which observers are killed and started again at random moments
+ *
+ *   replicas N       N runs with two, of which one is killed at random moments
+ *
+ *   trouble N        N runs in which the server answers with 429, 500, 503, resets, half answers
+ *
+ * After `once` every run must give the same records; what does not is printed. Exit 1 then.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -35,7 +35,9 @@ def compare(cases):
 
 
 def test_all_exit_codes():
-    for (_, number), shimmed in compare([("exit", str(n)) for n in range(256)]):
+    # The sanitized build's starts are slow, and its code is the same for all.
+    for (_, number), shimmed in compare([("exit", str(n))
+                                         for n in range(0, 256, 15 if SANITIZED else 1)]):
         assert shimmed == (int(number), b"", b"")
 
 
