@@ -101,6 +101,11 @@ class Watch:
         """The next line that nobody has asked for; None: it has ended."""
         return self._queue.get(timeout=seconds)
 
+    def wait_ring(self):
+        """Until it holds an agent's ring: the shim tries every 2 s at most."""
+        maps = pathlib.Path(f"/proc/{self.pid}/maps")
+        wait_until(lambda: "memfd:lastword" in maps.read_text(), what="an agent's ring")
+
     def signal(self, number):
         os.kill(self.pid, number)
 

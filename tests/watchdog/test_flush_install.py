@@ -1,7 +1,6 @@
 """flush, the preStop hook, and install."""
 import os
 import pathlib
-import pty
 import shutil
 import signal
 import subprocess

@@ -3,13 +3,12 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import time
 
 import pytest
 
-from conftest import (AGENT_USER, HANG, JUMPING, PROGRAM, SANITIZED, VICTIM, WATCHDOG_USER, kill,
+from conftest import (AGENT_USER, HANG, JUMPING, PROGRAM, VICTIM, WATCHDOG_USER, kill,
                       only_child, wait_until)
 from strangers import (ACK, DEADLINE, EXIT, FLUSH, HELLO, REFUSED, SILENT, TAIL, WELCOME, connect,
                        hostile_ring, message, say)
@@ -314,11 +313,11 @@ def test_watchdog_that_comes_later(pod):
     assert process.stdout.readline() == b"early words\n"
     time.sleep(0.3)
     watch = pod.watch(*CLASSIC)
-    time.sleep(3 if SANITIZED else 2.2)  # the longest wait between two tries is 2 s
+    watch.wait_ring()
     process.communicate(b"\n", timeout=HANG)
     line = watch.next()
     assert (line["exit_code"], line["log_tail"], line["log_bytes_total"]) == (9, "early words\n", 12)
-    assert line["duration_seconds"] > 2 and watch.ended() == 0
+    assert line["duration_seconds"] > 0.3 and watch.ended() == 0
 
 
 def test_watchdog_that_comes_at_the_very_end(pod):
@@ -366,7 +365,7 @@ def test_watchdog_that_is_restarted(pod):
     process.stdin.flush()
     assert process.stdout.readline() == b"two\n"
     second = pod.watch(*CLASSIC)
-    time.sleep(3 if SANITIZED else 2.2)
+    second.wait_ring()
     process.communicate(b"\n", timeout=HANG)
     line = second.next()
     assert (line["exit_code"], line["log_tail"], line["log_bytes_total"]) == (6, "one\ntwo\n", 8)
@@ -376,12 +375,13 @@ def test_watchdog_that_is_restarted(pod):
 def test_termination_is_remembered_for_a_later_watchdog(pod):
     process = pod.shim("python3", "-uc", "import signal,sys,time\n"
                        "signal.signal(signal.SIGTERM, lambda *a: print('got it'))\n"
-                       "print('ready')\ntime.sleep(4)\nsys.exit(1)")
+                       "print('ready')\nsys.stdin.read(1)\nsys.exit(1)", stdin=subprocess.PIPE)
     assert process.stdout.readline() == b"ready\n"
     kill(process.pid, signal.SIGTERM)
     assert process.stdout.readline() == b"got it\n"
     watch = pod.watch(*CLASSIC)
-    wait_until(lambda: process.poll() is not None)
+    watch.wait_ring()
+    process.communicate(b"\n", timeout=HANG)
     line = watch.next()
     assert line["exit_code"] == 1 and line["log_tail"] == "ready\ngot it\n"
     assert watch.ended() == 0
@@ -586,7 +586,7 @@ def test_socket_that_is_taken(pod):
     squatter.kill()
     squatter.wait()
     wait_until(pod.sockets, what="the socket")
-    time.sleep(3 if SANITIZED else 2.2)
+    watch.wait_ring()
     process.communicate(b"\n", timeout=HANG)
     line = watch.next()
     assert (line["exit_code"], line["log_tail"]) == (2, "mine\n")
