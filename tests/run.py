@@ -6,7 +6,7 @@ run.py quick    unit and black-box tests of the release build
 run.py asan     unit and black-box tests of the sanitized build
 run.py cluster  the images, and the scenarios on a real node
 
-Two jobs run side by side; each one's output goes to build/test-logs/ and is printed when it
+A few jobs run side by side; each one's output goes to build/test-logs/ and is printed when it
 fails. A test that is skipped counts as failed: a skip must not read as a pass.
 """
 import concurrent.futures
@@ -23,8 +23,8 @@ LOGS = ROOT / "build/test-logs"
 PYTHON = "/usr/bin/python3"
 PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/watchdog", "tests/certs", "tests/observer"]
 # Tests that mostly wait for processes of their own: so many side by side (pytest-xdist).
-WORKERS = {"tests/blackbox": 3, "tests/cli": 2, "tests/watchdog": 4, "tests/certs": 3,
-           "tests/observer": 3}
+WORKERS = {"tests/blackbox": 2, "tests/watchdog": 3, "tests/certs": 2, "tests/observer": 2}
+SIDE_BY_SIDE = 3  # many wait for processes, timers, each other
 JOB_SECONDS = 600
 CLUSTER_SECONDS = 3600  # a first build of Kubernetes included
 FIGURES = LOGS / "cluster-figures.txt"
@@ -161,7 +161,7 @@ def main():
         return 1
 
     total_passed = total_failed = 0
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         running = {pool.submit(job.run): job for job in jobs}
         for done in concurrent.futures.as_completed(running):
             job = running[done]

@@ -1,7 +1,6 @@
 """Whatever is sent, the answer is clear, the process lives, and nothing leaks (the sanitized run of
 this file ends the server and insists on a clean exit)."""
 import copy
-import http.client
 import json
 import pathlib
 import random
