@@ -12,12 +12,14 @@
 #include "lib/json.h"
 #include "lib/kube_version.h"
 
-#define SECOND        INT64_C(1000000000)
-#define RETRY_FIRST   (SECOND / 10)
-#define RETRY_MOST    (30 * SECOND)
-#define TOKEN_MAX     ((size_t)64 * 1024)
-#define STATUS_MAX    ((size_t)64 * 1024) /* of a refused stream's body */
-#define WAIT_FOR_EVER (3600 * SECOND)
+#define SECOND      INT64_C(1000000000)
+#define RETRY_FIRST (SECOND / 10)
+#define RETRY_MOST  (30 * SECOND)
+/* Whoever asks has other things to do, and asks again. */
+#define VERSION_TIMEOUT (2 * SECOND)
+#define TOKEN_MAX       ((size_t)64 * 1024)
+#define STATUS_MAX      ((size_t)64 * 1024) /* of a refused stream's body */
+#define WAIT_FOR_EVER   (3600 * SECOND)
 
 struct kube_client {
 	struct http_client *http;
@@ -429,7 +431,8 @@ bool kube_server_minor(struct kube_client *client, unsigned *ret_minor, struct e
 	struct kube_answer _cleanup_kube_answer_ answer;
 	struct arena *_cleanup_arena_ arena = arena_new(0);
 	json *root;
-	const struct kube_request request = {.path = "/version", .answer_max = STATUS_MAX};
+	const struct kube_request request = {
+	        .path = "/version", .timeout = VERSION_TIMEOUT, .answer_max = STATUS_MAX};
 	kube_answer_init(&answer);
 	if (arena == NULL)
 		return error_set(error, "no memory");

@@ -124,7 +124,7 @@ void kube_wake(struct kube_client *client);
 int64_t kube_retry_delay(const char *method, const struct kube_answer *answer, unsigned attempt,
                          uint64_t random);
 
-/* GET /version: the minor number of 1.minor. */
+/* GET /version: the minor number of 1.minor. Within two seconds. */
 bool kube_server_minor(struct kube_client *client, unsigned *ret_minor, struct error *error);
 
 #endif

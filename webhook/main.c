@@ -300,6 +300,10 @@ static void run(struct webhook_server *server, struct settings *settings, int si
 	for (unsigned poll_count = 0;; poll_count++) {
 		if (!settings->self)
 			reload_identity(server, settings, &identity_failed);
+		if (poll_count == 0)
+			log_message(LOG_INFO, "listening", "version", LASTWORD_VERSION, "webhook",
+			            webhook_address(server), "metrics",
+			            webhook_metrics_address(server), NULL);
 		reload_config(server, settings);
 		ask_version(server, settings, poll_count);
 		struct pollfd poll_signals = {.fd = signals, .events = POLLIN};
@@ -403,9 +407,6 @@ int main(int argc, char **argv)
 		webhook_stop(server, 0);
 		return fail(&error);
 	}
-	log_message(LOG_INFO, "listening", "version", LASTWORD_VERSION, "webhook",
-	            webhook_address(server), "metrics", webhook_metrics_address(server), NULL);
-
 	run(server, &settings, signals);
 	keeper_stop(keeper);
 	drain(server, &settings, signals);

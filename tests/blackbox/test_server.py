@@ -27,6 +27,7 @@ def record(webhook, connection=None):
 
 
 def test_old_tls_is_refused(webhook):
+    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
     context = webhook.tls_context()
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
