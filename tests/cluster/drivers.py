@@ -36,10 +36,8 @@ class KubernetesDriver:
 
     def records(self, pod):
         """The AgentExits of a pod."""
-        found = self.cluster.get(
-            f"/apis/lastword.dev/v1alpha1/namespaces/{pod.namespace}/agentexits")
-        return [item["spec"] for item in found["items"]
-                if item["spec"]["uid"] == pod.pod["metadata"]["uid"]]
+        return [record["spec"] for record in
+                kube.records(self.cluster, pod.namespace, pod.pod["metadata"]["uid"])]
 
     def check_record(self, pod, **expected):
         """The pod's one record is right."""

@@ -134,6 +134,12 @@ class Cluster:
         wait_until(complete, f"the ServiceAccount of {name}")
 
 
+def records(cluster, namespace, uid):
+    """The AgentExits of a pod."""
+    found = cluster.get(f"/apis/lastword.dev/v1alpha1/namespaces/{namespace}/agentexits")
+    return [item for item in found["items"] if item["spec"]["uid"] == uid]
+
+
 def status_of(pod, container):
     """A container's status in a Pod object, of any kind of container; {} when there is none."""
     status = pod.get("status", {})

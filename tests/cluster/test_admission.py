@@ -194,6 +194,19 @@ def job_pods(cluster, namespace, name):
     return cluster.get(f"/api/v1/namespaces/{namespace}/pods?labelSelector=job-name%3D{name}")["items"]
 
 
+def check_job_records(cluster, name, container, code):
+    """Each failed pod of the Job, and no other, has one record."""
+    pods = job_pods(cluster, drivers.INJECTED, name)
+    assert pods
+    for pod in pods:
+        def found():
+            return kube.records(cluster, drivers.INJECTED, pod["metadata"]["uid"])
+        if code != 0:
+            kube.wait_until(found, f"the record of {pod['metadata']['name']}")
+        assert [(r["spec"]["container"], r["spec"]["exit_code"]) for r in found()] == \
+            [(container, code)] * (code != 0)
+
+
 @pytest.mark.parametrize("code,expected", [(0, ("Complete", 1, 0)), (3, ("Failed", 0, 2))])
 def test_job_is_accounted_the_same(installed, code, expected):
     wrapped, plain = both_jobs(installed, f"accounted-{code}",
@@ -205,6 +218,7 @@ def test_job_is_accounted_the_same(installed, code, expected):
         assert has_label(pod)
         ours = kube.status_of(pod, kube.OUR_CONTAINER)["state"]["terminated"]
         assert ours["exitCode"] == 0
+    check_job_records(installed, f"accounted-{code}", "main", code)
 
 
 @pytest.mark.kubernetes(1, 26)
@@ -219,6 +233,7 @@ def test_job_with_pod_failure_policy(installed, code, expected):
                                agents.pod(agents.container(f"echo ready; exit {code}")),
                                backoffLimit=1, podFailurePolicy=policy)
     assert wrapped == plain and plain[:2] == expected
+    check_job_records(installed, f"policy-{code}", "main", code)
 
 
 def test_job_with_polling_sidecars_finishes(installed):
@@ -233,6 +248,7 @@ def test_job_with_polling_sidecars_finishes(installed):
     installed.create(path, agents.job("polling", template, backoffLimit=0))
     kind, _, status = run_job(installed, drivers.INJECTED, "polling", template, backoffLimit=0)
     assert (kind, status["failed"]) == ("Failed", 1)
+    check_job_records(installed, "polling", "claude", 7)
 
     def main_is_dead():
         found = job_pods(installed, drivers.PLAIN, "polling")

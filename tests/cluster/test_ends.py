@@ -202,6 +202,7 @@ def test_silence_is_told(driver):
     line = pod.wait_line("silent-agent")
     assert line["log_tail"] == "ready\n" and line["silence_seconds"] >= 1
     assert pod.running("main") and not [x for x in pod.lines() if x["event"] == "end"]
+    driver.check_no_record(pod)
 
 
 def test_silence_kills_when_told(driver):
@@ -270,6 +271,7 @@ def test_shared_process_namespace(driver):
     assert wrapped.output() == plain.output() == "ready\ngot 15 0\n"
     end = wrapped.lines()[-1]
     assert (end["event"], end["exit_code"]) == ("end", 42)
+    driver.check_record(wrapped, exit_code=42, source="watchdog")
 
 
 def test_pre_stop_hook_of_the_agent(driver):
@@ -282,3 +284,4 @@ def test_pre_stop_hook_of_the_agent(driver):
     delete_all(wrapped, plain)
     for pod in (wrapped, plain):
         assert "from the hook\n" in pod.output() and "got 15 0\n" in pod.output()
+    driver.check_record(wrapped, exit_code=42, source="watchdog")

@@ -100,10 +100,9 @@ def test_a_record_is_never_changed(agent, installed):
     driver, pod = agent
     die(pod.pid())
     check(driver, pod)
-    records = f"/apis/lastword.dev/v1alpha1/namespaces/{pod.namespace}/agentexits"
-    name = next(item["metadata"]["name"] for item in installed.get(records)["items"]
-                if item["spec"]["uid"] == pod.pod["metadata"]["uid"])
-    path = f"{records}/{name}"
+    record, = kube.records(installed, pod.namespace, pod.pod["metadata"]["uid"])
+    path = (f"/apis/lastword.dev/v1alpha1/namespaces/{pod.namespace}/agentexits/"
+            + record["metadata"]["name"])
     for change in ({"summary": "nothing happened"}, {"silent": False}, {"context": {"k": "new"}}):
         with pytest.raises(kube.Refused) as refused:
             installed.patch(path, {"spec": change})
