@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +18,11 @@
 
 /* A pipe that poll(2) calls writable takes this much without waiting (pipe(7)). */
 #define WRITE_MAX ((size_t)PIPE_BUF)
+
+/* linux/fs.h; that header does not go together with musl's. */
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
+#endif
 
 /* How often reading what is known to be there is tried, a millisecond apart. */
 #define READ_TRIES 1000
@@ -48,6 +55,7 @@ bool pump_open(struct pump *pump, int out, struct error *error)
 	pump->in = ends[0];
 	pump->command = ends[1];
 	pump->out = out;
+	pump->nowait = !S_ISREG(status.st_mode);
 	pump->tees = S_ISFIFO(status.st_mode);
 	pump->regular = S_ISREG(status.st_mode);
 	return true;
@@ -140,10 +148,29 @@ static enum step step_tee(struct pump *pump, struct output *output, int64_t now)
 	return STEP_MOVED; /* by hand */
 }
 
-static enum step write_held(struct pump *pump)
+/* As write(2), but of a pipe that is full or a socket EAGAIN. */
+static ssize_t write_now(struct pump *pump)
 {
 	size_t most = pump->regular || pump->held < WRITE_MAX ? pump->held : WRITE_MAX;
-	ssize_t written = write(pump->out, pump->bytes + pump->start, most);
+	struct iovec held = {.iov_base = pump->bytes + pump->start, .iov_len = pump->held};
+	if (pump->nowait) {
+		/* Neither C library's pwritev2() is there in all versions. -1: not at an offset. */
+		ssize_t written = syscall(SYS_pwritev2, (long)pump->out, &held, 1L, -1L, -1L,
+		                          (long)RWF_NOWAIT);
+		if (written >= 0 || errno == EAGAIN || errno == EINTR || errno == EPIPE)
+			return written;
+		pump->nowait = false; /* not known, not for this file, denied: write(2) tells */
+	}
+	if (!writable(pump)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return write(pump->out, pump->bytes + pump->start, most);
+}
+
+static enum step write_held(struct pump *pump)
+{
+	ssize_t written = write_now(pump);
 	if (written < 0 && (errno == EAGAIN || errno == EINTR))
 		return STEP_WAIT;
 	if (written < 0 && errno == EPIPE)
@@ -152,11 +179,11 @@ static enum step write_held(struct pump *pump)
 		if (!pump->told)
 			say_errno(errno, "output is lost");
 		pump->told = true;
-		written = (ssize_t)most;
+		written = (ssize_t)pump->held;
 	}
 	pump->start += (size_t)written;
 	pump->held -= (size_t)written;
-	return pump->held > 0 && !pump->regular ? STEP_WAIT : STEP_MOVED;
+	return STEP_MOVED;
 }
 
 static enum step step_copy(struct pump *pump, struct output *output, int64_t now)
@@ -173,14 +200,9 @@ static enum step step_copy(struct pump *pump, struct output *output, int64_t now
 		spend(pump, pump->held);
 		show(output, pump->bytes, pump->held, now);
 	}
-	pump->full = true;
-	if (!writable(pump))
-		return STEP_WAIT;
 	enum step step = write_held(pump);
-	if (step == STEP_MOVED && pump->held == 0)
-		pump->full = false;
-	/* As long as there is room the rest follows at once. */
-	return step == STEP_WAIT && writable(pump) ? STEP_MOVED : step;
+	pump->full = pump->held > 0;
+	return step;
 }
 
 /* Nothing more is to be carried. */
@@ -193,7 +215,7 @@ bool pump_step(struct pump *pump, struct output *output, int64_t now)
 {
 	bool any = false;
 	for (int turn = 0; turn < 8 && pump->in >= 0; turn++) {
-		bool tees = pump->tees && pump->held == 0;
+		bool tees = pump->tees && !pump->nowait && pump->held == 0;
 		if (tees)
 			pump->full = false;
 		enum step step = tees ? step_tee(pump, output, now) : step_copy(pump, output, now);
@@ -202,7 +224,7 @@ bool pump_step(struct pump *pump, struct output *output, int64_t now)
 		any = true;
 		if (step == STEP_CLOSED || is_spent(pump))
 			pump_close(pump);
-		else if (pump->tees)
+		else if (tees || (pump->nowait && pump->held == 0))
 			break; /* that was all, as a rule; poll(2) tells for less than another try
 			        */
 	}

@@ -2,11 +2,12 @@
  * pump: carries one output stream of the command through the shim, byte for byte, and shows each
  * byte to the ring on its way.
  *
- * Between two pipes the bytes are duplicated inside the kernel (tee(2)) and only read for the ring;
- * else they are read and written. Nothing here waits: our descriptors are non-blocking, stdout and
- * stderr are never switched (other processes share them) but only written to when poll(2) says
- * there is room, and no more than there is. Back-pressure is the pipe's: while the other side does
- * not read, nothing is taken from the command.
+ * Nothing here waits, and stdout and stderr are never switched to non-blocking, since other
+ * processes share them. So what is read is written with RWF_NOWAIT (pwritev2(2); pipes know it
+ * since Linux 6.4). Where that is not known, bytes are duplicated between two pipes inside the
+ * kernel (tee(2)) and read for the ring alone; else they are written when poll(2) says that there
+ * is room, and no more than there is. Back-pressure: while the other side does not read, no more
+ * than one piece is taken from the command.
  *
  * When the reader of stdout is gone the command's pipe is closed, and it gets the EPIPE or SIGPIPE
  * that it would have got. A write error that only we see (a full disk behind stdout) loses the
@@ -23,7 +24,7 @@
 #include "lib/error.h"
 #include "lib/ring.h"
 
-#define PUMP_PIECE ((size_t)16 * 1024)
+#define PUMP_PIECE ((size_t)64 * 1024) /* what a pipe holds */
 
 /* Where copies of the bytes go. */
 struct output {
@@ -35,6 +36,7 @@ struct pump {
 	int in;         /* read end of the command's pipe; -1: closed */
 	int command;    /* its write end, until the command has it */
 	int out;        /* our stdout or stderr */
+	bool nowait;    /* RWF_NOWAIT works, as far as is known */
 	bool tees;      /* out is a pipe, tee(2) works */
 	bool regular;   /* out is a file: it never blocks */
 	bool full;      /* waiting for out, not for in */

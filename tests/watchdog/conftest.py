@@ -1,6 +1,7 @@
 """A pod without Kubernetes: a network namespace (that is what containers of a pod share), programs
 of the build in it as separate processes and users, everything gone at the end."""
 import atexit
+import errno
 import itertools
 import json
 import os
@@ -35,6 +36,8 @@ collect_ignore = ["test_faults.py", "test_program.py"] if SANITIZED else []  # t
 CALLS = {name: int(number) for name, number in re.findall(
     r"#define __NR_(\w+) (\d+)",
     pathlib.Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h").read_text())}
+# What a pipe's RWF_NOWAIT is for Linux before 6.4: then the shim goes by tee(2).
+OLD_KERNEL = (FAULT, "deny", str(errno.EOPNOTSUPP), str(CALLS["pwritev2"]), "--")
 
 # A command whose output is longer than a pipe: the shim has to carry it in several pieces.
 LENGTH = 80_000
@@ -156,11 +159,12 @@ class Pod:
                    for line in text.splitlines())
 
     def shim(self, *command, flags=(), name="main", user=AGENT_USER, process_1=False,
-             program=PROGRAM, **options):
-        """The shim with the command. process_1: as the first of a PID namespace."""
+             program=PROGRAM, before=(), **options):
+        """The shim with the command. process_1: as the first of a PID namespace. before: what starts
+        it."""
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
-        words = [program, "run", "--name", name, *flags, "--", *command]
+        words = [*before, program, "run", "--name", name, *flags, "--", *command]
         if process_1:
             words = [*as_process_1(user), *words]
             user = None

@@ -11,9 +11,11 @@ import time
 
 import pytest
 
-from conftest import HANG, PROGRAM, SANITIZED, as_process_1
+from conftest import HANG, OLD_KERNEL, PROGRAM, SANITIZED, as_process_1
 
 SHIM = (PROGRAM, "run", "--name", "main", "--socket", "nobody", "--")
+on_every_kernel = pytest.mark.parametrize("shim", [SHIM, (*OLD_KERNEL, *SHIM)],
+                                          ids=["this-kernel", "an-old-one"])
 
 
 def python(script, *arguments):
@@ -63,16 +65,17 @@ class Sink:
         return b"".join(self.pieces)
 
 
+@pytest.mark.parametrize("before", [(), OLD_KERNEL], ids=["this-kernel", "an-old-one"])
 @pytest.mark.parametrize("to,name", [(to, name) for name in WRITERS
                                      for to in ("pipe", "file", "socket")
                                      if name != "hundred-megabytes" or
                                      (to == "pipe" and not SANITIZED)])
-def test_bytes(name, to, tmp_path, pod):
+def test_bytes(name, to, before, tmp_path, pod):
     """The same bytes come out, and the watchdog has counted them."""
     watch = pod.watch("--mode", "classic", "--restart-policy", "Never")
     sink = Sink(to, tmp_path)
     process = pod.shim("sh", "-c", '"$@" | tee "$0"', str(tmp_path / "copy"), *WRITERS[name],
-                       user=None, stdout=sink.end, stderr=None)
+                       user=None, before=before, stdout=sink.end, stderr=None)
     sink.end.close()
     assert process.wait(timeout=HANG) == 0
     out, copy = sink.content(), (tmp_path / "copy").read_bytes()
@@ -106,11 +109,12 @@ def test_one_file_keeps_the_order(tmp_path):
     assert (tmp_path / "log").read_bytes() == b"before\n" + wanted
 
 
-def test_back_pressure():
+@on_every_kernel
+def test_back_pressure(shim):
     """A reader that does not read stops the command; nothing is kept for it but what pipes hold."""
     script = python("n = 0\nos.set_blocking(1, True)\n"
                     "while n < 50 << 20: n += os.write(1, b'x' * 4096); os.write(2, b'.')")
-    process = subprocess.Popen([*SHIM, *script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen([*shim, *script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wrote = len(process.stderr.read(1))  # it has started
     os.set_blocking(process.stderr.fileno(), False)
     still = time.monotonic()
@@ -126,13 +130,14 @@ def test_back_pressure():
     assert len(out) == 50 << 20 and process.returncode == 0
 
 
+@on_every_kernel
 @pytest.mark.parametrize("process_1", [False, True])
-def test_grandchild_that_keeps_the_pipe(process_1):
+def test_grandchild_that_keeps_the_pipe(process_1, shim):
     """The shim does not wait for it; what the command had written by then is there."""
     script = "sleep 30 & echo $!; head -c 60000 /dev/zero; exit 5"
     start = time.monotonic()
     prefix = as_process_1() if process_1 else []
-    process = subprocess.Popen([*prefix, *SHIM, "bash", "-c", script], stdout=subprocess.PIPE)
+    process = subprocess.Popen([*prefix, *shim, "bash", "-c", script], stdout=subprocess.PIPE)
     daemon = int(process.stdout.readline())
     rest = process.stdout.read()
     assert process.wait(timeout=HANG) == 5
@@ -142,22 +147,24 @@ def test_grandchild_that_keeps_the_pipe(process_1):
         os.kill(daemon, signal.SIGKILL)
 
 
-def test_reader_that_goes_away():
+@on_every_kernel
+def test_reader_that_goes_away(shim):
     """The command gets the SIGPIPE, or the EPIPE, that it would have got."""
     for ignored, expected in ((False, 128 + signal.SIGPIPE), (True, 32)):
         script = python(f"import signal\nsignal.signal(signal.SIGPIPE, signal.SIG_"
                         f"{'IGN' if ignored else 'DFL'})\n"
                         "try:\n while True: os.write(1, b'x' * 1000)\n"
                         "except OSError as e: os._exit(e.errno)")
-        process = subprocess.Popen([*SHIM, *script], stdout=subprocess.PIPE)
+        process = subprocess.Popen([*shim, *script], stdout=subprocess.PIPE)
         process.stdout.read(5000)
         process.stdout.close()
         assert process.wait(timeout=HANG) == expected
 
 
-def test_reader_that_never_reads():
+@on_every_kernel
+def test_reader_that_never_reads(shim):
     """A command that has ended is not held for ever by a stuck reader: 5 s."""
-    process = subprocess.Popen([*SHIM, *python("import fcntl\nos.set_blocking(1, False)\n"
+    process = subprocess.Popen([*shim, *python("import fcntl\nos.set_blocking(1, False)\n"
                                                "try:\n while True: os.write(1, b'x' * 100)\n"
                                                "except BlockingIOError: os._exit(3)")],
                                stdout=subprocess.PIPE)
