@@ -2,7 +2,9 @@
 not wait for each other. Dials replicas anew all the time and trusts only the bundle that it has
 then, LATE seconds old; keeps one connection to each. Until its stdin ends; then prints what it saw.
 
-dialer.py BUNDLES LATE PORT…    BUNDLES: a line of JSON [monotonic time, PEM] for each one written
+dialer.py BUNDLES LATE NAME ADDRESS:PORT…
+
+BUNDLES: a line of JSON [monotonic time, PEM] for each one written. NAME: whom certificates are for.
 """
 import collections
 import http.client
@@ -14,17 +16,16 @@ import sys
 import threading
 import time
 
-from pki import HOST
-
 HANG = 60
 
 
-def dial(port, bundle):
+def dial(address, name, bundle):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=bundle)
-    plain = socket.create_connection(("127.0.0.1", port), HANG)
+    host, port = address.rsplit(":", 1)
+    plain = socket.create_connection((host, int(port)), HANG)
     try:
-        return context.wrap_socket(plain, server_hostname=HOST)
+        return context.wrap_socket(plain, server_hostname=name)
     except BaseException:
         plain.close()
         raise
@@ -48,26 +49,26 @@ class Bundles:
 
 def main():
     bundles = Bundles(sys.argv[1], float(sys.argv[2]))
-    ports = [int(port) for port in sys.argv[3:]]
+    name, *addresses = sys.argv[3:]
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     failures, serials, kept, count = [], collections.Counter(), {}, 0
     while not ended.is_set():
-        port = random.choice(ports)
+        address = random.choice(addresses)
         try:
             bundle = bundles.present()
-            with dial(port, bundle) as tls:
+            with dial(address, name, bundle) as tls:
                 serials[tls.getpeercert()["serialNumber"]] += 1
             count += 1
-            if port not in kept:
-                kept[port] = http.client.HTTPConnection("localhost")
-                kept[port].sock = dial(port, bundle)
+            if address not in kept:
+                kept[address] = http.client.HTTPConnection(name)
+                kept[address].sock = dial(address, name, bundle)
             if count % 20 == 0:
-                kept[port].request("GET", "/mutate")
-                if kept[port].getresponse().read() != b"expected the method POST\n":
+                kept[address].request("GET", "/mutate")
+                if kept[address].getresponse().read() != b"expected the method POST\n":
                     failures.append("another answer")
         except (OSError, http.client.HTTPException) as failure:
-            failures.append(f"{time.time():.3f} {port} {failure!r}")
+            failures.append(f"{time.time():.3f} {address} {failure!r}")
     print(json.dumps({"count": count, "failures": failures, "serials": sorted(serials)}))
 
 

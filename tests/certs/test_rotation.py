@@ -11,7 +11,7 @@ import pytest
 
 from api_server import CONFIGURATION, SECRET, configuration
 from conftest import Cluster
-from pki import load
+from pki import HOST, load
 from webhook_process import wait_for
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -24,7 +24,7 @@ class Dialers:
     def __init__(self, api, replicas):
         self.processes = [subprocess.Popen(
             [sys.executable, HERE / "dialer.py", api.bundles_file, str(LATEST * i / (CLIENTS - 1)),
-             *(str(replica.port) for replica in replicas)],
+             HOST, *(f"127.0.0.1:{replica.port}" for replica in replicas)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE) for i in range(CLIENTS)]
 
     def stop(self):

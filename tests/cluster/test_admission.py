@@ -1,11 +1,15 @@
 """The product as it is installed: what the API server, the quota, Jobs and a failing webhook make of
 it. In the cluster only."""
+import base64
 import concurrent.futures
 import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -281,9 +285,45 @@ def test_webhook_is_down(installed):
     product.wait_injecting(installed, drivers.INJECTED)
 
 
-def test_certificates_rotate_under_load(installed, figures):
+class Dialers:
+    """Clients of the replicas that trust only what the caBundle says at that moment, or a second
+    ago; the caBundle is watched."""
+
+    def __init__(self, cluster, file):
+        self.stopped = False
+        self.start = time.monotonic()
+        self.bundles = open(file, "w", buffering=1)
+        self.take("FIRST", cluster.get(product.CONFIGURATION))
+        folder, name = product.CONFIGURATION.rsplit("/", 1)
+        cluster.watch(f"{folder}?watch=1&fieldSelector=metadata.name%3D{name}",
+                      lambda: self.stopped, self.take)
+        addresses = [f"{pod['status']['podIP']}:8443"
+                     for pod in product.pods(cluster, "lastword-webhook")
+                     if "deletionTimestamp" not in pod["metadata"]]
+        assert len(addresses) == 2
+        self.processes = [subprocess.Popen(
+            [sys.executable, product.ROOT / "tests/certs/dialer.py", file, late,
+             f"lastword-webhook.{product.SYSTEM}.svc", *addresses],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE) for late in ("0", "1")]
+
+    def take(self, _, configuration):
+        bundle = configuration["webhooks"][0]["clientConfig"]["caBundle"]
+        self.bundles.write(json.dumps(
+            [time.monotonic(), base64.b64decode(bundle).decode()]) + "\n")
+
+    def stop(self):
+        """How many connections there were, how many a second, and which failed."""
+        self.stopped = True
+        seen = [json.loads(process.communicate(timeout=kube.HANG)[0]) for process in self.processes]
+        count = sum(one["count"] for one in seen)
+        return (count, count / (time.monotonic() - self.start),
+                [failure for one in seen for failure in one["failures"]])
+
+
+def test_certificates_rotate_under_load(installed, figures, tmp_path):
     """Leaf and authority are replaced, with the API server asking all the time: every creation is
-    injected, so every handshake was trusted."""
+    injected, so every handshake was trusted; and so are those of clients that connect anew all the
+    time."""
     path = f"/apis/apps/v1/namespaces/{product.SYSTEM}/deployments/lastword-webhook"
     args = product.deployment(installed, "lastword-webhook")["spec"]["template"]["spec"][
         "containers"][0]["args"]
@@ -315,9 +355,15 @@ def test_certificates_rotate_under_load(installed, figures):
         bundles.add(bundle())
         return len(leaves) >= 4 and len(bundles) >= 3
 
-    kube.wait_until(rotated, lambda: f"{len(leaves)} leaves, {len(bundles)} bundles")
+    dialers = Dialers(installed, tmp_path / "bundles")
+    try:
+        kube.wait_until(rotated, lambda: f"{len(leaves)} leaves, {len(bundles)} bundles")
+    finally:
+        count, rate, failures = dialers.stop()
     figures(f"certificates: {len(leaves)} leaves and {len(bundles)} bundles in turn, "
-            f"{made} creations, all injected")
+            f"{made} creations, all injected; {count} new connections, {rate:.0f} a second, "
+            f"{len(failures)} failed")
+    assert count > 0 and failures == []
     run_with(args)
 
 
