@@ -154,7 +154,7 @@ static ssize_t write_now(struct pump *pump)
 	size_t most = pump->regular || pump->held < WRITE_MAX ? pump->held : WRITE_MAX;
 	struct iovec held = {.iov_base = pump->bytes + pump->start, .iov_len = pump->held};
 	if (pump->nowait) {
-		/* Neither C library's pwritev2() is there in all versions. -1: not at an offset. */
+		/* musl has pwritev2() since 1.2.5. -1: at no offset. */
 		ssize_t written = syscall(SYS_pwritev2, (long)pump->out, &held, 1L, -1L, -1L,
 		                          (long)RWF_NOWAIT);
 		if (written >= 0 || errno == EAGAIN || errno == EINTR || errno == EPIPE)
