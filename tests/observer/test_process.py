@@ -238,6 +238,7 @@ def test_a_server_that_is_away(cluster, observe):
     c = cluster("plain")
     observer = observe(c, "one", *QUICK)
     wait_for(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    wait_for(lambda: any("watch=1" in path for _, path in list(c.requests)), "it to watch")
     for method in ("GET", "POST", "PATCH"):
         c.refuse[(method, "")] = (503, "ServiceUnavailable")
     c.advance(110)
