@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A cluster of one node on this machine, for tests and for a look around (root).
 
+cluster.py build             only what the others need, once: Kubernetes from Debian's source package
 cluster.py up                start one and leave it running
 cluster.py down              end it
 cluster.py enter [COMMAND]   a shell, or COMMAND, in the midst of the running one
@@ -216,6 +217,9 @@ def enter(command):
 
 def main():
     what, *command = sys.argv[1:] or [""]
+    if what == "build" and not command:
+        programs()
+        return 0
     if what == "up" and not command:
         return up()
     if what == "down" and not command:

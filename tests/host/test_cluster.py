@@ -50,8 +50,12 @@ def start(tmp_path):
          f'kubectl --kubeconfig "$LASTWORD_NODE/pki/admin.conf" get nodes >/dev/null && '
          f'echo "$LASTWORD_NODE" >{told}.part && mv {told}.part {told}; sleep 100000'],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-    wait(lambda: told.exists() or keeper.poll() is not None, "the cluster starts")
-    assert told.exists(), keeper.returncode
+    try:
+        wait(lambda: told.exists() or keeper.poll() is not None, "the cluster starts")
+        assert told.exists(), keeper.returncode
+    except BaseException:
+        keeper.terminate()
+        raise
     return keeper, pathlib.Path(told.read_text().strip())
 
 
