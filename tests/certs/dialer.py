@@ -2,9 +2,11 @@
 not wait for each other. Dials replicas anew all the time and trusts only the bundle that it has
 then, LATE seconds old; keeps one connection to each. Until its stdin ends; then prints what it saw.
 
-dialer.py BUNDLES LATE NAME ADDRESS:PORT…
+dialer.py BUNDLES LATE SETTLE NAME ADDRESS:PORT…
 
 BUNDLES: a line of JSON [monotonic time, PEM] for each one written. NAME: whom certificates are for.
+A connection that failed proves nothing where this process was so slow that at its end the bundle
+had been followed by another for SETTLE seconds: by then every API server knows.
 """
 import collections
 import http.client
@@ -44,12 +46,20 @@ class Bundles:
         *lines, self.rest = self.rest.split("\n")
         self.known += [json.loads(line) for line in lines]
         then = max(time.monotonic() - self.late, self.start)
+        return self.known_at(then)
+
+    def known_at(self, then):
         return [text for at, text in self.known if at <= then][-1]
+
+    def is_stale(self, bundle, settle):
+        self.present()
+        return self.known_at(max(time.monotonic() - settle, self.start)) != bundle
 
 
 def main():
     bundles = Bundles(sys.argv[1], float(sys.argv[2]))
-    name, *addresses = sys.argv[3:]
+    settle = float(sys.argv[3])
+    name, *addresses = sys.argv[4:]
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     failures, serials, kept, count = [], collections.Counter(), {}, 0
@@ -68,6 +78,8 @@ def main():
                 if kept[address].getresponse().read() != b"expected the method POST\n":
                     failures.append("another answer")
         except (OSError, http.client.HTTPException) as failure:
+            if bundles.is_stale(bundle, settle):
+                continue
             failures.append(f"{time.time():.3f} {address} {failure!r}")
     print(json.dumps({"count": count, "failures": failures, "serials": sorted(serials)}))
 

@@ -17,14 +17,15 @@ from webhook_process import wait_for
 HERE = pathlib.Path(__file__).resolve().parent
 
 CLIENTS = 3
-LATEST = 0.8  # an API server learns of a bundle in less than settle
+SETTLE = 1
+LATEST = 0.8  # an API server learns of a bundle in less than that
 
 
 class Dialers:
     def __init__(self, api, replicas):
         self.processes = [subprocess.Popen(
             [sys.executable, HERE / "dialer.py", api.bundles_file, str(LATEST * i / (CLIENTS - 1)),
-             HOST, *(f"127.0.0.1:{replica.port}" for replica in replicas)],
+             str(SETTLE), HOST, *(f"127.0.0.1:{replica.port}" for replica in replicas)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE) for i in range(CLIENTS)]
 
     def stop(self):
@@ -49,7 +50,7 @@ def running_out(tmp_path_factory):
 def test_no_connection_fails(cluster, running_out):
     api = cluster.api
     api.put(CONFIGURATION, configuration())
-    arguments = ("--cert-lifetime", "9s", "--ca-lifetime", "18s", "--settle", "1s")
+    arguments = ("--cert-lifetime", "9s", "--ca-lifetime", "18s", "--settle", f"{SETTLE}s")
     replicas = [cluster.start(*arguments).wait_ready() for _ in range(3)]
     first, = load(api.bundle())
     start = time.monotonic()

@@ -302,7 +302,7 @@ class Dialers:
                      if "deletionTimestamp" not in pod["metadata"]]
         assert len(addresses) == 2
         self.processes = [subprocess.Popen(
-            [sys.executable, product.ROOT / "tests/certs/dialer.py", file, late,
+            [sys.executable, product.ROOT / "tests/certs/dialer.py", file, late, "5",
              f"lastword-webhook.{product.SYSTEM}.svc", *addresses],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE) for late in ("0", "1")]
 

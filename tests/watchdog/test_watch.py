@@ -125,7 +125,8 @@ def test_silence_and_deadline_are_told(pod):
 def test_kill_when_told(pod, flag, cause, stubborn):
     watch = pod.watch(*CLASSIC)
     length = "--deadline" if flag == "deadline" else "--silence-after"
-    flags = (length, "200ms", f"--on-{flag}", "kill", "--grace", "300ms")
+    # Time enough to get ready for the signal.
+    flags = (length, "1500ms", f"--on-{flag}", "kill", "--grace", "300ms")
     command = (VICTIM, "hold", "ignore" if stubborn else "default", str(int(signal.SIGTERM)),
                str(HANG * 1000))
     code, _, _ = pod.run(*command, flags=flags)
@@ -322,10 +323,10 @@ def test_watchdog_that_comes_later(pod):
 
 def test_watchdog_that_comes_at_the_very_end(pod):
     """Not connected when the command ends: the end is told all the same, with the shim's tail."""
-    process = pod.shim("sh", "-c", "echo early words; sleep 1.5; exit 9")
-    time.sleep(1.3)
+    process = pod.shim("sh", "-c", "echo early words; read x; exit 9", stdin=subprocess.PIPE)
+    time.sleep(1.3)  # by now the shim's tries are far between
     watch = pod.watch(*CLASSIC)
-    process.communicate(timeout=HANG)
+    process.communicate(b"\n", timeout=HANG)
     line = watch.next()
     assert (line["exit_code"], line["log_tail"]) == (9, "early words\n")
     assert watch.ended() == 0
