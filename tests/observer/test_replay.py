@@ -15,7 +15,7 @@ PATIENCE = 300  # a bound on hanging
 # Four ways to cut the watch, at each event; the sanitized build, ten times slower, takes one of them
 # at every fifth. Random runs likewise.
 WAYS = 0 if "asan" in BUILD.parts else 4
-RUNS = 4 if "asan" in BUILD.parts else 20
+RUNS = 3 if "asan" in BUILD.parts else 20
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ struct cluster {
 /* Of the allocations of a round (5,000 to 34,000, nearly all OpenSSL's) every so many fails; with 1
  * it takes minutes, and shows the same. */
 #ifdef __SANITIZE_ADDRESS__
-#define STRIDE 997
+#define STRIDE 2003
 #else
 #define STRIDE 149
 #endif

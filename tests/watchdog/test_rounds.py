@@ -11,7 +11,7 @@ import pytest
 
 from conftest import HANG, PROGRAM, SANITIZED, VICTIM, Watch, children, wait_until
 
-ROUNDS = 30 if SANITIZED else 80  # for each of the three victims
+ROUNDS = 15 if SANITIZED else 80  # for each of the three victims
 SIGNALED = 128 + signal.SIGKILL
 DONE = 7  # the command's own end
 
