@@ -10,8 +10,8 @@ import pytest
 
 from conftest import (AGENT_USER, HANG, JUMPING, PROGRAM, VICTIM, WATCHDOG_USER, kill,
                       only_child, wait_until)
-from strangers import (ACK, DEADLINE, EXIT, FLUSH, HELLO, REFUSED, SILENT, TAIL, WELCOME, connect,
-                       hostile_ring, message, say)
+from strangers import (ACK, DEADLINE, EXIT, FLUSH, HELLO, LEAVING, REFUSED, SILENT, TAIL, WELCOME,
+                       connect, hostile_ring, message, say)
 
 CLASSIC = ("--mode", "classic", "--restart-policy", "Never")
 POD = {"LASTWORD_POD_NAME": "agent-7", "LASTWORD_POD_NAMESPACE": "team", "LASTWORD_POD_UID": "u-1",
@@ -462,6 +462,29 @@ def test_shim_that_cannot_start_the_command(pod):
     assert (line["exit_code"], line["generation"]) == (4, 2)
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0 and len(watch.lines) == 1
+
+
+@pytest.mark.parametrize("last,told", [(message(EXIT, ended=1, exit_code=7), 7),
+                                       (message(LEAVING), None)])
+def test_last_message_of_one_that_did_not_read_ours(pod, last, told):
+    """It closes with a message of ours unread: the kernel tells that before what it had sent."""
+    watch = pod.watch("--mode", "native")
+    shim = pod.start(("/usr/bin/python3", "-c",
+                      "import select,socket,sys\n"
+                      "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+                      f"s.connect('\\0lastword'); s.send({message(HELLO)!r})\n"
+                      "select.select([s], [], []); print('welcomed', flush=True)\n"
+                      f"sys.stdin.readline(); s.send({last!r})\n"),
+                     user=4000, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert shim.stdout.readline() == b"welcomed\n"
+    watch.signal(signal.SIGSTOP)
+    shim.communicate(b"\n", timeout=HANG)
+    watch.signal(signal.SIGCONT)
+    assert pod.run(VICTIM, "exit", "4")[0] == 4
+    assert [watch.next()["exit_code"] for _ in range(1 if told is None else 2)] == \
+        [*([] if told is None else [told]), 4]
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
 
 
 def test_absurd_values_become_possible_ones(pod):
