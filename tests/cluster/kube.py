@@ -59,6 +59,17 @@ class Cluster:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def call(self, method, path, body=None, content_type="application/json"):
+        """As client-go: a server that asks for patience gets it."""
+        end = time.monotonic() + HANG
+        while True:
+            try:
+                return self.call_once(method, path, body, content_type)
+            except Refused as refused:
+                if refused.code != 429 or time.monotonic() > end:
+                    raise
+                time.sleep(1)
+
+    def call_once(self, method, path, body, content_type):
         connection = self.connect()
         try:
             connection.request(method, path, None if body is None else json.dumps(body),
