@@ -17,44 +17,9 @@
 #include "lib/base64.h"
 #include "lib/duration.h"
 #include "lib/json.h"
+#include "tests/unit/failing_malloc.h"
 
-/* ---- The allocator: ours by the linker's --wrap, OpenSSL's by its own hooks ---- */
-
-static size_t until_failure = SIZE_MAX; /* allocations that succeed before one fails */
-static bool failed;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static bool fails(void)
-{
-	if (until_failure == SIZE_MAX)
-		return false;
-	if (until_failure-- > 0)
-		return false;
-	until_failure = SIZE_MAX;
-	failed = true;
-	return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-	return fails() ? NULL : __real_realloc(memory, size);
-}
+/* ---- OpenSSL's allocations fail by its own hooks ---- */
 
 static void *openssl_malloc(size_t size, const char *file, int line)
 {
@@ -325,8 +290,7 @@ static void walk_allocations(int64_t later, bool first_start)
 		copy.secret = cluster.secret == NULL ? NULL : strdup(cluster.secret);
 		copy.bundle = cluster.bundle == NULL ? NULL : strdup(cluster.bundle);
 		again.context = &copy;
-		failed = false;
-		until_failure = n;
+		fail_after(n, false);
 		enum round_end how = round_run(&again, &report, &error);
 		until_failure = SIZE_MAX;
 		reached = failed;
