@@ -198,8 +198,7 @@ static void take_followed(struct death *death)
 static enum cause cause_of(const struct end *end)
 {
 	const struct observation observation = {
-	        .ended = end->kind == END_RUN && !end_code_is_made_up(end) ? ENDED_EXITED
-	                                                                   : ENDED_UNKNOWN,
+	        .ended = end_has_code(end) ? ENDED_EXITED : ENDED_UNKNOWN,
 	        .exit_code = end->exit_code,
 	        .container_reason = end->reason,
 	        .pod_reason = end->pod_reason,

@@ -72,9 +72,10 @@ static int64_t restart_count(const struct pod_agent *agent)
 
 /* ---- Runs ---- */
 
-bool end_code_is_made_up(const struct end *end)
+bool end_has_code(const struct end *end)
 {
-	return end->reason != NULL && strcmp(end->reason, "ContainerStatusUnknown") == 0;
+	return end->kind == END_RUN &&
+	       (end->reason == NULL || strcmp(end->reason, "ContainerStatusUnknown") != 0);
 }
 
 static struct end read_run(struct arena *arena, const struct pod *pod,
@@ -88,7 +89,7 @@ static struct end read_run(struct arena *arena, const struct pod *pod,
 	 * lastState (recorded: same containerID, same count). Only for one that it lost does the
 	 * kubelet count on at once (kubelet_pods.go, convertToAPIContainerStatuses). */
 	bool waits = json_is_object(json_find(agent->status, "state", "waiting", NULL)) &&
-	             !end_code_is_made_up(&end);
+	             end_has_code(&end);
 	end.run = previous && !waits && count > 0 ? count - 1 : count;
 	end.previous = previous;
 	json_integer(json_get(terminated, "exitCode"), &code);

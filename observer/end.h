@@ -81,9 +81,9 @@ void end_unseen(struct arena *arena, const struct pod *pod, const struct pod_age
 /* The container's state is running; *ret_run is its number. */
 bool end_is_running(const struct pod_agent *agent, int64_t *ret_run);
 
-/* The kubelet lost the container, and made up its code (137, ContainerStatusUnknown): it knows that
- * it ended, not how. */
-bool end_code_is_made_up(const struct end *end);
+/* The kubelet knows how it ended. Where it lost the container (ContainerStatusUnknown) it knows
+ * that it ended, and makes up a code (137). */
+bool end_has_code(const struct end *end);
 
 /* A copy in one block, for free(). context beyond context_max bytes is left out. NULL: no memory.
  */

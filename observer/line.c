@@ -142,8 +142,6 @@ static bool overlaps(const struct line *line, const struct end *end)
 /* A shim that was killed from outside says no code; the kubelet then says 128 + the signal. */
 static bool same_code(const struct line *line, const struct end *end)
 {
-	if (end_code_is_made_up(end))
-		return true;
 	return line->exit_code == AGENT_EXIT_UNKNOWN ? end->exit_code > 128
 	                                             : line->exit_code == end->exit_code;
 }
@@ -153,7 +151,7 @@ int64_t line_distance(const struct line *line, const struct end *end)
 	if (end->kind == END_NEVER_STARTED || strcmp(line->container, end->container) != 0 ||
 	    !overlaps(line, end))
 		return -1;
-	if (end->kind == END_RUN && !same_code(line, end))
+	if (end_has_code(end) && !same_code(line, end))
 		return -1;
 	int64_t apart = 0;
 	if (end->finished_at != 0 && line->finished_at != AGENT_EXIT_UNKNOWN)

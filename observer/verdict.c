@@ -49,12 +49,6 @@ static const char *redacted(struct judging *judging, const char *text, size_t mo
 
 /* ---- What was observed ---- */
 
-/* The kubelet knows how it ended. */
-static bool has_code(const struct end *end)
-{
-	return end->kind == END_RUN && !end_code_is_made_up(end);
-}
-
 static void observe(struct judging *judging)
 {
 	const struct end *end = judging->end;
@@ -66,7 +60,7 @@ static void observe(struct judging *judging)
 	        .disruption = end->disruption,
 	        .told_to_terminate = end->told_to_terminate,
 	};
-	if (has_code(end)) {
+	if (end_has_code(end)) {
 		o->ended = ENDED_EXITED;
 		o->exit_code = end->exit_code;
 	}
@@ -148,7 +142,7 @@ static bool believe_line(struct judging *judging, const char *evidence)
 	if (line == NULL || line->error_type == NULL || !cause_from_name(line->error_type, &cause))
 		return false;
 	/* It is untrusted: it makes no success of a failure, nor of a run one that never was. */
-	bool failed = has_code(judging->end) && judging->end->exit_code != 0;
+	bool failed = end_has_code(judging->end) && judging->end->exit_code != 0;
 	if (cause != judging->cause &&
 	    (cause == CAUSE_NEVER_STARTED || (failed && cause == CAUSE_COMPLETED)))
 		return false;
@@ -266,7 +260,7 @@ static void fill_pod(struct judging *judging)
 		        arena_printf(judging->arena, "%s/%s", end->owner_kind, end->owner_name);
 		judging->full = judging->full || exit->owner == NULL;
 	}
-	if (has_code(end))
+	if (end_has_code(end))
 		exit->exit_code = end->exit_code;
 	if (end->started_at != 0)
 		exit->started_at = end->started_at;
@@ -282,7 +276,7 @@ static void fill_line(struct judging *judging)
 	struct agent_exit *exit = judging->exit;
 	if (line == NULL)
 		return;
-	if (!has_code(judging->end))
+	if (!end_has_code(judging->end))
 		exit->exit_code = line->exit_code;
 	if (exit->finished_at == AGENT_EXIT_UNKNOWN)
 		exit->finished_at = line->finished_at;

@@ -8,7 +8,7 @@
  *  3. The watchdog's line: it saw the whole end of the output, the signal and the kernel's count.
  *  4. Without one the container's own log, or what the kubelet kept of it in its message.
  * Times and exit code are the kubelet's where it has them; the line's are finer, but less certain.
- * A code that the kubelet made up (end_code_is_made_up()) is none.
+ * A code that the kubelet made up (end_has_code()) is none.
  *
  * What becomes a record: every failure, that is every cause but Completed; and an end with code 0
  * whose container the kubelet calls OOMKilled: a process of it was killed, the agent went on
