@@ -56,26 +56,26 @@ bool flag_text(const char *value, void *target, struct error *error)
 	return true;
 }
 
-bool flag_duration(const char *value, void *target, struct error *error)
+static bool take_duration(const char *value, int64_t least, const char *expected, int64_t *target,
+                          struct error *error)
 {
 	int64_t nanoseconds;
 	if (!duration_parse(value, &nanoseconds, error))
 		return false;
-	if (nanoseconds < 0)
-		return error_set(error, "expected a duration of 0 or more, got \"%s\"", value);
-	*(int64_t *)target = nanoseconds;
+	if (nanoseconds < least)
+		return error_set(error, "expected a duration %s, got \"%s\"", expected, value);
+	*target = nanoseconds;
 	return true;
+}
+
+bool flag_duration(const char *value, void *target, struct error *error)
+{
+	return take_duration(value, 0, "of 0 or more", target, error);
 }
 
 bool flag_span(const char *value, void *target, struct error *error)
 {
-	int64_t nanoseconds;
-	if (!duration_parse(value, &nanoseconds, error))
-		return false;
-	if (nanoseconds <= 0)
-		return error_set(error, "expected a duration above 0, got \"%s\"", value);
-	*(int64_t *)target = nanoseconds;
-	return true;
+	return take_duration(value, 1, "above 0", target, error);
 }
 
 bool flag_log_level(const char *value, void *target, struct error *error)

@@ -111,8 +111,7 @@ enum received message_receive(int socket, struct message *ret_message, char *ext
 		header.msg_controllen = sizeof control.bytes;
 	}
 	ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	/* It has closed and not read all of ours: that is told once, before what it had still sent.
-	 */
+	/* It closed without reading all of ours: told once, before what it had still sent. */
 	if (got < 0 && errno == ECONNRESET)
 		got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))

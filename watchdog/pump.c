@@ -151,7 +151,6 @@ static enum step step_tee(struct pump *pump, struct output *output, int64_t now)
 /* As write(2), but of a pipe that is full or a socket EAGAIN. */
 static ssize_t write_now(struct pump *pump)
 {
-	size_t most = pump->regular || pump->held < WRITE_MAX ? pump->held : WRITE_MAX;
 	struct iovec held = {.iov_base = pump->bytes + pump->start, .iov_len = pump->held};
 	if (pump->nowait) {
 		/* musl has pwritev2() since 1.2.5. -1: at no offset. */
@@ -165,6 +164,7 @@ static ssize_t write_now(struct pump *pump)
 		errno = EAGAIN;
 		return -1;
 	}
+	size_t most = pump->regular || pump->held < WRITE_MAX ? pump->held : WRITE_MAX;
 	return write(pump->out, pump->bytes + pump->start, most);
 }
 
