@@ -2,9 +2,9 @@
 """What the watchdog costs an agent: its output through the shim beside the same through cat, its
 start with and without, how soon its end is told, memory, idle wake-ups, size.
 
-One run, pairs in turn, medians; only ratios and differences within a run say anything on a shared
-machine. BENCH_MEGABYTES (default 400) is the length of a round, BENCH_ROUNDS (default 9) their
-number."""
+One run, pairs in turn; only ratios and differences within a run say anything on a shared machine.
+BENCH_MEGABYTES (default 400; a quarter where pieces are tiny) is the length of a round,
+BENCH_ROUNDS (default 15) their number."""
 import json
 import os
 import pathlib
@@ -19,7 +19,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = str(ROOT / "build/bin/lastword-watchdog")
 AGENT = str(ROOT / "build/bench/agent")
 MEGABYTES = int(os.environ.get("BENCH_MEGABYTES", "400"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "9"))
+BYTES = {65536: MEGABYTES << 20, 4096: MEGABYTES << 20, 100: MEGABYTES << 18}  # of each piece size
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
 SOCKET = ("--socket", f"lastword-bench-{os.getpid()}")
 SHIM = (PROGRAM, "run", "--name", "main", *SOCKET, "--")
 IDLE_SECONDS = 5
@@ -49,16 +50,22 @@ def pipeline(*commands):
     return time.monotonic() - start
 
 
-def throughput(piece):
-    writer = (AGENT, "write", str(MEGABYTES << 20), str(piece))
+def throughput(piece, cpus):
+    """All rounds' bytes by all rounds' time: a single round is fast or slow by how its processes
+    happen to be spread over the processors."""
+    writer = (AGENT, "write", str(BYTES[piece]), str(piece))
     reader = (AGENT, "read")
-    rates = {"cat": [], "run": []}
+    seconds = {"cat": 0, "run": 0}
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
     for _ in range(ROUNDS):
-        rates["cat"].append(MEGABYTES / pipeline(writer, ("cat",), reader))
-        rates["run"].append(MEGABYTES / pipeline((*SHIM, *writer), reader))
-    ratio = median(run / cat for run, cat in zip(rates["run"], rates["cat"]))
-    print(f"  pieces of {piece:6} bytes: {median(rates['run']):7.0f} MB/s, cat "
-          f"{median(rates['cat']):7.0f} MB/s: {100 * ratio:.0f} %")
+        seconds["cat"] += pipeline(writer, ("cat",), reader)
+        seconds["run"] += pipeline((*SHIM, *writer), reader)
+    os.sched_setaffinity(0, before)
+    rates = {name: ROUNDS * BYTES[piece] / 1e6 / taken for name, taken in seconds.items()}
+    print(f"  pieces of {piece:5} bytes, {len(cpus)} processor{'s'[:len(cpus) > 1]}: "
+          f"{rates['run']:5.0f} MB/s, cat {rates['cat']:5.0f} MB/s: "
+          f"{100 * rates['run'] / rates['cat']:.0f} %")
 
 
 def start_seconds(*prefix):
@@ -171,8 +178,10 @@ def main():
     print("from its end to the line:")
     end_latency(watch)
     print("its output through the shim, beside the same through cat:")
-    for piece in (65536, 4096, 100):
-        throughput(piece)
+    processors = os.sched_getaffinity(0)
+    for piece in BYTES:
+        throughput(piece, {min(processors)})
+        throughput(piece, processors)
     print(f"memory of watch after {len(watch.lines)} more lines: {memory(watch.process.pid)}")
     print("instructions:")
     instructions()

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(struct ring_header) == 56, "the header is the same in every build");
+_Static_assert(sizeof(struct ring_header) == 64, "the header is the same in every build");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "shared between processes: no hidden locks");
 
 size_t ring_memory_size(size_t size)

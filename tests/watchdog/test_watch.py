@@ -565,7 +565,7 @@ def test_ring_is_sealed(pod):
 def test_hostile_ring(pod, header):
     """Whatever stands in its header: a line, nothing read from elsewhere, nobody dies."""
     watch = pod.watch("--mode", "native")
-    process = hostile_ring(pod, "m[56:] = b'E' * (size - 56)\n"
+    process = hostile_ring(pod, "m[64:] = b'E' * (size - 64)\n"
                            f"m[:48] = struct.pack('=Q5Q', 1, *{header!r})\n")
     process.communicate(timeout=HANG)
     line = watch.next()
