@@ -38,14 +38,23 @@ def cluster(images):
 @pytest.fixture(scope="session")
 def installed(cluster):
     """The product, and a namespace of either kind. First with an admin's own certificate, then
-    with those that it makes itself: the scenarios' way."""
+    with those that it makes itself: the scenarios' way. Afterwards nothing of it is
+    left, and before nothing of a run that was cut off."""
+    leave_nothing(cluster)
     product.install_with_files(cluster)
     cluster.make_namespace(drivers.INJECTED, {"lastword.dev/inject": "enabled"})
     cluster.make_namespace(drivers.PLAIN)
     product.wait_injecting(cluster, drivers.INJECTED)
     product.install_self_signed(cluster)
     product.wait_injecting(cluster, drivers.INJECTED)
-    return cluster
+    yield cluster
+    leave_nothing(cluster)
+
+
+def leave_nothing(cluster):
+    product.uninstall(cluster)
+    cluster.kubectl("delete", "namespace", "--ignore-not-found", drivers.INJECTED,
+                    drivers.PLAIN)
 
 
 @pytest.fixture(scope="session")

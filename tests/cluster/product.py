@@ -142,6 +142,12 @@ def install_self_signed(cluster):
         wait_available(cluster, name)
 
 
+def uninstall(cluster):
+    """As `kubectl delete -k`; returns when all of it is gone."""
+    cluster.kubectl("delete", "--ignore-not-found", "-f", "-",
+                    text=render(cluster, "overlays/self-signed"))
+
+
 def deployment(cluster, name):
     return cluster.find(f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/{name}")
 
