@@ -96,7 +96,8 @@ static bool probe(const struct run *run, struct error *error)
 		if (run->pumps[i].in >= 0 &&
 		    (read(run->pumps[i].in, &byte, 1) >= 0 || errno != EAGAIN))
 			return error_set_errno(error, errno, "reading a pipe");
-	if (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD)
+	/* There may be children: of whoever has become the shim. They count as orphans. */
+	if (waitpid(-1, NULL, WNOHANG) < 0 && errno != ECHILD)
 		return error_set_errno(error, errno, "waitpid");
 	return true;
 }
