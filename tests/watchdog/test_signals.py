@@ -263,6 +263,15 @@ def test_terminal_is_the_commands():
     assert terminal.code() == 9
 
 
+def test_silence_on_a_terminal_is_not_judged():
+    """The shim does not see what is printed there: it neither tells nor kills."""
+    script = "for i in 1 2 3 4 5; do echo word $i; sleep 0.2; done; exit 9"
+    terminal = Terminal(*shim("/bin/sh", "-c", script,
+                              flags=("--silence-after", "300ms", "--on-silence", "kill")))
+    terminal.until(b"word 5")
+    assert terminal.code() == 9
+
+
 def test_interrupt_from_the_terminal():
     terminal = Terminal(*shim(*held("handle", signal.SIGINT, HANG * 1000)))
     terminal.until(b"ready")
