@@ -61,6 +61,7 @@ struct run {
 	struct pump pumps[STREAM_COUNT];
 	bool was_open[STDERR_FILENO + 1]; /* as it was handed to us */
 	bool one_pipe; /* stdout and stderr are the same file: one pipe keeps their order */
+	bool output_seen; /* it goes through a pipe of ours: silence can be told */
 	bool process_1;
 	struct output output;
 	struct link link;
@@ -96,7 +97,8 @@ static bool probe(const struct run *run, struct error *error)
 		if (run->pumps[i].in >= 0 &&
 		    (read(run->pumps[i].in, &byte, 1) >= 0 || errno != EAGAIN))
 			return error_set_errno(error, errno, "reading a pipe");
-	if (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD)
+	/* There may be children: of whoever has become the shim. They count as orphans. */
+	if (waitpid(-1, NULL, WNOHANG) < 0 && errno != ECHILD)
 		return error_set_errno(error, errno, "waitpid");
 	return true;
 }
@@ -135,6 +137,7 @@ static bool open_pumps(struct run *run, struct error *error)
 			continue;
 		if (!pump_open(&run->pumps[i], streams[i], error))
 			return error_wrap(error, "a pipe for the command's output");
+		run->output_seen = true;
 	}
 	return true;
 }
@@ -146,13 +149,22 @@ static int write_end(const struct run *run, int stream)
 	return run->pumps[stream].command;
 }
 
+/* Orphans of the command become children of the shim. Returns whether they did before: execve(2)
+ * keeps it, and they are none of a command's business that is executed directly. */
+static int take_orphans(const struct run *run)
+{
+	int before = 0;
+	prctl(PR_GET_CHILD_SUBREAPER, &before);
+	if (!run->process_1)
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	return before;
+}
+
 static bool set_up(struct run *run, char **command, struct error *error)
 {
 	if (!open_pumps(run, error) || !probe(run, error))
 		return false;
 	run->process_1 = getpid() == 1;
-	if (!run->process_1)
-		prctl(PR_SET_CHILD_SUBREAPER, 1);
 	run->started_at = clock_wall();
 	run->start = clock_now();
 	run->reap_at = run->start;
@@ -163,9 +175,11 @@ static bool set_up(struct run *run, char **command, struct error *error)
 	run->link.hello.started_at = run->started_at;
 	/* First the watchdog knows of us: whoever kills us from now on is seen. */
 	link_connect(&run->link, run->start);
+	int was_subreaper = take_orphans(run);
 	if (!child_start(command, &run->signals, write_end(run, STREAM_OUT),
 	                 write_end(run, STREAM_ERR), &run->child, error)) {
 		link_tell(&run->link, message_make(MESSAGE_LEAVING));
+		prctl(PR_SET_CHILD_SUBREAPER, was_subreaper);
 		return false;
 	}
 	for (size_t i = 0; i < STREAM_COUNT; i++)
@@ -251,7 +265,8 @@ static int64_t deadline_at(const struct run *run)
 
 static int64_t silence_at(const struct run *run)
 {
-	if (run->options.silence_after <= 0 || run->told_silence == run->output.last)
+	if (run->options.silence_after <= 0 || !run->output_seen ||
+	    run->told_silence == run->output.last)
 		return NEVER;
 	return after(run->output.last, run->options.silence_after);
 }

@@ -1,12 +1,17 @@
 #include "watchdog/say.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+/* What a pipe that poll(2) calls writable takes without waiting: less than PIPE_BUF (pipe(7)). */
 #define LINE_SIZE 1024
+
+/* For a reader of stderr that is slow; milliseconds. */
+#define STUCK_WAIT 100
 
 static void put(const char *format, va_list arguments, const char *reason)
 {
@@ -24,7 +29,9 @@ static void put(const char *format, va_list arguments, const char *reason)
 	}
 	line[used++] = '\n';
 	int saved = errno;
-	if (write(STDERR_FILENO, line, used) < 0)
+	struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+	/* Where poll(2) fails writing is tried all the same. */
+	if (poll(&ready, 1, STUCK_WAIT) == 0 || write(STDERR_FILENO, line, used) < 0)
 		errno = saved; /* nobody is left to be told */
 }
 

@@ -1,7 +1,8 @@
 /*
  * say: one line on stderr, in one write(2), beginning with "lastword: ". That is all the logging
  * there is inside the agent's pod: a line says that something of ours does not work, and how the
- * agent goes on without it. Never fails visibly; a stderr that cannot take it loses it.
+ * agent goes on without it. Never fails visibly; a stderr that does not take it within 100 ms
+ * loses it.
  */
 #ifndef LASTWORD_WATCHDOG_SAY_H
 #define LASTWORD_WATCHDOG_SAY_H

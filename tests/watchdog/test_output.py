@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import HANG, OLD_KERNEL, PROGRAM, SANITIZED, as_process_1
+from conftest import HANG, OLD_KERNEL, PROGRAM, SANITIZED, as_process_1, wait_until
 
 SHIM = (PROGRAM, "run", "--name", "main", "--socket", "nobody", "--")
 # The sanitized build takes this one: its starts are slow.
@@ -171,6 +171,45 @@ def test_reader_that_never_reads(shim):
                                                "except BlockingIOError: os._exit(3)")],
                                stdout=subprocess.PIPE)
     assert process.wait(timeout=HANG) == 3
+
+
+@pytest.fixture
+def stuck():
+    """The write end of a pipe that is full, and that nobody reads."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    for size in (4096, 1):
+        try:
+            while True:
+                os.write(theirs, b"x" * size)
+        except BlockingIOError:
+            pass
+    os.set_blocking(theirs, True)
+    yield theirs
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("words,code", [(("--nonsense", "--", "true"), 0),
+                                        (("--", "/no/such/program"), 127),
+                                        (("--done-file", "/no/such/place", "--", "true"), 0)])
+def test_lines_of_ours_wait_for_nobody(words, code, stuck):
+    """Neither the command's start nor its end hangs on who should read what we have to say."""
+    start = time.monotonic()
+    done = subprocess.run([*SHIM[:-1], *words], stderr=stuck, stdin=subprocess.DEVNULL,
+                          timeout=HANG)
+    assert done.returncode == code
+    assert time.monotonic() - start < HANG / 2
+
+
+def test_watchdog_whose_stderr_is_stuck(pod, stuck):
+    """It has something to complain of (the flag), and does its work all the same."""
+    watch = pod.start((PROGRAM, "watch", "--nonsense", "--container", "main", "--mode", "classic",
+                       "--restart-policy", "Never"), stdout=subprocess.PIPE, stderr=stuck)
+    wait_until(pod.sockets, what="the socket")
+    assert pod.run("sh", "-c", "exit 6")[0] == 6
+    out, _ = watch.communicate(timeout=HANG)
+    assert watch.returncode == 0 and b'"exit_code":6' in out
 
 
 def test_full_disk():

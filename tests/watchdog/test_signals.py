@@ -188,6 +188,22 @@ def test_orphans_are_reaped(process_1):
     assert end_plain(process) == 0
 
 
+def test_children_from_before_the_shim():
+    """Of the shell that became it: reaped as orphans are, and its work is done all the same."""
+    words = " ".join(shim("sh", "-c", "'echo ready; read x; exit 5'"))
+    process = subprocess.Popen(["bash", "-c", f"sleep 60 & sleep 0 & sleep 0.1; exec {words}"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    wait_until(lambda: len(children(process.pid)) == 2, what="the end of the short one")
+    other, command = children(process.pid)
+    assert alive(other) and alive(command)
+    kill(other)
+    wait_until(lambda: children(process.pid) == [command], what="the end of the other one")
+    _, err = process.communicate(b"\n", timeout=HANG)
+    assert (process.returncode, err) == (5, b"")
+
+
 def test_daemon_that_outlives_the_command():
     """A shim that is not process 1 leaves it alone; process 1 takes the namespace down with it."""
     done = subprocess.run(shim("sh", "-c", "sleep 30 >/dev/null 2>&1 & echo $!"),
@@ -244,6 +260,15 @@ def test_terminal_is_the_commands():
     terminal.until(b"True True True True")
     os.write(terminal.fd, b"typed\n")
     terminal.until(b"read typed")
+    assert terminal.code() == 9
+
+
+def test_silence_on_a_terminal_is_not_judged():
+    """The shim does not see what is printed there: it neither tells nor kills."""
+    script = "for i in 1 2 3 4 5; do echo word $i; sleep 0.2; done; exit 9"
+    terminal = Terminal(*shim("/bin/sh", "-c", script,
+                              flags=("--silence-after", "300ms", "--on-silence", "kill")))
+    terminal.until(b"word 5")
     assert terminal.code() == 9
 
 

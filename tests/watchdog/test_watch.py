@@ -464,6 +464,19 @@ def test_shim_that_cannot_start_the_command(pod):
     assert watch.ended() == 0 and len(watch.lines) == 1
 
 
+def test_command_that_takes_the_shims_process_inherits_no_orphans(pod):
+    """What the shim has made of its process is undone."""
+    script = ("import ctypes\nkept = ctypes.c_int(9)\n"
+              "ctypes.CDLL(None).prctl(37, ctypes.byref(kept))  # PR_GET_CHILD_SUBREAPER\n"
+              "print(kept.value)")
+    done = pod.start(("setpriv", "--reuid=4321", "--regid=4321", "--clear-groups",
+                      "prlimit", "--nproc=0", "--", PROGRAM, "run", "--name", "main", "--",
+                      "/usr/bin/python3", "-c", script), stdout=subprocess.PIPE,
+                     stderr=subprocess.PIPE)
+    out, err = done.communicate(timeout=HANG)
+    assert out == b"0\n" and b"without lastword" in err
+
+
 @pytest.mark.parametrize("last,told", [(message(EXIT, ended=1, exit_code=7), 7),
                                        (message(LEAVING), None)])
 def test_last_message_of_one_that_did_not_read_ours(pod, last, told):
