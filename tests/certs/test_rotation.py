@@ -9,7 +9,7 @@ from api_server import CONFIGURATION, SECRET, configuration
 from conftest import Cluster
 from dialer import Dialers
 from pki import HOST, load
-from webhook_process import wait_for
+from waiting import wait_until
 
 SETTLE = 1
 LATES = (0, 0.4, 0.8)  # seconds after which an API server learns of a bundle
@@ -39,8 +39,8 @@ def test_no_connection_fails(cluster, running_out):
                       [f"127.0.0.1:{replica.port}" for replica in replicas])
     try:
         # The next authority's certificate is served, by the last replica too.
-        wait_for(lambda: all(r.served().issuer != first.subject for r in replicas),
-                 "the next authority")
+        wait_until(lambda: all(r.served().issuer != first.subject for r in replicas),
+                   "the next authority")
         handshakes = [r.metric("lastword_http_connections") for r in replicas]
     finally:
         seen = dialers.stop()
@@ -60,9 +60,9 @@ def test_running_out_is_told(running_out):
     """Renewal fails; the certificate in use stays, and an Event comes as soon as one can."""
     api, replica, leaf = running_out
     message = "the certificate runs out and is not renewed"
-    line = wait_for(lambda: replica.lines(message), "the warning")[0]
+    line = wait_until(lambda: replica.lines(message), "the warning")[0]
     assert line["level"] == "warning" and "status 500 InternalError" in line["error"]
-    event = wait_for(lambda: api.events, "the Event")[0]
+    event = wait_until(lambda: api.events, "the Event")[0]
     assert event["type"] == "Warning" and event["reason"] == "CertificateRunsOut"
     assert event["involvedObject"]["name"] == "lastword-webhook-tls"
     assert event["metadata"]["namespace"] == "lastword-system"
@@ -70,7 +70,7 @@ def test_running_out_is_told(running_out):
     assert end.strftime("ends at %Y-%m-%dT%H:%M:%S") in event["message"]
     assert "500 InternalError" in event["message"]
     assert "PRIVATE" not in json.dumps(api.events)
-    wait_for(lambda: replica.ready() == (503, "the certificate has expired\n"), "the end")
+    wait_until(lambda: replica.ready() == (503, "the certificate has expired\n"), "the end")
     assert replica.served() == leaf
     api.fault = None
     replica.wait_ready()

@@ -19,7 +19,8 @@ import sys
 import threading
 import time
 
-HANG = 60
+from waiting import HANG
+
 Seen = collections.namedtuple("Seen", "counts rate serials failures")  # rate: of all, a second
 
 
