@@ -15,7 +15,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests/blackbox"))
+sys.path.insert(0, str(ROOT / "tests/shared"))
 from webhook_process import Certificate, Webhook  # noqa: E402
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "5"))

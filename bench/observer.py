@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests/observer"))
+sys.path[:0] = [str(ROOT / "tests/observer"), str(ROOT / "tests/shared")]
 import scale  # noqa: E402
 
 PODS = int(os.environ.get("BENCH_PODS", "10000"))

@@ -318,8 +318,7 @@ static void check(struct death *death)
 /* Code 0 and nobody says otherwise: no record, whatever the logs say. */
 static bool is_success(const struct end *end)
 {
-	return cause_of(end) == CAUSE_COMPLETED &&
-	       (end->reason == NULL || strcmp(end->reason, "OOMKilled") != 0);
+	return cause_of(end) == CAUSE_COMPLETED && !reason_is(end->reason, "OOMKilled");
 }
 
 bool death_open(struct deaths *deaths, struct live_pod *pod, const struct end *end, bool listed)

@@ -74,8 +74,7 @@ static int64_t restart_count(const struct pod_agent *agent)
 
 bool end_has_code(const struct end *end)
 {
-	return end->kind == END_RUN &&
-	       (end->reason == NULL || strcmp(end->reason, "ContainerStatusUnknown") != 0);
+	return end->kind == END_RUN && !reason_is(end->reason, "ContainerStatusUnknown");
 }
 
 static struct end read_run(struct arena *arena, const struct pod *pod,

@@ -14,6 +14,11 @@ int64_t pod_time(const json *object, const char *key)
 	return text != NULL && timestamp_parse(text, &time) && time > 0 ? time : 0;
 }
 
+bool reason_is(const char *reason, const char *word)
+{
+	return reason != NULL && strcmp(reason, word) == 0;
+}
+
 static bool is_ours(const char *name)
 {
 	return strcmp(name, NAME_WATCHDOG) == 0 || strcmp(name, NAME_INSTALL) == 0;
@@ -25,11 +30,6 @@ static const json *find_named(const json *list, const char *name)
 		if (json_string_is(json_get(n, "name"), name))
 			return n;
 	return NULL;
-}
-
-static bool same(const char *a, const char *b)
-{
-	return a != NULL && strcmp(a, b) == 0;
 }
 
 /* ---- The agent's containers ---- */
@@ -214,7 +214,7 @@ static void read_deadline(struct pod *pod)
 {
 	int64_t seconds;
 	const json *spec = json_get(pod->object, "spec");
-	if (same(pod->reason, "DeadlineExceeded") && pod->started_at != 0 &&
+	if (reason_is(pod->reason, "DeadlineExceeded") && pod->started_at != 0 &&
 	    json_integer(json_get(spec, "activeDeadlineSeconds"), &seconds) && seconds > 0 &&
 	    seconds <= INT32_MAX)
 		pod->troubled_at = pod->started_at + seconds * SECOND;
@@ -226,7 +226,7 @@ static void read_status(struct pod *pod)
 	pod->phase = json_get_string_or(status, "phase", "");
 	pod->reason = json_get_string(status, "reason");
 	pod->started_at = pod_time(status, "startTime");
-	pod->terminal = same(pod->phase, "Failed") || same(pod->phase, "Succeeded");
+	pod->terminal = strcmp(pod->phase, "Failed") == 0 || strcmp(pod->phase, "Succeeded") == 0;
 	read_deadline(pod);
 	const json *conditions = json_get(status, "conditions");
 	for (const json *n = json_first(conditions); n != NULL; n = json_next(n)) {

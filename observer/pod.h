@@ -75,6 +75,9 @@ const char *pod_agent_label(const struct pod *pod);
 /* The time of a status or metadata field; 0 when it is absent, no time, or 1970. */
 int64_t pod_time(const json *object, const char *key);
 
+/* A reason, of a pod or a container, NULL for none, is that word. */
+bool reason_is(const char *reason, const char *word);
+
 /* A regular container that is neither ours nor named but is running. */
 bool pod_other_runs(const struct pod *pod, const char *but);
 

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/buffer.h"
 #include "lib/log.h"
@@ -241,21 +240,17 @@ static void take_never(struct tracker *tracker, const struct pod *pod, struct li
 		open_never(tracker, live, known, tracker->fresh);
 }
 
-static bool is_word(const char *text, const char *word)
-{
-	return text != NULL && strcmp(text, word) == 0;
-}
-
 /* When it counts as lost with its node, since 1970; INT64_MAX: it does not. The taint manager also
  * deletes from nodes that are well: their kubelets have the grace period to say how it ended. */
 static int64_t lost_at(const struct pod *pod)
 {
-	bool told = is_word(pod->reason, "NodeLost") || is_word(pod->disruption, "DeletionByPodGC");
+	bool told =
+	        reason_is(pod->reason, "NodeLost") || reason_is(pod->disruption, "DeletionByPodGC");
 	if (pod->deleted_at == 0 && !pod->terminal)
 		return INT64_MAX;
 	if (told)
 		return 0;
-	if (!is_word(pod->disruption, "DeletionByTaintManager"))
+	if (!reason_is(pod->disruption, "DeletionByTaintManager"))
 		return INT64_MAX;
 	return pod->deleted_at == 0 ? 0 : pod->deleted_at + pod->grace + LOST_MARGIN;
 }

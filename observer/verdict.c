@@ -174,7 +174,7 @@ static void summarize(struct judging *judging)
 	} else {
 		struct observation told = judging->observation;
 		/* "Error" says nothing; the pod's reason may. */
-		if (told.container_reason != NULL && strcmp(told.container_reason, "Error") == 0)
+		if (reason_is(told.container_reason, "Error"))
 			told.container_reason = NULL;
 		classify_summary(&told, judging->cause, &summary);
 	}

@@ -21,7 +21,7 @@ import jsonpatch
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests/blackbox"))
+sys.path.insert(0, str(ROOT / "tests/shared"))
 from webhook_process import Webhook  # noqa: E402
 
 REVIEW = ROOT / "tests/data/reviews/001-create-pods-argo-determine-resume-point.json"

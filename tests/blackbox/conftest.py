@@ -1,13 +1,8 @@
-import pathlib
-import sys
-
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from webhook_process import ROOT, Webhook
 
-from webhook_process import Webhook  # noqa: E402
-
-DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+DATA = ROOT / "tests/data"
 
 
 @pytest.fixture(scope="module")

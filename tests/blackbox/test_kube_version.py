@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from webhook_process import Certificate, wait_for
+from waiting import wait_until
+from webhook_process import Certificate
 
 from test_server import CONFIG, record
 
@@ -67,7 +68,7 @@ def ask(start_webhook, tmp_path, monkeypatch):
                                             ("v1.32.1-eks-abc", "native")])
 def test_version_decides(ask, version, sidecar):
     webhook, server = ask(version)
-    wait_for(lambda: webhook.lines("the API server's version is known"), "the answer")
+    wait_until(lambda: webhook.lines("the API server's version is known"), "the answer")
     assert record(webhook)["sidecar"] == sidecar
     assert server.requests == [("/version", "Bearer the-token")]
 
@@ -78,7 +79,7 @@ def test_version_decides(ask, version, sidecar):
 def test_no_answer_is_classic(ask, version, status, says):
     webhook, _ = ask(version, status)
     message = "the API server's version is not known, sidecar mode auto is classic"
-    assert says in wait_for(lambda: webhook.lines(message), "the warning")[0]["error"]
+    assert says in wait_until(lambda: webhook.lines(message), "the warning")[0]["error"]
     assert record(webhook)["sidecar"] == "classic"
 
 
@@ -88,7 +89,7 @@ def test_a_wrong_authority_is_not_trusted(ask, tmp_path):
     (tmp_path / "other/token").write_text("x")
     webhook, server = ask("v1.36.2", more=["--account", str(tmp_path / "other")])
     message = "the API server's version is not known, sidecar mode auto is classic"
-    assert "certificate" in wait_for(lambda: webhook.lines(message), "the warning")[0]["error"]
+    assert "certificate" in wait_until(lambda: webhook.lines(message), "the warning")[0]["error"]
     assert server.requests == []
 
 

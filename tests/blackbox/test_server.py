@@ -13,7 +13,8 @@ import time
 
 import pytest
 
-from webhook_process import BUILD, Certificate, wait_for
+from waiting import wait_until
+from webhook_process import BUILD, Certificate
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 CONFIG = (DATA / "config/reviews.yaml").read_text().replace("MODE", "classic")
@@ -27,7 +28,7 @@ def record(webhook, connection=None):
 
 
 def test_old_tls_is_refused(webhook):
-    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     context = webhook.tls_context()
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -89,7 +90,7 @@ def test_pipelined_requests(webhook):
 def test_certificate_changes_between_handshakes(start_webhook):
     webhook = start_webhook()
     first = webhook.certificate
-    assert wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    assert wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     kept = webhook.connect()
     record(webhook, kept)
     second = Certificate()
@@ -101,7 +102,7 @@ def test_certificate_changes_between_handshakes(start_webhook):
             return True
         except ssl.SSLError:
             return False
-    wait_for(serves_second, "the new certificate")
+    wait_until(serves_second, "the new certificate")
     with pytest.raises(ssl.SSLError):
         webhook.connect(first)
     record(webhook, kept)  # the old connection lives on
@@ -110,14 +111,14 @@ def test_certificate_changes_between_handshakes(start_webhook):
     # A key that does not fit, then half a file: the certificate in use stays.
     errors = len(webhook.lines("the certificate is refused, the one in use stays"))
     (webhook.folder / "tls.key").write_text(Certificate().key)
-    wait_for(lambda: len(webhook.lines("the certificate is refused, the one in use stays"))
-             > errors, "the refusal")
+    wait_until(lambda: len(webhook.lines("the certificate is refused, the one in use stays"))
+               > errors, "the refusal")
     assert "the key is not the certificate's" in \
         webhook.lines("the certificate is refused, the one in use stays")[-1]["error"]
     webhook.connect(second).close()
     (webhook.folder / "tls.crt").write_text(second.chain[:100])
-    wait_for(lambda: len(webhook.lines("the certificate is refused, the one in use stays"))
-             > errors + 1, "the second refusal")
+    wait_until(lambda: len(webhook.lines("the certificate is refused, the one in use stays"))
+               > errors + 1, "the second refusal")
     webhook.connect(second).close()
     assert webhook.ready() == (200, "ok\n")
 
@@ -125,7 +126,7 @@ def test_certificate_changes_between_handshakes(start_webhook):
 def test_certificates_and_config_change_under_load(start_webhook):
     """Requests on kept connections and on new ones, while both change again and again: none fails."""
     webhook = start_webhook(config=CONFIG)
-    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     anybody = ssl._create_unverified_context()
     stop = threading.Event()
     failures, answers = [], []
@@ -156,9 +157,9 @@ def test_certificates_and_config_change_under_load(start_webhook):
         certificates, configurations = in_use(), in_force()
         webhook.write_certificate(Certificate())
         swap(webhook.config_file, CONFIG + f"# {round_}\n")
-        wait_for(lambda: in_use() > certificates and in_force() > configurations, "both")
+        wait_until(lambda: in_use() > certificates and in_force() > configurations, "both")
         before = len(answers)
-        wait_for(lambda: len(answers) > before + 20 or failures, "requests after the change")
+        wait_until(lambda: len(answers) > before + 20 or failures, "requests after the change")
     stop.set()
     for thread in threads:
         thread.join()
@@ -169,23 +170,23 @@ def test_certificates_and_config_change_under_load(start_webhook):
                                                 (2, 1, "the certificate is not valid yet\n")])
 def test_not_ready_without_a_valid_certificate(start_webhook, days, started, reason):
     webhook = start_webhook(certificate=Certificate(days=days, started=started))
-    wait_for(lambda: webhook.ready() == (503, reason), reason)
+    wait_until(lambda: webhook.ready() == (503, reason), reason)
     webhook.write_certificate(Certificate())
-    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
 
 
 def test_not_ready_without_a_certificate(start_webhook):
     broken = Certificate()
     broken.chain = "nothing\n"
     webhook = start_webhook(certificate=broken)
-    wait_for(lambda: webhook.lines("the certificate is refused, the one in use stays"), "a refusal")
+    wait_until(lambda: webhook.lines("the certificate is refused, the one in use stays"), "a refusal")
     assert webhook.ready() == (503, "no certificate\n")
     assert webhook.plain("/healthz")[0] == 200
     with pytest.raises((ssl.SSLError, ConnectionError)):
         with socket.create_connection(("127.0.0.1", webhook.port)) as sock:
             ssl._create_unverified_context().wrap_socket(sock).close()
     webhook.write_certificate(Certificate())
-    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
 
 
 def swap(path, text):
@@ -199,30 +200,30 @@ def swap(path, text):
 
 def test_config_changes_while_connections_stay(start_webhook):
     webhook = start_webhook(config=CONFIG)
-    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     kept = webhook.connect()
     assert record(webhook, kept)["rule"] == "agents"
     before = record(webhook, kept)["config"]
 
     swap(webhook.config_file, CONFIG.replace("name: agents", "name: renamed"))
-    wait_for(lambda: record(webhook, kept)["rule"] == "renamed", "the new configuration")
+    wait_until(lambda: record(webhook, kept)["rule"] == "renamed", "the new configuration")
     after = record(webhook, kept)["config"]
     assert after != before
     assert webhook.metric('lastword_config_reloads_total{result="success"}') == 2
 
     swap(webhook.config_file, CONFIG.replace("rules:", "rulez:"))
     refused = "the new configuration is refused, the last good one stays"
-    wait_for(lambda: webhook.lines(refused), "a refusal")
+    wait_until(lambda: webhook.lines(refused), "a refusal")
     assert "unknown key \"rulez\"" in webhook.lines(refused)[0]["error"]
     assert record(webhook, kept)["config"] == after
     assert webhook.metric('lastword_config_reloads_total{result="failure"}') == 1
     assert webhook.ready() == (200, "ok\n")
 
     webhook.config_file.unlink()
-    wait_for(lambda: len(webhook.lines(refused)) == 2, "the second refusal")
+    wait_until(lambda: len(webhook.lines(refused)) == 2, "the second refusal")
     assert record(webhook, kept)["config"] == after
     swap(webhook.config_file, CONFIG)
-    wait_for(lambda: record(webhook, kept)["config"] == before, "the first one again")
+    wait_until(lambda: record(webhook, kept)["config"] == before, "the first one again")
     kept.close()
 
 
@@ -237,7 +238,7 @@ def begin_body(webhook, length):
 
 def test_announced_bodies_take_nothing(webhook):
     """Headers alone, of bodies beyond all memory for them, turn nobody away."""
-    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     held = [begin_body(webhook, 10_000_000) for _ in range(20)]
     large = json.loads(REVIEW)
     large["request"]["object"]["metadata"]["managedFields"] = ["x" * 5_000_000]
@@ -248,7 +249,7 @@ def test_announced_bodies_take_nothing(webhook):
 
 def test_half_a_handshake_costs_nothing(webhook):
     """A ClientHello and then silence: the server waits for the rest, and does not spin."""
-    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     held = []
     for _ in range(8):
         out = ssl.MemoryBIO()
@@ -268,7 +269,7 @@ def test_half_a_handshake_costs_nothing(webhook):
 def test_overload_is_a_503(webhook):
     """Bodies beyond the memory for all of them are turned away, small ones still taken; when they
     have gone all is well again."""
-    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     small = webhook.connect()
     for _ in range(5):  # on a slow machine the first may be past its deadline when the last comes
         held = [begin_body(webhook, 10_000_000) for _ in range(4)]
@@ -301,7 +302,7 @@ def test_overload_is_a_503(webhook):
             return False
         finally:
             connection.close()
-    wait_for(taken, "room for a large body")
+    wait_until(taken, "room for a large body")
 
 
 def test_connections_are_limited(webhook):
@@ -313,13 +314,13 @@ def test_connections_are_limited(webhook):
         for _ in range(1300):
             held.append(socket.create_connection(("127.0.0.1", webhook.port), timeout=30))
         limit = lambda: webhook.metric("lastword_http_connections")  # noqa: E731
-        wait_for(lambda: limit() >= 900, "connections to be taken")
+        wait_until(lambda: limit() >= 900, "connections to be taken")
         assert limit() <= 1024
     finally:
         for sock in held:
             sock.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    wait_for(lambda: webhook.metric("lastword_http_connections") <= 2, "them to go")
+    wait_until(lambda: webhook.metric("lastword_http_connections") <= 2, "them to go")
     fresh = webhook.connect()
     record(webhook, fresh)
     fresh.close()
@@ -328,14 +329,14 @@ def test_connections_are_limited(webhook):
 def test_drain(start_webhook):
     """SIGTERM: not ready at once, still answering; then what is in flight is finished."""
     webhook = start_webhook(arguments=["--drain", "2s"])
-    wait_for(lambda: webhook.ready()[0] == 200, "readiness")
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     kept = webhook.connect()
     record(webhook, kept)
     slow = webhook.connect()
     slow.sock.sendall(b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                       b"Content-Length: %d\r\n\r\n" % len(REVIEW) + REVIEW[:100])
     webhook.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: webhook.ready() == (503, "shutting down\n"), "not ready")
+    wait_until(lambda: webhook.ready() == (503, "shutting down\n"), "not ready")
 
     fresh = webhook.connect()  # the port is still open
     fresh.request("POST", "/mutate", REVIEW, {"Content-Type": "application/json"})
@@ -349,7 +350,7 @@ def test_drain(start_webhook):
             return False
         except OSError:
             return True
-    wait_for(refused, "the port to close")
+    wait_until(refused, "the port to close")
     slow.sock.sendall(REVIEW[100:])
     assert slow.sock.recv(100).startswith(b"HTTP/1.1 200")
     assert webhook.process.wait(30) == 0

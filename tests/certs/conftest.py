@@ -1,14 +1,7 @@
-import pathlib
-import sys
-
 import pytest
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-sys.path.insert(0, str(HERE.parent / "blackbox"))
-
-from api_server import ApiServer  # noqa: E402
-from replica import Replica  # noqa: E402
+from api_server import ApiServer
+from replica import Replica
 
 
 class Cluster:

@@ -5,7 +5,8 @@ import ssl
 import subprocess
 
 from pki import HOST, load
-from webhook_process import BUILD, PATIENCE, ROOT, Webhook, wait_for
+from waiting import HANG, wait_until
+from webhook_process import BUILD, ROOT, Webhook
 
 LONG = ("--cert-lifetime", "1h", "--ca-lifetime", "24h")
 
@@ -27,7 +28,7 @@ class Replica(Webhook):
                  "--kube-version", "1.36", "--drain", "0s", *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **api.environment, **(environment or {})})
-        listening = wait_for(self._listening, "the webhook to listen")
+        listening = wait_until(self._listening, "the webhook to listen")
         self.port = int(listening["webhook"].rsplit(":", 1)[1])
         self.metrics_port = int(listening["metrics"].rsplit(":", 1)[1])
 
@@ -35,7 +36,7 @@ class Replica(Webhook):
         """A new TLS connection of a client that trusts nothing but the bundle, as the API server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=bundle)
-        plain = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        plain = socket.create_connection(("127.0.0.1", self.port), HANG)
         try:
             return context.wrap_socket(plain, server_hostname=HOST)
         except BaseException:
@@ -48,12 +49,12 @@ class Replica(Webhook):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         try:
-            with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as plain:
+            with socket.create_connection(("127.0.0.1", self.port), HANG) as plain:
                 with context.wrap_socket(plain) as tls:
                     return load(ssl.DER_cert_to_PEM_cert(tls.getpeercert(True)))[0]
         except (ssl.SSLError, ConnectionError):
             return None
 
     def wait_ready(self):
-        wait_for(lambda: self.ready() == (200, "ok\n"), "readiness")
+        wait_until(lambda: self.ready() == (200, "ok\n"), "readiness")
         return self

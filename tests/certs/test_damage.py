@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from api_server import CONFIGURATION, EVENTS, SECRET, SECRETS, configuration
 from pki import NAMES, SelfSigned, key_of, load, public_bytes
 from replica import LONG
-from webhook_process import wait_for
+from waiting import wait_until
 
 WROTE = ("certificates: the Secret is written", "certificates: there is a new authority",
          "certificates: the caBundles are written")
@@ -156,13 +156,13 @@ def authority_expired(api):
 def test_secret(pair, tmp_path, damage, reason):
     cluster, replicas = pair
     api = cluster.api
-    wait_for(lambda: is_healthy(api, replicas, tmp_path), "health before")
+    wait_until(lambda: is_healthy(api, replicas, tmp_path), "health before")
     seen = [len(replica.lines()) for replica in replicas]
     with Dialer(api, replicas) as dialer:
         version = api.version
         damage(api)
-        wait_for(lambda: api.version > version + 1 and is_healthy(api, replicas, tmp_path),
-                 "healing")
+        wait_until(lambda: api.version > version + 1 and is_healthy(api, replicas, tmp_path),
+                   "healing")
     assert dialer.failures == [] and dialer.count > 0
 
     def said():
@@ -171,7 +171,7 @@ def test_secret(pair, tmp_path, damage, reason):
     # The damage may meet the change of authority that healed the one before: its last step is a
     # whole Secret too.
     enough = {reason, "the new authority has settled"}
-    wait_for(lambda: said() if reason is None else enough & set(said()), "that it is said")
+    wait_until(lambda: said() if reason is None else enough & set(said()), "that it is said")
 
 
 def test_authority_by_hand_is_the_one_that_signs(pair, tmp_path):
@@ -179,9 +179,9 @@ def test_authority_by_hand_is_the_one_that_signs(pair, tmp_path):
     authority = SelfSigned("my own")
     cluster.api.change(SECRET, lambda s: set_data(s, ca_crt=authority.chain,
                                                   ca_key=authority.key))
-    wait_for(lambda: is_healthy(cluster.api, replicas, tmp_path) and
-             load(cluster.api.data("tls.crt"))[0].issuer == authority.certificate.subject,
-             "a certificate of it")
+    wait_until(lambda: is_healthy(cluster.api, replicas, tmp_path) and
+               load(cluster.api.data("tls.crt"))[0].issuer == authority.certificate.subject,
+               "a certificate of it")
 
 
 def bundle_empty(webhooks, api):
@@ -211,11 +211,11 @@ def webhook_added(webhooks, api):
 def test_bundle(pair, tmp_path, damage):
     cluster, replicas = pair
     api = cluster.api
-    wait_for(lambda: is_healthy(api, replicas, tmp_path), "health before")
+    wait_until(lambda: is_healthy(api, replicas, tmp_path), "health before")
     leaf = api.data("tls.crt")
     version = api.version
     api.change(CONFIGURATION, lambda c: damage(c["webhooks"], api))
-    wait_for(lambda: api.version > version + 1 and is_healthy(api, replicas, tmp_path), "healing")
+    wait_until(lambda: api.version > version + 1 and is_healthy(api, replicas, tmp_path), "healing")
     webhooks = api.get(CONFIGURATION)["webhooks"]
     assert all(load(api.bundle(i)) == load(api.data("ca.crt")) for i in range(len(webhooks)))
     assert api.data("tls.crt") == leaf  # what is served was good all the time
@@ -226,9 +226,9 @@ def test_bundle(pair, tmp_path, damage):
 def test_configuration_applied_again(pair, tmp_path):
     cluster, replicas = pair
     cluster.api.put(CONFIGURATION, None)
-    wait_for(lambda: all(r.ready()[0] == 503 for r in replicas), "that it is missed")
+    wait_until(lambda: all(r.ready()[0] == 503 for r in replicas), "that it is missed")
     cluster.api.put(CONFIGURATION, configuration())
-    wait_for(lambda: is_healthy(cluster.api, replicas, tmp_path), "health")
+    wait_until(lambda: is_healthy(cluster.api, replicas, tmp_path), "health")
 
 
 FAULTS = ["drop", "garbage", (500, "InternalError"), (409, "Conflict"), (429, "TooManyRequests"),
@@ -251,7 +251,7 @@ def test_every_request_fails_once(cluster, tmp_path, fault):
         return fault
     api.fault = fail_each_once
     replica = cluster.start(*LONG, "--settle", "300ms")
-    wait_for(lambda: is_healthy(api, [replica], tmp_path), "health")
+    wait_until(lambda: is_healthy(api, [replica], tmp_path), "health")
     assert {("GET", SECRET), ("GET", CONFIGURATION), ("POST", SECRETS),
             ("PATCH", CONFIGURATION)} <= hit
 

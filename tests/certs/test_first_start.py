@@ -12,7 +12,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from api_server import CONFIGURATION, SECRET, SECRETS, configuration
 from pki import NAMES, load
 from replica import LONG
-from webhook_process import BUILD, wait_for
+from waiting import wait_until
+from webhook_process import BUILD
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +142,8 @@ def test_an_empty_secret_is_filled(cluster):
 
 def test_a_configuration_that_comes_later(cluster):
     replica = cluster.start(*LONG, "--settle", "300ms")
-    wait_for(lambda: replica.ready()[1] == "the certificate is not published: there is no webhook "
-             "configuration to publish to\n", "the reason")
+    wait_until(lambda: replica.ready()[1] == "the certificate is not published: there is no webhook "
+               "configuration to publish to\n", "the reason")
     cluster.api.put(CONFIGURATION, configuration())
     replica.wait_ready()
     assert load(cluster.api.bundle()) == load(cluster.api.data("ca.crt"))
@@ -157,11 +158,11 @@ def test_without_permission(cluster, verb, path, says):
         else None
     replica = cluster.start(*LONG, "--settle", "300ms")
     failed = "certificates cannot be kept, the one in use stays"
-    line = wait_for(lambda: replica.lines(failed), "the failure")[0]
+    line = wait_until(lambda: replica.lines(failed), "the failure")[0]
     assert line["level"] == "error" and f"{verb} {path}: {says}" in line["error"]
     status, text = replica.ready()
     assert status == 503 and f"{verb} {path}: {says}" in text
-    wait_for(lambda: replica.metric("lastword_certificate_failures_total") > 1, "a second attempt")
+    wait_until(lambda: replica.metric("lastword_certificate_failures_total") > 1, "a second attempt")
     assert len(replica.lines(failed)) == 1  # once is enough
     cluster.api.fault = None
     replica.wait_ready()
@@ -172,8 +173,8 @@ def test_a_wrong_clock_makes_nothing(cluster):
     cluster.api.put(CONFIGURATION, configuration())
     cluster.api.date = 86400
     replica = cluster.start(*LONG, "--settle", "300ms")
-    wait_for(lambda: "clock differs from the API server's by -86400 s" in replica.ready()[1] or
-             "clock differs from the API server's by -86399 s" in replica.ready()[1], "the reason")
+    wait_until(lambda: "clock differs from the API server's by -86400 s" in replica.ready()[1] or
+               "clock differs from the API server's by -86399 s" in replica.ready()[1], "the reason")
     assert cluster.api.get(SECRET) is None
     cluster.api.date = None
     replica.wait_ready()
@@ -186,7 +187,7 @@ def test_moves_over_from_other_certificates(cluster):
     other = SelfSigned("somebody", names=NAMES)
     cluster.api.put(CONFIGURATION, configuration(other.chain))
     replica = cluster.start(*LONG, "--settle", "300ms")
-    wait_for(lambda: len(load(cluster.api.bundle())) == 2, "both authorities")
+    wait_until(lambda: len(load(cluster.api.bundle())) == 2, "both authorities")
     replica.wait_ready()
     published = cluster.api.bundles[1][0]
     settled = [line for line in replica.lines("certificates: the Secret is written")

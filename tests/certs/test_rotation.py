@@ -2,35 +2,17 @@
 API server's caBundle says at that moment, and that holds on to connections: no failure."""
 import datetime
 import json
-import pathlib
-import subprocess
-import sys
-import time
 
 import pytest
 
 from api_server import CONFIGURATION, SECRET, configuration
 from conftest import Cluster
+from dialer import Dialers
 from pki import HOST, load
-from webhook_process import wait_for
+from waiting import wait_until
 
-HERE = pathlib.Path(__file__).resolve().parent
-
-CLIENTS = 3
 SETTLE = 1
-LATEST = 0.8  # an API server learns of a bundle in less than that
-
-
-class Dialers:
-    def __init__(self, api, replicas):
-        self.processes = [subprocess.Popen(
-            [sys.executable, HERE / "dialer.py", api.bundles_file, str(LATEST * i / (CLIENTS - 1)),
-             str(SETTLE), HOST, *(f"127.0.0.1:{replica.port}" for replica in replicas)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE) for i in range(CLIENTS)]
-
-    def stop(self):
-        """What they saw."""
-        return [json.loads(process.communicate(timeout=60)[0]) for process in self.processes]
+LATES = (0, 0.4, 0.8)  # seconds after which an API server learns of a bundle
 
 
 @pytest.fixture(scope="module")
@@ -53,22 +35,19 @@ def test_no_connection_fails(cluster, running_out):
     arguments = ("--cert-lifetime", "9s", "--ca-lifetime", "18s", "--settle", f"{SETTLE}s")
     replicas = [cluster.start(*arguments).wait_ready() for _ in range(3)]
     first, = load(api.bundle())
-    start = time.monotonic()
-    dialers = Dialers(api, replicas)
+    dialers = Dialers(api.bundles_file, LATES, SETTLE, HOST,
+                      [f"127.0.0.1:{replica.port}" for replica in replicas])
     try:
         # The next authority's certificate is served, by the last replica too.
-        wait_for(lambda: all(r.served().issuer != first.subject for r in replicas),
-                 "the next authority")
+        wait_until(lambda: all(r.served().issuer != first.subject for r in replicas),
+                   "the next authority")
         handshakes = [r.metric("lastword_http_connections") for r in replicas]
     finally:
         seen = dialers.stop()
-    took = time.monotonic() - start
-    count = sum(one["count"] for one in seen)
-    serials = set().union(*(one["serials"] for one in seen))
-    print(f"{count} connections, {count / took:.0f} a second, in {took:.1f} s; "
-          f"{len(serials)} certificates, {len(api.bundles)} bundles")
-    assert [failure for one in seen for failure in one["failures"]] == []
-    assert all(one["count"] > 0 for one in seen) and len(serials) >= 2
+    print(f"{sum(seen.counts)} connections, {seen.rate:.0f} a second; "
+          f"{len(seen.serials)} certificates, {len(api.bundles)} bundles")
+    assert seen.failures == []
+    assert all(count > 0 for count in seen.counts) and len(seen.serials) >= 2
     assert sum(handshakes) >= 3  # the ones that are kept open
     bundles = [load(text) for _, text in api.bundles if text]
     assert bundles[0] == [first] and len(bundles[1]) == 2 and first in bundles[1]
@@ -81,9 +60,9 @@ def test_running_out_is_told(running_out):
     """Renewal fails; the certificate in use stays, and an Event comes as soon as one can."""
     api, replica, leaf = running_out
     message = "the certificate runs out and is not renewed"
-    line = wait_for(lambda: replica.lines(message), "the warning")[0]
+    line = wait_until(lambda: replica.lines(message), "the warning")[0]
     assert line["level"] == "warning" and "status 500 InternalError" in line["error"]
-    event = wait_for(lambda: api.events, "the Event")[0]
+    event = wait_until(lambda: api.events, "the Event")[0]
     assert event["type"] == "Warning" and event["reason"] == "CertificateRunsOut"
     assert event["involvedObject"]["name"] == "lastword-webhook-tls"
     assert event["metadata"]["namespace"] == "lastword-system"
@@ -91,7 +70,7 @@ def test_running_out_is_told(running_out):
     assert end.strftime("ends at %Y-%m-%dT%H:%M:%S") in event["message"]
     assert "500 InternalError" in event["message"]
     assert "PRIVATE" not in json.dumps(api.events)
-    wait_for(lambda: replica.ready() == (503, "the certificate has expired\n"), "the end")
+    wait_until(lambda: replica.ready() == (503, "the certificate has expired\n"), "the end")
     assert replica.served() == leaf
     api.fault = None
     replica.wait_ready()

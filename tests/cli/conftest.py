@@ -1,11 +1,6 @@
-import pathlib
-import sys
-
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-
-from record_cluster import Cluster  # noqa: E402
+from record_cluster import Cluster
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def programs():
         if not (pathlib.Path(folder) / "kube-apiserver").exists():
             sys.exit(f"K8S_BIN={folder}: expected kube-apiserver and the others in it")
     return {**os.environ, "PATH": ":".join([*folders, str(built / "bin"), SYSTEM_PATH]),
-            "PYTHONPATH": str(built / "bin"), "PYTHONDONTWRITEBYTECODE": "1"}
+            "PYTHONPATH": f"{built}/bin:{ROOT}/tests/shared", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 # ---- What is outside of the namespaces ----

@@ -2,11 +2,9 @@
 of KUBECONFIG, with the product installed from its manifests."""
 import os
 import pathlib
-import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 pytest.register_assert_rewrite("drivers", "kube", "product")
 
 import drivers  # noqa: E402

@@ -11,6 +11,7 @@ import time
 import agents
 import kube
 import life
+import waiting
 
 INJECTED = "agents"  # namespaces: with the opt-in label, and without
 PLAIN = "plain"
@@ -171,7 +172,7 @@ class LifePod:
         return self.container(container).pid()
 
     def kill_shim(self):
-        kube.wait_for_ring(self.pid(kube.OUR_CONTAINER))
+        waiting.wait_for_ring(self.pid(kube.OUR_CONTAINER))
         os.kill(self.pid(), 9)
 
     def delete(self, grace=None):

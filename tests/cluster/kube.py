@@ -1,5 +1,6 @@
 """The cluster as the scenarios see it: the API through kubectl (its proxy: whatever way the
 kubeconfig logs in), and pods with what is known of their ends."""
+import functools
 import http.client
 import json
 import os
@@ -10,20 +11,11 @@ import threading
 import time
 import urllib.parse
 
+import waiting
+
 HANG = 120  # seconds; a bound on hanging, not a measure
 OUR_CONTAINER = "lastword-watchdog"
-
-
-def wait_until(condition, what, seconds=HANG):
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
-        time.sleep(0.05)
-
+wait_until = functools.partial(waiting.wait_until, seconds=HANG)
 
 class Refused(Exception):
     """An answer of the API server that is not 2xx."""
@@ -166,13 +158,6 @@ def parse_lines(text):
     return [json.loads(line) for line in text.splitlines() if line]
 
 
-def wait_for_ring(watchdog):
-    """Until that process holds an agent's ring: a classic watchdog starts after its agent."""
-    def held():
-        return "memfd:lastword" in pathlib.Path(f"/proc/{watchdog}/maps").read_text()
-    wait_until(held, "the watchdog has the agent's ring")
-
-
 class KubernetesPod:
     """A pod that is there. Watched from the start, its logs followed: what the kubelet and the
     watchdog said is known when the object is gone."""
@@ -306,7 +291,7 @@ class KubernetesPod:
         return self.pids(container)[0]
 
     def kill_shim(self):
-        wait_for_ring(self.pid(OUR_CONTAINER))
+        waiting.wait_for_ring(self.pid(OUR_CONTAINER))
         os.kill(self.pid(), 9)
 
     def stamps(self, container="main"):

@@ -23,6 +23,7 @@ import time
 import urllib.request
 
 import pki
+from waiting import wait_until
 
 SERVICE_ADDRESS = "10.96.0.1"  # of the Service "kubernetes", and of the node itself
 SERVER = f"https://{SERVICE_ADDRESS}"
@@ -34,17 +35,6 @@ CGROUPS = pathlib.Path("/sys/fs/cgroup")
 
 def say(text):
     print(f"[{datetime.datetime.now():%H:%M:%S}] {text}", file=sys.stderr, flush=True)
-
-
-def wait_until(condition, what, seconds=STARTED):
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise RuntimeError(f"not within {seconds} s: {what}")
-        time.sleep(0.05)
 
 
 def run(*command):
@@ -308,16 +298,16 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
         for name in ("containerd", "containerd-life"):
             self.start_containerd(name)
             socket = f"/run/{name}/containerd.sock"
-            wait_until(lambda: os.path.exists(socket), name)
-        wait_until(lambda: self.get("/readyz") == b"ok", "the API server is ready")
+            wait_until(lambda: os.path.exists(socket), name, STARTED)
+        wait_until(lambda: self.get("/readyz") == b"ok", "the API server is ready", STARTED)
         version = self.get("/version")
         self.version = (int(version["major"]), int(re.match(r"\d+", version["minor"]).group()))
         self.start_controllers()
         self.start_kubelet()
         threading.Thread(target=self.bind_pods, daemon=True).start()
         wait_until(lambda: self.get("/api/v1/namespaces/default/serviceaccounts/default"),
-                   "the default ServiceAccount")
-        wait_until(self.node_ready, "the node is Ready")
+                   "the default ServiceAccount", STARTED)
+        wait_until(self.node_ready, "the node is Ready", STARTED)
         say(f"Kubernetes {version['gitVersion']} is up")
 
 

@@ -6,14 +6,13 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
 import agents
+import dialer
 import drivers
 import kube
 import product
@@ -285,13 +284,12 @@ def test_webhook_is_down(installed):
     product.wait_injecting(installed, drivers.INJECTED)
 
 
-class Dialers:
+class Dialers(dialer.Dialers):
     """Clients of the replicas that trust only what the caBundle says at that moment, or a second
     ago; the caBundle is watched."""
 
     def __init__(self, cluster, file):
         self.stopped = False
-        self.start = time.monotonic()
         self.bundles = open(file, "w", buffering=1)
         self.take("FIRST", cluster.get(product.CONFIGURATION))
         folder, name = product.CONFIGURATION.rsplit("/", 1)
@@ -301,10 +299,7 @@ class Dialers:
                      for pod in product.pods(cluster, "lastword-webhook")
                      if "deletionTimestamp" not in pod["metadata"]]
         assert len(addresses) == 2
-        self.processes = [subprocess.Popen(
-            [sys.executable, product.ROOT / "tests/certs/dialer.py", file, late, "5",
-             f"lastword-webhook.{product.SYSTEM}.svc", *addresses],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE) for late in ("0", "1")]
+        super().__init__(file, (0, 1), 5, f"lastword-webhook.{product.SYSTEM}.svc", addresses)
 
     def take(self, _, configuration):
         bundle = configuration["webhooks"][0]["clientConfig"]["caBundle"]
@@ -312,12 +307,8 @@ class Dialers:
             [time.monotonic(), base64.b64decode(bundle).decode()]) + "\n")
 
     def stop(self):
-        """How many connections there were, how many a second, and which failed."""
         self.stopped = True
-        seen = [json.loads(process.communicate(timeout=kube.HANG)[0]) for process in self.processes]
-        count = sum(one["count"] for one in seen)
-        return (count, count / (time.monotonic() - self.start),
-                [failure for one in seen for failure in one["failures"]])
+        return super().stop()
 
 
 def test_certificates_rotate_under_load(installed, figures, tmp_path):
@@ -359,11 +350,11 @@ def test_certificates_rotate_under_load(installed, figures, tmp_path):
     try:
         kube.wait_until(rotated, lambda: f"{len(leaves)} leaves, {len(bundles)} bundles")
     finally:
-        count, rate, failures = dialers.stop()
+        seen = dialers.stop()
     figures(f"certificates: {len(leaves)} leaves and {len(bundles)} bundles in turn, "
-            f"{made} creations, all injected; {count} new connections, {rate:.0f} a second, "
-            f"{len(failures)} failed")
-    assert count > 0 and failures == []
+            f"{made} creations, all injected; {sum(seen.counts)} new connections, "
+            f"{seen.rate:.0f} a second, {len(seen.failures)} failed")
+    assert sum(seen.counts) > 0 and seen.failures == []
     run_with(args)
 
 

@@ -4,10 +4,10 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import cluster
 import pytest
+from waiting import wait_until
 
 HANG = 600
 KERNEL = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward")
@@ -35,13 +35,6 @@ def left(name):
     return found
 
 
-def wait(condition, what):
-    end = time.monotonic() + HANG
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-
-
 def start(tmp_path):
     """A cluster whose command is a process that never ends; its keeper and its name."""
     told = tmp_path / "told"
@@ -51,7 +44,7 @@ def start(tmp_path):
          f'echo "$LASTWORD_NODE" >{told}.part && mv {told}.part {told}; sleep 100000'],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        wait(lambda: told.exists() or keeper.poll() is not None, "the cluster starts")
+        wait_until(lambda: told.exists() or keeper.poll() is not None, "the cluster starts", HANG)
         assert told.exists(), keeper.returncode
     except BaseException:
         keeper.terminate()
@@ -66,7 +59,7 @@ def test_nothing_is_left(tmp_path, how):
     assert left(state.name), "its processes are seen while it runs"
     keeper.send_signal(how)
     keeper.wait(HANG)
-    wait(lambda: not left(state.name), left(state.name))
+    wait_until(lambda: not left(state.name), lambda: left(state.name), HANG)
     assert machine() == before
     if how == signal.SIGKILL:  # files and empty control groups: the next cluster removes them
         assert state.exists() and list(cluster.cgroups(state.name))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-PATIENCE = 60  # seconds; a bound on hanging, not a measure
+from waiting import HANG
 
 
 def make_certificate(name="localhost"):
@@ -112,7 +112,7 @@ class ApiServer(http.server.ThreadingHTTPServer):
 
     def finish_request(self, request, client_address):
         # The handshake runs in the connection's own thread, so that nobody waits for a slow one.
-        request.settimeout(PATIENCE)
+        request.settimeout(HANG)
         with self.context.wrap_socket(request, server_side=True) as connection:
             super().finish_request(connection, client_address)
 

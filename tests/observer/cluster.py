@@ -6,21 +6,11 @@ import re
 import signal
 import subprocess
 import threading
-import time
 import urllib.request
 
-from api_server import PATIENCE, ApiServer
+from api_server import ApiServer
 from injected import BUILD
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE} s for {what}")
+from waiting import HANG, wait_until
 
 
 class Cluster:
@@ -59,7 +49,7 @@ class Cluster:
 
     def wait_seen(self, place):
         with self.lock:
-            assert self.lock.wait_for(lambda: self.seen >= place, PATIENCE)
+            assert self.lock.wait_for(lambda: self.seen >= place, HANG)
 
     # ---- answers ----
 
@@ -140,7 +130,7 @@ class Cluster:
         request.begin_stream()
         while True:
             with self.lock:
-                self.lock.wait_for(lambda: self.applied < 0 or place < self.applied, PATIENCE)
+                self.lock.wait_for(lambda: self.applied < 0 or place < self.applied, HANG)
                 if self.applied < 0:
                     return
             if self.trouble and self.trouble(request, place):
@@ -176,7 +166,7 @@ class Observer:
                  "--metrics", "127.0.0.1:0", "--identity", name, *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **cluster.server.environment})
-        observing = wait_for(lambda: self.lines("observing"), "the observer to start")
+        observing = wait_until(lambda: self.lines("observing"), "the observer to start")
         self.address = observing[0]["metrics"]
 
     def lines(self, message):
@@ -188,7 +178,7 @@ class Observer:
 
     def get(self, path):
         try:
-            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=PATIENCE) as r:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=HANG) as r:
                 return r.status, r.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -201,11 +191,11 @@ class Observer:
 
     def kill(self):
         self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(HANG)
 
     def stop(self):
         """It must end well: no sanitizer report, no leak, status 0."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(PATIENCE)
+        status = self.process.wait(HANG)
         assert status == 0, f"exit {status}\n{self.log_file.read_text()[-4000:]}"

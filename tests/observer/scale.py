@@ -5,7 +5,8 @@ import pathlib
 import re
 import subprocess
 
-from api_server import PATIENCE, make_certificate
+from api_server import make_certificate
+from waiting import HANG
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build"))
@@ -31,7 +32,7 @@ def start_observer(folder, name, port):
                  "KUBERNETES_SERVICE_PORT": str(port)})
 
 
-def run(folder, pods, ends, rate, drop=0, replicas=1, seconds=PATIENCE):
+def run(folder, pods, ends, rate, drop=0, replicas=1, seconds=HANG):
     """The figures of the server, with those of the observers. seconds: a bound on hanging."""
     certificate, key = make_certificate()
     for name, text in (("tls.crt", certificate), ("tls.key", key), ("ca.crt", certificate),
@@ -61,5 +62,5 @@ def run(folder, pods, ends, rate, drop=0, replicas=1, seconds=PATIENCE):
         for observer in observers.values():
             observer.terminate()
         for name, observer in observers.items():
-            status = observer.wait(timeout=PATIENCE)
+            status = observer.wait(timeout=HANG)
             assert status == 0, (folder / f"{name}.log").read_text()

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from api_server import PATIENCE, ApiServer, make_certificate
+from api_server import ApiServer, make_certificate
+from waiting import HANG
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build"))
@@ -31,12 +32,12 @@ class Driver:
         for line in self.process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
-        raise AssertionError(f"no outcome; exit {self.process.wait(PATIENCE)}")
+        raise AssertionError(f"no outcome; exit {self.process.wait(HANG)}")
 
     def end(self):
         self.process.stdin.close()
         rest = self.process.stdout.read()
-        assert self.process.wait(PATIENCE) == 0
+        assert self.process.wait(HANG) == 0
         return rest
 
 

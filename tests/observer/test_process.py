@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 import injected
-from api_server import PATIENCE
-from cluster import Cluster, Observer, wait_for
+from cluster import Cluster, Observer
 from injected import ROOT, STREAM
+from waiting import HANG, wait_until
 
 QUICK = ("--step-in", "1s", "--watch-idle", "1s", "--start-failing", "1s")
 
@@ -72,7 +72,7 @@ def observe(tmp_path):
 
 def wait_for_all(cluster, records):
     """Written and told."""
-    wait_for(lambda: len(cluster.told) >= len(records), f"{len(records)} records to be told")
+    wait_until(lambda: len(cluster.told) >= len(records), f"{len(records)} records to be told")
     assert {r["metadata"]["name"]: spec_of(r) for r in cluster.records.values()} == records
 
 
@@ -82,20 +82,20 @@ def step_through(cluster, observer):
         cluster.advance(count)
         cluster.wait_seen(count)
         if count in (36, 61, 100, 113, 121, 131, 135, 138):
-            wait_for(lambda: observer.metric("lastword_observer_open_ends") == 0, "quiet")
+            wait_until(lambda: observer.metric("lastword_observer_open_ends") == 0, "quiet")
 
 
 @pytest.mark.parametrize("which", ["plain", "injected"])
 def test_a_recorded_history(cluster, observe, which):
     c = cluster(which)
     observer = observe(c, "one", *QUICK)
-    wait_for(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
-    wait_for(lambda: observer.get("/readyz")[0] == 200, "it to be ready")
+    wait_until(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    wait_until(lambda: observer.get("/readyz")[0] == 200, "it to be ready")
     records = expected(which)
     step_through(c, observer)
     if which == "injected":
         # Lines of pods that are deleted at once may be missed: what was read must be right.
-        wait_for(lambda: c.names() == set(records), "the records")
+        wait_until(lambda: c.names() == set(records), "the records")
         return
     wait_for_all(c, records)
 
@@ -122,9 +122,9 @@ def test_a_recorded_history(cluster, observe, which):
 def test_the_leader_is_killed(cluster, observe):
     c = cluster("plain")
     first = observe(c, "first", *QUICK)
-    wait_for(lambda: first.metric("lastword_observer_leader") == 1, "it to lead")
+    wait_until(lambda: first.metric("lastword_observer_leader") == 1, "it to lead")
     second = observe(c, "second", *QUICK)
-    wait_for(lambda: second.get("/readyz")[0] == 200, "the second")
+    wait_until(lambda: second.get("/readyz")[0] == 200, "the second")
     c.advance(60)
     first.kill()
     c.advance(len(c.events))
@@ -156,7 +156,7 @@ def test_connections_break(cluster, observe):
         return True
     c.trouble = trouble
     observer = observe(c, "one", *QUICK)
-    wait_for(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    wait_until(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
     step_through(c, observer)
     wait_for_all(c, expected("plain"))
     assert len(made) == 14
@@ -168,17 +168,17 @@ def test_a_restart_writes_nothing_twice(cluster, observe):
     c.advance(len(c.events))
     patient = (*QUICK[:4], "--start-failing", "1h")  # nothing is left to the clock
     first = observe(c, "first", *patient)
-    wait_for(lambda: len(c.told) > 10 and
-             first.metric("lastword_observer_open_ends") == 0 and
-             first.metric("lastword_observer_open_records") == 0, "the records")
+    wait_until(lambda: len(c.told) > 10 and
+               first.metric("lastword_observer_open_ends") == 0 and
+               first.metric("lastword_observer_open_records") == 0, "the records")
     records, events = dict(c.records), dict(c.event_objects)
     first.stop()
     assert c.lease["spec"]["holderIdentity"] == ""  # given up, so that nobody waits
     c.requests.clear()
     second = observe(c, "second", *patient)
-    wait_for(lambda: second.metric("lastword_observer_leader") == 1, "it to lead")
-    wait_for(lambda: second.get("/readyz")[0] == 200 and
-             second.metric("lastword_observer_open_ends") == 0, "quiet")
+    wait_until(lambda: second.metric("lastword_observer_leader") == 1, "it to lead")
+    wait_until(lambda: second.get("/readyz")[0] == 200 and
+               second.metric("lastword_observer_open_ends") == 0, "quiet")
     assert c.records == records and c.event_objects == events
     assert not [r for r in c.requests if r[0] == "POST" and "agentexits" in r[1]]
 
@@ -189,12 +189,12 @@ def held_up(cluster, observe):
     c = cluster("plain")
     c.refuse[("POST", "agentexits")] = (503, "ServiceUnavailable")
     observer = observe(c, "one", *QUICK)
-    wait_for(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    wait_until(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
     c.advance(40)
-    wait_for(lambda: observer.metric("lastword_observer_open_records") > 0 and
-             observer.metric("lastword_observer_open_ends") == 0, "records that are not written")
+    wait_until(lambda: observer.metric("lastword_observer_open_records") > 0 and
+               observer.metric("lastword_observer_open_ends") == 0, "records that are not written")
     observer.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: observer.lines("stopping"), "it to take notice")
+    wait_until(lambda: observer.lines("stopping"), "it to take notice")
     return c, observer
 
 
@@ -203,7 +203,7 @@ def test_a_leader_that_is_told_to_stop_writes_what_it_holds(held_up):
     held = observer.metric("lastword_observer_open_records")
     assert observer.get("/readyz")[0] == 503 and observer.get("/healthz")[0] == 200
     c.refuse.clear()
-    observer.process.wait(PATIENCE)  # stop() would be a second signal
+    observer.process.wait(HANG)  # stop() would be a second signal
     observer.stop()
     assert len(c.told) == len(c.records) == held
     # Another replica is let in when that is done, not before.
@@ -228,7 +228,7 @@ def test_what_is_not_valid_is_printed(cluster, observe):
     c.refuse[("POST", "agentexits")] = (422, "Invalid")
     c.advance(40)
     observer = observe(c, "one", *QUICK)
-    lines = wait_for(lambda: observer.lines("a record cannot be written, here it is"), "the line")
+    lines = wait_until(lambda: observer.lines("a record cannot be written, here it is"), "the line")
     assert lines[0]["record"]["kind"] == "AgentExit" and "Invalid" in lines[0]["error"]
     assert observer.metric("lastword_observer_lost_records_total") >= 1
 
@@ -237,12 +237,12 @@ def test_a_server_that_is_away(cluster, observe):
     """It refuses everything for a while, then all is there."""
     c = cluster("plain")
     observer = observe(c, "one", *QUICK)
-    wait_for(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
-    wait_for(lambda: any("watch=1" in path for _, path in list(c.requests)), "it to watch")
+    wait_until(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    wait_until(lambda: any("watch=1" in path for _, path in list(c.requests)), "it to watch")
     for method in ("GET", "POST", "PATCH"):
         c.refuse[(method, "")] = (503, "ServiceUnavailable")
     c.advance(110)
-    wait_for(lambda: len([r for r in c.requests if r[0] == "POST"]) > 5, "attempts")
+    wait_until(lambda: len([r for r in c.requests if r[0] == "POST"]) > 5, "attempts")
     c.refuse.clear()
     step_through(c, observer)
     wait_for_all(c, expected("plain"))

@@ -13,9 +13,10 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 
 import pytest
+
+from waiting import HANG, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build")).resolve()
@@ -30,7 +31,6 @@ JUMPING = shutil.copy(BUILD / "tests/watchdog-with-jumping-clock", PROGRAMS)
 WATCHDOG_USER = 65511
 AGENT_USER = 1000
 SANITIZED = "asan" in BUILD.parts
-HANG = 60  # a bound on hanging, not a measure
 collect_ignore = ["test_faults.py", "test_program.py"] if SANITIZED else []  # they say why
 
 CALLS = {name: int(number) for name, number in re.findall(
@@ -58,16 +58,6 @@ def as_process_1(user=None):
     parent-death signal is lost with a change of user, so it is set again.)"""
     return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child",
             *as_user(user, "--pdeathsig", "KILL")]
-
-
-def wait_until(condition, seconds=HANG, what=""):
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.005)
 
 
 class Watch:
@@ -104,11 +94,6 @@ class Watch:
         """The next line that nobody has asked for; None: it has ended."""
         return self._queue.get(timeout=seconds)
 
-    def wait_ring(self):
-        """Until it holds an agent's ring: the shim tries every 2 s at most."""
-        maps = pathlib.Path(f"/proc/{self.pid}/maps")
-        wait_until(lambda: "memfd:lastword" in maps.read_text(), what="an agent's ring")
-
     def signal(self, number):
         os.kill(self.pid, number)
 
@@ -128,7 +113,7 @@ class Pod:
                                        stdin=subprocess.DEVNULL)
         ours = os.readlink("/proc/self/ns/net")
         self.namespace = f"/proc/{self.holder.pid}/ns/net"
-        wait_until(lambda: os.readlink(self.namespace) != ours, what="a network namespace")
+        wait_until(lambda: os.readlink(self.namespace) != ours, "a network namespace")
 
     def enter(self, user=None):
         return ["nsenter", f"--net={self.namespace}", "--", *as_user(user)]
@@ -149,7 +134,7 @@ class Pod:
                                  env={**os.environ, **(environment or {})}))
         if listening:
             wait_until(lambda: self.sockets() > before or watch.process.poll() is not None,
-                       what="the socket")
+                       "the socket")
         return watch
 
     def sockets(self):
@@ -203,7 +188,7 @@ def children(pid):
 
 
 def only_child(pid):
-    return wait_until(lambda: children(pid), what=f"a child of {pid}")[0]
+    return wait_until(lambda: children(pid), f"a child of {pid}")[0]
 
 
 def kill(pid, number=signal.SIGKILL):

@@ -111,7 +111,7 @@ def watching(socket_name):
     """The name of a socket where a watchdog is."""
     process = subprocess.Popen((PROGRAM, "watch", "--container", "main", "--socket", socket_name),
                                stdout=subprocess.DEVNULL)
-    wait_until(lambda: listens(socket_name), what="the socket")
+    wait_until(lambda: listens(socket_name), "the socket")
     yield socket_name
     process.terminate()
     assert process.wait(timeout=HANG) == 0

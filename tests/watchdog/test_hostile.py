@@ -68,7 +68,7 @@ def test_descriptors_that_are_sent_along(pod):
               "        s.close()\n"
               "print('sent', flush=True)\n")
     assert stranger(pod, script).stdout.readline() == b"sent\n"
-    wait_until(lambda: descriptors(watch.pid) == before, what="its descriptors")
+    wait_until(lambda: descriptors(watch.pid) == before, "its descriptors")
     assert pod.run(*(VICTIM, "exit", "3"))[0] == 3
     while watch.next().get("exit_code") != 3:
         pass
@@ -126,7 +126,7 @@ def test_flood_of_events_does_not_hide_an_end(pod, read):
     watch = pod.start((PROGRAM, "watch", "--container", "main", "--mode", "native"),
                       user=WATCHDOG_USER, stdout=theirs, stderr=subprocess.DEVNULL)
     os.close(theirs)
-    wait_until(pod.sockets, what="the socket")
+    wait_until(pod.sockets, "the socket")
     stream = open(ours, "rb")
     if read:
         lines = []
@@ -213,7 +213,7 @@ def test_shim_that_is_killed_by_its_own_command(pod):
     process.stdin.flush()
     assert process.wait(timeout=HANG) == -signal.SIGKILL
     assert watch.next()["error_type"] == "Killed"
-    wait_until(lambda: not pathlib.Path(f"/proc/{command}").exists(), what="the command's end")
+    wait_until(lambda: not pathlib.Path(f"/proc/{command}").exists(), "the command's end")
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
 

@@ -41,7 +41,7 @@ class Container:
 
     def remove(self):
         self.kill()
-        wait_until(lambda: not (self.path / "cgroup.procs").read_text(), what="an empty cgroup")
+        wait_until(lambda: not (self.path / "cgroup.procs").read_text(), "an empty cgroup")
         self.path.rmdir()
 
 

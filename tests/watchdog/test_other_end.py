@@ -59,7 +59,7 @@ def test_seccomp_profile_of_the_watchdogs_container(name, socket_name):
     watch = subprocess.Popen((FAULT, "deny", str(errno.EPERM), str(CALLS[name]), "--", PROGRAM,
                               "watch", "--container", "main", "--socket", socket_name),
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_until(lambda: listens(socket_name), what="the socket")
+    wait_until(lambda: listens(socket_name), "the socket")
     words = (PROGRAM, "run", "--name", "main", "--socket", socket_name, "--", *TALK)
     agent = finish(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     assert agent == (7, LETTERS, b"said it\n"), agent

@@ -29,7 +29,7 @@ class Round:
         self.watch = Watch(self.start("watch", "--mode", "classic", "--restart-policy", "Never",
                                       "--container", "main", *self.flags,
                                       stdout=subprocess.PIPE))
-        wait_until(self.is_listening, what=self.socket)
+        wait_until(self.is_listening, self.socket)
         self.shim = self.start("run", "--name", "main", *self.flags, "--", VICTIM, "print",
                                str(int(self.life * 1000)), stdout=subprocess.DEVNULL)
 
@@ -43,7 +43,7 @@ class Round:
     def command(self):
         """The command's pid; None: it has ended before it could be seen."""
         found = wait_until(lambda: self.shim.poll() is not None or children(self.shim.pid),
-                           what=self.socket)
+                           self.socket)
         return found[0] if isinstance(found, list) else None
 
     def kill(self, who):

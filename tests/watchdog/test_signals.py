@@ -122,7 +122,7 @@ def test_killed_shim_takes_the_command_with_it():
     command = only_child(process.pid)
     kill(process.pid)
     assert end_plain(process) == -signal.SIGKILL
-    wait_until(lambda: not alive(command), what="the command's end")
+    wait_until(lambda: not alive(command), "the command's end")
 
 
 def state(pid):
@@ -144,7 +144,7 @@ def test_stopped_and_continued_command():
     assert process.stdout.readline() == b"ready\n"
     command = only_child(process.pid)
     kill(command, signal.SIGSTOP)
-    wait_until(lambda: state(command) == "T")
+    wait_until(lambda: state(command) == "T", "its being stopped")
     kill(process.pid, signal.SIGUSR1)
     time.sleep(0.05)
     assert process.poll() is None
@@ -160,7 +160,7 @@ def test_stopped_shim():
     assert process.stdout.readline() == b"ready\n"
     command = only_child(process.pid)
     kill(process.pid, signal.SIGSTOP)  # the shim itself; the command goes on
-    wait_until(lambda: state(process.pid) == "T")
+    wait_until(lambda: state(process.pid) == "T", "its being stopped")
     assert state(command) in "SR"
     kill(process.pid, signal.SIGCONT)
     kill(process.pid, signal.SIGUSR1)
@@ -182,7 +182,7 @@ def test_orphans_are_reaped(process_1):
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdout.readline() == b"started\n"
         pid = process.pid
-    wait_until(lambda: len(children(pid)) == 1, what="the orphans' end")
+    wait_until(lambda: len(children(pid)) == 1, "the orphans' end")
     process.stdin.write(b"\n")
     process.stdin.flush()
     assert end_plain(process) == 0

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from conftest import (AGENT_USER, HANG, JUMPING, PROGRAM, VICTIM, WATCHDOG_USER, kill,
-                      only_child, wait_until)
+from conftest import AGENT_USER, JUMPING, PROGRAM, VICTIM, WATCHDOG_USER, kill, only_child
 from strangers import (ACK, DEADLINE, EXIT, FLUSH, HELLO, LEAVING, REFUSED, SILENT, TAIL, WELCOME,
                        connect, hostile_ring, message, say)
+from waiting import HANG, wait_for_ring, wait_until
 
 CLASSIC = ("--mode", "classic", "--restart-policy", "Never")
 POD = {"LASTWORD_POD_NAME": "agent-7", "LASTWORD_POD_NAMESPACE": "team", "LASTWORD_POD_UID": "u-1",
@@ -314,7 +314,7 @@ def test_watchdog_that_comes_later(pod):
     assert process.stdout.readline() == b"early words\n"
     time.sleep(0.3)
     watch = pod.watch(*CLASSIC)
-    watch.wait_ring()
+    wait_for_ring(watch.pid)
     process.communicate(b"\n", timeout=HANG)
     line = watch.next()
     assert (line["exit_code"], line["log_tail"], line["log_bytes_total"]) == (9, "early words\n", 12)
@@ -366,7 +366,7 @@ def test_watchdog_that_is_restarted(pod):
     process.stdin.flush()
     assert process.stdout.readline() == b"two\n"
     second = pod.watch(*CLASSIC)
-    second.wait_ring()
+    wait_for_ring(second.pid)
     process.communicate(b"\n", timeout=HANG)
     line = second.next()
     assert (line["exit_code"], line["log_tail"], line["log_bytes_total"]) == (6, "one\ntwo\n", 8)
@@ -381,7 +381,7 @@ def test_termination_is_remembered_for_a_later_watchdog(pod):
     kill(process.pid, signal.SIGTERM)
     assert process.stdout.readline() == b"got it\n"
     watch = pod.watch(*CLASSIC)
-    watch.wait_ring()
+    wait_for_ring(watch.pid)
     process.communicate(b"\n", timeout=HANG)
     line = watch.next()
     assert line["exit_code"] == 1 and line["log_tail"] == "ready\ngot it\n"
@@ -622,8 +622,8 @@ def test_socket_that_is_taken(pod):
     time.sleep(0.3)
     squatter.kill()
     squatter.wait()
-    wait_until(pod.sockets, what="the socket")
-    watch.wait_ring()
+    wait_until(pod.sockets, "the socket")
+    wait_for_ring(watch.pid)
     process.communicate(b"\n", timeout=HANG)
     line = watch.next()
     assert (line["exit_code"], line["log_tail"]) == (2, "mine\n")
@@ -640,7 +640,7 @@ def test_stdout_that_nobody_reads(pod):
     process = pod.start((PROGRAM, "watch", "--container", "main", "--mode", "native"),
                         user=WATCHDOG_USER, stdout=write_end, stderr=subprocess.PIPE)
     os.close(write_end)
-    wait_until(pod.sockets)
+    wait_until(pod.sockets, "the socket")
     for _ in range(60):  # of about 5 KB: more than the pipe and the outbox hold
         start = time.monotonic()
         assert pod.run("python3", "-c", "print('x' * 4000); exit(1)")[0] == 1

@@ -14,11 +14,14 @@ import json
 import random
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
 
-HANG = 60
+from waiting import HANG
+
+Seen = collections.namedtuple("Seen", "counts rate serials failures")  # rate: of all, a second
 
 
 def dial(address, name, bundle):
@@ -84,4 +87,23 @@ def main():
     print(json.dumps({"count": count, "failures": failures, "serials": sorted(serials)}))
 
 
-main()
+class Dialers:
+    """One for each of lates."""
+
+    def __init__(self, bundles, lates, settle, name, addresses):
+        self.start = time.monotonic()
+        self.processes = [subprocess.Popen(
+            [sys.executable, __file__, bundles, str(late), str(settle), name, *addresses],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE) for late in lates]
+
+    def stop(self):
+        """What they have Seen."""
+        seen = [json.loads(process.communicate(timeout=2 * HANG)[0]) for process in self.processes]
+        counts = [one["count"] for one in seen]
+        return Seen(counts, sum(counts) / (time.monotonic() - self.start),
+                    set().union(*(one["serials"] for one in seen)),
+                    [failure for one in seen for failure in one["failures"]])
+
+
+if __name__ == "__main__":
+    main()

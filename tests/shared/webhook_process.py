@@ -7,7 +7,6 @@ import pathlib
 import signal
 import ssl
 import subprocess
-import time
 import urllib.request
 
 from cryptography import x509
@@ -15,9 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from waiting import HANG, wait_until
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build"))
-PATIENCE = 30  # seconds; a bound on hanging, not a measure
 
 
 class Certificate:
@@ -42,16 +42,6 @@ class Certificate:
             serialization.NoEncryption()).decode()
 
 
-def wait_for(condition, what):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE} s for {what}")
-
-
 class Webhook:
     def __init__(self, folder, config, certificate=None, arguments=()):
         self.folder = folder
@@ -68,7 +58,7 @@ class Webhook:
                  "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--drain", "0s",
                  *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        listening = wait_for(self._listening, "the webhook to listen")
+        listening = wait_until(self._listening, "the webhook to listen")
         self.port = int(listening["webhook"].rsplit(":", 1)[1])
         self.metrics_port = int(listening["metrics"].rsplit(":", 1)[1])
 
@@ -94,7 +84,7 @@ class Webhook:
 
     def connect(self, certificate=None):
         connection = http.client.HTTPSConnection(
-            "localhost", self.port, timeout=PATIENCE, context=self.tls_context(certificate))
+            "localhost", self.port, timeout=HANG, context=self.tls_context(certificate))
         connection.connect()
         return connection
 
@@ -102,7 +92,7 @@ class Webhook:
         """Over one connection that is kept, unless another is given."""
         if connection is None:
             if self.connection is None:
-                wait_for(lambda: self.ready()[0] == 200, "readiness")
+                wait_until(lambda: self.ready()[0] == 200, "readiness")
                 self.connection = self.connect()
             connection = self.connection
         connection.request(method, path, body, headers or {})
@@ -118,7 +108,7 @@ class Webhook:
     def plain(self, path):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}{path}",
-                                        timeout=PATIENCE) as response:
+                                        timeout=HANG) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -149,5 +139,5 @@ class Webhook:
             self.connection.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(PATIENCE)
+        status = self.process.wait(HANG)
         assert status == 0, f"exit {status}\n{self.log_file.read_text()[-4000:]}"
