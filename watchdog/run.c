@@ -60,7 +60,7 @@ struct run {
 	struct child child;
 	struct pump pumps[STREAM_COUNT];
 	bool was_open[STDERR_FILENO + 1]; /* as it was handed to us */
-	bool one_pipe; /* stdout and stderr are the same file: one pipe keeps their order */
+	bool one_pipe;    /* stdout and stderr are the same file: one pipe keeps their order */
 	bool output_seen; /* it goes through a pipe of ours: silence can be told */
 	bool process_1;
 	struct output output;

@@ -206,7 +206,7 @@ def test_watchdog_whose_stderr_is_stuck(pod, stuck):
     """It has something to complain of (the flag), and does its work all the same."""
     watch = pod.start((PROGRAM, "watch", "--nonsense", "--container", "main", "--mode", "classic",
                        "--restart-policy", "Never"), stdout=subprocess.PIPE, stderr=stuck)
-    wait_until(pod.sockets, what="the socket")
+    wait_until(pod.sockets, "the socket")
     assert pod.run("sh", "-c", "exit 6")[0] == 6
     out, _ = watch.communicate(timeout=HANG)
     assert watch.returncode == 0 and b'"exit_code":6' in out

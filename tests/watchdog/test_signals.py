@@ -195,11 +195,11 @@ def test_children_from_before_the_shim():
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     assert process.stdout.readline() == b"ready\n"
-    wait_until(lambda: len(children(process.pid)) == 2, what="the end of the short one")
+    wait_until(lambda: len(children(process.pid)) == 2, "the end of the short one")
     other, command = children(process.pid)
     assert alive(other) and alive(command)
     kill(other)
-    wait_until(lambda: children(process.pid) == [command], what="the end of the other one")
+    wait_until(lambda: children(process.pid) == [command], "the end of the other one")
     _, err = process.communicate(b"\n", timeout=HANG)
     assert (process.returncode, err) == (5, b"")
 
