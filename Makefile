@@ -91,15 +91,16 @@ install-cli: $(BUILD)/bin/lastword ## Install lastword and kubectl's plugin into
 	install -m 755 $< $(DESTDIR)$(PREFIX)/bin/lastword
 	ln -sf lastword $(DESTDIR)$(PREFIX)/bin/kubectl-lastword
 
-# The watchdog is static and small: musl, no third-party library, sections collected. The
-# sanitizers know no musl, so the sanitized one is an ordinary program.
+# The watchdog is static and small: musl, no third-party library, sections collected, tables for
+# unwinding only beside it. The sanitizers know no musl, so the sanitized one is an ordinary program.
 ifdef SANITIZE
 $(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/obj/%.o)
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(CC) $(LDFLAGS) $^ -o $@
 else
-POD_CFLAGS := $(COMMON) -Os -g -ffunction-sections -fdata-sections -fstack-protector-strong
+POD_CFLAGS := $(COMMON) -Os -g -ffunction-sections -fdata-sections -fstack-protector-strong \
+	-fno-asynchronous-unwind-tables -fno-unwind-tables
 $(BUILD)/pod/%.o: %.c
 	@mkdir -p $(@D)
 	@echo '  CC   $@'

@@ -12,7 +12,7 @@ PROGRAM = ROOT / "build/arm64/bin/lastword-watchdog"
 EMULATED = ("qemu-aarch64-static", str(PROGRAM))
 SOCKET = ("--socket", "lastword-arm64")
 MACHINE_AARCH64 = 183  # elf.h, EM_AARCH64
-SIZE_MAX = 200 * 1024
+SIZE_MAX = 200_000
 HANG = 60
 
 
