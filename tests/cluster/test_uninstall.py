@@ -3,6 +3,7 @@ import agents
 import drivers
 import kube
 import product
+import waiting
 
 from test_observer import WAITING, die
 
@@ -11,7 +12,7 @@ def test_agents_outlive_it(installed):
     driver = drivers.KubernetesDriver(installed)
     pod = driver.make(agents.pod(agents.container(WAITING)))
     pod.wait_ready()
-    kube.wait_for_ring(pod.pid(kube.OUR_CONTAINER))
+    waiting.wait_for_ring(pod.pid(kube.OUR_CONTAINER))
     product.uninstall(installed)
     for path in (product.CONFIGURATION, f"/api/v1/namespaces/{product.SYSTEM}",
                  "/apis/lastword.dev/v1alpha1"):
