@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from certificate import Certificate
 from waiting import wait_until
-from webhook_process import Certificate
 
 from test_server import CONFIG, record
 

@@ -13,8 +13,9 @@ import time
 
 import pytest
 
+from certificate import Certificate
 from waiting import wait_until
-from webhook_process import BUILD, Certificate
+from webhook_process import BUILD
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 CONFIG = (DATA / "config/reviews.yaml").read_text().replace("MODE", "classic")

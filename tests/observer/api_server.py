@@ -1,35 +1,12 @@
-"""What a fake API server needs: a certificate, a service account folder, a threaded HTTPS server
+"""What a fake API server needs: a service account folder, a threaded HTTPS server
 whose handler is the test's. Loopback only."""
-import datetime
 import http.server
 import json
 import ssl
 import threading
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from certificate import Certificate
 from waiting import HANG
-
-
-def make_certificate(name="localhost"):
-    """Self-signed; (chain, key) as PEM texts."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.utcnow()
-    certificate = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject)
-        .public_key(key.public_key()).serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256()))
-    return (certificate.public_bytes(serialization.Encoding.PEM).decode(),
-            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                              serialization.NoEncryption()).decode())
 
 
 class Request(http.server.BaseHTTPRequestHandler):
@@ -94,13 +71,14 @@ class ApiServer(http.server.ThreadingHTTPServer):
 
     def __init__(self, folder, answer):
         self.answer = answer
-        self.chain, key = make_certificate()
+        certificate = Certificate()
+        self.chain = certificate.chain
         self.account = folder / "account"
         self.account.mkdir()
         (self.account / "ca.crt").write_text(self.chain)
         self.set_token("the-token")
         (folder / "api.crt").write_text(self.chain)
-        (folder / "api.key").write_text(key)
+        (folder / "api.key").write_text(certificate.key)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(folder / "api.crt", folder / "api.key")
         super().__init__(("127.0.0.1", 0), Request)

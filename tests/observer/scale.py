@@ -5,7 +5,7 @@ import pathlib
 import re
 import subprocess
 
-from api_server import make_certificate
+from certificate import Certificate
 from waiting import HANG
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -34,9 +34,9 @@ def start_observer(folder, name, port):
 
 def run(folder, pods, ends, rate, drop=0, replicas=1, seconds=HANG):
     """The figures of the server, with those of the observers. seconds: a bound on hanging."""
-    certificate, key = make_certificate()
-    for name, text in (("tls.crt", certificate), ("tls.key", key), ("ca.crt", certificate),
-                       ("token", "token")):
+    certificate = Certificate()
+    for name, text in (("tls.crt", certificate.chain), ("tls.key", certificate.key),
+                       ("ca.crt", certificate.chain), ("token", "token")):
         (folder / name).write_text(text)
     drops = ["--drop", str(drop)] if drop else []
     server = subprocess.Popen(

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from api_server import ApiServer, make_certificate
+from api_server import ApiServer
+from certificate import Certificate
 from waiting import HANG
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -180,7 +181,7 @@ def test_no_server_is_no_answer(serve):
 
 def test_a_wrong_authority_is_not_trusted(serve):
     server = serve(lambda request: request.send(200, {}))
-    (server.account / "ca.crt").write_text(make_certificate()[0])
+    (server.account / "ca.crt").write_text(Certificate().chain)
     assert "certificate" in run(server, "call", "GET", "/a")["error"]
     assert server.requests == []
 
