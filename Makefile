@@ -42,7 +42,7 @@ LIBRARIES := $(LIBRARY_certs) $(LIBRARY_lib)
 ARCHIVES := $(foreach f,cli observer webhook certs watchdog lib,$(BUILD)/$(f).a)
 
 # What runs in the pod: these lib/ modules and no third-party library.
-POD_LIB := error buffer utf8 json_write duration timestamp ring redact classify fingerprint snippet
+POD_LIB := error flag buffer utf8 json_write duration timestamp ring redact classify fingerprint snippet
 POD_SOURCES := $(wildcard watchdog/*.c) $(wildcard $(POD_LIB:%=lib/%.c))
 
 PROGRAMS := $(if $(wildcard webhook/main.c),lastword-webhook) \
@@ -144,12 +144,14 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 $(BUILD)/tests/test_memory $(BUILD)/tests/test_certs: \
 	LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 
-# Every fuzz target is also a test: it must swallow its corpus.
+# Every fuzz target is also a test: it must swallow its corpus. Linked as the fuzzer is, with all
+# that there is: no two files may define the same name.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%-replay)
 $(BUILD)/fuzz/%-replay: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	@$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -o $@
+	@$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--whole-archive $(ARCHIVES) -Wl,--no-whole-archive \
+		$(LIBRARIES) -o $@
 
 # The command that the watchdog's tests run, and what makes system calls fail; not sanitized: the
 # one is about to be killed, the other traces.
@@ -221,7 +223,7 @@ fuzz: deps ## Run the libFuzzer targets, FUZZ_SECONDS each
 			tests/fuzz/fuzz_$$name.c $(FUZZ_SOURCES) $(LIBRARIES) \
 			-o build/fuzzing/$$name && \
 		build/fuzzing/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
-			-print_final_stats=1 build/fuzzing/corpus-$$name tests/fuzz/corpus/$$name \
+			-artifact_prefix=build/fuzzing/ -print_final_stats=1 build/fuzzing/corpus-$$name tests/fuzz/corpus/$$name \
 			|| exit 1; \
 	done
 

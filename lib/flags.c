@@ -3,11 +3,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/duration.h"
 #include "lib/log.h"
 
 enum { CODE_HELP = 1, CODE_VERSION, CODE_FIRST };
@@ -47,35 +45,6 @@ int flags_read(const char *program, const char *usage, const struct flag *flags,
 		return FLAGS_EXIT_USAGE;
 	}
 	return -1;
-}
-
-bool flag_text(const char *value, void *target, struct error *error)
-{
-	(void)error;
-	*(const char **)target = value;
-	return true;
-}
-
-static bool take_duration(const char *value, int64_t least, const char *expected, int64_t *target,
-                          struct error *error)
-{
-	int64_t nanoseconds;
-	if (!duration_parse(value, &nanoseconds, error))
-		return false;
-	if (nanoseconds < least)
-		return error_set(error, "expected a duration %s, got \"%s\"", expected, value);
-	*target = nanoseconds;
-	return true;
-}
-
-bool flag_duration(const char *value, void *target, struct error *error)
-{
-	return take_duration(value, 0, "of 0 or more", target, error);
-}
-
-bool flag_span(const char *value, void *target, struct error *error)
-{
-	return take_duration(value, 1, "above 0", target, error);
 }
 
 bool flag_log_level(const char *value, void *target, struct error *error)

@@ -4,28 +4,9 @@
 #include <string.h>
 
 #include "lib/classify.h"
-#include "lib/duration.h"
 #include "watchdog/say.h"
 
 #define SIGNAL_MAX 64
-
-bool flag_text(const char *value, void *target, struct error *error)
-{
-	(void)error;
-	*(const char **)target = value;
-	return true;
-}
-
-bool flag_duration(const char *value, void *target, struct error *error)
-{
-	int64_t length = 0;
-	if (!duration_parse(value, &length, error))
-		return false;
-	if (length < 0)
-		return error_set(error, "expected a duration that is not negative");
-	*(int64_t *)target = length;
-	return true;
-}
 
 bool flag_count(const char *value, void *target, struct error *error)
 {
@@ -65,6 +46,9 @@ bool flag_kill(const char *value, void *target, struct error *error)
 static const struct flag *find(const struct flag *flags, size_t count, const char *word,
                                const char **ret_value)
 {
+	if (strncmp(word, "--", 2) != 0)
+		return NULL;
+	word += 2;
 	for (size_t i = 0; i < count; i++) {
 		size_t length = strlen(flags[i].name);
 		if (strncmp(word, flags[i].name, length) != 0)
@@ -77,7 +61,7 @@ static const struct flag *find(const struct flag *flags, size_t count, const cha
 	return NULL;
 }
 
-int flags_read(const struct flag *flags, size_t count, int argc, char **argv)
+int job_flags_read(const struct flag *flags, size_t count, int argc, char **argv)
 {
 	int i = 0;
 	while (i < argc && strcmp(argv[i], "--") != 0) {
@@ -90,13 +74,13 @@ int flags_read(const struct flag *flags, size_t count, int argc, char **argv)
 			continue;
 		}
 		if (value == NULL && (i == argc || strcmp(argv[i], "--") == 0)) {
-			say("%s has no value, passed over", flag->name);
+			say("--%s has no value, passed over", flag->name);
 			continue;
 		}
 		if (value == NULL)
 			value = argv[i++];
-		if (!flag->read(value, flag->target, &error))
-			say("%s %.100s passed over: %s", flag->name, value, error.message);
+		if (!flag->take(value, flag->target, &error))
+			say("--%s %.100s passed over: %s", flag->name, value, error.message);
 	}
 	return i < argc ? i + 1 : argc;
 }

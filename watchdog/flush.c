@@ -164,12 +164,12 @@ int job_flush(int argc, char **argv)
 {
 	struct options options = {.name = "", .socket = PROTOCOL_SOCKET, .grace = GRACE_DEFAULT};
 	const struct flag flags[] = {
-	        {"--name", flag_text, &options.name},
-	        {"--grace", flag_duration, &options.grace},
-	        {"--signal", flag_signal, &options.signal},
-	        {"--socket", flag_text, &options.socket},
+	        {"name", flag_text, &options.name},
+	        {"grace", flag_duration, &options.grace},
+	        {"signal", flag_signal, &options.signal},
+	        {"socket", flag_text, &options.socket},
 	};
-	char **hook = argv + flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
+	char **hook = argv + job_flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
 	int status = hook[0] != NULL ? run_hook(hook) : 0;
 	report(&options);
 	return status;

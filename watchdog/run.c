@@ -465,18 +465,18 @@ static void say_not_executed(struct run *run, const char *command)
 static char **read_options(struct options *options, int argc, char **argv)
 {
 	const struct flag flags[] = {
-	        {"--name", flag_text, &options->name},
-	        {"--grace", flag_duration, &options->grace},
-	        {"--deadline", flag_duration, &options->deadline},
-	        {"--on-deadline", flag_kill, &options->kill_on_deadline},
-	        {"--silence-after", flag_duration, &options->silence_after},
-	        {"--on-silence", flag_kill, &options->kill_on_silence},
-	        {"--done-file", flag_text, &options->done_file},
-	        {"--watchdog-uid", flag_count, &options->user},
-	        {"--wait", flag_duration, &options->wait},
-	        {"--socket", flag_text, &options->socket},
+	        {"name", flag_text, &options->name},
+	        {"grace", flag_duration, &options->grace},
+	        {"deadline", flag_duration, &options->deadline},
+	        {"on-deadline", flag_kill, &options->kill_on_deadline},
+	        {"silence-after", flag_duration, &options->silence_after},
+	        {"on-silence", flag_kill, &options->kill_on_silence},
+	        {"done-file", flag_text, &options->done_file},
+	        {"watchdog-uid", flag_count, &options->user},
+	        {"wait", flag_duration, &options->wait},
+	        {"socket", flag_text, &options->socket},
 	};
-	int rest = flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
+	int rest = job_flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
 	return argv + rest;
 }
 

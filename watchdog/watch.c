@@ -633,19 +633,19 @@ static void read_flags(struct watch *watch, int argc, char **argv)
 {
 	enum restart_policy policy = RESTART_ALWAYS;
 	const struct flag flags[] = {
-	        {"--mode", read_mode, &watch->life.classic},
-	        {"--restart-policy", read_policy, &policy},
-	        {"--grace", flag_duration, &watch->life.grace},
-	        {"--start-timeout", flag_duration, &watch->life.start_timeout},
-	        {"--container", read_container, watch},
-	        {"--owner", flag_text, &watch->pod.owner},
-	        {"--context", read_context, &watch->pod},
-	        {"--redact", read_pattern, &watch->pod.patterns},
-	        {"--ring-size", flag_count, &watch->ring_size},
-	        {"--tail", flag_count, &watch->tail_size},
-	        {"--socket", flag_text, &watch->socket_name},
+	        {"mode", read_mode, &watch->life.classic},
+	        {"restart-policy", read_policy, &policy},
+	        {"grace", flag_duration, &watch->life.grace},
+	        {"start-timeout", flag_duration, &watch->life.start_timeout},
+	        {"container", read_container, watch},
+	        {"owner", flag_text, &watch->pod.owner},
+	        {"context", read_context, &watch->pod},
+	        {"redact", read_pattern, &watch->pod.patterns},
+	        {"ring-size", flag_count, &watch->ring_size},
+	        {"tail", flag_count, &watch->tail_size},
+	        {"socket", flag_text, &watch->socket_name},
 	};
-	flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
+	job_flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
 	for (size_t i = 0; i < watch->life.count; i++)
 		if (watch->life.containers[i].policy == RESTART_UNSET)
 			watch->life.containers[i].policy = policy;
