@@ -113,10 +113,14 @@ bool child_start(char **command, const struct signals *signals, int out, int err
 	return true;
 }
 
-void child_stopped(const struct child *child)
+void child_stopped(const struct child *child, int signal)
 {
-	if (child->terminal)
+	if (!child->terminal)
+		return;
+	if (getsid(0) != getpid())
 		kill(getpid(), SIGSTOP);
+	else if (signal == SIGTSTP)
+		kill(-child->pid, SIGCONT);
 }
 
 void child_continued(const struct child *child)

@@ -29,9 +29,13 @@ struct child {
 bool child_start(char **command, const struct signals *signals, int out, int err,
                  struct child *ret_child, struct error *error);
 
-/* Stop and continue of a job with the terminal: stops the shim too, so that its shell notices, and
- * passes on the foreground when it is continued. */
-void child_stopped(const struct child *child);
+/*
+ * Stop and continue of a job with the terminal: stops the shim too, so that its shell notices, and
+ * passes on the foreground when it is continued. Where the shim leads the session there is no shell
+ * to continue them: what Ctrl-Z has stopped goes on at once. Unwrapped it would not have stopped,
+ * in the orphaned process group of the session's leader (signal.c, get_signal).
+ */
+void child_stopped(const struct child *child, int signal);
 void child_continued(const struct child *child);
 
 /* Takes the terminal back. */

@@ -217,7 +217,7 @@ static void reap(struct run *run)
 		if (pid != run->child.pid)
 			continue; /* an orphan of the command's */
 		if (WIFSTOPPED(status)) {
-			child_stopped(&run->child);
+			child_stopped(&run->child, WSTOPSIG(status));
 			continue;
 		}
 		run->ended = true;

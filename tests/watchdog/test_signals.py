@@ -280,6 +280,18 @@ def test_interrupt_from_the_terminal():
     assert terminal.code() == 42
 
 
+def test_stop_key_without_a_shell():
+    """Ctrl-Z where the command was the first of its session, as in a container: it goes on."""
+    for prefix in ((), shim()):
+        terminal = Terminal("/usr/bin/env", *prefix, *held("handle", signal.SIGINT, HANG * 1000))
+        terminal.until(b"ready")
+        os.write(terminal.fd, b"\x1a")
+        time.sleep(0.2)
+        os.write(terminal.fd, b"\x03")
+        terminal.until(b"got 2 0")
+        assert terminal.code() == 42
+
+
 def test_job_control():
     """Ctrl-Z in a shell stops command and shim; fg continues both."""
     pid, fd = pty.fork()
