@@ -92,6 +92,11 @@ static const struct token_row token_table[] = {
         {"ATATT3", "atlassian-token", SET_TOKEN, 40},
         {"AGE-SECRET-KEY-1", "age-key", SET_ALNUM, 40},
         {"eyJ", "jwt", SET_TOKEN, 30},
+        /* Base64 of "-----BEGIN " and RSA P, PRIVATE, EC PRIVATE, OPENSSH: Secrets, kubeconfigs. */
+        {"LS0tLS1CRUdJTiBSU0EgU", "private-key", SET_BASE64, 40},
+        {"LS0tLS1CRUdJTiBQUklWQVRF", "private-key", SET_BASE64, 40},
+        {"LS0tLS1CRUdJTiBFQyBQ", "private-key", SET_BASE64, 40},
+        {"LS0tLS1CRUdJTiBPUEVOU1NI", "private-key", SET_BASE64, 40},
 };
 
 /* What the key of a secret ends in, separators and letters' case aside. */
