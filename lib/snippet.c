@@ -699,11 +699,16 @@ static void begin_traceback(struct picker *picker, const struct line *line, cons
 	memcpy(picker->prefix, line->text, picker->prefix_length);
 }
 
-/* A frame, or the source line under one: what is indented, behind the traceback's own prefix. */
+/* A frame, or the source line under one: what is indented, behind the traceback's own prefix,
+ * which may count or tell the time. */
 static bool is_in_traceback(const struct picker *picker, const struct line *line)
 {
-	size_t n = picker->prefix_length;
-	if (n > 0 && n < line->length && memcmp(line->text, picker->prefix, n) == 0)
+	size_t n = 0;
+	while (n < picker->prefix_length && n < line->length &&
+	       (line->text[n] == picker->prefix[n] ||
+	        (is_digit(line->text[n]) && is_digit(picker->prefix[n]))))
+		n++;
+	if (n > 0 && n == picker->prefix_length && n < line->length)
 		return line->text[n] == ' ';
 	return line->indent > 0 || line->length == 0;
 }
