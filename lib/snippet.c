@@ -23,7 +23,7 @@
 #define MESSAGE_LINES  3
 #define WEIGHT_MESSAGE 38
 
-enum place { ANYWHERE, AT_START };
+enum place { ANYWHERE, AT_START, ALONE };
 
 struct weight_row {
 	const char *needle;
@@ -86,6 +86,7 @@ static const struct weight_row weight_table[] = {
         {"OutOfMemory", 86, ANYWHERE},
         {"OOMKilled", 86, ANYWHERE},
         {"Killed", 60, AT_START},
+        {" Killed  ", 60, ANYWHERE},
         {"Aborted", 45, AT_START},
         {"core dumped", 50, ANYWHERE},
         /* Levels */
@@ -128,6 +129,7 @@ static const struct weight_row weight_table[] = {
         {"onnection reset", 64, ANYWHERE},
         {"no such host", 66, ANYWHERE},
         {"server misbehaving", 66, ANYWHERE},
+        {"ailure resolving", 66, ANYWHERE},
         {"\": EOF", 64, ANYWHERE},
         {"resolve host", 66, ANYWHERE},
         {"ame or service not known", 66, ANYWHERE},
@@ -166,6 +168,18 @@ static const struct weight_row ceiling_table[] = {
         {"note: run with `RUST_BACKTRACE", 0, ANYWHERE},
         {"BEGIN failed--compilation aborted", 35, ANYWHERE},
         {": panic serving ", 35, ANYWHERE}, /* net/http of Go goes on */
+        /* A parent tells that its command failed, which has said why. */
+        {": *** [", 45, ANYWHERE},
+        {"ommand failed with exit code", 45, ANYWHERE},
+        {"rocess completed with exit code", 45, ANYWHERE},
+        {"process didn't exit successfully", 45, ANYWHERE},
+        {"BUILD FAILED", 45, AT_START},
+        {"fatal: Could not read from remote repository", 50, AT_START},
+        {"[ERROR]", 0, ALONE},
+        {"[ERROR] To see the full stack trace", 0, AT_START},
+        {"[ERROR] Re-run Maven", 0, AT_START},
+        {"[ERROR] For more information", 0, AT_START},
+        {"[ERROR] [Help", 0, AT_START},
         {" WARN", 30, ANYWHERE},
         {"WARN", 30, AT_START},
         {"[WARN", 30, ANYWHERE},
@@ -197,7 +211,7 @@ static const struct weight_row ceiling_table[] = {
 };
 
 /* An exception that only tells of another one, which was printed before it. */
-static const char *const wrappers[] = {"RetryError[", "ChildFailedError"};
+static const char *const wrappers[] = {"RetryError[", "ChildFailedError", "RayTaskError("};
 #define WEIGHT_WRAPPER 60
 
 /* What a line of a stack trace begins with, after its indent. */
@@ -308,16 +322,26 @@ static void put(struct line *line, const char *bytes, size_t length)
 	}
 }
 
-/* Takes spaces off both ends and remembers the indent. */
+/* A line or corner of a box is there (U+2500 to U+257F). */
+static bool is_box(const char *text, size_t length)
+{
+	return length >= 3 && text[0] == '\xE2' && (text[1] == '\x94' || text[1] == '\x95');
+}
+
+/* Takes spaces, and the box that the text is drawn in, off both ends; remembers the indent. */
 static void trim(struct line *line)
 {
+	const char *text = line->text;
 	size_t start = 0;
-	while (start < line->length && line->text[start] == ' ')
-		start++;
-	while (line->length > start && line->text[line->length - 1] == ' ')
-		line->length--;
-	line->indent = start;
-	line->length -= start;
+	size_t end = line->length;
+	line->indent = 0;
+	for (; start < end && (text[start] == ' ' || is_box(text + start, end - start));
+	     line->indent++)
+		start += text[start] == ' ' ? 1 : 3;
+	while (end > start &&
+	       (text[end - 1] == ' ' || (end - start >= 3 && is_box(text + end - 3, 3))))
+		end -= text[end - 1] == ' ' ? 1 : 3;
+	line->length = end - start;
 	memmove(line->text, line->text + start, line->length);
 	line->text[line->length] = '\0';
 }
@@ -358,13 +382,24 @@ static enum field field_of(struct slice key)
 		const char *name;
 		enum field field;
 	} names[] = {
-	        {"level", FIELD_LEVEL},         {"severity", FIELD_LEVEL},
-	        {"lvl", FIELD_LEVEL},           {"levelname", FIELD_LEVEL},
-	        {"log.level", FIELD_LEVEL},     {"msg", FIELD_MESSAGE},
-	        {"event", FIELD_MESSAGE},       {"message", FIELD_ERROR_MESSAGE},
-	        {"error", FIELD_ERROR},         {"err", FIELD_ERROR},
-	        {"error.message", FIELD_ERROR}, {"exception", FIELD_ERROR},
-	        {"exc_info", FIELD_ERROR},      {"stack_trace", FIELD_ERROR},
+	        {"level", FIELD_LEVEL},
+	        {"severity", FIELD_LEVEL},
+	        {"lvl", FIELD_LEVEL},
+	        {"levelname", FIELD_LEVEL},
+	        {"log.level", FIELD_LEVEL},
+	        {"@l", FIELD_LEVEL},
+	        {"msg", FIELD_MESSAGE},
+	        {"event", FIELD_MESSAGE},
+	        {"@mt", FIELD_MESSAGE},
+	        {"message", FIELD_ERROR_MESSAGE},
+	        {"result", FIELD_ERROR_MESSAGE},
+	        {"error", FIELD_ERROR},
+	        {"err", FIELD_ERROR},
+	        {"error.message", FIELD_ERROR},
+	        {"exception", FIELD_ERROR},
+	        {"exc_info", FIELD_ERROR},
+	        {"stack_trace", FIELD_ERROR},
+	        {"@x", FIELD_ERROR},
 	};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (key.length == strlen(names[i].name) &&
@@ -489,8 +524,9 @@ static void take_essence(struct slice string, struct slice ret_parts[2])
 	const char *last = find_last(string, "\\n");
 	const char *first_end = memmem(string.text, string.length, "\\n", 2);
 	const char *cause = find_last(string, "\\nCaused by: ");
-	bool stack =
-	        find_last(string, "\\n    at ") != NULL || find_last(string, "\\n\\tat ") != NULL;
+	bool stack = find_last(string, "\\n    at ") != NULL ||
+	             find_last(string, "\\n   at ") != NULL ||
+	             find_last(string, "\\n\\tat ") != NULL;
 	bool python = memmem(string.text, string.length, traceback, strlen(traceback)) != NULL;
 	ret_parts[0] = string;
 	ret_parts[1] = (struct slice){end, 0};
@@ -627,6 +663,8 @@ static char klog_level(const char *text)
 
 static bool row_matches(const struct weight_row *row, const char *text)
 {
+	if (row->place == ALONE)
+		return strcmp(text, row->needle) == 0;
 	return row->place == AT_START ? starts_with(text, row->needle)
 	                              : strstr(text, row->needle) != NULL;
 }
@@ -710,7 +748,8 @@ static bool is_in_traceback(const struct picker *picker, const struct line *line
 		n++;
 	if (n > 0 && n == picker->prefix_length && n < line->length)
 		return line->text[n] == ' ';
-	return line->indent > 0 || line->length == 0;
+	/* loguru marks a frame with a > */
+	return line->indent > 0 || line->length == 0 || starts_with(line->text, "> File \"");
 }
 
 /* What the exception weighs that a traceback ends with. */
@@ -744,8 +783,9 @@ static unsigned weigh_in_context(struct picker *picker, struct line *line)
 	}
 	if (picker->in_traceback || (picker->ignored && line->length > 0))
 		return weigh_exception(picker, line, weight);
-	/* Of color-eyre, an "Error:" alone. */
-	if (strcmp(line->text, "Caused by:") == 0 || strcmp(line->text, "Error:") == 0) {
+	/* Of color-eyre and boxes, an "Error:" or "Error" alone. */
+	if (strcmp(line->text, "Caused by:") == 0 || strcmp(line->text, "Error:") == 0 ||
+	    strcmp(line->text, "Error") == 0) {
 		picker->in_causes = true;
 		return 0;
 	}

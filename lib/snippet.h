@@ -1,10 +1,10 @@
 /*
  * snippet: the lines of a log's end that tell a person why.
  *
- * Give it the redacted tail (any bytes, up to 1 MiB). Terminal colours are stripped, of a line that
- * was redrawn with CR the last drawing counts, of a JSON line the message and error fields count
- * (of a stack trace in them, what it says), frames of stack traces and quoted source lines never
- * win over the statement of what was wrong.
+ * Give it the redacted tail (any bytes, up to 1 MiB). Colours and boxes are stripped, of a line
+ * that was redrawn with CR the last drawing counts, of a JSON line the message and error fields
+ * count (of a stack trace in them, what it says), frames of stack traces and quoted source lines
+ * never win over the statement of what was wrong.
  *
  * Each line gets a weight from a table (panic, exception, FATAL, ERROR, …; snippet.c); of two, 8
  * lines later are worth one point of weight, so the last of equals wins and a recovered panic
