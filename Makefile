@@ -212,16 +212,18 @@ asan-build:
 # libFuzzer needs clang; FUZZ=name picks one target, FUZZ_SECONDS says how long each.
 FUZZ ?= $(FUZZ_NAMES)
 FUZZ_SECONDS ?= 30
-FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -O1 -g
-FUZZ_SOURCES := $(foreach f,$(FOLDERS),$(call sources,$(f)))
+FUZZ_FLAGS := -std=c17 -D_GNU_SOURCE -I. -DLASTWORD_VERSION=\"$(VERSION)\" -MMD -MP -O1 -g \
+	-fno-sanitize-recover=all
 .PHONY: fuzz
 fuzz: deps ## Run the libFuzzer targets, FUZZ_SECONDS each
-	@mkdir -p build/fuzzing
+	+@$(MAKE) --no-print-directory BUILD=build/fuzzing CC=clang \
+		CFLAGS='$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address,undefined' \
+		$(ARCHIVES:$(BUILD)/%=build/fuzzing/%)
 	@for name in $(FUZZ); do \
 		echo "== fuzz $$name"; mkdir -p build/fuzzing/corpus-$$name; \
-		clang -std=c17 -D_GNU_SOURCE -I. -DLASTWORD_VERSION='"$(VERSION)"' $(FUZZ_FLAGS) \
-			tests/fuzz/fuzz_$$name.c $(FUZZ_SOURCES) $(LIBRARIES) \
-			-o build/fuzzing/$$name && \
+		clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined tests/fuzz/fuzz_$$name.c \
+			-Wl,--start-group $(ARCHIVES:$(BUILD)/%=build/fuzzing/%) -Wl,--end-group \
+			$(LIBRARIES) -o build/fuzzing/$$name && \
 		build/fuzzing/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 			-artifact_prefix=build/fuzzing/ -print_final_stats=1 build/fuzzing/corpus-$$name tests/fuzz/corpus/$$name \
 			|| exit 1; \

@@ -91,6 +91,17 @@ static void write_mark(struct buffer *out, size_t start)
 		buffer_append_char(out, '#');
 }
 
+/* The 5 letters and digits, without vowels, at the end of a generated name: agent-x7k2p. */
+static bool is_name_suffix(const char *text, size_t at, size_t word)
+{
+	if (at == 0 || text[at - 1] != '-' || word != 5)
+		return false;
+	for (size_t i = at; i < at + word; i++)
+		if (strchr("bcdfghjklmnpqrstvwxz2456789", text[i]) == NULL)
+			return false;
+	return true;
+}
+
 static bool is_before_digit(const char *text, size_t length, size_t at)
 {
 	while (at < length && (text[at] == ' ' || text[at] == ','))
@@ -112,6 +123,8 @@ void fingerprint_normalise(const char *text, size_t length, struct buffer *out)
 		} else if (word > 0) {
 			size_t stays = letters_that_stay(text + i, word);
 			if (is_month_or_day(text + i, word) && is_before_digit(text, length, i + 3))
+				stays = 0;
+			if (is_name_suffix(text, i, word))
 				stays = 0;
 			buffer_append(out, text + i, stays);
 			if (stays < word)

@@ -4,9 +4,9 @@
  * 64-bit FNV-1a, as 16 hex digits, of owner family, container, cause and the normalised statement
  * (snippet.h: the statement, not the whole snippet, whose other lines vary). Normalising puts # in
  * the place of numbers (with their units), hashes, hex, UUIDs, addresses, dates and times,
- * temporary paths and generated words, and one space in the place of white space. The owner family
- * is the owner's name without its generated end: nightly-28412345 and nightly-28412346 are one
- * family.
+ * temporary paths, generated words and ends of names (agent-x7k2p), and one space in the place of
+ * white space. The owner family is the owner's name without its generated end: nightly-28412345 and
+ * nightly-28412346 are one family.
  *
  * Stable for ever: a change of the rules changes labels of stored records (tests/data/deaths pins
  * it). Pure, no heap, linear.

@@ -8,6 +8,7 @@
 #define VALUE_GLANCE    ((size_t)32) /* how much of a value tells whether it looks random */
 #define CUT_TOKEN_LEAST 8
 #define PEM_LINE_LEAST  40
+#define ESCAPES_MAX     ((size_t)8) /* backslashes before a quote: JSON in JSON in JSON */
 
 enum set { SET_ALNUM, SET_TOKEN, SET_BASE64, SETS };
 
@@ -39,6 +40,9 @@ static const struct token_row token_table[] = {
         {"glcbt-", "gitlab-token", SET_TOKEN, 16},
         {"glptt-", "gitlab-token", SET_TOKEN, 16},
         {"glsoat-", "gitlab-token", SET_TOKEN, 16},
+        {"glagent-", "gitlab-token", SET_TOKEN, 16},
+        {"gloas-", "gitlab-token", SET_TOKEN, 16},
+        {"glft-", "gitlab-token", SET_TOKEN, 16},
         {"xoxb-", "slack-token", SET_TOKEN, 10},
         {"xoxp-", "slack-token", SET_TOKEN, 10},
         {"xoxa-", "slack-token", SET_TOKEN, 10},
@@ -48,12 +52,16 @@ static const struct token_row token_table[] = {
         {"xoxe.", "slack-token", SET_TOKEN, 10},
         {"xapp-", "slack-token", SET_TOKEN, 10},
         {"hooks.slack.com/services/", "slack-webhook", SET_BASE64, 20},
+        {"discord.com/api/webhooks/", "discord-webhook", SET_BASE64, 20},
         {"npm_", "npm-token", SET_ALNUM, 30},
         {"pypi-AgE", "pypi-token", SET_TOKEN, 30},
         {"sk-ant-", "anthropic-key", SET_TOKEN, 16},
         {"sk-proj-", "openai-key", SET_TOKEN, 16},
         {"sk-svcacct-", "openai-key", SET_TOKEN, 16},
+        {"sk-admin-", "openai-key", SET_TOKEN, 16},
+        {"sk-None-", "openai-key", SET_TOKEN, 16},
         {"sk-or-v1-", "openrouter-key", SET_TOKEN, 16},
+        {"sk-lf-", "langfuse-key", SET_TOKEN, 16},
         {"sk-", "openai-key", SET_ALNUM, 20},
         {"sk_live_", "stripe-key", SET_ALNUM, 16},
         {"sk_test_", "stripe-key", SET_ALNUM, 16},
@@ -63,6 +71,10 @@ static const struct token_row token_table[] = {
         {"SG.", "sendgrid-key", SET_TOKEN, 20},
         {"hf_", "huggingface-token", SET_ALNUM, 30},
         {"gsk_", "groq-key", SET_ALNUM, 30},
+        {"lsv2_", "langsmith-key", SET_TOKEN, 30},
+        {"nvapi-", "nvidia-key", SET_TOKEN, 30},
+        {"pcsk_", "pinecone-key", SET_TOKEN, 20},
+        {"tvly-", "tavily-key", SET_TOKEN, 20},
         {"xai-", "xai-key", SET_ALNUM, 30},
         {"pplx-", "perplexity-key", SET_ALNUM, 30},
         {"r8_", "replicate-token", SET_ALNUM, 30},
@@ -80,31 +92,51 @@ static const struct token_row token_table[] = {
         {"ATATT3", "atlassian-token", SET_TOKEN, 40},
         {"AGE-SECRET-KEY-1", "age-key", SET_ALNUM, 40},
         {"eyJ", "jwt", SET_TOKEN, 30},
+        /* Base64 of "-----BEGIN " and RSA P, PRIVATE, EC PRIVATE, OPENSSH: Secrets, kubeconfigs. */
+        {"LS0tLS1CRUdJTiBSU0EgU", "private-key", SET_BASE64, 40},
+        {"LS0tLS1CRUdJTiBQUklWQVRF", "private-key", SET_BASE64, 40},
+        {"LS0tLS1CRUdJTiBFQyBQ", "private-key", SET_BASE64, 40},
+        {"LS0tLS1CRUdJTiBPUEVOU1NI", "private-key", SET_BASE64, 40},
 };
 
 /* What the key of a secret ends in, separators and letters' case aside. */
 struct key_row {
 	const char *end;
-	bool weak; /* also an ordinary word */
+	unsigned char strength;
+};
+
+enum strength {
+	STRONG,
+	WEAK,     /* also an ordinary word */
+	ASSIGNED, /* the same, but for = or a quoted value: "pass: 12" counts tests */
 };
 
 static const struct key_row key_table[] = {
-        {"password", false},      {"passwd", false},
-        {"passphrase", false},    {"pwd", false},
-        {"apikey", false},        {"accesskey", false},
-        {"secretkey", false},     {"accountkey", false},
-        {"privatekey", false},    {"signingkey", false},
-        {"encryptionkey", false}, {"clientsecret", false},
-        {"secretkeybase", false}, {"authtoken", false},
-        {"accesstoken", false},   {"refreshtoken", false},
-        {"idtoken", false},       {"sessiontoken", false},
-        {"bearertoken", false},   {"apitoken", false},
-        {"apisecret", false},     {"connectionpass", false},
-        {"dbpass", false},        {"userpass", false},
-        {"sessionid", true},      {"credential", true},
-        {"credentials", true},    {"secret", true},
-        {"token", true},          {"masterkey", true},
-        {"signature", true},
+        {"password", STRONG},      {"passwd", STRONG},
+        {"passphrase", STRONG},    {"pwd", STRONG},
+        {"apikey", STRONG},        {"accesskey", STRONG},
+        {"secretkey", STRONG},     {"accountkey", STRONG},
+        {"privatekey", STRONG},    {"signingkey", STRONG},
+        {"encryptionkey", STRONG}, {"clientsecret", STRONG},
+        {"secretkeybase", STRONG}, {"authtoken", STRONG},
+        {"accesstoken", STRONG},   {"refreshtoken", STRONG},
+        {"idtoken", STRONG},       {"sessiontoken", STRONG},
+        {"bearertoken", STRONG},   {"apitoken", STRONG},
+        {"apisecret", STRONG},     {"connectionpass", STRONG},
+        {"dbpass", STRONG},        {"userpass", STRONG},
+        {"sessionid", WEAK},       {"credential", WEAK},
+        {"credentials", WEAK},     {"secret", WEAK},
+        {"token", WEAK},           {"masterkey", WEAK},
+        {"signature", WEAK},       {"pass", ASSIGNED},
+};
+
+struct key {
+	bool known;
+	enum strength strength;
+	bool header;     /* Authorization, Cookie: the value is the rest of the line */
+	bool line_start; /* nothing but indent before it */
+	bool quoted;
+	bool path; /* the name of a file, as in "/run/secrets/db_password: " */
 };
 
 /* Where a class element or a set was last found to run to; positions asked for only grow. */
@@ -121,7 +153,8 @@ struct scanner {
 	size_t out; /* next byte to write; out <= in */
 	struct run sets[SETS];
 	struct run elements[REDACT_PATTERNS_MAX][REDACT_ELEMENTS_MAX];
-	bool boundary; /* no letter or digit right before in */
+	bool boundary;    /* no letter or digit right before in */
+	struct key named; /* what a "name" said of the "value" that comes next */
 	struct redact_report report;
 };
 
@@ -329,7 +362,7 @@ static size_t element_end(struct scanner *s, const struct redact_element *elemen
 	return run->end;
 }
 
-static bool text_at(struct scanner *s, size_t at, const char *what)
+static bool text_at(const struct scanner *s, size_t at, const char *what)
 {
 	size_t length = strlen(what);
 	return length <= s->length - at && memcmp(s->text + at, what, length) == 0;
@@ -519,14 +552,6 @@ static bool take_url(struct scanner *s)
 
 /* --- Keys and values --- */
 
-struct key {
-	bool known;
-	bool weak;
-	bool header;     /* Authorization, Cookie: the value is the rest of the line */
-	bool line_start; /* nothing but indent before it */
-	bool quoted;
-};
-
 /* The name before the separator, out of what was written already; reduced to small letters. */
 static size_t read_key(struct scanner *s, char name[KEY_MAX + 1], struct key *key)
 {
@@ -536,7 +561,8 @@ static size_t read_key(struct scanner *s, char name[KEY_MAX + 1], struct key *ke
 	if (at > 0 && (s->text[at - 1] == '"' || s->text[at - 1] == '\'')) {
 		key->quoted = true;
 		at--;
-		at -= at > 0 && s->text[at - 1] == '\\';
+		for (size_t i = 0; i < ESCAPES_MAX && at > 0 && s->text[at - 1] == '\\'; i++)
+			at--;
 	}
 	size_t length = 0;
 	while (at > 0 && length < KEY_MAX &&
@@ -547,6 +573,7 @@ static size_t read_key(struct scanner *s, char name[KEY_MAX + 1], struct key *ke
 	}
 	memmove(name, name + KEY_MAX - length, length);
 	name[length] = '\0';
+	key->path = at > 0 && s->text[at - 1] == '/';
 	size_t indent = at;
 	while (indent > 0 && at - indent < KEY_MAX &&
 	       (s->text[indent - 1] == ' ' || s->text[indent - 1] == '\t'))
@@ -556,27 +583,26 @@ static size_t read_key(struct scanner *s, char name[KEY_MAX + 1], struct key *ke
 	return length;
 }
 
-static struct key find_key(struct scanner *s)
+/* What the name, in small letters and without separators, says of its value. */
+static void look_up(const char *name, size_t length, struct key *key)
 {
-	struct key key = {0};
-	char name[KEY_MAX + 1] = "";
-	size_t length = read_key(s, name, &key);
 	static const char *const headers[] = {"authorization", "cookie"};
 	for (size_t i = 0; i < 2; i++) {
 		size_t end = strlen(headers[i]);
-		key.header |= length >= end && strcmp(name + length - end, headers[i]) == 0;
+		key->header |= length >= end && strcmp(name + length - end, headers[i]) == 0;
 	}
-	for (size_t i = 0; i < sizeof key_table / sizeof *key_table && !key.known; i++) {
+	for (size_t i = 0; i < sizeof key_table / sizeof *key_table && !key->known; i++) {
 		size_t end = strlen(key_table[i].end);
 		if (length >= end && strcmp(name + length - end, key_table[i].end) == 0) {
-			key.known = true;
-			key.weak = key_table[i].weak;
+			key->known = true;
+			key->strength = (enum strength)key_table[i].strength;
 		}
 	}
-	if (!key.known && strcmp(name, "sig") == 0)
-		key.known = key.weak = true;
-	key.known |= key.header;
-	return key;
+	if (!key->known && strcmp(name, "sig") == 0) {
+		key->known = true;
+		key->strength = WEAK;
+	}
+	key->known |= key->header;
 }
 
 /* The end of a quoted value: its closing quote, the line's end, or the text's. */
@@ -599,12 +625,15 @@ static size_t quoted_end(struct scanner *s, size_t from, char quote, bool escape
 	return i;
 }
 
-static size_t bare_end(struct scanner *s, size_t from, bool whole_line)
+/* The same of an unquoted one; encoded: in a URL's parameter that is percent-encoded itself. */
+static size_t bare_end(struct scanner *s, size_t from, bool whole_line, bool encoded)
 {
 	size_t i = from;
 	for (; i < s->length && s->text[i] != '\n' && s->text[i] != '\r'; i++) {
 		char c = s->text[i];
 		if (!whole_line && (is_space(c) || c == '&' || c == ';' || c == '<' || c == '>'))
+			break;
+		if (encoded && c == '%' && text_at(s, i, "%26"))
 			break;
 		if (c == '"' || c == '\'' ||
 		    (c == '\\' && i + 1 < s->length && strchr("nrt\"", s->text[i + 1]) != NULL))
@@ -638,16 +667,27 @@ static bool is_placeholder(const struct scanner *s, size_t from)
 	return value[1] == '{' || value[1] == '(' || i == left || (i > 1 && !is_alnum(value[i]));
 }
 
-/* A value that gives nothing away. */
+/* A value that gives nothing away, or a complaint in its place. */
 static bool is_harmless(const struct scanner *s, size_t from, size_t end)
 {
-	static const char *const words[] = {"null",    "none",      "nil",     "true",
-	                                    "false",   "undefined", "empty",   "unset",
-	                                    "missing", "invalid",   "required"};
+	static const char *const words[] = {
+	        "null",    "none", "nil", "true",    "false",     "undefined", "empty",    "unset",
+	        "missing", "yes",  "no",  "invalid", "incorrect", "wrong",     "required", "is",
+	        "must",    "was",  "not", "and",     "or",        "option",    "flag",
+	};
+	static const char *const phrases[] = {
+	        "not set",        "not found",         "no such ",          "unbound variable",
+	        "field required", "parameter not set", "permission denied",
+	};
 	size_t length = end - from;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (length == strlen(words[i]) &&
 		    strncasecmp(s->text + from, words[i], length) == 0)
+			return true;
+	bool prose = s->text[from - 1] == ' ';
+	for (size_t i = 0; prose && i < sizeof phrases / sizeof *phrases; i++)
+		if (s->length - from >= strlen(phrases[i]) &&
+		    strncasecmp(s->text + from, phrases[i], strlen(phrases[i])) == 0)
 			return true;
 	return length == 0;
 }
@@ -656,27 +696,91 @@ static bool is_harmless(const struct scanner *s, size_t from, size_t end)
 static bool is_prose(const struct scanner *s, const struct key *key, char separator, size_t from,
                      size_t end)
 {
-	if (!key->weak)
+	if (key->strength == STRONG)
 		return false;
 	bool prose = separator == ':' && !key->quoted && !key->line_start;
 	return end - from < 6 || (prose && !looks_random(s, from, end));
 }
 
-/* Where the value begins: behind the separator (also :=, =>, ==), spaces, and its quote. */
+/* Behind what is wrapped around the value at from: Some("x"), SecretStr('x'), ["x"], key:[x]. */
+static size_t unwrap(const struct scanner *s, size_t from)
+{
+	size_t i = from;
+	while (i < s->length && i - from < 16 &&
+	       (is_alnum(s->text[i]) || s->text[i] == '_' || s->text[i] == ':'))
+		i++;
+	if (i + 1 >= s->length)
+		return from;
+	bool quoted = s->text[i + 1] == '"' || s->text[i + 1] == '\'' || s->text[i + 1] == '\\';
+	if (s->text[i] == '(')
+		return quoted && i > from ? i + 1 : from;
+	bool of_go = from == s->in + 1 && s->text[s->in] == ':' && !text_at(s, from, "[redacted");
+	return i == from && s->text[i] == '[' && (quoted || of_go) ? i + 1 : from;
+}
+
+/* The value at from is quoted: behind its quote. Else from, and no quote. */
+static size_t unquote(const struct scanner *s, size_t from, char *ret_quote, bool *ret_escaped)
+{
+	size_t escapes = 0;
+	while (escapes < ESCAPES_MAX && from + escapes < s->length &&
+	       s->text[from + escapes] == '\\')
+		escapes++;
+	char quote = from + escapes < s->length ? s->text[from + escapes] : '\0';
+	bool quoted = quote == '"' || (quote == '\'' && escapes == 0);
+	*ret_quote = quoted ? quote : '\0';
+	*ret_escaped = escapes > 0;
+	return from + (quoted ? 1U + escapes : 0U);
+}
+
+/* Where the value begins: behind the separator (also :=, =>, ==, %3D), spaces, and its quote. */
 static size_t value_start(const struct scanner *s, char *ret_quote, bool *ret_escaped)
 {
-	size_t from = s->in + 1;
+	size_t from = s->in + (s->text[s->in] == '%' ? 3 : 1);
 	if (from < s->length && s->text[from] == (s->text[s->in] == ':' ? '=' : '>'))
 		from++;
 	while (from < s->length && from - s->in < 16 &&
 	       (s->text[from] == ' ' || s->text[from] == '\t'))
 		from++;
-	bool escaped = from + 1 < s->length && s->text[from] == '\\' && s->text[from + 1] == '"';
-	char quote = from + escaped < s->length ? s->text[from + escaped] : '\0';
-	bool quoted = quote == '"' || quote == '\'';
-	*ret_quote = quoted ? quote : '\0';
-	*ret_escaped = escaped;
-	return from + (quoted ? 1U + escaped : 0U);
+	return unquote(s, unwrap(s, from), ret_quote, ret_escaped);
+}
+
+/* The key that is the value of "name" or "key" there: {name: DB_PASSWORD, value: x} */
+static struct key find_named(struct scanner *s)
+{
+	struct key named = {0};
+	char name[KEY_MAX + 1];
+	char quote;
+	bool escaped;
+	size_t length = 0;
+	size_t i = value_start(s, &quote, &escaped);
+	size_t end = s->length - i < KEY_MAX ? s->length : i + KEY_MAX;
+	for (; i < end && (is_alnum(s->text[i]) || strchr("_-.", s->text[i]) != NULL); i++)
+		if (is_alnum(s->text[i]))
+			name[length++] =
+			        is_letter(s->text[i]) ? (char)(s->text[i] | 0x20) : s->text[i];
+	name[length] = '\0';
+	s->report.work += length;
+	look_up(name, length, &named);
+	named.header = false;
+	return named;
+}
+
+static struct key find_key(struct scanner *s)
+{
+	struct key key = {0};
+	char name[KEY_MAX + 1] = "";
+	size_t length = read_key(s, name, &key);
+	if (key.path && text_at(s, s->in, ": "))
+		return key;
+	look_up(name, length, &key);
+	if (strcmp(name, "name") == 0 || strcmp(name, "key") == 0) {
+		s->named = find_named(s);
+	} else if (strcmp(name, "value") == 0) {
+		key.known = s->named.known;
+		key.strength = s->named.strength;
+		s->named = (struct key){0};
+	}
+	return key;
 }
 
 static size_t value_end(struct scanner *s, const struct key *key, size_t from, char quote,
@@ -687,16 +791,17 @@ static size_t value_end(struct scanner *s, const struct key *key, size_t from, c
 	if (quote != '\0')
 		return quoted_end(s, from, quote, escaped);
 	if (key->header)
-		return bare_end(s, from, true);
-	if (!key->weak)
-		return bare_end(s, from, key->line_start && separator == ':');
+		return bare_end(s, from, true, false);
+	if (key->strength == STRONG)
+		return bare_end(s, from, key->line_start && separator == ':', separator == '%');
 	size_t end = from;
 	while (end < s->length && end - from < VALUE_GLANCE && !is_space(s->text[end]))
 		end++;
-	return is_prose(s, key, separator, from, end) ? from : bare_end(s, from, false);
+	return is_prose(s, key, separator, from, end) ? from
+	                                              : bare_end(s, from, false, separator == '%');
 }
 
-/* At = or : behind a key: the separator, spaces and quotes stay, the value goes. */
+/* At =, : or %3D behind a key: the separator, spaces and quotes stay, the value goes. */
 static bool take_value(struct scanner *s)
 {
 	char separator = s->text[s->in];
@@ -706,7 +811,8 @@ static bool take_value(struct scanner *s)
 	char quote;
 	bool escaped;
 	size_t from = value_start(s, &quote, &escaped);
-	if (is_placeholder(s, from)) {
+	bool prose = key.strength == ASSIGNED && separator == ':' && quote == '\0';
+	if (prose || is_placeholder(s, from)) {
 		copy(s, from - s->in);
 		return true;
 	}
@@ -715,6 +821,55 @@ static bool take_value(struct scanner *s)
 	copy(s, from - s->in);
 	if (!stays)
 		replace(s, end, NULL);
+	return true;
+}
+
+/* What a usage text calls a value: "--password PASSWORD", "--api-key string". */
+static bool is_metavariable(const struct scanner *s, size_t from, size_t end)
+{
+	size_t i = from;
+	while (i < end && ((s->text[i] >= 'A' && s->text[i] <= 'Z') || s->text[i] == '_'))
+		i++;
+	return i == end || (end - from == 6 && text_at(s, from, "string"));
+}
+
+/* "--password x", also as two words of a list: '--password', 'x'. What it names stays. */
+static bool take_flag(struct scanner *s)
+{
+	if (!s->boundary || !text_at(s, s->in, "--"))
+		return false;
+	char name[KEY_MAX + 1];
+	size_t length = 0;
+	size_t end = s->in + 2;
+	for (; end < s->length && end - s->in < KEY_MAX; end++) {
+		char c = s->text[end];
+		if (is_alnum(c))
+			name[length++] = is_letter(c) ? (char)(c | 0x20) : c;
+		else if (c != '-' && c != '_')
+			break;
+	}
+	name[length] = '\0';
+	s->report.work += end - s->in;
+	if (end + 3 >= s->length)
+		return false;
+	size_t from = end;
+	if ((s->text[end] == '\'' || s->text[end] == '"') && s->text[end + 1] == ',')
+		from = end + 2;
+	if (s->text[from] != ' ')
+		return false;
+	struct key key = {0};
+	look_up(name, length, &key);
+	char quote;
+	bool escaped;
+	from = unquote(s, from + 1, &quote, &escaped);
+	if (!key.known || from >= s->length || s->text[from] == '-' || is_placeholder(s, from))
+		return false;
+	end = quote != '\0' ? quoted_end(s, from, quote, escaped) : bare_end(s, from, false, false);
+	if (is_harmless(s, from, end) || is_metavariable(s, from, end) ||
+	    (key.strength != STRONG && !looks_random(s, from, end)))
+		return false;
+	copy(s, from - s->in);
+	replace(s, end, NULL);
 	return true;
 }
 
@@ -789,8 +944,10 @@ static bool take_secret(struct scanner *s)
 		return true;
 	if (c == '=' || c == ':')
 		return (c == ':' && take_url(s)) || take_value(s);
+	if (c == '%' && (text_at(s, s->in, "%3D") || text_at(s, s->in, "%3d")))
+		return take_value(s);
 	if (c == '-')
-		return take_key_block(s);
+		return take_key_block(s) || take_flag(s);
 	return s->boundary && is_letter(c) && (take_token(s) || take_scheme(s));
 }
 

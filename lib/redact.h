@@ -9,8 +9,12 @@
  * OpenAI, Anthropic, Stripe and others: the table in redact.c), JWTs, Bearer and Basic credentials,
  * Authorization and Cookie headers, user:password@ in URLs, private key blocks (also when the end,
  * or with cut_start the beginning, is missing), and the values of keys that end in words such as
- * password, secret, token, api_key in shell, JSON, YAML, logfmt, connection and query strings.
- * A weak word (token, secret, …) in prose counts only before a value that looks random.
+ * password, secret, token, api_key in shell, JSON, YAML, logfmt, connection and query strings,
+ * percent-encoded ones too, and behind such flags (--password x, '--password', 'x'),
+ * and the "value" that goes with such a "name".
+ * A weak word (token, secret, …) in prose counts only before a value that looks random. A complaint
+ * in the place of a value (DB_PASSWORD: unbound variable) stays, and so does what is said of a file
+ * (/run/secrets/db_password: No such file or directory).
  *
  * Redact first and cut afterwards: a secret is known by how it begins or by its key. Where the text
  * has lost its beginning (a ring that ran over, a log read from its end) say so with cut_start:

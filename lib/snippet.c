@@ -8,15 +8,22 @@
 
 /* How much of one line is looked at; the statement of a huge line is at its beginning. */
 #define LINE_SCAN_MAX ((size_t)4096)
+/* The same of a JSON line, where the statement may be behind a whole stack trace. */
+#define JSON_SCAN_MAX ((size_t)65536)
 #define CANDIDATES    12
 #define CHOSEN_MAX    6
 /* From this weight on a line says what was wrong; below it, it may at most hint. */
 #define WEIGHT_TELLING 40
 #define WEIGHT_HINTING 20
-/* Lines further than this from the statement are another story. */
+/* Lines further than this from the statement are another story. So is a statement this far from
+ * the end of the output, unless it is one of an end: an exception, a panic, an abort. */
 #define NEIGHBOURHOOD 200
+#define WEIGHT_ENDING 85
+/* How many lines behind such a statement may belong to its message, and what they weigh. */
+#define MESSAGE_LINES  3
+#define WEIGHT_MESSAGE 38
 
-enum place { ANYWHERE, AT_START };
+enum place { ANYWHERE, AT_START, ALONE };
 
 struct weight_row {
 	const char *needle;
@@ -32,8 +39,11 @@ static const struct weight_row weight_table[] = {
         {"fatal error: ", 95, AT_START},
         {"runtime: out of memory", 95, ANYWHERE},
         {"[signal SIG", 60, AT_START},
+        {"has overflowed its stack", 96, ANYWHERE},
         /* Java, Node, .NET */
         {"Caused by: ", 92, AT_START},
+        {"[cause]: ", 92, AT_START},
+        {"---> ", 92, AT_START},
         {"java.lang.OutOfMemoryError", 93, ANYWHERE},
         {"Terminating due to java.lang.OutOfMemoryError", 95, ANYWHERE},
         {"Exception in thread ", 88, ANYWHERE},
@@ -43,7 +53,12 @@ static const struct weight_row weight_table[] = {
         {"UnhandledPromiseRejection", 84, ANYWHERE},
         {"npm ERR! ", 55, AT_START},
         {"npm error ", 55, AT_START},
+        {"npm ERR! code ", 58, AT_START},
+        {"npm error code ", 58, AT_START},
+        /* Elixir */
+        {"** (", 92, AT_START},
         /* C, C++, glibc, sanitizers, shells */
+        {"pure virtual method called", 96, AT_START},
         {"terminate called ", 95, ANYWHERE},
         {"*** stack smashing", 95, ANYWHERE},
         {"*** buffer overflow", 95, ANYWHERE},
@@ -71,6 +86,7 @@ static const struct weight_row weight_table[] = {
         {"OutOfMemory", 86, ANYWHERE},
         {"OOMKilled", 86, ANYWHERE},
         {"Killed", 60, AT_START},
+        {" Killed  ", 60, ANYWHERE},
         {"Aborted", 45, AT_START},
         {"core dumped", 50, ANYWHERE},
         /* Levels */
@@ -82,6 +98,8 @@ static const struct weight_row weight_table[] = {
         {"fatal: ", 80, ANYWHERE},
         {"Fatal ", 75, ANYWHERE},
         {"EMERG", 80, ANYWHERE},
+        {" FTL", 80, ANYWHERE},
+        {"curl: (", 80, AT_START},
         {"ERROR", 70, ANYWHERE},
         {"ERR]", 70, ANYWHERE},
         {" ERR ", 70, ANYWHERE},
@@ -107,11 +125,17 @@ static const struct weight_row weight_table[] = {
         {"onnection refused", 66, ANYWHERE},
         {"ECONNREFUSED", 66, ANYWHERE},
         {"ENOTFOUND", 66, ANYWHERE},
+        {"he connection to the server ", 66, ANYWHERE},
         {"onnection reset", 64, ANYWHERE},
         {"no such host", 66, ANYWHERE},
+        {"server misbehaving", 66, ANYWHERE},
+        {"ailure resolving", 66, ANYWHERE},
+        {"\": EOF", 64, ANYWHERE},
         {"resolve host", 66, ANYWHERE},
         {"ame or service not known", 66, ANYWHERE},
         {"ame resolution", 66, ANYWHERE},
+        {"ame does not resolve", 66, ANYWHERE},
+        {"bad address '", 66, ANYWHERE},
         {"certificate", 52, ANYWHERE},
         {"deadline exceeded", 64, ANYWHERE},
         {"timed out", 62, ANYWHERE},
@@ -139,16 +163,38 @@ static const struct weight_row ceiling_table[] = {
         {"During handling of the above", 0, ANYWHERE},
         {"The above exception was", 0, ANYWHERE},
         {"A complete log of this run", 0, ANYWHERE},
+        {"/_logs/", 0, ANYWHERE},
+        {"(Background on this error", 0, AT_START},
         {"note: run with `RUST_BACKTRACE", 0, ANYWHERE},
+        {"BEGIN failed--compilation aborted", 35, ANYWHERE},
+        {": panic serving ", 35, ANYWHERE}, /* net/http of Go goes on */
+        /* A parent tells that its command failed, which has said why. */
+        {": *** [", 45, ANYWHERE},
+        {"ommand failed with exit code", 45, ANYWHERE},
+        {"rocess completed with exit code", 45, ANYWHERE},
+        {"process didn't exit successfully", 45, ANYWHERE},
+        {"BUILD FAILED", 45, AT_START},
+        {"fatal: Could not read from remote repository", 50, AT_START},
+        {"[ERROR]", 0, ALONE},
+        {"[ERROR] To see the full stack trace", 0, AT_START},
+        {"[ERROR] Re-run Maven", 0, AT_START},
+        {"[ERROR] For more information", 0, AT_START},
+        {"[ERROR] [Help", 0, AT_START},
         {" WARN", 30, ANYWHERE},
         {"WARN", 30, AT_START},
         {"[WARN", 30, ANYWHERE},
         {"[warn", 30, ANYWHERE},
+        {"warn: ", 30, AT_START},
+        {"arning: ", 30, ANYWHERE},
+        {" WRN", 30, ANYWHERE},
         {"level=warn", 30, ANYWHERE},
         {" INFO ", 15, ANYWHERE},
         {"INFO", 15, AT_START},
-        {"[INFO]", 15, ANYWHERE},
+        {"[INFO", 15, ANYWHERE},
         {"[info]", 15, ANYWHERE},
+        {"info: ", 15, AT_START},
+        {" INF ", 15, ANYWHERE},
+        {" INF]", 15, ANYWHERE},
         {"level=info", 15, ANYWHERE},
         {" DEBUG ", 10, ANYWHERE},
         {"DEBUG", 10, AT_START},
@@ -164,22 +210,44 @@ static const struct weight_row ceiling_table[] = {
         {"etrying in ", 35, ANYWHERE},
 };
 
+/* An exception that only tells of another one, which was printed before it. */
+static const char *const wrappers[] = {"RetryError[", "ChildFailedError", "RayTaskError("};
+#define WEIGHT_WRAPPER 60
+
 /* What a line of a stack trace begins with, after its indent. */
 static const char *const frame_starts[] = {
-        "at ",        "File \"",          "goroutine ", "created by ",  "... ",        "^",
-        "~~~",        "stack backtrace:", "Node.js v",  "exit status ", "note: run ",  "code: '",
-        "--- End of", "errno: ",          "syscall: '", "rax ",         "Traceback (",
+        "at ",
+        "File \"",
+        "goroutine ",
+        "created by ",
+        "... ",
+        "^",
+        "~~~",
+        "stack backtrace:",
+        "Node.js v",
+        "exit status ",
+        "note: run ",
+        "code: '",
+        "--- End of",
+        "errno: ",
+        "syscall: '",
+        "rax ",
+        "Traceback (",
+        "+-",
+        "Error: exit status ",
+        "Stack trace:",
+        "----- ",
 };
 
-/* The rest of a statement that goes on in the next line. */
-enum continues { CONTINUES_NOT, CONTINUES_PANIC, CONTINUES_TERMINATE };
+/* The rest of a statement may be in the next line, or always is. */
+enum continues { CONTINUES_NOT, CONTINUES_MAYBE, CONTINUES };
 
 struct line {
 	char text[SNIPPET_SIZE_MAX + 1]; /* cleaned: valid UTF-8, no control characters */
 	size_t length;
 	size_t indent;    /* of the text before its indent was taken off */
 	unsigned weight;  /* of its log level, when it is a JSON line; else 0 */
-	unsigned ceiling; /* of its log level, when it is a JSON line; else 255 */
+	unsigned ceiling; /* the most that it may weigh */
 	bool frame;
 };
 
@@ -197,10 +265,14 @@ struct picker {
 	size_t length;
 	struct candidate best[CANDIDATES];
 	size_t count;
+	size_t lines;         /* of the tail */
 	size_t last_lines[3]; /* offsets of the last lines that are no frames; newest last */
 	size_t last_count;
 	bool in_traceback; /* of Python: the next line without an indent is the statement */
+	bool ignored;      /* Python said that it ignores what comes next */
 	bool in_causes;    /* of Rust's anyhow: indented lines are ever deeper causes */
+	char prefix[32];   /* what stood before the traceback in its line, as "[rank1]: " */
+	size_t prefix_length;
 };
 
 static bool starts_with(const char *text, const char *start)
@@ -250,16 +322,26 @@ static void put(struct line *line, const char *bytes, size_t length)
 	}
 }
 
-/* Takes spaces off both ends and remembers the indent. */
+/* A line or corner of a box is there (U+2500 to U+257F). */
+static bool is_box(const char *text, size_t length)
+{
+	return length >= 3 && text[0] == '\xE2' && (text[1] == '\x94' || text[1] == '\x95');
+}
+
+/* Takes spaces, and the box that the text is drawn in, off both ends; remembers the indent. */
 static void trim(struct line *line)
 {
+	const char *text = line->text;
 	size_t start = 0;
-	while (start < line->length && line->text[start] == ' ')
-		start++;
-	while (line->length > start && line->text[line->length - 1] == ' ')
-		line->length--;
-	line->indent = start;
-	line->length -= start;
+	size_t end = line->length;
+	line->indent = 0;
+	for (; start < end && (text[start] == ' ' || is_box(text + start, end - start));
+	     line->indent++)
+		start += text[start] == ' ' ? 1 : 3;
+	while (end > start &&
+	       (text[end - 1] == ' ' || (end - start >= 3 && is_box(text + end - 3, 3))))
+		end -= text[end - 1] == ' ' ? 1 : 3;
+	line->length = end - start;
 	memmove(line->text, line->text + start, line->length);
 	line->text[line->length] = '\0';
 }
@@ -304,12 +386,20 @@ static enum field field_of(struct slice key)
 	        {"severity", FIELD_LEVEL},
 	        {"lvl", FIELD_LEVEL},
 	        {"levelname", FIELD_LEVEL},
+	        {"log.level", FIELD_LEVEL},
+	        {"@l", FIELD_LEVEL},
 	        {"msg", FIELD_MESSAGE},
 	        {"event", FIELD_MESSAGE},
+	        {"@mt", FIELD_MESSAGE},
 	        {"message", FIELD_ERROR_MESSAGE},
+	        {"result", FIELD_ERROR_MESSAGE},
 	        {"error", FIELD_ERROR},
 	        {"err", FIELD_ERROR},
+	        {"error.message", FIELD_ERROR},
 	        {"exception", FIELD_ERROR},
+	        {"exc_info", FIELD_ERROR},
+	        {"stack_trace", FIELD_ERROR},
+	        {"@x", FIELD_ERROR},
 	};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (key.length == strlen(names[i].name) &&
@@ -406,21 +496,73 @@ static void weigh_level(struct slice level, struct line *line)
 	}
 }
 
+/* Where string has what for the last time; NULL: nowhere. */
+static const char *find_last(struct slice string, const char *what)
+{
+	const char *found = NULL;
+	size_t size = strlen(what);
+	const char *end = string.text + string.length;
+	for (const char *at = string.text;; found = at, at += size) {
+		at = memmem(at, (size_t)(end - at), what, size);
+		if (at == NULL)
+			return found;
+	}
+}
+
+/*
+ * Of a text with a stack trace, the line before it and the one that says why: the last of a Python
+ * traceback, the last "Caused by:" of a Java one. Of any other text, the whole of it.
+ */
+static void take_essence(struct slice string, struct slice ret_parts[2])
+{
+	static const char traceback[] = "Traceback (most recent call last)";
+	const char *end = string.text + string.length;
+	while (string.length >= 2 && memcmp(end - 2, "\\n", 2) == 0) {
+		string.length -= 2;
+		end -= 2;
+	}
+	const char *last = find_last(string, "\\n");
+	const char *first_end = memmem(string.text, string.length, "\\n", 2);
+	const char *cause = find_last(string, "\\nCaused by: ");
+	bool stack = find_last(string, "\\n    at ") != NULL ||
+	             find_last(string, "\\n   at ") != NULL ||
+	             find_last(string, "\\n\\tat ") != NULL;
+	bool python = memmem(string.text, string.length, traceback, strlen(traceback)) != NULL;
+	ret_parts[0] = string;
+	ret_parts[1] = (struct slice){end, 0};
+	if (last == NULL || !(stack || python))
+		return;
+	ret_parts[0].length = (size_t)(first_end - string.text);
+	if (python && find_last(ret_parts[0], traceback) != NULL)
+		ret_parts[0].length = 0;
+	if (!python)
+		last = cause;
+	if (last != NULL)
+		ret_parts[1] = (struct slice){last + 2, (size_t)(end - last) - 2};
+	const char *line = memmem(ret_parts[1].text, ret_parts[1].length, "\\n", 2);
+	if (line != NULL)
+		ret_parts[1].length = (size_t)(line - ret_parts[1].text);
+}
+
 /* Puts the message and the error in the place of the object; leaves the line if it has neither. */
 static void read_json_line(const char *text, size_t length, struct line *line)
 {
 	struct slice fields[FIELDS] = {{0}};
 	find_fields(text, length, fields);
-	char joined[SNIPPET_SIZE_MAX * 2 + 16];
+	char joined[2 * FIELDS * (SNIPPET_SIZE_MAX / 2 + 2)];
 	size_t used = 0;
 	for (enum field field = FIELD_MESSAGE; field <= FIELD_ERROR; field++) {
+		struct slice parts[2];
 		if (fields[field].length == 0)
 			continue;
-		if (used > 0) {
-			joined[used++] = ':';
-			joined[used++] = ' ';
+		take_essence(fields[field], parts);
+		for (size_t i = 0; i < 2; i++) {
+			if (parts[i].length > 0 && used > 0) {
+				joined[used++] = ':';
+				joined[used++] = ' ';
+			}
+			used += unescape(parts[i], joined + used, SNIPPET_SIZE_MAX / 2);
 		}
-		used += unescape(fields[field], joined + used, SNIPPET_SIZE_MAX / 2);
 	}
 	if (used == 0)
 		return;
@@ -437,17 +579,34 @@ static size_t line_end(const char *tail, size_t length, size_t start)
 	return end == NULL ? length : (size_t)(end - tail);
 }
 
+/* Rust's "7: core::panicking::panic", "7: <T as X>::call", "7: 0x55914f9eccd2 - main" */
+static bool is_numbered_frame(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+	if (digits == 0 || !starts_with(text + digits, ": "))
+		return false;
+	text += digits + 1;
+	text += strspn(text, " ");
+	const char *path = strpbrk(text, ": ");
+	return text[0] == '<' || starts_with(text, "0x") ||
+	       (path != NULL && starts_with(path, "::"));
+}
+
 static bool is_frame(const struct line *line)
 {
-	if (line->length == 0)
-		return true;
+	const char *text = line->text;
 	for (size_t i = 0; i < sizeof frame_starts / sizeof *frame_starts; i++)
-		if (starts_with(line->text, frame_starts[i]))
+		if (starts_with(text, frame_starts[i]))
 			return true;
-	/* Go: "	/usr/src/app/main.go:12 +0x1d"; Rust: "   7: core::panicking::panic". */
-	if (line->indent > 0 && line->text[0] == '/' && strstr(line->text, " +0x") != NULL)
+	/* Go: "	/usr/src/app/main.go:12 +0x1d" */
+	if (line->indent > 0 && text[0] == '/' && strstr(text, " +0x") != NULL)
 		return true;
-	return line->length <= 2;
+	/* Argo's executor, the parent of the agent's command, tells of itself. */
+	if (strstr(text, " argo=true") != NULL && strstr(text, "level=info") != NULL)
+		return true;
+	const char ruler[] = {text[0], '\0'};
+	return (line->indent > 0 && is_numbered_frame(text)) || line->length <= 2 ||
+	       strspn(text, ruler) == line->length;
 }
 
 /* Reads the line at [start, end) of the tail. */
@@ -463,8 +622,16 @@ static void read_line(const char *tail, size_t start, size_t end, struct line *r
 		start = (size_t)(drawing - tail) + 1;
 	size_t length = end - start < LINE_SCAN_MAX ? end - start : LINE_SCAN_MAX;
 	clean(tail + start, length, ret_line);
-	if (ret_line->text[0] == '{')
+	if (ret_line->text[0] == '{') {
+		length = end - start < JSON_SCAN_MAX ? end - start : JSON_SCAN_MAX;
 		read_json_line(tail + start, length, ret_line);
+	}
+	/* Python draws the lines of an exception group behind "| ". */
+	if (ret_line->indent > 0 && ret_line->text[0] == '|') {
+		ret_line->text[0] = ' ';
+		trim(ret_line);
+		ret_line->indent -= ret_line->indent < 2 ? ret_line->indent : 2;
+	}
 	ret_line->frame = is_frame(ret_line);
 }
 
@@ -487,20 +654,23 @@ static bool names_exception(const char *text)
 	return false;
 }
 
-/* klog's "E1123 22:50:13.123456 …" and "F1123 …". */
-static bool is_klog_failure(const char *text)
+/* The level of klog's and glog's "E1123 22:50:13.123456 …": I, W, E or F; else a NUL. */
+static char klog_level(const char *text)
 {
-	return (text[0] == 'E' || text[0] == 'F') && is_digit(text[1]) && is_digit(text[2]) &&
-	       is_digit(text[3]) && is_digit(text[4]) && text[5] == ' ';
+	bool date = text[0] != '\0' && strspn(text + 1, "0123456789") == 4 && text[5] == ' ';
+	return date && strchr("IWEF", text[0]) != NULL ? text[0] : '\0';
 }
 
 static bool row_matches(const struct weight_row *row, const char *text)
 {
+	if (row->place == ALONE)
+		return strcmp(text, row->needle) == 0;
 	return row->place == AT_START ? starts_with(text, row->needle)
 	                              : strstr(text, row->needle) != NULL;
 }
 
-static unsigned weigh(const struct line *line)
+/* What the line weighs by its words, its level and its form; lowers its ceiling. */
+static unsigned weigh(struct line *line)
 {
 	unsigned weight = line->weight;
 	for (size_t i = 0; i < sizeof weight_table / sizeof *weight_table; i++)
@@ -508,14 +678,17 @@ static unsigned weigh(const struct line *line)
 			weight = weight_table[i].weight;
 	if (weight < 85 && names_exception(line->text))
 		weight = 85;
-	if (weight < 70 && is_klog_failure(line->text))
+	char level = klog_level(line->text);
+	if (weight < 70 && (level == 'E' || level == 'F'))
 		weight = 70;
-	unsigned ceiling = line->ceiling;
+	if (level == 'W' || level == 'I')
+		line->ceiling = level == 'W' ? 30 : 15;
 	for (size_t i = 0; i < sizeof ceiling_table / sizeof *ceiling_table; i++)
-		if (ceiling_table[i].weight < ceiling && row_matches(&ceiling_table[i], line->text))
-			ceiling = ceiling_table[i].weight;
-	if (weight > ceiling)
-		weight = ceiling;
+		if (ceiling_table[i].weight < line->ceiling &&
+		    row_matches(&ceiling_table[i], line->text))
+			line->ceiling = ceiling_table[i].weight;
+	if (weight > line->ceiling)
+		weight = line->ceiling;
 	/* What is indented belongs to something else: a source line, a list, a usage text. */
 	if (line->indent > 0 && weight > WEIGHT_TELLING && weight < 92)
 		weight -= 10;
@@ -531,8 +704,11 @@ static uint64_t hash_line(const struct line *line)
 	return hash;
 }
 
-/* Keeps the CANDIDATES best; of two that differ in numbers only, the later one. */
-static void keep(struct picker *picker, const struct candidate *candidate)
+/*
+ * Keeps the CANDIDATES best; of two that differ in numbers only, the later one. Returns where the
+ * candidate is kept until the next one comes; NULL: it is not.
+ */
+static struct candidate *keep(struct picker *picker, const struct candidate *candidate)
 {
 	size_t place = picker->count;
 	for (size_t i = 0; i < picker->count; i++)
@@ -544,28 +720,72 @@ static void keep(struct picker *picker, const struct candidate *candidate)
 			if (picker->best[i].value < picker->best[place].value)
 				place = i;
 		if (picker->best[place].value > candidate->value)
-			return;
+			return NULL;
 	} else if (place == picker->count) {
 		picker->count++;
 	}
 	picker->best[place] = *candidate;
+	return &picker->best[place];
+}
+
+static void begin_traceback(struct picker *picker, const struct line *line, const char *traceback)
+{
+	picker->in_traceback = true;
+	picker->prefix_length = (size_t)(traceback - line->text);
+	if (picker->prefix_length > sizeof picker->prefix)
+		picker->prefix_length = 0;
+	memcpy(picker->prefix, line->text, picker->prefix_length);
+}
+
+/* A frame, or the source line under one: what is indented, behind the traceback's own prefix,
+ * which may count or tell the time. */
+static bool is_in_traceback(const struct picker *picker, const struct line *line)
+{
+	size_t n = 0;
+	while (n < picker->prefix_length && n < line->length &&
+	       (line->text[n] == picker->prefix[n] ||
+	        (is_digit(line->text[n]) && is_digit(picker->prefix[n]))))
+		n++;
+	if (n > 0 && n == picker->prefix_length && n < line->length)
+		return line->text[n] == ' ';
+	/* loguru marks a frame with a > */
+	return line->indent > 0 || line->length == 0 || starts_with(line->text, "> File \"");
+}
+
+/* What the exception weighs that a traceback ends with. */
+static unsigned weigh_exception(struct picker *picker, const struct line *line, unsigned weight)
+{
+	picker->in_traceback = false;
+	if (picker->ignored) {
+		picker->ignored = false;
+		return WEIGHT_HINTING;
+	}
+	for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
+		if (strstr(line->text, wrappers[i]) != NULL)
+			return WEIGHT_WRAPPER;
+	return weight > 93 ? weight : 93;
 }
 
 /* The weight that comes from the lines before, and what this line means for the next ones. */
-static unsigned weigh_in_context(struct picker *picker, const struct line *line)
+static unsigned weigh_in_context(struct picker *picker, struct line *line)
 {
 	unsigned weight = weigh(line);
-	if (strstr(line->text, "Traceback (most recent call last)") != NULL) {
-		picker->in_traceback = true;
+	const char *traceback = strstr(line->text, "Traceback (most recent call last)");
+	if (traceback != NULL) {
+		begin_traceback(picker, line, traceback);
 		return 0;
 	}
-	if (picker->in_traceback && line->indent > 0)
+	if (picker->in_traceback && is_in_traceback(picker, line))
 		return 0;
-	if (picker->in_traceback && line->length > 0) {
-		picker->in_traceback = false;
-		return weight > 93 ? weight : 93;
+	if (starts_with(line->text, "Exception ignored ")) {
+		picker->ignored = true;
+		return WEIGHT_HINTING;
 	}
-	if (strcmp(line->text, "Caused by:") == 0) {
+	if (picker->in_traceback || (picker->ignored && line->length > 0))
+		return weigh_exception(picker, line, weight);
+	/* Of color-eyre and boxes, an "Error:" or "Error" alone. */
+	if (strcmp(line->text, "Caused by:") == 0 || strcmp(line->text, "Error:") == 0 ||
+	    strcmp(line->text, "Error") == 0) {
 		picker->in_causes = true;
 		return 0;
 	}
@@ -578,36 +798,78 @@ static unsigned weigh_in_context(struct picker *picker, const struct line *line)
 static enum continues continues(const char *text)
 {
 	size_t length = strlen(text);
-	if (length > 0 && text[length - 1] == ':' && strstr(text, " panicked at ") != NULL)
-		return CONTINUES_PANIC;
-	if (strstr(text, "terminate called after throwing") != NULL)
-		return CONTINUES_TERMINATE;
+	bool colon = length > 0 && text[length - 1] == ':';
+	if ((colon && strstr(text, " panicked at ") != NULL) ||
+	    strstr(text, "terminate called after throwing") != NULL)
+		return CONTINUES;
+	if (colon || starts_with(text, "npm error code ") || starts_with(text, "npm ERR! code "))
+		return CONTINUES_MAYBE;
 	return CONTINUES_NOT;
+}
+
+/* The line has a mark of carets or tildes under it, so it was quoted from a source file. */
+static bool is_quoted(const struct picker *picker, size_t end)
+{
+	const char *tail = picker->tail;
+	size_t i = end + 1;
+	while (i < picker->length && (tail[i] == ' ' || tail[i] == '\t'))
+		i++;
+	if (i >= picker->length || (tail[i] != '^' && tail[i] != '~'))
+		return false;
+	return i + 1 == picker->length || strchr("^~ \r\n", tail[i + 1]) != NULL;
+}
+
+/* What a line may belong to: the statement before it. */
+struct message {
+	struct candidate *statement; /* as it is kept; NULL: it is not */
+	unsigned weight;             /* of the statement */
+	enum continues continues;    /* only for the line right behind it */
+	unsigned lines;              /* how many more of its lines are worth showing */
+};
+
+/* Weighs the line at start as a candidate, in the light of the message before it. */
+static void consider(struct picker *picker, struct message *message, const struct line *line,
+                     unsigned weight, size_t start, size_t index)
+{
+	bool other = line->frame || picker->in_traceback || line->ceiling < WEIGHT_HINTING;
+	if (message->continues == CONTINUES ||
+	    (message->continues == CONTINUES_MAYBE && !other && weight <= message->weight)) {
+		if (message->statement != NULL)
+			message->statement->goes_on = true;
+		message->continues = CONTINUES_NOT;
+		return;
+	}
+	if (other)
+		message->lines = 0;
+	if (message->lines > 0 && weight < WEIGHT_MESSAGE)
+		weight = WEIGHT_MESSAGE;
+	struct candidate candidate = {
+	        .offset = start,
+	        .index = index,
+	        .hash = hash_line(line),
+	        .weight = weight,
+	        .value = weight * (size_t)8 + index,
+	};
+	if (weight >= WEIGHT_TELLING)
+		candidate.value += SIZE_MAX / 2;
+	message->lines -= message->lines > 0;
+	if (weight >= WEIGHT_ENDING)
+		message->lines = MESSAGE_LINES;
+	message->weight = weight;
+	message->continues = weight >= WEIGHT_TELLING ? continues(line->text) : CONTINUES_NOT;
+	message->statement = weight >= WEIGHT_HINTING ? keep(picker, &candidate) : NULL;
 }
 
 static void survey(struct picker *picker)
 {
-	size_t index = 0;
-	bool continued = false;
-	for (size_t start = 0; start < picker->length; index++) {
+	struct message message = {0};
+	for (size_t start = 0; start < picker->length; picker->lines++) {
 		size_t end = line_end(picker->tail, picker->length, start);
 		struct line line;
 		read_line(picker->tail, start, end, &line);
+		line.frame |= is_quoted(picker, end);
 		unsigned weight = weigh_in_context(picker, &line);
-		if (weight >= WEIGHT_HINTING && !continued) {
-			struct candidate candidate = {
-			        .offset = start,
-			        .index = index,
-			        .hash = hash_line(&line),
-			        .weight = weight,
-			        .value = weight * (size_t)8 + index,
-			        .goes_on = continues(line.text) != CONTINUES_NOT,
-			};
-			if (weight >= WEIGHT_TELLING)
-				candidate.value += SIZE_MAX / 2;
-			keep(picker, &candidate);
-		}
-		continued = !continued && continues(line.text) != CONTINUES_NOT;
+		consider(picker, &message, &line, weight, start, picker->lines);
 		if (!line.frame && !picker->in_traceback) {
 			picker->last_lines[0] = picker->last_lines[1];
 			picker->last_lines[1] = picker->last_lines[2];
@@ -691,12 +953,24 @@ static size_t choose(struct picker *picker, struct candidate chosen[CHOSEN_MAX])
 	return count;
 }
 
-static const struct candidate *best_of(const struct picker *picker)
+static struct candidate *best_of(struct picker *picker)
 {
-	const struct candidate *best = NULL;
+	struct candidate *best = NULL;
 	for (size_t i = 0; i < picker->count; i++)
 		if (best == NULL || picker->best[i].value > best->value)
 			best = &picker->best[i];
+	return best;
+}
+
+/* The best, once complaints of long ago are forgotten: the agent lived on after them. */
+static const struct candidate *best_of_end(struct picker *picker)
+{
+	struct candidate *best = best_of(picker);
+	while (best != NULL && best->weight < WEIGHT_ENDING &&
+	       picker->lines - best->index > NEIGHBOURHOOD) {
+		*best = picker->best[--picker->count];
+		best = best_of(picker);
+	}
 	return best;
 }
 
@@ -716,7 +990,7 @@ void snippet_pick(const char *tail, size_t length, struct snippet *ret_snippet)
 	struct picker picker = {.tail = tail, .length = length};
 	survey(&picker);
 	memset(ret_snippet, 0, sizeof *ret_snippet);
-	const struct candidate *best = best_of(&picker);
+	const struct candidate *best = best_of_end(&picker);
 	ret_snippet->telling = best != NULL && best->weight >= WEIGHT_TELLING;
 	if (!ret_snippet->telling) {
 		picker.count = 0;

@@ -172,7 +172,11 @@ static void test_fingerprint_similar(void **state)
 	assert_same("at 0x7ffd1234 after 12ms", "at 0x55aa after 7ms", true);
 	assert_same("open /tmp/tmpa8f_x/in.json: denied", "open /tmp/other: denied", true);
 	assert_same("Nov 23 22:50:13 host x", "Jan  2 03:04:05 host x", true);
+	assert_same("pod agent-7d9c5b8f6d-x7k2p is gone", "pod agent-6c8f9db4bc-bzqtl is gone",
+	            true);
+	assert_same("lookup train-model-x7k2p: refused", "lookup train-model-wqzpk: refused", true);
 	assert_same("KeyError: 'a'", "KeyError: 'b'", false);
+	assert_same("queue agent-model is full", "queue agent-tools is full", false);
 	assert_same("refused", "reset", false);
 }
 

@@ -77,6 +77,17 @@ static void test_key_blocks(void **state)
 	assert_string_equal(redacted(NULL, false, public_key), public_key);
 }
 
+/* Two lines of a container's environment, as a manifest writes it. */
+static void test_names_and_values(void **state)
+{
+	(void)state;
+	assert_string_equal(redacted(NULL, false,
+	                             "- name: DB_PASSWORD\n  value: hunter2hunter2\n"
+	                             "- name: MODEL\n  value: small-model\n"),
+	                    "- name: DB_PASSWORD\n  value: [redacted]\n"
+	                    "- name: MODEL\n  value: small-model\n");
+}
+
 static void test_cut_start(void **state)
 {
 	(void)state;
@@ -150,6 +161,21 @@ static void test_work_is_linear(void **state)
 	        "cookie=$A",
 	        "password=none",
 	        "secret=1 ",
+	        "-",
+	        "--",
+	        "--token ",
+	        "--token 'a ",
+	        "--token 'a --token \"a ",
+	        "--password not set ",
+	        "%3D",
+	        "token%3D",
+	        "password%3Da",
+	        "password:[",
+	        "password: not set ",
+	        "api_key: Some(",
+	        "name=password value=",
+	        "name=",
+	        "\\\\\\\"token\\\\\\\":",
 	};
 	static struct redact_patterns patterns;
 	memset(&patterns, 0, sizeof patterns);
@@ -170,8 +196,11 @@ static void test_work_is_linear(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_table),          cmocka_unit_test(test_key_blocks),
-	        cmocka_unit_test(test_cut_start),      cmocka_unit_test(test_patterns),
+	        cmocka_unit_test(test_table),
+	        cmocka_unit_test(test_key_blocks),
+	        cmocka_unit_test(test_cut_start),
+	        cmocka_unit_test(test_patterns),
+	        cmocka_unit_test(test_names_and_values),
 	        cmocka_unit_test(test_work_is_linear),
 	};
 	return cmocka_run_group_tests_name("redact", tests, NULL, NULL);
