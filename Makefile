@@ -225,7 +225,8 @@ fuzz: deps ## Run the libFuzzer targets, FUZZ_SECONDS each
 			-Wl,--start-group $(ARCHIVES:$(BUILD)/%=build/fuzzing/%) -Wl,--end-group \
 			$(LIBRARIES) -o build/fuzzing/$$name && \
 		build/fuzzing/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
-			-artifact_prefix=build/fuzzing/ -print_final_stats=1 build/fuzzing/corpus-$$name tests/fuzz/corpus/$$name \
+			-artifact_prefix=build/fuzzing/ -print_final_stats=1 \
+			build/fuzzing/corpus-$$name tests/fuzz/corpus/$$name \
 			|| exit 1; \
 	done
 
