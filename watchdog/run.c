@@ -229,21 +229,22 @@ static void reap(struct run *run)
 	run->reap_at = refused ? after(clock_now(), RETRY_WAIT) : NEVER;
 }
 
-static void take_signals(struct run *run)
+/* One a turn: to forward it may take a while, and who sends many must not keep output waiting. */
+static void take_signal(struct run *run)
 {
 	struct signalfd_siginfo info;
-	while (signals_next(&run->signals, &info)) {
-		int number = (int)info.ssi_signo;
-		if (number == SIGCONT && !run->ended)
-			child_continued(&run->child);
-		if (signal_terminates(number)) {
-			struct message message = message_make(MESSAGE_TERMINATING);
-			message.signal = number;
-			link_tell(&run->link, message);
-		}
-		if (!run->ended)
-			signals_forward(run->child.pid, &info, run->process_1);
+	if (!signals_next(&run->signals, &info))
+		return;
+	int number = (int)info.ssi_signo;
+	if (number == SIGCONT && !run->ended)
+		child_continued(&run->child);
+	if (signal_terminates(number)) {
+		struct message message = message_make(MESSAGE_TERMINATING);
+		message.signal = number;
+		link_tell(&run->link, message);
 	}
+	if (!run->ended)
+		signals_forward(run->child.pid, &info, run->process_1);
 }
 
 static void end_it(struct run *run, enum killed_by_us why, int64_t now)
@@ -332,7 +333,7 @@ static void loop(struct run *run)
 		wait_for(polls, sizeof polls / sizeof polls[0], next_time(run));
 		int64_t now = clock_now();
 		if (polls[0].revents != 0)
-			take_signals(run);
+			take_signal(run);
 		if (polls[0].revents != 0 || now >= run->reap_at)
 			reap(run);
 		if (polls[1].revents != 0)
@@ -419,7 +420,7 @@ static void wait_for_watchdog(struct run *run)
 			return;
 		struct pollfd signals = {.fd = run->signals.fd, .events = POLLIN};
 		poll(&signals, 1, clock_timeout(now, earlier(until, link_next(&run->link))));
-		take_signals(run);
+		take_signal(run);
 	}
 }
 

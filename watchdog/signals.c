@@ -140,12 +140,12 @@ static bool noticed(pid_t pid, int number)
 	for (int probe = 0; probe < BLOCKED_PROBES; probe++) {
 		uint64_t caught;
 		uint64_t blocked;
+		if (probe > 0) /* many block signals for a moment, around fork for instance */
+			nanosleep(&(struct timespec){.tv_nsec = PROBE_WAIT}, NULL);
 		if (!read_masks(pid, &caught, &blocked) || caught & BIT(number))
 			return true;
 		if (!(blocked & BIT(number)))
 			return waits_for(pid, number);
-		/* Many block signals for a moment, around fork for instance. */
-		nanosleep(&(struct timespec){.tv_nsec = PROBE_WAIT}, NULL);
 	}
 	return true;
 }

@@ -115,6 +115,19 @@ def test_queued_values_arrive():
         assert play(shim(*command), number, 4711) == (42, b"got %d 4711\n" % number)
 
 
+def test_output_beside_a_flood_of_signals():
+    """That process 1 takes one at a time: the shim looks at each for a while."""
+    script = ("import os,signal,subprocess,threading,time\n"
+              "signal.pthread_sigmask(signal.SIG_BLOCK, {10, 12})\n"
+              "def take():\n"
+              "    while True: signal.sigwait({10, 12})\n"
+              "threading.Thread(target=take, daemon=True).start()\n"
+              "flood = 'while :; do kill -USR1 1; kill -USR2 1; done'\n"
+              "subprocess.Popen(['bash', '-c', flood])\n"
+              "os.write(1, b'x' * 200_000)\n")
+    assert end(namespaced(*shim("/usr/bin/python3", "-c", script))) == (0, b"x" * 200_000)
+
+
 def test_killed_shim_takes_the_command_with_it():
     process = subprocess.Popen(shim(VICTIM, "hold", "default", "10", str(HANG * 1000)),
                                stdout=subprocess.PIPE)
