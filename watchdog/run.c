@@ -252,8 +252,8 @@ static void end_it(struct run *run, enum killed_by_us why, int64_t now)
 	if (run->killed_by_us != KILLED_BY_US_NOT)
 		return;
 	run->killed_by_us = why;
-	kill(run->child.pid, SIGTERM);
-	kill(run->child.pid, SIGCONT); /* a stopped one would not notice */
+	signals_send(run->child.pid, SIGTERM);
+	signals_send(run->child.pid, SIGCONT); /* a stopped one would not notice */
 	run->kill_at = after(now, run->options.grace);
 }
 
@@ -288,7 +288,7 @@ static void look_at_clock(struct run *run, int64_t now)
 	}
 	if (now >= run->kill_at) {
 		run->kill_at = NEVER;
-		kill(run->child.pid, SIGKILL);
+		signals_send(run->child.pid, SIGKILL);
 	}
 	link_connect(&run->link, now);
 }

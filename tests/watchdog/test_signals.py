@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from conftest import (AGENT_USER, HANG, PROGRAM, SANITIZED, VICTIM, as_process_1, children, kill,
-                      only_child, wait_until)
+from conftest import (AGENT_USER, HANG, PROGRAM, SANITIZED, VICTIM, as_process_1, as_user, children,
+                      kill, only_child, wait_until)
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 # Nobody can take these two. CHLD: the shim cannot tell one that was sent from its child's.
@@ -126,6 +126,23 @@ def test_output_beside_a_flood_of_signals():
               "subprocess.Popen(['bash', '-c', flood])\n"
               "os.write(1, b'x' * 200_000)\n")
     assert end(namespaced(*shim("/usr/bin/python3", "-c", script))) == (0, b"x" * 200_000)
+
+
+WITHOUT_CAP_KILL = ("setpriv", "--bounding-set=-kill", "--inh-caps=-kill")
+
+
+def test_command_that_changes_its_user():
+    """A root with few capabilities, as su-exec in an entrypoint wants it: kill(2) is denied."""
+    command = (*as_user(AGENT_USER), *held("handle", signal.SIGTERM, HANG * 1000))
+    for words in (command, shim(*command)):
+        process = namespaced(*WITHOUT_CAP_KILL, *words, user=None)
+        assert process.stdout.readline() == b"ready\n"
+        kill(only_child(process.pid), signal.SIGTERM)
+        assert end(process) == (42, b"got 15 0\n")
+    killing = ("--deadline", "300ms", "--on-deadline", "kill", "--grace", "300ms")
+    command = (*as_user(AGENT_USER), *held("ignore", signal.SIGTERM, HANG * 1000))
+    process = namespaced(*WITHOUT_CAP_KILL, *shim(*command, flags=killing), user=None)
+    assert end(process) == (128 + signal.SIGKILL, b"ready\n")
 
 
 def test_killed_shim_takes_the_command_with_it():
