@@ -266,6 +266,9 @@ static int64_t deadline_at(const struct run *run)
 
 static int64_t silence_at(const struct run *run)
 {
+	/* Who waits for the reader of our output is not silent. */
+	if (run->pumps[STREAM_OUT].full || run->pumps[STREAM_ERR].full)
+		return NEVER;
 	if (run->options.silence_after <= 0 || !run->output_seen ||
 	    run->told_silence == run->output.last)
 		return NEVER;
