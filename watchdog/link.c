@@ -166,6 +166,8 @@ static void send_tail(struct link *link, int64_t until)
 
 bool link_end(struct link *link, const struct message *exit, int64_t until)
 {
+	/* While the last output was carried the watchdog may have gone, and another one come. */
+	link_receive(link, clock_now());
 	link_connect(link, NEVER); /* whenever it was due */
 	if (link->socket < 0)
 		return false;

@@ -201,6 +201,7 @@ static enum step step_copy(struct pump *pump, struct output *output, int64_t now
 		show(output, pump->bytes, pump->held, now);
 	}
 	enum step step = write_held(pump);
+	output->last = now;
 	pump->full = pump->held > 0;
 	return step;
 }

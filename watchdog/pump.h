@@ -29,7 +29,7 @@
 /* Where copies of the bytes go. */
 struct output {
 	struct ring ring;
-	int64_t last; /* when the last byte came, clock_now() */
+	int64_t last; /* when a byte last came or went, clock_now() */
 };
 
 struct pump {

@@ -229,21 +229,22 @@ static void reap(struct run *run)
 	run->reap_at = refused ? after(clock_now(), RETRY_WAIT) : NEVER;
 }
 
-static void take_signals(struct run *run)
+/* One a turn: to forward it may take a while, and who sends many must not keep output waiting. */
+static void take_signal(struct run *run)
 {
 	struct signalfd_siginfo info;
-	while (signals_next(&run->signals, &info)) {
-		int number = (int)info.ssi_signo;
-		if (number == SIGCONT && !run->ended)
-			child_continued(&run->child);
-		if (signal_terminates(number)) {
-			struct message message = message_make(MESSAGE_TERMINATING);
-			message.signal = number;
-			link_tell(&run->link, message);
-		}
-		if (!run->ended)
-			signals_forward(run->child.pid, &info, run->process_1);
+	if (!signals_next(&run->signals, &info))
+		return;
+	int number = (int)info.ssi_signo;
+	if (number == SIGCONT && !run->ended)
+		child_continued(&run->child);
+	if (signal_terminates(number)) {
+		struct message message = message_make(MESSAGE_TERMINATING);
+		message.signal = number;
+		link_tell(&run->link, message);
 	}
+	if (!run->ended)
+		signals_forward(run->child.pid, &info, run->process_1);
 }
 
 static void end_it(struct run *run, enum killed_by_us why, int64_t now)
@@ -251,8 +252,8 @@ static void end_it(struct run *run, enum killed_by_us why, int64_t now)
 	if (run->killed_by_us != KILLED_BY_US_NOT)
 		return;
 	run->killed_by_us = why;
-	kill(run->child.pid, SIGTERM);
-	kill(run->child.pid, SIGCONT); /* a stopped one would not notice */
+	signals_send(run->child.pid, SIGTERM);
+	signals_send(run->child.pid, SIGCONT); /* a stopped one would not notice */
 	run->kill_at = after(now, run->options.grace);
 }
 
@@ -265,6 +266,9 @@ static int64_t deadline_at(const struct run *run)
 
 static int64_t silence_at(const struct run *run)
 {
+	/* Who waits for the reader of our output is not silent. */
+	if (run->pumps[STREAM_OUT].full || run->pumps[STREAM_ERR].full)
+		return NEVER;
 	if (run->options.silence_after <= 0 || !run->output_seen ||
 	    run->told_silence == run->output.last)
 		return NEVER;
@@ -287,7 +291,7 @@ static void look_at_clock(struct run *run, int64_t now)
 	}
 	if (now >= run->kill_at) {
 		run->kill_at = NEVER;
-		kill(run->child.pid, SIGKILL);
+		signals_send(run->child.pid, SIGKILL);
 	}
 	link_connect(&run->link, now);
 }
@@ -332,7 +336,7 @@ static void loop(struct run *run)
 		wait_for(polls, sizeof polls / sizeof polls[0], next_time(run));
 		int64_t now = clock_now();
 		if (polls[0].revents != 0)
-			take_signals(run);
+			take_signal(run);
 		if (polls[0].revents != 0 || now >= run->reap_at)
 			reap(run);
 		if (polls[1].revents != 0)
@@ -419,7 +423,7 @@ static void wait_for_watchdog(struct run *run)
 			return;
 		struct pollfd signals = {.fd = run->signals.fd, .events = POLLIN};
 		poll(&signals, 1, clock_timeout(now, earlier(until, link_next(&run->link))));
-		take_signals(run);
+		take_signal(run);
 	}
 }
 

@@ -115,6 +115,7 @@ static bool read_masks(pid_t pid, uint64_t *ret_caught, uint64_t *ret_blocked)
 /*
  * The process is in sigwait() or one of its sisters for this signal. The kernel takes what is
  * waited for out of SigBlk meanwhile (signal.c, do_sigtimedwait), but queues it for process 1 too.
+ * Where we may not look (another user, file capabilities) it does not: most have simply no handler.
  */
 static bool waits_for(pid_t pid, int number)
 {
@@ -134,20 +135,41 @@ static bool waits_for(pid_t pid, int number)
 	       set & BIT(number);
 }
 
-/* Whether process 1 would have noticed. In doubt it would: a handler that saves work must run. */
+/* Whether process 1 would have noticed. Where its masks do not tell it would: a handler that saves
+ * work must run. */
 static bool noticed(pid_t pid, int number)
 {
 	for (int probe = 0; probe < BLOCKED_PROBES; probe++) {
 		uint64_t caught;
 		uint64_t blocked;
+		if (probe > 0) /* many block signals for a moment, around fork for instance */
+			nanosleep(&(struct timespec){.tv_nsec = PROBE_WAIT}, NULL);
 		if (!read_masks(pid, &caught, &blocked) || caught & BIT(number))
 			return true;
 		if (!(blocked & BIT(number)))
 			return waits_for(pid, number);
-		/* Many block signals for a moment, around fork for instance. */
-		nanosleep(&(struct timespec){.tv_nsec = PROBE_WAIT}, NULL);
 	}
 	return true;
+}
+
+/* Root without CAP_KILL may not signal a process that has changed its user, but may make it the
+ * owner of a pipe, whom the kernel signals that something came in (fcntl(2), F_SETOWN, F_SETSIG).
+ */
+static bool send_as_owner(pid_t pid, int number)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return false;
+	bool sent = fcntl(ends[0], F_SETOWN, pid) == 0 && fcntl(ends[0], F_SETSIG, number) == 0 &&
+	            fcntl(ends[0], F_SETFL, O_ASYNC) == 0 && write(ends[1], "", 1) == 1;
+	close(ends[0]);
+	close(ends[1]);
+	return sent;
+}
+
+bool signals_send(pid_t pid, int number)
+{
+	return kill(pid, number) == 0 || (errno == EPERM && send_as_owner(pid, number));
 }
 
 bool signals_forward(pid_t pid, const struct signalfd_siginfo *info, bool as_process_1)
@@ -165,7 +187,7 @@ bool signals_forward(pid_t pid, const struct signalfd_siginfo *info, bool as_pro
 		if (syscall(SYS_rt_sigqueueinfo, pid, number, &queued) == 0)
 			return true;
 	}
-	return kill(pid, number) == 0;
+	return signals_send(pid, number);
 }
 
 bool signal_terminates(int number)

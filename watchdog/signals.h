@@ -40,6 +40,10 @@ void signals_restore(const struct signals *signals);
 /* The next signal; false: none is pending. */
 bool signals_next(const struct signals *signals, struct signalfd_siginfo *ret_info);
 
+/* As kill(2), also to a process of another user where the shim is root without CAP_KILL. true: it
+ * was sent, as far as can be told. */
+bool signals_send(pid_t pid, int number);
+
 /*
  * Sends to pid what was received. as_process_1: only what the command would have noticed as process
  * 1, see above. Returns whether it was sent. May take 10 ms for a signal that is blocked and not

@@ -150,6 +150,23 @@ def test_grandchild_that_keeps_the_pipe(process_1, shim):
 
 
 @on_every_kernel
+@pytest.mark.parametrize("size", [16, 1 << 16])
+def test_waiting_for_a_reader_is_no_silence(shim, size):
+    """Nor is the moment in which it reads on; what follows it is."""
+    script = python("sys.stdin.read(1)\n"
+                    f"for i in range((1 << 20) // {size}): os.write(1, b'x' * {size})\n"
+                    "os.write(2, b'said')\nimport time; time.sleep(99)")
+    words = (*shim[:-1], "--silence-after", "600ms", "--on-silence", "kill", "--")
+    process = subprocess.Popen([*words, *script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    time.sleep(1.5)
+    out, err = process.communicate(timeout=HANG)
+    assert (len(out), err, process.returncode) == (1 << 20, b"said", 128 + signal.SIGTERM)
+
+
+@on_every_kernel
 def test_reader_that_goes_away(shim):
     """The command gets the SIGPIPE, or the EPIPE, that it would have got."""
     for ignored, expected in ((False, 128 + signal.SIGPIPE), (True, 32)):

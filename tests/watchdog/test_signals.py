@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from conftest import (AGENT_USER, HANG, PROGRAM, SANITIZED, VICTIM, as_process_1, children, kill,
-                      only_child, wait_until)
+from conftest import (AGENT_USER, HANG, PROGRAM, SANITIZED, VICTIM, as_process_1, as_user, children,
+                      kill, only_child, wait_until)
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 # Nobody can take these two. CHLD: the shim cannot tell one that was sent from its child's.
@@ -113,6 +113,36 @@ def test_queued_values_arrive():
         command = held("handle", number, HANG * 1000)
         assert play(command, number, 4711) == (42, b"got %d 4711\n" % number)
         assert play(shim(*command), number, 4711) == (42, b"got %d 4711\n" % number)
+
+
+def test_output_beside_a_flood_of_signals():
+    """That process 1 takes one at a time: the shim looks at each for a while."""
+    script = ("import os,signal,subprocess,threading,time\n"
+              "signal.pthread_sigmask(signal.SIG_BLOCK, {10, 12})\n"
+              "def take():\n"
+              "    while True: signal.sigwait({10, 12})\n"
+              "threading.Thread(target=take, daemon=True).start()\n"
+              "flood = 'while :; do kill -USR1 1; kill -USR2 1; done'\n"
+              "subprocess.Popen(['bash', '-c', flood])\n"
+              "os.write(1, b'x' * 200_000)\n")
+    assert end(namespaced(*shim("/usr/bin/python3", "-c", script))) == (0, b"x" * 200_000)
+
+
+WITHOUT_CAP_KILL = ("setpriv", "--bounding-set=-kill", "--inh-caps=-kill")
+
+
+def test_command_that_changes_its_user():
+    """A root with few capabilities, as su-exec in an entrypoint wants it: kill(2) is denied."""
+    command = (*as_user(AGENT_USER), *held("handle", signal.SIGTERM, HANG * 1000))
+    for words in (command, shim(*command)):
+        process = namespaced(*WITHOUT_CAP_KILL, *words, user=None)
+        assert process.stdout.readline() == b"ready\n"
+        kill(only_child(process.pid), signal.SIGTERM)
+        assert end(process) == (42, b"got 15 0\n")
+    killing = ("--deadline", "300ms", "--on-deadline", "kill", "--grace", "300ms")
+    command = (*as_user(AGENT_USER), *held("ignore", signal.SIGTERM, HANG * 1000))
+    process = namespaced(*WITHOUT_CAP_KILL, *shim(*command, flags=killing), user=None)
+    assert end(process) == (128 + signal.SIGKILL, b"ready\n")
 
 
 def test_killed_shim_takes_the_command_with_it():

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from conftest import AGENT_USER, JUMPING, PROGRAM, VICTIM, WATCHDOG_USER, kill, only_child
+from conftest import (AGENT_USER, JUMPING, PROGRAM, VICTIM, WATCHDOG_USER, children, kill,
+                      only_child)
 from strangers import (ACK, DEADLINE, EXIT, FLUSH, HELLO, LEAVING, REFUSED, SILENT, TAIL, WELCOME,
                        connect, hostile_ring, message, say)
 from waiting import HANG, wait_for_ring, wait_until
@@ -330,6 +331,25 @@ def test_watchdog_that_comes_at_the_very_end(pod):
     line = watch.next()
     assert (line["exit_code"], line["log_tail"]) == (9, "early words\n")
     assert watch.ended() == 0
+
+
+def test_watchdog_that_is_restarted_while_the_last_output_is_carried(pod):
+    """A slow reader of stdout holds the shim; the next watchdog is told of the end."""
+    watch = pod.watch(*CLASSIC)
+    process = pod.shim("python3", "-c", "import os,sys\nos.set_blocking(1, False)\nos.read(0, 1)\n"
+                       "try:\n    while True: os.write(1, b'word\\n' * 20)\n"
+                       "except BlockingIOError: os._exit(9)", stdin=subprocess.PIPE)
+    only_child(process.pid)
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    wait_until(lambda: not children(process.pid), "the command's end")
+    kill(watch.pid)
+    watch.process.wait()
+    second = pod.watch(*CLASSIC)
+    assert process.communicate(timeout=HANG)[0].startswith(b"word\n") and process.returncode == 9
+    line = second.next()
+    assert line["exit_code"] == 9 and line["log_tail"].endswith("word\n")
+    assert second.ended() == 0
 
 
 def test_quick_agent_waits_for_a_classic_watchdog(pod):
