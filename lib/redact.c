@@ -667,7 +667,21 @@ static bool is_placeholder(const struct scanner *s, size_t from)
 	return value[1] == '{' || value[1] == '(' || i == left || (i > 1 && !is_alnum(value[i]));
 }
 
-/* A value that gives nothing away, or a complaint in its place. */
+/* What is said of a value in its place: "DB_PASSWORD: unbound variable". */
+static bool is_complaint(const struct scanner *s, size_t from)
+{
+	static const char *const phrases[] = {
+	        "not set",        "not found",         "no such ",          "unbound variable",
+	        "field required", "parameter not set", "permission denied",
+	};
+	for (size_t i = 0; s->text[from - 1] == ' ' && i < sizeof phrases / sizeof *phrases; i++)
+		if (s->length - from >= strlen(phrases[i]) &&
+		    strncasecmp(s->text + from, phrases[i], strlen(phrases[i])) == 0)
+			return true;
+	return false;
+}
+
+/* A value that gives nothing away. */
 static bool is_harmless(const struct scanner *s, size_t from, size_t end)
 {
 	static const char *const words[] = {
@@ -675,19 +689,10 @@ static bool is_harmless(const struct scanner *s, size_t from, size_t end)
 	        "missing", "yes",  "no",  "invalid", "incorrect", "wrong",     "required", "is",
 	        "must",    "was",  "not", "and",     "or",        "option",    "flag",
 	};
-	static const char *const phrases[] = {
-	        "not set",        "not found",         "no such ",          "unbound variable",
-	        "field required", "parameter not set", "permission denied",
-	};
 	size_t length = end - from;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (length == strlen(words[i]) &&
 		    strncasecmp(s->text + from, words[i], length) == 0)
-			return true;
-	bool prose = s->text[from - 1] == ' ';
-	for (size_t i = 0; prose && i < sizeof phrases / sizeof *phrases; i++)
-		if (s->length - from >= strlen(phrases[i]) &&
-		    strncasecmp(s->text + from, phrases[i], strlen(phrases[i])) == 0)
 			return true;
 	return length == 0;
 }
@@ -812,7 +817,7 @@ static bool take_value(struct scanner *s)
 	bool escaped;
 	size_t from = value_start(s, &quote, &escaped);
 	bool prose = key.strength == ASSIGNED && separator == ':' && quote == '\0';
-	if (prose || is_placeholder(s, from)) {
+	if (prose || is_placeholder(s, from) || is_complaint(s, from)) {
 		copy(s, from - s->in);
 		return true;
 	}
@@ -836,7 +841,8 @@ static bool is_metavariable(const struct scanner *s, size_t from, size_t end)
 /* "--password x", also as two words of a list: '--password', 'x'. What it names stays. */
 static bool take_flag(struct scanner *s)
 {
-	if (!s->boundary || !text_at(s, s->in, "--"))
+	if (!s->boundary || !text_at(s, s->in, "--") || s->length - s->in < 3 ||
+	    !is_letter(s->text[s->in + 2]))
 		return false;
 	char name[KEY_MAX + 1];
 	size_t length = 0;

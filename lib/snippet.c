@@ -673,6 +673,8 @@ static bool row_matches(const struct weight_row *row, const char *text)
 static unsigned weigh(struct line *line)
 {
 	unsigned weight = line->weight;
+	if (line->length <= 2)
+		return 0;
 	for (size_t i = 0; i < sizeof weight_table / sizeof *weight_table; i++)
 		if (weight_table[i].weight > weight && row_matches(&weight_table[i], line->text))
 			weight = weight_table[i].weight;
