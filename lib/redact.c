@@ -672,7 +672,7 @@ static bool is_complaint(const struct scanner *s, size_t from)
 {
 	static const char *const phrases[] = {
 	        "not set",        "not found",         "no such ",          "unbound variable",
-	        "field required", "parameter not set", "permission denied",
+	        "field required", "parameter not set", "permission denied", "expected ",
 	};
 	for (size_t i = 0; s->text[from - 1] == ' ' && i < sizeof phrases / sizeof *phrases; i++)
 		if (s->length - from >= strlen(phrases[i]) &&

@@ -210,6 +210,13 @@ static const struct weight_row ceiling_table[] = {
         {"etrying in ", 35, ANYWHERE},
 };
 
+/* Python goes on, to its end, after the exception that comes next. */
+static const char *const ignored_starts[] = {
+        "Exception ignored ",
+        "Error in atexit._run_exitfuncs",
+        "--- Logging error ---",
+};
+
 /* An exception that only tells of another one, which was printed before it. */
 static const char *const wrappers[] = {"RetryError[", "ChildFailedError", "RayTaskError("};
 #define WEIGHT_WRAPPER 60
@@ -779,10 +786,11 @@ static unsigned weigh_in_context(struct picker *picker, struct line *line)
 	}
 	if (picker->in_traceback && is_in_traceback(picker, line))
 		return 0;
-	if (starts_with(line->text, "Exception ignored ")) {
-		picker->ignored = true;
-		return WEIGHT_HINTING;
-	}
+	for (size_t i = 0; i < sizeof ignored_starts / sizeof *ignored_starts; i++)
+		if (starts_with(line->text, ignored_starts[i])) {
+			picker->ignored = true;
+			return WEIGHT_HINTING;
+		}
 	if (picker->in_traceback || (picker->ignored && line->length > 0))
 		return weigh_exception(picker, line, weight);
 	/* Of color-eyre and boxes, an "Error:" or "Error" alone. */
