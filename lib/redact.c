@@ -782,7 +782,8 @@ static struct key find_key(struct scanner *s)
 		s->named = find_named(s);
 	} else if (strcmp(name, "value") == 0) {
 		key.known = s->named.known;
-		key.strength = s->named.strength;
+		/* name=api_token value=12 may be a measurement. */
+		key.strength = s->text[s->in] == '=' ? WEAK : s->named.strength;
 		s->named = (struct key){0};
 	}
 	return key;
