@@ -672,7 +672,7 @@ static bool is_complaint(const struct scanner *s, size_t from)
 {
 	static const char *const phrases[] = {
 	        "not set",        "not found",         "no such ",          "unbound variable",
-	        "field required", "parameter not set", "permission denied",
+	        "field required", "parameter not set", "permission denied", "expected ",
 	};
 	for (size_t i = 0; s->text[from - 1] == ' ' && i < sizeof phrases / sizeof *phrases; i++)
 		if (s->length - from >= strlen(phrases[i]) &&
@@ -782,7 +782,8 @@ static struct key find_key(struct scanner *s)
 		s->named = find_named(s);
 	} else if (strcmp(name, "value") == 0) {
 		key.known = s->named.known;
-		key.strength = s->named.strength;
+		/* name=api_token value=12 may be a measurement. */
+		key.strength = s->text[s->in] == '=' ? WEAK : s->named.strength;
 		s->named = (struct key){0};
 	}
 	return key;

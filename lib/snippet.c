@@ -95,6 +95,8 @@ static const struct weight_row weight_table[] = {
         {"level=fatal", 80, ANYWHERE},
         {"level=panic", 80, ANYWHERE},
         {"[fatal]", 80, ANYWHERE},
+        {"[emerg]", 80, ANYWHERE},
+        {"[crit]", 80, ANYWHERE},
         {"fatal: ", 80, ANYWHERE},
         {"Fatal ", 75, ANYWHERE},
         {"EMERG", 80, ANYWHERE},
@@ -126,6 +128,7 @@ static const struct weight_row weight_table[] = {
         {"ECONNREFUSED", 66, ANYWHERE},
         {"ENOTFOUND", 66, ANYWHERE},
         {"he connection to the server ", 66, ANYWHERE},
+        {"ddress already in use", 66, ANYWHERE},
         {"onnection reset", 64, ANYWHERE},
         {"no such host", 66, ANYWHERE},
         {"server misbehaving", 66, ANYWHERE},
@@ -208,6 +211,13 @@ static const struct weight_row ceiling_table[] = {
         {"errors=0", 10, ANYWHERE},
         {"error=<nil>", 10, ANYWHERE},
         {"etrying in ", 35, ANYWHERE},
+};
+
+/* Python goes on, to its end, after the exception that comes next. */
+static const char *const ignored_starts[] = {
+        "Exception ignored ",
+        "Error in atexit._run_exitfuncs",
+        "--- Logging error ---",
 };
 
 /* An exception that only tells of another one, which was printed before it. */
@@ -779,10 +789,11 @@ static unsigned weigh_in_context(struct picker *picker, struct line *line)
 	}
 	if (picker->in_traceback && is_in_traceback(picker, line))
 		return 0;
-	if (starts_with(line->text, "Exception ignored ")) {
-		picker->ignored = true;
-		return WEIGHT_HINTING;
-	}
+	for (size_t i = 0; i < sizeof ignored_starts / sizeof *ignored_starts; i++)
+		if (starts_with(line->text, ignored_starts[i])) {
+			picker->ignored = true;
+			return WEIGHT_HINTING;
+		}
 	if (picker->in_traceback || (picker->ignored && line->length > 0))
 		return weigh_exception(picker, line, weight);
 	/* Of color-eyre and boxes, an "Error:" or "Error" alone. */

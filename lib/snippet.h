@@ -10,10 +10,10 @@
  * lines later are worth one point of weight, so the last of equals wins and a recovered panic
  * of long ago does not outweigh the error at the end. A mere complaint (ERROR, failed, …) counts
  * only in the last 200 lines. The last line of a Python traceback and the last "Caused by:" of a
- * Java one are the statement, unless Python ignored that exception; the line after a Rust panic or
- * a C++ terminate belongs to it, and so does the one after a statement that ends with a colon. What
- * follows an exception's message is shown too, 3 lines at most. Without any telling line the last
- * three lines are taken.
+ * Java one are the statement, unless Python goes on after that exception; the line after a Rust
+ * panic or a C++ terminate belongs to it, and so does the one after a statement that ends with a
+ * colon. What follows an exception's message is shown too, 3 lines at most. Without any telling
+ * line the last three lines are taken.
  *
  * No heap, linear time, no state: safe in any thread.
  */

@@ -24,7 +24,7 @@
 #include "lib/snippet.h"
 
 #define FOLDER      "tests/data/deaths/"
-#define CASES_LEAST 60
+#define CASES_LEAST 160
 
 static size_t read_file(const char *path, char *out, size_t size)
 {

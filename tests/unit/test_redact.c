@@ -53,7 +53,7 @@ static void test_table(void **state)
 		rows++;
 	}
 	fclose(file);
-	assert_true(rows >= 70);
+	assert_true(rows >= 120);
 }
 
 static void test_key_blocks(void **state)
