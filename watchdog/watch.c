@@ -393,8 +393,9 @@ static void flush(struct watch *watch, struct client *client, const struct messa
 	if (slot != NULL && slot->socket >= 0)
 		hear_shim(watch, slot);
 	if (slot != NULL && slot->socket >= 0) {
-		/* The hook runs when the container is about to be stopped. */
-		slot->told_to_terminate = true;
+		/* The hook runs when the container is about to be stopped, and as its user. */
+		if (peer_uid(client->socket) == slot->uid)
+			slot->told_to_terminate = true;
 		struct report report = report_about(slot, EVENT_FLUSH);
 		print(watch, slot, &report);
 	}

@@ -179,6 +179,21 @@ def test_flood_of_events_does_not_hide_an_end(pod, read):
     stream.close()
 
 
+def test_flush_of_another_user_excuses_no_killing(pod):
+    """What its hook says of the agent, a neighbour does not: Killed, not Terminated."""
+    watch = pod.watch("--mode", "native")
+    for user, cause in ((4000, "Killed"), (AGENT_USER, "Terminated")):
+        process = pod.shim("sh", "-c", "echo ready; read x", stdin=subprocess.PIPE)
+        assert process.stdout.readline() == b"ready\n"
+        hook = pod.start((PROGRAM, "flush", "--name", "main"), user=user)
+        assert hook.wait(timeout=HANG) == 0 and watch.next()["event"] == "flush"
+        kill(process.pid)
+        line = watch.next()
+        assert (line["event"], line["error_type"]) == ("end", cause)
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
 def test_its_memory_is_its_own(pod):
     """Not even a process of its own user reads it, traces it, or takes its descriptors."""
     watch = pod.watch("--mode", "native")
