@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -48,12 +49,28 @@
 #define DRAIN_WAIT      (300 * MILLISECOND)
 #define MESSAGES_A_TURN 8
 
-/* Lines about one container: this many at once, then one a second. Kubernetes restarts an agent
- * far more slowly; somebody who forges events does not. Ends are counted by themselves, and have
- * half of the outbox to themselves: no flood of other events can keep an end from being told. */
+/*
+ * What one container may have: so many at once, then one in so long. Kubernetes restarts an agent
+ * no faster; somebody who forges hellos and events does.
+ *
+ * Lines: ends are counted by themselves, and have half of the outbox to themselves: no flood of
+ * other events can keep an end from being told. Rings: a memfd that somebody keeps, or pages of it
+ * in a pipe, stay charged to us.
+ */
 #define LINES_AT_ONCE 300
+#define LINE_EACH     SECOND
+#define RINGS_AT_ONCE 16
+#define RING_EACH     (300 * SECOND)
 #define ENDS_SPARE    (OUTBOX_SIZE / 2)
-enum { LINES_OF_ENDS, LINES_OF_EVENTS, LINES_COUNT };
+enum { RATE_ENDS, RATE_EVENTS, RATE_RINGS, RATE_COUNT };
+static const struct {
+	int64_t at_once;
+	int64_t each;
+} rates[RATE_COUNT] = {
+        [RATE_ENDS] = {LINES_AT_ONCE, LINE_EACH},
+        [RATE_EVENTS] = {LINES_AT_ONCE, LINE_EACH},
+        [RATE_RINGS] = {RINGS_AT_ONCE, RING_EACH},
+};
 
 struct slot {
 	const char *name;
@@ -63,8 +80,8 @@ struct slot {
 	int64_t greeted_at;
 	int64_t uid;
 	bool told_to_terminate;
-	struct memory memory;            /* the live shim's ring */
-	int64_t paid_until[LINES_COUNT]; /* each line costs a second */
+	struct memory memory;           /* the live shim's ring */
+	int64_t paid_until[RATE_COUNT]; /* each one costs its time */
 	uint64_t lines_lost;
 };
 
@@ -105,13 +122,13 @@ static void on_terminate(int number)
 
 /* ---- Lines ---- */
 
-static bool may_print(struct slot *slot, enum report_event event, int64_t now)
+/* Whether the container may have one more. */
+static bool may_have(struct slot *slot, int rate, int64_t now)
 {
-	int64_t *paid_until =
-	        &slot->paid_until[event == EVENT_END ? LINES_OF_ENDS : LINES_OF_EVENTS];
-	if (*paid_until > after(now, (LINES_AT_ONCE - 1) * SECOND))
+	int64_t *paid_until = &slot->paid_until[rate];
+	if (*paid_until > after(now, (rates[rate].at_once - 1) * rates[rate].each))
 		return false;
-	*paid_until = after(*paid_until > now ? *paid_until : now, SECOND);
+	*paid_until = after(*paid_until > now ? *paid_until : now, rates[rate].each);
 	return true;
 }
 
@@ -140,7 +157,7 @@ static struct report report_about(const struct slot *slot, enum report_event eve
 static void print(struct watch *watch, struct slot *slot, struct report *report)
 {
 	struct buffer line;
-	if (!may_print(slot, report->event, clock_now())) {
+	if (!may_have(slot, report->event == EVENT_END ? RATE_ENDS : RATE_EVENTS, clock_now())) {
 		slot->lines_lost++;
 		return;
 	}
@@ -339,7 +356,8 @@ static void welcome(struct watch *watch, struct slot *slot)
 	struct message message = message_make(MESSAGE_WELCOME);
 	struct error error = {""};
 	int fd = -1;
-	if (!memory_create_shared((size_t)watch->ring_size, &slot->memory, &fd, &error))
+	if (may_have(slot, RATE_RINGS, slot->greeted_at) &&
+	    !memory_create_shared((size_t)watch->ring_size, &slot->memory, &fd, &error))
 		say("%s: %s keeps its last output itself", error.message, slot->name);
 	message_send(slot->socket, &message, NULL, 0, fd);
 	if (fd >= 0)
@@ -375,8 +393,9 @@ static void flush(struct watch *watch, struct client *client, const struct messa
 	if (slot != NULL && slot->socket >= 0)
 		hear_shim(watch, slot);
 	if (slot != NULL && slot->socket >= 0) {
-		/* The hook runs when the container is about to be stopped. */
-		slot->told_to_terminate = true;
+		/* The hook runs when the container is about to be stopped, and as its user. */
+		if (peer_uid(client->socket) == slot->uid)
+			slot->told_to_terminate = true;
 		struct report report = report_about(slot, EVENT_FLUSH);
 		print(watch, slot, &report);
 	}
@@ -718,12 +737,24 @@ static int take_termination(void)
 	return fd;
 }
 
+/* Rings on their way to who does not take them count against the watchdogs of all pods on the node,
+ * which are one user to the kernel (unix(7), ETOOMANYREFS). */
+static void take_descriptors(void)
+{
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int job_watch(int argc, char **argv)
 {
 	static struct watch watch; /* large: not on the stack, and not in the file's data */
 	watch.signals = take_termination();
 	/* Nobody of this user's reads what it holds of all containers, nor changes it. */
 	prctl(PR_SET_DUMPABLE, 0);
+	take_descriptors();
 	watch.socket_name = PROTOCOL_SOCKET;
 	watch.ring_size = RING_SIZE_DEFAULT;
 	watch.tail_size = TAIL_DEFAULT;

@@ -25,6 +25,8 @@ from conftest import (CALLS, FAULT, HANG, LETTERS, OLD_KERNEL, PROGRAM, PROGRAMS
 NAMES = {number: name for name, number in CALLS.items()}
 ERRORS = [errno.EPERM, errno.ENOSYS, errno.ENOMEM, errno.EMFILE, errno.EAGAIN]
 ANY = -1
+# Of one pod. Each in its turn: the watchdog gives one container only so many rings.
+AGENTS = ["main", *(f"main-{i}" for i in range(31))]
 
 
 class Traced:
@@ -76,14 +78,16 @@ class Run:
     def __init__(self, tmp_path, socket, *flags, command=TALK, codes=(7,), out=LETTERS,
                  err=b"said it\n", to_file=False, before=()):
         self.tmp_path, self.command, self.before = tmp_path, command, before
-        self.flags = ("--name", "main", "--socket", socket, *flags)
+        self.flags = ("--socket", socket, *flags)
         self.codes, self.out, self.err, self.to_file = codes, out, err, to_file
 
     def play(self, **fault):
         """The calls, the code, stdout, stderr."""
-        path = self.tmp_path / f"out{next(numbers)}"
+        number = next(numbers)
+        path = self.tmp_path / f"out{number}"
+        words = (PROGRAM, "run", "--name", AGENTS[number % len(AGENTS)], *self.flags)
         with open(path, "wb") as file:
-            traced = Traced((PROGRAM, "run", *self.flags, "--", *self.command), **fault,
+            traced = Traced((*words, "--", *self.command), **fault,
                             before=self.before, stdout=file if self.to_file else subprocess.PIPE,
                             stderr=subprocess.PIPE)
             code, out, err = finish(traced.process)
@@ -109,7 +113,8 @@ class Run:
 @pytest.fixture
 def watching(socket_name):
     """The name of a socket where a watchdog is."""
-    process = subprocess.Popen((PROGRAM, "watch", "--container", "main", "--socket", socket_name),
+    containers = [word for name in AGENTS for word in ("--container", name)]
+    process = subprocess.Popen((PROGRAM, "watch", *containers, "--socket", socket_name),
                                stdout=subprocess.DEVNULL)
     wait_until(lambda: listens(socket_name), "the socket")
     yield socket_name
@@ -189,7 +194,8 @@ def test_seccomp_profile_of_the_agents_container(tmp_path, watching):
     def check(case):
         name, error = case
         bare = denied(name, error, *TALK)
-        code, out, err = denied(name, error, PROGRAM, "run", "--name", "main", "--socket", watching,
+        agent = AGENTS[next(numbers) % len(AGENTS)]
+        code, out, err = denied(name, error, PROGRAM, "run", "--name", agent, "--socket", watching,
                                 "--", *TALK)
         assert (code, out, without_ours(err)) == bare, (len(out), err)
     in_turn([(name, error) for name in names for error in (errno.EPERM, errno.ENOSYS)], check)

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from conftest import AGENT_USER, HANG, PROGRAM, VICTIM, WATCHDOG_USER, wait_until
-from strangers import ACK, EXIT, FLUSH, HELLO, TERMINATING, message
+from conftest import AGENT_USER, HANG, PROGRAM, VICTIM, WATCHDOG_USER, Watch, kill, wait_until
+from strangers import ACK, EXIT, FLUSH, HELLO, LEAVING, TERMINATING, message
+from waiting import wait_for_ring
 
 PYTHON = "/usr/bin/python3"
 CONNECT = ("import array,os,socket,sys,time\n"
@@ -99,22 +100,47 @@ def test_descriptors_that_a_false_watchdog_sends(pod):
 
 
 def test_memory_of_rings_that_somebody_keeps(pod):
-    """Each greeting gets a ring; whoever leaves and keeps it has not kept the watchdog's memory."""
+    """Whoever leaves and keeps the ring has not kept the watchdog's memory; nor are there many, for
+    the kernel charges even an empty one to it."""
     watch = pod.watch("--mode", "native")
     script = ("kept = []\n"
               "for i in range(300):\n"
               f"    s = connect(); s.send({message(HELLO)!r})\n"
               "    data, control, _, _ = s.recvmsg(999, socket.CMSG_SPACE(4))\n"
               "    kept += array.array('i', control[0][2]) if control else []\n"
-              "    s.close()\n"
+              f"    s.send({message(LEAVING)!r}); s.close()\n"
               "print(len(kept), flush=True)\n"
               "last = kept.pop()  # its end may still be on its way\n"
               "end = time.monotonic() + 60\n"
               "while any(os.fstat(fd).st_blocks for fd in kept) and time.monotonic() < end: pass\n"
               "print(sum(os.fstat(fd).st_blocks for fd in kept), flush=True)\n")
     process = stranger(pod, script)
-    assert int(process.stdout.readline()) > 30  # a greeting may come before the last one's end
+    assert int(process.stdout.readline()) == 16
     assert process.stdout.readline() == b"0\n"
+    assert pod.run("sh", "-c", "echo honest; exit 3")[0] == 3  # keeps its output itself
+    assert watch.next()["log_tail"] == "honest\n"
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+
+def test_rings_that_nobody_takes(pod):
+    """They count against all that the watchdogs of a node have sent, who are one user."""
+    watch = Watch(pod.start(("prlimit", "--nofile=20:4096", PROGRAM, "watch", "--container", "main",
+                             "--container", "a", "--container", "b"), WATCHDOG_USER,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    wait_until(pod.sockets, "the socket")
+    script = ("kept = []\n"
+              f"for hello in {message(HELLO, b'a')!r}, {message(HELLO, b'b')!r}:\n"
+              "    for i in range(16):\n"
+              f"        s = connect(); s.send(hello); s.send({message(LEAVING)!r})\n"
+              "        kept.append(s)\n"
+              "print('there', flush=True); time.sleep(99)\n")
+    assert stranger(pod, script).stdout.readline() == b"there\n"
+    process = pod.shim("sh", "-c", "echo ready; read x", stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    wait_for_ring(process.pid)
+    kill(process.pid, signal.SIGKILL)
+    assert watch.next()["log_tail"] == "ready\n"
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
 
@@ -151,6 +177,21 @@ def test_flood_of_events_does_not_hide_an_end(pod, read):
     assert b'"event":"end"' in lines[-1] and b'"exit_code":7' in lines[-1]
     assert b'"lines_lost":' in lines[-1]
     stream.close()
+
+
+def test_flush_of_another_user_excuses_no_killing(pod):
+    """What its hook says of the agent, a neighbour does not: Killed, not Terminated."""
+    watch = pod.watch("--mode", "native")
+    for user, cause in ((4000, "Killed"), (AGENT_USER, "Terminated")):
+        process = pod.shim("sh", "-c", "echo ready; read x", stdin=subprocess.PIPE)
+        assert process.stdout.readline() == b"ready\n"
+        hook = pod.start((PROGRAM, "flush", "--name", "main"), user=user)
+        assert hook.wait(timeout=HANG) == 0 and watch.next()["event"] == "flush"
+        kill(process.pid)
+        line = watch.next()
+        assert (line["event"], line["error_type"]) == ("end", cause)
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
 
 
 def test_its_memory_is_its_own(pod):

@@ -34,6 +34,8 @@ def test_record():
     ("watch.c", "CLIENT_WAIT", "(2 * SECOND)", "eight of them at a time, two seconds each"),
     ("watch.c", "MESSAGES_A_TURN", "8", "No more than eight messages of a shim"),
     ("watch.c", "LINES_AT_ONCE", "300", "than 300 at once and one a second"),
+    ("watch.c", "RINGS_AT_ONCE", "16", "sixteen of a container at once, then one in five minutes"),
+    ("watch.c", "RING_EACH", "(300 * SECOND)", "then one in five minutes"),
     ("watch.c", "BIND_WAIT", "SECOND", "it tries every second"),
     ("watch.c", "DRAIN_WAIT", "(300 * MILLISECOND)", "never; 300 ms at its own end"),
     ("life.c", "NATIVE_LEFT", "(1500 * MILLISECOND)", "open shims after SIGTERM | 1.5 s |"),
