@@ -671,6 +671,14 @@ static char klog_level(const char *text)
 	return date && strchr("IWEF", text[0]) != NULL ? text[0] : '\0';
 }
 
+static bool is_wrapper(const char *text)
+{
+	for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
+		if (strstr(text, wrappers[i]) != NULL)
+			return true;
+	return false;
+}
+
 static bool row_matches(const struct weight_row *row, const char *text)
 {
 	if (row->place == ALONE)
@@ -689,7 +697,7 @@ static unsigned weigh(struct line *line)
 		if (weight_table[i].weight > weight && row_matches(&weight_table[i], line->text))
 			weight = weight_table[i].weight;
 	if (weight < 85 && names_exception(line->text))
-		weight = 85;
+		weight = is_wrapper(line->text) ? WEIGHT_WRAPPER : 85;
 	char level = klog_level(line->text);
 	if (weight < 70 && (level == 'E' || level == 'F'))
 		weight = 70;
@@ -772,9 +780,8 @@ static unsigned weigh_exception(struct picker *picker, const struct line *line, 
 		picker->ignored = false;
 		return WEIGHT_HINTING;
 	}
-	for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
-		if (strstr(line->text, wrappers[i]) != NULL)
-			return WEIGHT_WRAPPER;
+	if (is_wrapper(line->text))
+		return WEIGHT_WRAPPER;
 	return weight > 93 ? weight : 93;
 }
 
@@ -845,8 +852,9 @@ static void consider(struct picker *picker, struct message *message, const struc
                      unsigned weight, size_t start, size_t index)
 {
 	bool other = line->frame || picker->in_traceback || line->ceiling < WEIGHT_HINTING;
+	bool less = weight <= message->weight && weight < WEIGHT_ENDING;
 	if (message->continues == CONTINUES ||
-	    (message->continues == CONTINUES_MAYBE && !other && weight <= message->weight)) {
+	    (message->continues == CONTINUES_MAYBE && !other && less)) {
 		if (message->statement != NULL)
 			message->statement->goes_on = true;
 		message->continues = CONTINUES_NOT;
