@@ -16,8 +16,10 @@
 #define WEIGHT_TELLING 40
 #define WEIGHT_HINTING 20
 /* Lines further than this from the statement are another story. So is a statement this far from
- * the end of the output, unless it is one of an end: an exception, a panic, an abort. */
+ * the end of the output, unless it is fatal by its own word: it may be followed by long dumps. */
 #define NEIGHBOURHOOD 200
+#define WEIGHT_FATAL  80
+/* From this weight on it is an exception, a panic, an abort. */
 #define WEIGHT_ENDING 85
 /* How many lines behind such a statement may belong to its message, and what they weigh. */
 #define MESSAGE_LINES  3
@@ -699,7 +701,9 @@ static unsigned weigh(struct line *line)
 	if (weight < 85 && names_exception(line->text))
 		weight = is_wrapper(line->text) ? WEIGHT_WRAPPER : 85;
 	char level = klog_level(line->text);
-	if (weight < 70 && (level == 'E' || level == 'F'))
+	if (weight < 80 && level == 'F')
+		weight = 80;
+	if (weight < 70 && level == 'E')
 		weight = 70;
 	if (level == 'W' || level == 'I')
 		line->ceiling = level == 'W' ? 30 : 15;
@@ -987,7 +991,7 @@ static struct candidate *best_of(struct picker *picker)
 static const struct candidate *best_of_end(struct picker *picker)
 {
 	struct candidate *best = best_of(picker);
-	while (best != NULL && best->weight < WEIGHT_ENDING &&
+	while (best != NULL && best->weight < WEIGHT_FATAL &&
 	       picker->lines - best->index > NEIGHBOURHOOD) {
 		*best = picker->best[--picker->count];
 		best = best_of(picker);
