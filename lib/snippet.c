@@ -16,8 +16,10 @@
 #define WEIGHT_TELLING 40
 #define WEIGHT_HINTING 20
 /* Lines further than this from the statement are another story. So is a statement this far from
- * the end of the output, unless it is one of an end: an exception, a panic, an abort. */
+ * the end of the output, unless it is fatal by its own word: it may be followed by long dumps. */
 #define NEIGHBOURHOOD 200
+#define WEIGHT_FATAL  80
+/* From this weight on it is an exception, a panic, an abort. */
 #define WEIGHT_ENDING 85
 /* How many lines behind such a statement may belong to its message, and what they weigh. */
 #define MESSAGE_LINES  3
@@ -671,6 +673,14 @@ static char klog_level(const char *text)
 	return date && strchr("IWEF", text[0]) != NULL ? text[0] : '\0';
 }
 
+static bool is_wrapper(const char *text)
+{
+	for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
+		if (strstr(text, wrappers[i]) != NULL)
+			return true;
+	return false;
+}
+
 static bool row_matches(const struct weight_row *row, const char *text)
 {
 	if (row->place == ALONE)
@@ -689,9 +699,11 @@ static unsigned weigh(struct line *line)
 		if (weight_table[i].weight > weight && row_matches(&weight_table[i], line->text))
 			weight = weight_table[i].weight;
 	if (weight < 85 && names_exception(line->text))
-		weight = 85;
+		weight = is_wrapper(line->text) ? WEIGHT_WRAPPER : 85;
 	char level = klog_level(line->text);
-	if (weight < 70 && (level == 'E' || level == 'F'))
+	if (weight < 80 && level == 'F')
+		weight = 80;
+	if (weight < 70 && level == 'E')
 		weight = 70;
 	if (level == 'W' || level == 'I')
 		line->ceiling = level == 'W' ? 30 : 15;
@@ -772,9 +784,8 @@ static unsigned weigh_exception(struct picker *picker, const struct line *line, 
 		picker->ignored = false;
 		return WEIGHT_HINTING;
 	}
-	for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
-		if (strstr(line->text, wrappers[i]) != NULL)
-			return WEIGHT_WRAPPER;
+	if (is_wrapper(line->text))
+		return WEIGHT_WRAPPER;
 	return weight > 93 ? weight : 93;
 }
 
@@ -845,8 +856,9 @@ static void consider(struct picker *picker, struct message *message, const struc
                      unsigned weight, size_t start, size_t index)
 {
 	bool other = line->frame || picker->in_traceback || line->ceiling < WEIGHT_HINTING;
+	bool less = weight <= message->weight && weight < WEIGHT_ENDING;
 	if (message->continues == CONTINUES ||
-	    (message->continues == CONTINUES_MAYBE && !other && weight <= message->weight)) {
+	    (message->continues == CONTINUES_MAYBE && !other && less)) {
 		if (message->statement != NULL)
 			message->statement->goes_on = true;
 		message->continues = CONTINUES_NOT;
@@ -979,7 +991,7 @@ static struct candidate *best_of(struct picker *picker)
 static const struct candidate *best_of_end(struct picker *picker)
 {
 	struct candidate *best = best_of(picker);
-	while (best != NULL && best->weight < WEIGHT_ENDING &&
+	while (best != NULL && best->weight < WEIGHT_FATAL &&
 	       picker->lines - best->index > NEIGHBOURHOOD) {
 		*best = picker->best[--picker->count];
 		best = best_of(picker);
