@@ -99,16 +99,16 @@ static const struct token_row token_table[] = {
         {"LS0tLS1CRUdJTiBPUEVOU1NI", "private-key", SET_BASE64, 40},
 };
 
-/* What the key of a secret ends in, separators and letters' case aside. */
-struct key_row {
-	const char *end;
-	unsigned char strength;
-};
-
 enum strength {
 	STRONG,
 	WEAK,     /* also an ordinary word */
 	ASSIGNED, /* the same, but for = or a quoted value: "pass: 12" counts tests */
+};
+
+/* What the key of a secret ends in, separators and letters' case aside. */
+struct key_row {
+	const char *end;
+	enum strength strength;
 };
 
 static const struct key_row key_table[] = {
@@ -583,6 +583,27 @@ static size_t read_key(struct scanner *s, char name[KEY_MAX + 1], struct key *ke
 	return length;
 }
 
+/*
+ * Reads forward the name in text[from..end), of letters, digits and separators (and NULs), into
+ * name: reduced as read_key() does. Returns where it ends.
+ */
+static size_t read_name(const struct scanner *s, size_t from, size_t end, const char *separators,
+                        char name[KEY_MAX + 1], size_t *ret_length)
+{
+	size_t length = 0;
+	size_t i = from;
+	for (; i < end; i++) {
+		char c = s->text[i];
+		if (is_alnum(c))
+			name[length++] = is_letter(c) ? (char)(c | 0x20) : c;
+		else if (strchr(separators, c) == NULL)
+			break;
+	}
+	name[length] = '\0';
+	*ret_length = length;
+	return i;
+}
+
 /* What the name, in small letters and without separators, says of its value. */
 static void look_up(const char *name, size_t length, struct key *key)
 {
@@ -595,7 +616,7 @@ static void look_up(const char *name, size_t length, struct key *key)
 		size_t end = strlen(key_table[i].end);
 		if (length >= end && strcmp(name + length - end, key_table[i].end) == 0) {
 			key->known = true;
-			key->strength = (enum strength)key_table[i].strength;
+			key->strength = key_table[i].strength;
 		}
 	}
 	if (!key->known && strcmp(name, "sig") == 0) {
@@ -756,14 +777,10 @@ static struct key find_named(struct scanner *s)
 	char name[KEY_MAX + 1];
 	char quote;
 	bool escaped;
-	size_t length = 0;
-	size_t i = value_start(s, &quote, &escaped);
-	size_t end = s->length - i < KEY_MAX ? s->length : i + KEY_MAX;
-	for (; i < end && (is_alnum(s->text[i]) || strchr("_-.", s->text[i]) != NULL); i++)
-		if (is_alnum(s->text[i]))
-			name[length++] =
-			        is_letter(s->text[i]) ? (char)(s->text[i] | 0x20) : s->text[i];
-	name[length] = '\0';
+	size_t length;
+	size_t from = value_start(s, &quote, &escaped);
+	size_t end = s->length - from < KEY_MAX ? s->length : from + KEY_MAX;
+	read_name(s, from, end, "_-.", name, &length);
 	s->report.work += length;
 	look_up(name, length, &named);
 	named.header = false;
@@ -846,16 +863,9 @@ static bool take_flag(struct scanner *s)
 	    !is_letter(s->text[s->in + 2]))
 		return false;
 	char name[KEY_MAX + 1];
-	size_t length = 0;
-	size_t end = s->in + 2;
-	for (; end < s->length && end - s->in < KEY_MAX; end++) {
-		char c = s->text[end];
-		if (is_alnum(c))
-			name[length++] = is_letter(c) ? (char)(c | 0x20) : c;
-		else if (c != '-' && c != '_')
-			break;
-	}
-	name[length] = '\0';
+	size_t length;
+	size_t end = s->length - s->in < KEY_MAX ? s->length : s->in + KEY_MAX;
+	end = read_name(s, s->in + 2, end, "-_", name, &length);
 	s->report.work += end - s->in;
 	if (end + 3 >= s->length)
 		return false;
