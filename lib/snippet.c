@@ -292,6 +292,14 @@ static bool starts_with(const char *text, const char *start)
 	return strncmp(text, start, strlen(start)) == 0;
 }
 
+static bool starts_with_any(const char *text, const char *const starts[], size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (starts_with(text, starts[i]))
+			return true;
+	return false;
+}
+
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -607,9 +615,8 @@ static bool is_numbered_frame(const char *text)
 static bool is_frame(const struct line *line)
 {
 	const char *text = line->text;
-	for (size_t i = 0; i < sizeof frame_starts / sizeof *frame_starts; i++)
-		if (starts_with(text, frame_starts[i]))
-			return true;
+	if (starts_with_any(text, frame_starts, sizeof frame_starts / sizeof *frame_starts))
+		return true;
 	/* Go: "	/usr/src/app/main.go:12 +0x1d" */
 	if (line->indent > 0 && text[0] == '/' && strstr(text, " +0x") != NULL)
 		return true;
@@ -698,11 +705,11 @@ static unsigned weigh(struct line *line)
 	for (size_t i = 0; i < sizeof weight_table / sizeof *weight_table; i++)
 		if (weight_table[i].weight > weight && row_matches(&weight_table[i], line->text))
 			weight = weight_table[i].weight;
-	if (weight < 85 && names_exception(line->text))
-		weight = is_wrapper(line->text) ? WEIGHT_WRAPPER : 85;
+	if (weight < WEIGHT_ENDING && names_exception(line->text))
+		weight = is_wrapper(line->text) ? WEIGHT_WRAPPER : WEIGHT_ENDING;
 	char level = klog_level(line->text);
-	if (weight < 80 && level == 'F')
-		weight = 80;
+	if (weight < WEIGHT_FATAL && level == 'F')
+		weight = WEIGHT_FATAL;
 	if (weight < 70 && level == 'E')
 		weight = 70;
 	if (level == 'W' || level == 'I')
@@ -800,11 +807,11 @@ static unsigned weigh_in_context(struct picker *picker, struct line *line)
 	}
 	if (picker->in_traceback && is_in_traceback(picker, line))
 		return 0;
-	for (size_t i = 0; i < sizeof ignored_starts / sizeof *ignored_starts; i++)
-		if (starts_with(line->text, ignored_starts[i])) {
-			picker->ignored = true;
-			return WEIGHT_HINTING;
-		}
+	if (starts_with_any(line->text, ignored_starts,
+	                    sizeof ignored_starts / sizeof *ignored_starts)) {
+		picker->ignored = true;
+		return WEIGHT_HINTING;
+	}
 	if (picker->in_traceback || (picker->ignored && line->length > 0))
 		return weigh_exception(picker, line, weight);
 	/* Of color-eyre and boxes, an "Error:" or "Error" alone. */
