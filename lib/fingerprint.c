@@ -91,13 +91,16 @@ static void write_mark(struct buffer *out, size_t start)
 		buffer_append_char(out, '#');
 }
 
-/* The 5 letters and digits, without vowels, at the end of a generated name: agent-x7k2p. */
+/* The letters that Kubernetes makes up names of, in which no words come up. */
+#define NAME_LETTERS "bcdfghjklmnpqrstvwxz"
+
+/* The 5 letters and digits at the end of a generated name: agent-x7k2p. */
 static bool is_name_suffix(const char *text, size_t at, size_t word)
 {
 	if (at == 0 || text[at - 1] != '-' || word != 5)
 		return false;
 	for (size_t i = at; i < at + word; i++)
-		if (strchr("bcdfghjklmnpqrstvwxz2456789", text[i]) == NULL)
+		if (strchr(NAME_LETTERS "2456789", text[i]) == NULL)
 			return false;
 	return true;
 }
@@ -140,15 +143,14 @@ void fingerprint_normalise(const char *text, size_t length, struct buffer *out)
 	}
 }
 
-/* Generated ends: ReplicaSet hashes and pod suffixes (letters without vowels, and digits), times.
- */
+/* Generated ends: ReplicaSet hashes and pod suffixes (NAME_LETTERS and digits), times. */
 static bool is_generated(const char *part, size_t length)
 {
 	size_t digits = 0;
 	for (size_t i = 0; i < length; i++) {
 		if (is_digit(part[i]))
 			digits++;
-		else if (strchr("bcdfghjklmnpqrstvwxz", part[i]) == NULL)
+		else if (strchr(NAME_LETTERS, part[i]) == NULL)
 			return length >= 8 && digits >= 2; /* hex or a UUID's part */
 	}
 	return digits == length || ((length == 5 || length >= 8) && length <= 12) ||
