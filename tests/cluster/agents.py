@@ -1,14 +1,23 @@
 """Pods for the scenarios."""
 import itertools
+import pathlib
 
 import product
 
 _numbers = itertools.count(1)
 HOLD = str(10 * 60 * 1000)  # milliseconds: longer than any test
 RESTRICTED = product.RESTRICTED
+# Runs on until it is told to die.
+WAITING = ("echo ready; while [ ! -e /tmp/die ]; do sleep 0.05; done; "
+           "echo 'fatal: the model is gone' >&2; exit 5")
 # A sidecar that never looks at the agent.
 SIDECAR = {"name": "proxy", "image": product.AGENT,
            "command": ["sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done"]}
+
+
+def die(pid):
+    """Tells one that is WAITING."""
+    pathlib.Path(f"/proc/{pid}/root/tmp/die").touch()
 
 
 def container(command, name="main", image=product.AGENT, **more):

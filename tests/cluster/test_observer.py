@@ -15,23 +15,16 @@ import pytest
 
 NAME = "lastword-observer"
 STOPPED = 20  # seconds without an API server
-# Runs on until it is told to die.
-WAITING = ("echo ready; while [ ! -e /tmp/die ]; do sleep 0.05; done; "
-           "echo 'fatal: the model is gone' >&2; exit 5")
 
 
 @pytest.fixture
 def agent(installed):
     driver = drivers.KubernetesDriver(installed)
     product.wait_injecting(installed, drivers.INJECTED)
-    pod = driver.make(agents.pod(agents.container(WAITING), agents.SIDECAR))
+    pod = driver.make(agents.pod(agents.container(agents.WAITING), agents.SIDECAR))
     pod.wait_ready()
     yield driver, pod
     driver.clean()
-
-
-def die(pid):
-    pathlib.Path(f"/proc/{pid}/root/tmp/die").touch()
 
 
 def check(driver, pod):
@@ -65,7 +58,7 @@ def test_api_server_is_away_at_the_moment_of_death(agent):
     server = int((pathlib.Path(conftest.NODE) / "kube-apiserver.pid").read_text())
     os.kill(server, signal.SIGSTOP)
     try:
-        die(first)
+        agents.die(first)
         time.sleep(STOPPED)  # the length of the outage is the scenario
     finally:
         os.kill(server, signal.SIGCONT)
@@ -77,7 +70,7 @@ def test_leader_is_killed_at_the_moment_of_death(agent, installed):
     first = pod.pid()
     holder = kube.wait_until(lambda: leader(installed), "the leader's process")
     os.kill(holder, signal.SIGKILL)
-    die(first)
+    agents.die(first)
     check(driver, pod)
     product.wait_available(installed, NAME)
 
@@ -89,7 +82,7 @@ def test_both_replicas_are_away_at_the_moment_of_death(agent, installed):
                            "two replicas")
     for pid in both.values():
         os.kill(pid, signal.SIGKILL)
-    die(first)
+    agents.die(first)
     check(driver, pod)
     product.wait_available(installed, NAME)
 
@@ -98,7 +91,7 @@ def test_both_replicas_are_away_at_the_moment_of_death(agent, installed):
 def test_a_record_is_never_changed(agent, installed):
     """The CRD's rules in CEL, which older servers do not look at."""
     driver, pod = agent
-    die(pod.pid())
+    agents.die(pod.pid())
     check(driver, pod)
     record, = kube.records(installed, pod.namespace, pod.pod["metadata"]["uid"])
     path = (f"/apis/lastword.dev/v1alpha1/namespaces/{pod.namespace}/agentexits/"

@@ -5,12 +5,10 @@ import kube
 import product
 import waiting
 
-from test_observer import WAITING, die
-
 
 def test_agents_outlive_it(installed):
     driver = drivers.KubernetesDriver(installed)
-    pod = driver.make(agents.pod(agents.container(WAITING)))
+    pod = driver.make(agents.pod(agents.container(agents.WAITING)))
     pod.wait_ready()
     waiting.wait_for_ring(pod.pid(kube.OUR_CONTAINER))
     product.uninstall(installed)
@@ -20,7 +18,7 @@ def test_agents_outlive_it(installed):
     late = installed.create(f"/api/v1/namespaces/{drivers.INJECTED}/pods?dryRun=All",
                             agents.pod(agents.container("true")))
     assert late["spec"]["containers"][0]["command"] == ["sh", "-c", "true"]
-    die(pod.pid())
+    agents.die(pod.pid())
     assert pod.wait_line("end")["exit_code"] == 5
     assert pod.wait_end() == (5, "Error")
     driver.clean()
