@@ -144,8 +144,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 $(BUILD)/tests/test_memory $(BUILD)/tests/test_certs: \
 	LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 
-# Every fuzz target is also a test: it must swallow its corpus. Linked as the fuzzer is, with all
-# that there is: no two files may define the same name.
+# Every fuzz target is also a test: it must swallow its corpus. Linked with all that there is,
+# so that no two files define the same name.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%-replay)
 $(BUILD)/fuzz/%-replay: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o $(ARCHIVES)
