@@ -30,10 +30,10 @@ endif
 CFLAGS := $(COMMON) $(OPTIMISE) $(HARDENING)
 LDFLAGS := $(LINK_HARDENING)
 
-# ---- Sources: a folder is a library, its main.c the program -------------------------------------
+# ---- Sources: a folder with its rooms is a library, its main.c the program ----------------------
 
 FOLDERS := lib webhook certs watchdog observer cli
-sources = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
+sources = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c $(1)/*/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIBRARY_lib := -lmicrohttpd -lgnutls -lcjson -lyaml -lcurl -lpthread
@@ -41,9 +41,8 @@ LIBRARY_certs := -lssl -lcrypto
 LIBRARIES := $(LIBRARY_certs) $(LIBRARY_lib)
 ARCHIVES := $(foreach f,cli observer webhook certs watchdog lib,$(BUILD)/$(f).a)
 
-# What runs in the pod: these lib/ modules and no third-party library.
-POD_LIB := error flag buffer utf8 json_write duration timestamp ring redact classify fingerprint snippet
-POD_SOURCES := $(wildcard watchdog/*.c) $(wildcard $(POD_LIB:%=lib/%.c))
+# What runs in the pod: the watchdog and the rooms of lib/ that need no third-party library.
+POD_SOURCES := $(wildcard watchdog/*.c lib/base/*.c lib/diagnosis/*.c)
 
 PROGRAMS := $(if $(wildcard webhook/main.c),lastword-webhook) \
 	$(if $(wildcard watchdog/main.c),lastword-watchdog) \
@@ -66,7 +65,7 @@ define archive
 $(BUILD)/$(1).a: $$(call objects,$$(call sources,$(1)))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	@ar rcs $$@ $$^
+	@ar qcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
 
@@ -230,7 +229,7 @@ fuzz: deps ## Run the libFuzzer targets, FUZZ_SECONDS each
 			|| exit 1; \
 	done
 
-C_FILES := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] bench/*.[ch] \
+C_FILES := $(wildcard $(FOLDERS:%=%/*.[ch]) $(FOLDERS:%=%/*/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] bench/*.[ch] \
 	tests/blackbox/*.[ch] tests/watchdog/*.[ch] tests/observer/*.[ch])
 
 .PHONY: format
@@ -246,7 +245,7 @@ lint-format:
 
 .PHONY: lint-tidy
 lint-tidy:
-	printf '%s\0' $(filter %.c,$(wildcard $(FOLDERS:%=%/*.c))) | xargs -0 -P 2 -n 4 \
+	printf '%s\0' $(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c)) | xargs -0 -P 2 -n 4 \
 		sh -c 'clang-tidy --quiet "$$@" -- -std=c17 -D_GNU_SOURCE -I. \
 			-DLASTWORD_VERSION=\"$(VERSION)\"' tidy
 

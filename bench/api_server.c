@@ -34,11 +34,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/agent_exit.h"
-#include "lib/buffer.h"
-#include "lib/json.h"
-#include "lib/json_write.h"
-#include "lib/timestamp.h"
+#include "lib/kube/agent_exit.h"
+#include "lib/base/buffer.h"
+#include "lib/document/json.h"
+#include "lib/base/json_write.h"
+#include "lib/base/timestamp.h"
 
 #define MILLISECOND  INT64_C(1000000)
 #define SECOND       INT64_C(1000000000)

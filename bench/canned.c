@@ -1,5 +1,5 @@
 /*
- * canned: lib/http_server with one answer to everything: what the webhook's HTTP side costs without
+ * canned: lib/http/server with one answer to everything: what the webhook's HTTP side costs without
  * any decision. For bench/admission.py only.
  *
  * canned ADDR:PORT CERT KEY ANSWER THREADS; prints the address it listens on; ends on SIGTERM.
@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/files.h"
-#include "lib/http_server.h"
+#include "lib/base/files.h"
+#include "lib/http/server.h"
 
 static struct buffer answer;
 

@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base64.h"
-#include "lib/buffer.h"
-#include "lib/duration.h"
-#include "lib/json.h"
-#include "lib/json_write.h"
-#include "lib/names.h"
-#include "lib/timestamp.h"
+#include "lib/base/base64.h"
+#include "lib/base/buffer.h"
+#include "lib/base/clock.h"
+#include "lib/base/duration.h"
+#include "lib/document/json.h"
+#include "lib/base/json_write.h"
+#include "lib/kube/names.h"
+#include "lib/base/timestamp.h"
 
 #define ANNOTATION_SETTLED   KEY_PREFIX "settled"
 #define ANNOTATION_PUBLISHED KEY_PREFIX "published"
@@ -89,7 +90,7 @@ void publish_state_free(struct publish_state *state)
 
 static int64_t to_nanoseconds(int64_t second)
 {
-	return second > INT64_MAX / DURATION_SECOND ? INT64_MAX : second * DURATION_SECOND;
+	return second > INT64_MAX / SECOND ? INT64_MAX : second * SECOND;
 }
 
 /* not_after is X.509's last second: the view has the moment after it. */
@@ -350,7 +351,7 @@ static enum x509_answer is_issued_by(const struct publish_state *state, size_t i
 	                         : authority->not_before;
 	if (!x509_is_authority(state->authorities[index]))
 		return X509_NO;
-	return x509_verify(state->leaf, state->authorities[index], moment / DURATION_SECOND, NULL);
+	return x509_verify(state->leaf, state->authorities[index], moment / SECOND, NULL);
 }
 
 static bool find_issuer(struct publish_state *state, struct error *error)
@@ -383,18 +384,18 @@ static enum x509_answer can_sign(const struct publish_state *state, size_t index
 	if (moment < authority->not_before)
 		moment = authority->not_before;
 	/* For OpenSSL the last second is over already. */
-	if (moment > authority->not_after - 2 * DURATION_SECOND)
-		moment = authority->not_after - 2 * DURATION_SECOND;
+	if (moment > authority->not_after - 2 * SECOND)
+		moment = authority->not_after - 2 * SECOND;
 	struct x509_profile profile = {.common_name = names->service,
 	                               .names = list,
 	                               .name_count = PUBLISH_NAMES,
-	                               .not_before = moment / DURATION_SECOND,
-	                               .not_after = moment / DURATION_SECOND + 60};
+	                               .not_before = moment / SECOND,
+	                               .not_after = moment / SECOND + 60};
 	memcpy(profile.serial, serial, sizeof profile.serial);
 	if (!x509_make_leaf(&profile, state->authorities[index], state->signer_key, &leaf, &key,
 	                    NULL))
 		return X509_NO_MEMORY;
-	return x509_verify(leaf, state->authorities[index], moment / DURATION_SECOND, NULL);
+	return x509_verify(leaf, state->authorities[index], moment / SECOND, NULL);
 }
 
 /* Is this one better than the signer found so far? That of ca.crt, then the one that lasts. */
@@ -503,9 +504,8 @@ static bool make_authority(struct content *content, const struct rotate_policy *
 	int64_t first;
 	int64_t last;
 	rotate_validity(now, policy->authority_lifetime, INT64_MAX, &first, &last);
-	struct x509_profile profile = {.common_name = name,
-	                               .not_before = first / DURATION_SECOND,
-	                               .not_after = last / DURATION_SECOND};
+	struct x509_profile profile = {
+	        .common_name = name, .not_before = first / SECOND, .not_after = last / SECOND};
 	memcpy(profile.serial, serial, sizeof profile.serial);
 	/* Names of their own, so that clients need not tell them apart by key. */
 	snprintf(name, sizeof name, "lastword authority %02x%02x%02x%02x", serial[0], serial[1],
@@ -529,8 +529,8 @@ static bool make_leaf(struct content *content, const struct publish_state *state
 	struct x509_profile profile = {.common_name = names->service,
 	                               .names = list,
 	                               .name_count = PUBLISH_NAMES,
-	                               .not_before = first / DURATION_SECOND,
-	                               .not_after = last / DURATION_SECOND};
+	                               .not_before = first / SECOND,
+	                               .not_after = last / SECOND};
 	memcpy(profile.serial, serial, sizeof profile.serial);
 	return x509_make_leaf(&profile,
 	                      own ? content->authority : state->authorities[state->view.signer],

@@ -24,7 +24,7 @@
 
 #include "certs/rotate.h"
 #include "certs/x509.h"
-#include "lib/error.h"
+#include "lib/base/error.h"
 
 struct buffer;
 

@@ -2,11 +2,12 @@
 
 #include <string.h>
 
-#include "lib/duration.h"
+#include "lib/base/clock.h"
+#include "lib/base/duration.h"
 
-#define BACKDATE_MAX     (3600 * DURATION_SECOND)
-#define LIFETIME_MAX     (INT64_C(100) * 365 * 24 * 3600 * DURATION_SECOND)
-#define LIFETIME_MIN     (3 * DURATION_SECOND)
+#define BACKDATE_MAX     (3600 * SECOND)
+#define LIFETIME_MAX     (INT64_C(100) * 365 * 24 * 3600 * SECOND)
+#define LIFETIME_MIN     (3 * SECOND)
 #define SETTLES_OF_LEAF  6
 #define LEAVES_AUTHORITY 2 /* an authority lives that many leaves at least */
 
@@ -44,7 +45,7 @@ static int64_t backdate(int64_t lifetime)
 
 static int64_t whole_seconds(int64_t time)
 {
-	return time / DURATION_SECOND * DURATION_SECOND;
+	return time / SECOND * SECOND;
 }
 
 void rotate_validity(int64_t now, int64_t lifetime, int64_t authority_not_after,
@@ -55,7 +56,7 @@ void rotate_validity(int64_t now, int64_t lifetime, int64_t authority_not_after,
 	if (end > authority_not_after)
 		end = authority_not_after;
 	*ret_not_before = whole_seconds(now - backdate(lifetime));
-	*ret_not_after = end - DURATION_SECOND;
+	*ret_not_after = end - SECOND;
 }
 
 /* Two thirds of the life are over; of a life that would be shorter by the present policy, of that.
@@ -227,7 +228,7 @@ static const char *leaf_problem(const struct rotate_view *view, const struct rot
 	if (now < view->leaf.not_before)
 		return "the certificate is not valid yet";
 	*ret_healing = false;
-	bool shorten = view->leaf.not_after - now > policy->leaf_lifetime + DURATION_SECOND;
+	bool shorten = view->leaf.not_after - now > policy->leaf_lifetime + SECOND;
 	if (is_due(view->leaf.not_before, view->leaf.not_after, policy->leaf_lifetime, now) &&
 	    (can_be_renewed(view, policy, now) || shorten))
 		return "two thirds of the certificate's life are over";

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/buffer.h"
+#include "lib/base/buffer.h"
 
 /* 9999-12-31T23:59:59Z, the last second that a GeneralizedTime can say. */
 #define SECOND_MAX INT64_C(253402300799)

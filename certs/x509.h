@@ -14,9 +14,9 @@
  * keys and signatures take OpenSSL's own generator.
  *
  * Certificates and keys belong to the caller, who frees them; freeing wipes keys. Keys leave this
- * module as PKCS #8 PEM only, into a buffer that the caller made for secrets (lib/buffer.h). No
- * error message holds key material. Input is untrusted: whatever the bytes, the answer is a value
- * or an error. Thread-safe for different objects.
+ * module as PKCS #8 PEM only, into a buffer that the caller made for secrets (lib/base/buffer.h).
+ * No error message holds key material. Input is untrusted: whatever the bytes, the answer is a
+ * value or an error. Thread-safe for different objects.
  */
 #ifndef LASTWORD_CERTS_X509_H
 #define LASTWORD_CERTS_X509_H
@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/error.h"
+#include "lib/base/error.h"
 
 struct buffer;
 struct certificate;

@@ -6,7 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/documents.h"
-#include "lib/kube_version.h"
+#include "lib/kube/version.h"
 #include "webhook/config.h"
 
 enum { CODE_KUBE_VERSION = 1, CODE_HELP };

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/buffer.h"
-#include "lib/files.h"
-#include "lib/yaml.h"
+#include "lib/base/buffer.h"
+#include "lib/base/files.h"
+#include "lib/document/yaml.h"
 #include "webhook/admission.h"
 
 #define ARENA_LIMIT ((size_t)1024 * 1024 * 1024)

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "lib/error.h"
-#include "lib/json.h"
+#include "lib/base/error.h"
+#include "lib/document/json.h"
 
 /* The largest file. */
 #define DOCUMENTS_SIZE_MAX ((size_t)32 * 1024 * 1024)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/documents.h"
-#include "lib/buffer.h"
+#include "lib/base/buffer.h"
 
 #define PAGE_RECORDS  250
 #define PAGE_MAX      ((size_t)64 * 1024 * 1024)

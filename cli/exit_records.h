@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #include "cli/kubectl.h"
-#include "lib/agent_exit.h"
-#include "lib/error.h"
-#include "lib/json.h"
+#include "lib/kube/agent_exit.h"
+#include "lib/base/error.h"
+#include "lib/document/json.h"
 
 struct buffer;
 

@@ -4,7 +4,8 @@
 #include "cli/commands.h"
 #include "cli/record_options.h"
 #include "cli/record_table.h"
-#include "lib/buffer.h"
+#include "lib/base/clock.h"
+#include "lib/base/buffer.h"
 
 #define OUTPUT_MAX ((size_t)1024 * 1024 * 1024)
 
@@ -65,7 +66,7 @@ int command_exits(int argc, char **argv)
 	buffer_init(&out, OUTPUT_MAX);
 	if (status >= 0)
 		return status;
-	int64_t now = record_now();
+	int64_t now = clock_wall();
 	struct window window = {options.since == 0 ? 0 : now - options.since};
 	if (!exit_list_load(&options.source, options.output == RECORDS_JSON, is_recent, &window,
 	                    &list, &error)) {

@@ -4,7 +4,7 @@
 #include "cli/commands.h"
 #include "cli/documents.h"
 #include "cli/command_options.h"
-#include "lib/yaml.h"
+#include "lib/document/yaml.h"
 
 static const char usage[] =
         "Usage: lastword inject -c CONFIG -f FILE|- [OPTION…]\n"

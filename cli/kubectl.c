@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cli/terminal.h"
-#include "lib/buffer.h"
+#include "lib/base/buffer.h"
 
 #define COMPLAINT_MAX  ((size_t)16 * 1024)
 #define ARGUMENTS_MAX  16

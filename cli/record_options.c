@@ -8,10 +8,11 @@
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "lib/buffer.h"
-#include "lib/duration.h"
+#include "lib/base/buffer.h"
+#include "lib/base/clock.h"
+#include "lib/base/duration.h"
 
-#define DAY (INT64_C(24) * 3600 * DURATION_SECOND)
+#define DAY (INT64_C(24) * 3600 * SECOND)
 
 enum { CODE_SINCE = 1, CODE_KUBECONFIG, CODE_CONTEXT, CODE_LOG };
 
@@ -42,13 +43,6 @@ static const char *long_name(int code)
 static char letter_of(int code)
 {
 	return code == CODE_SINCE ? 's' : code == CODE_LOG ? 'L' : (char)code;
-}
-
-int64_t record_now(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * DURATION_SECOND + now.tv_nsec;
 }
 
 void record_complain(const struct record_options *options, const char *message)

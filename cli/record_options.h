@@ -32,7 +32,6 @@ struct record_options {
 int record_options_read(int argc, char **argv, struct record_options *options);
 
 /* Nanoseconds since 1970. */
-int64_t record_now(void);
 
 /* "lastword NAME: message" on standard error, safe for a terminal. */
 void record_complain(const struct record_options *options, const char *message);

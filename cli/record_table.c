@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "cli/terminal.h"
-#include "lib/buffer.h"
-#include "lib/json.h"
+#include "lib/base/buffer.h"
+#include "lib/document/json.h"
 
 #define CELLS_MAX ((size_t)1024 * 1024 * 1024)
 

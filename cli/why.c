@@ -5,8 +5,9 @@
 #include "cli/record_options.h"
 #include "cli/record_table.h"
 #include "cli/terminal.h"
-#include "lib/buffer.h"
-#include "lib/timestamp.h"
+#include "lib/base/clock.h"
+#include "lib/base/buffer.h"
+#include "lib/base/timestamp.h"
 
 #define OUTPUT_MAX    ((size_t)256 * 1024 * 1024)
 #define SELECTOR_SIZE 128
@@ -273,7 +274,7 @@ static bool write_story(const struct record_options *options, const struct exit_
                         struct buffer *out, struct error *error)
 {
 	struct exit_row *newest = &list->rows[list->count - 1];
-	int64_t now = record_now();
+	int64_t now = clock_wall();
 	struct agent_exit exit;
 	json *object;
 	if (json_parse(list->arena, newest->json, strlen(newest->json), 0, &object, error) ==

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buffer.h"
-#include "lib/json.h"
-#include "lib/json_write.h"
-#include "lib/log.h"
-#include "lib/timestamp.h"
+#include "lib/base/buffer.h"
+#include "lib/document/json.h"
+#include "lib/base/json_write.h"
+#include "lib/base/log.h"
+#include "lib/base/timestamp.h"
 
 #define BODY_MAX ((size_t)16 * 1024)
 #define TIMEOUT  (5 * SECOND)

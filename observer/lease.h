@@ -14,7 +14,7 @@
 
 #include <stdbool.h>
 
-#include "observer/engine.h"
+#include "observer/event_loop.h"
 
 #define LEASE_DURATION (15 * SECOND)
 #define LEASE_RENEW    (10 * SECOND)

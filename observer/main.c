@@ -9,9 +9,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "lib/flags.h"
-#include "lib/log.h"
-#include "observer/edge.h"
+#include "lib/base/flags.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "observer/transport.h"
 #include "observer/status.h"
 
 #define TURN SECOND
@@ -132,7 +133,7 @@ static void turn(struct observer *observer, struct kube_client *client, struct s
 {
 	edge_turn(observer, client, most);
 	observer_measure(observer);
-	atomic_store(&status->turned_at, edge_now());
+	atomic_store(&status->turned_at, clock_now());
 }
 
 static void run(struct observer *observer, struct kube_client *client, struct status *status)
@@ -153,14 +154,14 @@ static void stop(struct observer *observer, struct kube_client *client, struct s
 {
 	log_message(LOG_INFO, "stopping", NULL);
 	observer_stop(observer);
-	int64_t end = edge_now() + DRAIN_WAIT;
-	while (stops == 1 && !observer_is_drained(observer) && edge_now() < end)
+	int64_t end = clock_now() + DRAIN_WAIT;
+	while (stops == 1 && !observer_is_drained(observer) && clock_now() < end)
 		turn(observer, client, status, TURN / 10);
 	if (!observer_is_drained(observer))
 		publisher_print(&observer->publisher);
 	lease_release(&observer->lease);
-	end = edge_now() + RELEASE_WAIT;
-	while (observer->lease.request != NULL && edge_now() < end)
+	end = clock_now() + RELEASE_WAIT;
+	while (observer->lease.request != NULL && clock_now() < end)
 		turn(observer, client, status, TURN / 10);
 }
 
@@ -194,11 +195,11 @@ int main(int argc, char **argv)
 
 	tune_memory();
 	if (getentropy(&settings.observer.seed, sizeof settings.observer.seed) != 0)
-		settings.observer.seed = (uint64_t)edge_wall();
+		settings.observer.seed = (uint64_t)clock_wall();
 	if (settings.observer.identity == NULL)
 		settings.observer.identity = default_identity(settings.observer.seed);
 	if (!kube_client_new(settings.account, &client, &error) ||
-	    !observer_init(&observer, &settings.observer, edge_now(), edge_wall(), &error))
+	    !observer_init(&observer, &settings.observer, clock_now(), clock_wall(), &error))
 		return fail(&error);
 	edge_join(&observer, client);
 	if (!status_start(&status, &observer, settings.metrics, &error)) {

@@ -1,7 +1,7 @@
 #include "observer/observer.h"
 
-#include "lib/log.h"
-#include "lib/names.h"
+#include "lib/base/log.h"
+#include "lib/kube/names.h"
 
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)

@@ -19,15 +19,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "observer/collect.h"
-#include "observer/deaths.h"
-#include "observer/engine.h"
-#include "observer/follow.h"
+#include "observer/record/record_gc.h"
+#include "observer/evidence/evidence.h"
+#include "observer/event_loop.h"
+#include "observer/evidence/log_follower.h"
 #include "observer/lease.h"
-#include "observer/meters.h"
-#include "observer/publish.h"
-#include "observer/track.h"
-#include "observer/watcher.h"
+#include "observer/metrics.h"
+#include "observer/record/record_writer.h"
+#include "observer/watch/pod_tracker.h"
+#include "observer/watch/watcher.h"
 
 #define OBSERVER_DEATHS_MAX 2000
 #define OBSERVER_BYTES_MAX  ((size_t)24 * 1024 * 1024)

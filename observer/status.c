@@ -2,8 +2,9 @@
 
 #include <string.h>
 
-#include "lib/http_server.h"
-#include "observer/edge.h"
+#include "lib/base/clock.h"
+#include "lib/http/server.h"
+#include "observer/transport.h"
 
 #define ANSWER_MAX ((size_t)16 * 1024 * 1024)
 
@@ -21,7 +22,7 @@ static void handle(void *context, const struct http_request *request,
 		response->allow = "GET, HEAD";
 		say(response, 405, "expected GET\n");
 	} else if (strcmp(request->path, "/healthz") == 0) {
-		bool turns = edge_now() - atomic_load(&status->turned_at) < STATUS_STUCK;
+		bool turns = clock_now() - atomic_load(&status->turned_at) < STATUS_STUCK;
 		say(response, turns ? 200 : 503, turns ? "ok\n" : "the observer is stuck\n");
 	} else if (strcmp(request->path, "/readyz") == 0) {
 		bool ready = observer_is_ready(status->observer);
@@ -51,7 +52,7 @@ bool status_start(struct status *status, struct observer *observer, const char *
 	        .handler = handle,
 	        .context = status,
 	};
-	*status = (struct status){.observer = observer, .turned_at = edge_now()};
+	*status = (struct status){.observer = observer, .turned_at = clock_now()};
 	return http_server_start(&options, &status->server, error);
 }
 

@@ -11,14 +11,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/error.h"
+#include "lib/base/error.h"
 #include "observer/observer.h"
 
 #define STATUS_STUCK (60 * SECOND)
 
 struct status {
 	struct observer *observer;
-	_Atomic int64_t turned_at; /* edge_now() of the last turn */
+	_Atomic int64_t turned_at; /* clock_now() of the last turn */
 	struct http_server *server;
 };
 

@@ -1,38 +1,49 @@
 #!/usr/bin/python3
-"""Proves the include rules of ARCHITECTURE.md: who may include whom, and where each third-party
-library lives. Prints what breaks them; exit 1 if anything does."""
+"""Proves the include rules of ARCHITECTURE.md: who may include whom, that no modules include each
+other in a circle, and where each third-party library lives. Prints what breaks them; exit 1 if
+anything does."""
 import pathlib
 import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# A folder's files may include these folders; its main.c also those of MAIN_MAY.
+# A folder's files may include these folders; its main.c also those of MAIN_MAY. A room of lib/ is
+# a folder of its own, and what it may include says what it drags in.
+LIB = {
+    "lib/base": {"lib/base"},
+    "lib/diagnosis": {"lib/diagnosis", "lib/base"},
+    "lib/document": {"lib/document", "lib/base"},
+    "lib/http": {"lib/http", "lib/base"},
+    "lib/kube": {"lib/kube", "lib/http", "lib/document", "lib/diagnosis", "lib/base"},
+}
+IN_THE_POD = {"lib/base", "lib/diagnosis"}
 MAY = {
-    "lib": {"lib"},
-    "webhook": {"webhook", "lib"},
-    "certs": {"certs", "lib"},
-    "watchdog": {"watchdog", "lib"},
-    "observer": {"observer", "lib"},
-    "cli": {"cli", "lib", "webhook"},  # the CLI is the webhook's pure modules on files
+    **LIB,
+    "watchdog": {"watchdog", *IN_THE_POD},
+    "webhook": {"webhook", *LIB},
+    "certs": {"certs", *LIB},
+    "observer": {"observer", *LIB},
+    "cli": {"cli", "webhook", *LIB},  # the CLI is the webhook's pure modules on files
 }
 MAIN_MAY = {"webhook": {"certs"}}
 CLI_MAY_USE = {"config", "admission", "policy", "mutate", "record", "patch", "verify"}
 
 # The one home of each third-party header.
 HOME = {
-    "cjson": "lib/json.c",
-    "curl": "lib/http_client.c",
-    "microhttpd": "lib/http_server.c",
-    "gnutls": "lib/http_server.c",
-    "yaml": "lib/yaml.c",
+    "cjson": "lib/document/json.c",
+    "curl": "lib/http/client.c",
+    "microhttpd": "lib/http/server.c",
+    "gnutls": "lib/http/server.c",
+    "yaml": "lib/document/yaml.c",
     "openssl": "certs/x509.c",
 }
 
 
-def pod_lib():
-    text = (ROOT / "Makefile").read_text()
-    return set(re.search(r"^POD_LIB := (.*)$", text, re.M).group(1).split())
+def folder_of(name):
+    """The folder whose rules hold for a file: a room of lib/, else the first part of its path."""
+    parts = name.split("/")
+    return "/".join(parts[:2]) if parts[0] == "lib" and len(parts) > 2 else parts[0]
 
 
 def includes(path):
@@ -43,32 +54,56 @@ def includes(path):
 
 
 def check(path, problems):
-    where = path.relative_to(ROOT)
-    folder = where.parts[0]
-    may = MAY[folder] | (MAIN_MAY.get(folder, set()) if where.name == "main.c" else set())
+    where = str(path.relative_to(ROOT))
+    folder = folder_of(where)
+    may = MAY[folder] | (MAIN_MAY.get(folder, set()) if path.name == "main.c" else set())
     for number, own, name in includes(path):
         if own:
-            target = name.split("/")[0]
+            target = folder_of(name)
             if "/" not in name or target not in may:
                 problems.append(f"{where}:{number}: {folder}/ may not include \"{name}\"")
-            stem = pathlib.Path(name).stem
-            if folder == "cli" and target == "webhook" and stem not in CLI_MAY_USE:
+            if folder == "cli" and target == "webhook" and \
+                    pathlib.Path(name).stem not in CLI_MAY_USE:
                 problems.append(f"{where}:{number}: cli/ may only use the webhook's pure modules")
-            pod = folder == "watchdog" or (folder == "lib" and where.stem in pod_lib())
-            if pod and target == "lib" and stem not in pod_lib():
-                problems.append(f"{where}:{number}: runs in the pod, may not include \"{name}\"")
             continue
         library = re.split(r"[/.]", name)[0]
         library = {"cJSON": "cjson"}.get(library, library)
-        if library in HOME and str(where) != HOME[library]:
+        if library in HOME and where != HOME[library]:
             problems.append(f"{where}:{number}: <{name}> belongs in {HOME[library]} alone")
+
+
+def circles(paths):
+    """Modules (a .c and its .h) that include each other, directly or by way of others."""
+    graph = {}
+    for path in paths:
+        module = str(path.relative_to(ROOT).with_suffix(""))
+        targets = {name.removesuffix(".h") for _, own, name in includes(path) if own}
+        graph.setdefault(module, set()).update(targets - {module})
+    done, found = set(), []
+
+    def visit(module, trail):
+        if module in trail:
+            found.append(" -> ".join([*trail[trail.index(module):], module]))
+        elif module not in done:
+            for target in sorted(graph.get(module, ())):
+                visit(target, [*trail, module])
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, [])
+    return found
 
 
 def main():
     problems = []
-    files = [p for f in MAY for p in sorted((ROOT / f).glob("*.[ch]"))]
+    files = [path for folder in sorted({f.split("/")[0] for f in MAY})
+             for path in sorted((ROOT / folder).rglob("*.[ch]"))]
     for path in files:
+        if folder_of(str(path.relative_to(ROOT))) not in MAY:
+            problems.append(f"{path.relative_to(ROOT)}: a folder that has no include rules")
+            continue
         check(path, problems)
+    problems += [f"{circle}: they include each other in a circle" for circle in circles(files)]
     print("\n".join(problems) if problems else f"{len(files)} files keep the include rules")
     return 1 if problems else 0
 

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "watchdog/say.h"
+#include "watchdog/stderr_log.h"
 
 /* What the child says before it can execute, or cannot. */
 struct failure {

@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lib/classify.h"
-#include "watchdog/say.h"
+#include "lib/diagnosis/classify.h"
+#include "watchdog/stderr_log.h"
 
 #define SIGNAL_MAX 64
 

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include "lib/flag.h"
+#include "lib/base/flag.h"
 
 flag_take flag_count;  /* int64_t: 0 or more */
 flag_take flag_signal; /* int: of a name such as "SIGUSR1" */

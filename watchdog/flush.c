@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 #include "watchdog/child.h"
-#include "watchdog/clock.h"
+#include "lib/base/clock.h"
 #include "watchdog/flags.h"
 #include "watchdog/protocol.h"
-#include "watchdog/say.h"
+#include "watchdog/stderr_log.h"
 
 #define GRACE_DEFAULT (30 * SECOND)
 #define CODE_SIGNALED 128
@@ -147,7 +147,7 @@ static void ask_for_report(int fd, const char *name, int64_t until)
 /* What the agent does with its signal shows in its output: that gets half of our time. */
 static void report(const struct options *options)
 {
-	int64_t bound = earlier(SECOND, options->grace / 10);
+	int64_t bound = clock_earlier(SECOND, options->grace / 10);
 	int64_t start = clock_now();
 	int fd = connect_to(options->socket);
 	if (options->signal != 0)
@@ -155,8 +155,8 @@ static void report(const struct options *options)
 	if (fd < 0)
 		return;
 	if (options->signal != 0)
-		poll(NULL, 0, clock_timeout(clock_now(), after(start, bound / 2)));
-	ask_for_report(fd, options->name, after(start, bound));
+		poll(NULL, 0, clock_timeout(clock_now(), clock_after(start, bound / 2)));
+	ask_for_report(fd, options->name, clock_after(start, bound));
 	close(fd);
 }
 

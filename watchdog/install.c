@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/error.h"
-#include "watchdog/say.h"
+#include "lib/base/error.h"
+#include "watchdog/stderr_log.h"
 
 #define OURSELVES    "/proc/self/exe"
 #define SECONDS_MAX  3

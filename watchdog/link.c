@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "watchdog/clock.h"
+#include "lib/base/clock.h"
 
 #define BACKOFF_FIRST (20 * MILLISECOND)
 #define BACKOFF_MAX   (2 * SECOND)
@@ -38,8 +38,8 @@ static void lost(struct link *link, int64_t now)
 		close(link->socket);
 	link->socket = -1;
 	link->shared = false;
-	link->retry_at = after(now, link->backoff);
-	link->backoff = earlier(link->backoff * 2, BACKOFF_MAX);
+	link->retry_at = clock_after(now, link->backoff);
+	link->backoff = clock_earlier(link->backoff * 2, BACKOFF_MAX);
 }
 
 /* The other end is the user that it has to be. */

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/ring.h"
+#include "lib/base/ring.h"
 #include "watchdog/protocol.h"
 
 struct link {

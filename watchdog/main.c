@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "watchdog/jobs.h"
-#include "watchdog/say.h"
+#include "watchdog/stderr_log.h"
 
 static const char usage[] =
         "Usage: lastword-watchdog run [flags] -- COMMAND [ARGUMENT...]\n"

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "lib/error.h"
-#include "lib/ring.h"
+#include "lib/base/error.h"
+#include "lib/base/ring.h"
 
 struct memory {
 	struct ring ring; /* in map */

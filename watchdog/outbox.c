@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "watchdog/clock.h"
+#include "lib/base/clock.h"
 
 bool outbox_add(struct outbox *outbox, const char *line, size_t length, size_t spare)
 {

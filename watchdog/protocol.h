@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "lib/error.h"
+#include "lib/base/error.h"
 
 #define PROTOCOL_SOCKET  "lastword" /* in the abstract namespace, without the leading NUL */
 #define PROTOCOL_MAGIC   UINT32_C(0x31775761) /* "aWw1" */
@@ -52,7 +52,7 @@ struct message {
 	uint16_t type;
 	char name[CONTAINER_NAME_MAX + 1];
 	int32_t pid;          /* as the sender's PID namespace counts */
-	int32_t ended;        /* enum ended of lib/classify.h */
+	int32_t ended;        /* enum ended of lib/diagnosis/classify.h */
 	int32_t exit_code;    /* what the shim exits with */
 	int32_t signal;       /* that ended the command, or that was received */
 	int32_t killed_by_us; /* enum killed_by_us */

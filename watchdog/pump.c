@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "watchdog/clock.h"
-#include "watchdog/say.h"
+#include "lib/base/clock.h"
+#include "watchdog/stderr_log.h"
 
 /* At most this much at a time, so that signals and the other stream get their turn. */
 #define TEE_MAX ((size_t)64 * 1024)

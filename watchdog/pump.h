@@ -21,8 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/error.h"
-#include "lib/ring.h"
+#include "lib/base/error.h"
+#include "lib/base/ring.h"
 
 #define PUMP_PIECE ((size_t)64 * 1024) /* what a pipe holds */
 

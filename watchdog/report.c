@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "lib/buffer.h"
-#include "lib/fingerprint.h"
-#include "lib/json_write.h"
-#include "lib/utf8.h"
+#include "lib/base/buffer.h"
+#include "lib/diagnosis/fingerprint.h"
+#include "lib/base/json_write.h"
+#include "lib/base/utf8.h"
 
 /* Context may not take more than this, escaped: enough is left for all else and some output. */
 #define CONTEXT_SPACE ((size_t)6 * 1024)

@@ -13,7 +13,7 @@
  *   pod, namespace, uid, node, owner   from the flags and the downward API
  *   container         whose agent it is
  *   generation        how many shims of that container this watchdog has seen; no restart count
- *   error_type        the cause, lib/classify.h; Unknown unless the event is end
+ *   error_type        the cause, lib/diagnosis/classify.h; Unknown unless the event is end
  *   evidence          which row of the table decided
  *   exit_code, signal  what the shim exited with, and the signal's name that ended the command
  *   summary           one line
@@ -36,8 +36,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/classify.h"
-#include "lib/redact.h"
+#include "lib/diagnosis/classify.h"
+#include "lib/diagnosis/redact.h"
 
 struct buffer;
 

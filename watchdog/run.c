@@ -23,14 +23,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/classify.h"
+#include "lib/diagnosis/classify.h"
 #include "watchdog/cgroup.h"
 #include "watchdog/child.h"
-#include "watchdog/clock.h"
+#include "lib/base/clock.h"
 #include "watchdog/flags.h"
 #include "watchdog/link.h"
 #include "watchdog/pump.h"
-#include "watchdog/say.h"
+#include "watchdog/stderr_log.h"
 #include "watchdog/signals.h"
 
 #define GRACE_DEFAULT (30 * SECOND)
@@ -226,7 +226,7 @@ static void reap(struct run *run)
 	}
 	/* Its signal is used up, and no other comes. */
 	bool refused = pid < 0 && errno != ECHILD;
-	run->reap_at = refused ? after(clock_now(), RETRY_WAIT) : NEVER;
+	run->reap_at = refused ? clock_after(clock_now(), RETRY_WAIT) : NEVER;
 }
 
 /* One a turn: to forward it may take a while, and who sends many must not keep output waiting. */
@@ -254,14 +254,14 @@ static void end_it(struct run *run, enum killed_by_us why, int64_t now)
 	run->killed_by_us = why;
 	signals_send(run->child.pid, SIGTERM);
 	signals_send(run->child.pid, SIGCONT); /* a stopped one would not notice */
-	run->kill_at = after(now, run->options.grace);
+	run->kill_at = clock_after(now, run->options.grace);
 }
 
 static int64_t deadline_at(const struct run *run)
 {
 	if (run->options.deadline <= 0 || run->told_deadline)
 		return NEVER;
-	return after(run->start, run->options.deadline);
+	return clock_after(run->start, run->options.deadline);
 }
 
 static int64_t silence_at(const struct run *run)
@@ -272,7 +272,7 @@ static int64_t silence_at(const struct run *run)
 	if (run->options.silence_after <= 0 || !run->output_seen ||
 	    run->told_silence == run->output.last)
 		return NEVER;
-	return after(run->output.last, run->options.silence_after);
+	return clock_after(run->output.last, run->options.silence_after);
 }
 
 static void look_at_clock(struct run *run, int64_t now)
@@ -308,9 +308,9 @@ static bool carry(struct run *run, const struct pollfd polls[STREAM_COUNT], int6
 
 static int64_t next_time(const struct run *run)
 {
-	int64_t next = earlier(deadline_at(run), silence_at(run));
-	next = earlier(earlier(next, run->kill_at), run->reap_at);
-	return earlier(next, link_next(&run->link));
+	int64_t next = clock_earlier(deadline_at(run), silence_at(run));
+	next = clock_earlier(clock_earlier(next, run->kill_at), run->reap_at);
+	return clock_earlier(next, link_next(&run->link));
 }
 
 /* Everything is non-blocking: where poll(2) fails all of it is tried, now and then. */
@@ -352,14 +352,14 @@ static void loop(struct run *run)
 /* Carries what the command left in its pipes; a stuck reader gets 5 s after the last progress. */
 static void finish_output(struct run *run)
 {
-	int64_t until = after(clock_now(), FINISH_WAIT);
+	int64_t until = clock_after(clock_now(), FINISH_WAIT);
 	for (size_t i = 0; i < STREAM_COUNT; i++)
 		pump_finish(&run->pumps[i]);
 	struct pollfd polls[STREAM_COUNT] = {{.revents = POLLIN}, {.revents = POLLIN}};
 	for (;;) {
 		int64_t now = clock_now();
 		if (carry(run, polls, now))
-			until = after(now, FINISH_WAIT);
+			until = clock_after(now, FINISH_WAIT);
 		for (size_t i = 0; i < STREAM_COUNT; i++)
 			polls[i] = pump_poll(&run->pumps[i]);
 		if ((polls[0].fd < 0 && polls[1].fd < 0) || now >= until)
@@ -415,14 +415,14 @@ static struct message end_message(const struct run *run)
  * waits for it here, unless it is told to terminate. */
 static void wait_for_watchdog(struct run *run)
 {
-	int64_t until = after(run->start, run->options.wait);
+	int64_t until = clock_after(run->start, run->options.wait);
 	for (;;) {
 		int64_t now = clock_now();
 		link_connect(&run->link, now);
 		if (run->link.socket >= 0 || now >= until || run->link.hello.signal != 0)
 			return;
 		struct pollfd signals = {.fd = run->signals.fd, .events = POLLIN};
-		poll(&signals, 1, clock_timeout(now, earlier(until, link_next(&run->link))));
+		poll(&signals, 1, clock_timeout(now, clock_earlier(until, link_next(&run->link))));
 		take_signal(run);
 	}
 }
@@ -432,7 +432,7 @@ static void tell_end(struct run *run)
 	struct message message = end_message(run);
 	if (run->link.map == NULL)
 		wait_for_watchdog(run);
-	link_end(&run->link, &message, after(clock_now(), ACK_WAIT));
+	link_end(&run->link, &message, clock_after(clock_now(), ACK_WAIT));
 }
 
 /* Sidecars that poll for the file stop when it is there. One that the command wrote stays. */

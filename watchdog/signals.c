@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "watchdog/clock.h"
+#include "lib/base/clock.h"
 
 #define BIT(number) (UINT64_C(1) << ((number)-1))
 

@@ -19,7 +19,7 @@
 #include <sys/signalfd.h>
 #include <sys/types.h>
 
-#include "lib/error.h"
+#include "lib/base/error.h"
 
 struct signals {
 	int fd;                 /* the signalfd, non-blocking; -1: none */

@@ -25,15 +25,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/buffer.h"
-#include "watchdog/clock.h"
+#include "lib/base/buffer.h"
+#include "lib/base/clock.h"
 #include "watchdog/flags.h"
-#include "watchdog/life.h"
+#include "watchdog/sidecar_lifecycle.h"
 #include "watchdog/memory.h"
 #include "watchdog/outbox.h"
 #include "watchdog/protocol.h"
 #include "watchdog/report.h"
-#include "watchdog/say.h"
+#include "watchdog/stderr_log.h"
 
 #define GRACE_DEFAULT         (30 * SECOND)
 #define START_TIMEOUT_DEFAULT (60 * SECOND)
@@ -126,9 +126,9 @@ static void on_terminate(int number)
 static bool may_have(struct slot *slot, int rate, int64_t now)
 {
 	int64_t *paid_until = &slot->paid_until[rate];
-	if (*paid_until > after(now, (rates[rate].at_once - 1) * rates[rate].each))
+	if (*paid_until > clock_after(now, (rates[rate].at_once - 1) * rates[rate].each))
 		return false;
-	*paid_until = after(*paid_until > now ? *paid_until : now, rates[rate].each);
+	*paid_until = clock_after(*paid_until > now ? *paid_until : now, rates[rate].each);
 	return true;
 }
 
@@ -142,9 +142,9 @@ static struct report report_about(const struct slot *slot, enum report_event eve
 	        .observation = {.told_to_terminate = slot->told_to_terminate},
 	        .time = clock_wall(),
 	        .started_at = slot->hello.started_at,
-	        .duration = slot->socket < 0
-	                            ? -1
-	                            : after(clock_now() - slot->greeted_at, slot->hello.duration),
+	        .duration = slot->socket < 0 ? -1
+	                                     : clock_after(clock_now() - slot->greeted_at,
+	                                                   slot->hello.duration),
 	        .silence = -1,
 	        .max_rss = -1,
 	        .cpu = -1,
@@ -450,7 +450,7 @@ static void try_to_listen(struct watch *watch, int64_t now)
 		say_errno(errno, "the socket \"%s\" of this pod; trying on, agents run without me",
 		          watch->socket_name);
 	watch->bind_told = true;
-	watch->bind_at = after(now, BIND_WAIT);
+	watch->bind_at = clock_after(now, BIND_WAIT);
 }
 
 /* A free place, or the one that has been silent for longest. */
@@ -474,11 +474,12 @@ static void accept_clients(struct watch *watch, int64_t now)
 		if (socket < 0) {
 			/* Who waits there stays, and would have us called at once again. */
 			if (errno != EAGAIN)
-				watch->accept_at = after(now, BIND_WAIT);
+				watch->accept_at = clock_after(now, BIND_WAIT);
 			return;
 		}
 		struct client *client = place(watch);
-		*client = (struct client){.socket = socket, .drop_at = after(now, CLIENT_WAIT)};
+		*client =
+		        (struct client){.socket = socket, .drop_at = clock_after(now, CLIENT_WAIT)};
 		hear_client(watch, client); /* mostly it has spoken */
 	}
 }
@@ -489,14 +490,14 @@ static int64_t next_time(const struct watch *watch, int64_t now)
 {
 	int64_t next = life_over_at(&watch->life);
 	if (watch->listener < 0)
-		next = earlier(next, watch->bind_at);
+		next = clock_earlier(next, watch->bind_at);
 	else if (watch->accept_at > now)
-		next = earlier(next, watch->accept_at);
+		next = clock_earlier(next, watch->accept_at);
 	if (watch->signals < 0 && watch->life.terminated_at < 0)
-		next = earlier(next, after(now, LOOK_WAIT));
+		next = clock_earlier(next, clock_after(now, LOOK_WAIT));
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		if (watch->clients[i].socket >= 0)
-			next = earlier(next, watch->clients[i].drop_at);
+			next = clock_earlier(next, watch->clients[i].drop_at);
 	return next;
 }
 
@@ -583,7 +584,7 @@ static void finish(struct watch *watch)
 		struct report report = report_about(slot, EVENT_FLUSH);
 		print(watch, slot, &report);
 	}
-	outbox_drain(&watch->outbox, after(clock_now(), DRAIN_WAIT));
+	outbox_drain(&watch->outbox, clock_after(clock_now(), DRAIN_WAIT));
 }
 
 /* ---- The command line ---- */

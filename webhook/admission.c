@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base64.h"
-#include "lib/json_write.h"
+#include "lib/base/base64.h"
+#include "lib/base/json_write.h"
 #include "webhook/mutate.h"
-#include "lib/names.h"
+#include "lib/kube/names.h"
 #include "webhook/pod.h"
 #include "webhook/record.h"
 #include "webhook/verify.h"

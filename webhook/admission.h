@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "lib/buffer.h"
-#include "lib/json.h"
+#include "lib/base/buffer.h"
+#include "lib/document/json.h"
 #include "webhook/config.h"
 #include "webhook/patch.h"
 #include "webhook/policy.h"

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buffer.h"
-#include "lib/duration.h"
-#include "lib/files.h"
-#include "lib/json.h"
-#include "lib/quantity.h"
-#include "lib/redact.h"
-#include "lib/yaml.h"
+#include "lib/base/buffer.h"
+#include "lib/base/duration.h"
+#include "lib/base/files.h"
+#include "lib/document/json.h"
+#include "lib/document/quantity.h"
+#include "lib/diagnosis/redact.h"
+#include "lib/document/yaml.h"
 #include "webhook/options.h"
 
 #define API_VERSION "lastword.dev/v1alpha1"

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/error.h"
+#include "lib/base/error.h"
 
 /* A larger file is refused. */
 #define CONFIG_SIZE_MAX ((size_t)1024 * 1024)
@@ -107,7 +107,7 @@ struct config {
 	        runtime_classes; /* globs; a pod with another runtimeClassName is not wrapped */
 	struct image_command *images;
 	size_t image_count;
-	struct strings redact; /* patterns of lib/redact, checked */
+	struct strings redact; /* patterns of lib/diagnosis/redact, checked */
 	struct rule *rules;
 	size_t rule_count;
 	char hash[17]; /* of the file's bytes, hexadecimal: names the snapshot in decision records

@@ -11,13 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "certs/keeper.h"
-#include "lib/duration.h"
-#include "lib/files.h"
-#include "lib/flags.h"
-#include "lib/kube_client.h"
-#include "lib/kube_version.h"
-#include "lib/log.h"
+#include "certs/manager.h"
+#include "lib/base/clock.h"
+#include "lib/base/duration.h"
+#include "lib/base/files.h"
+#include "lib/base/flags.h"
+#include "lib/kube/client.h"
+#include "lib/kube/version.h"
+#include "lib/base/log.h"
 #include "webhook/config.h"
 #include "webhook/server.h"
 
@@ -375,11 +376,11 @@ int main(int argc, char **argv)
 	struct settings settings = {
 	        .server = {.listen = ":8443", .metrics = ":9090", .threads = default_threads()},
 	        .account = KUBE_ACCOUNT,
-	        .policy = {.leaf_lifetime = INT64_C(720) * 3600 * DURATION_SECOND,
-	                   .authority_lifetime = INT64_C(8760) * 3600 * DURATION_SECOND,
-	                   .settle = 300 * DURATION_SECOND},
-	        .drain = 5 * DURATION_SECOND,
-	        .stop_timeout = 10 * DURATION_SECOND,
+	        .policy = {.leaf_lifetime = INT64_C(720) * 3600 * SECOND,
+	                   .authority_lifetime = INT64_C(8760) * 3600 * SECOND,
+	                   .settle = 300 * SECOND},
+	        .drain = 5 * SECOND,
+	        .stop_timeout = 10 * SECOND,
 	};
 	int status = read_arguments(argc, argv, &settings);
 	if (status >= 0)
@@ -410,7 +411,7 @@ int main(int argc, char **argv)
 	run(server, &settings, signals);
 	keeper_stop(keeper);
 	drain(server, &settings, signals);
-	webhook_stop(server, (unsigned)(settings.stop_timeout / DURATION_SECOND));
+	webhook_stop(server, (unsigned)(settings.stop_timeout / SECOND));
 	close(signals);
 	log_message(LOG_INFO, "stopped", NULL);
 	return EXIT_OK;

@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/buffer.h"
-#include "lib/duration.h"
-#include "lib/names.h"
+#include "lib/base/clock.h"
+#include "lib/base/buffer.h"
+#include "lib/base/duration.h"
+#include "lib/kube/names.h"
 #include "webhook/pod.h"
-
-#define NANOSECONDS INT64_C(1000000000)
 
 /* Everything that is made goes through here, so that a NULL reaches the patch as its failure. */
 struct maker {
@@ -176,7 +175,7 @@ static json *run_command(struct maker *maker, const struct container_plan *conta
 	append_text(maker, command, PATH_SHIM);
 	append_text(maker, command, "run");
 	append_flag(maker, command, "--name", container->name);
-	append_duration(maker, command, "--grace", maker->plan->grace_seconds * NANOSECONDS);
+	append_duration(maker, command, "--grace", maker->plan->grace_seconds * SECOND);
 	append_duration(maker, command, "--deadline", shim->deadline);
 	if (shim->deadline > 0 && shim->on_deadline != ACTION_REPORT)
 		append_flag(maker, command, "--on-deadline", action_text(shim->on_deadline));
@@ -234,7 +233,7 @@ static json *flush_command(struct maker *maker, const struct container_plan *pla
 	append_text(maker, command, PATH_SHIM);
 	append_text(maker, command, "flush");
 	append_flag(maker, command, "--name", plan->name);
-	append_duration(maker, command, "--grace", maker->plan->grace_seconds * NANOSECONDS);
+	append_duration(maker, command, "--grace", maker->plan->grace_seconds * SECOND);
 	if (maker->plan->shim.flush_signal != NULL)
 		append_flag(maker, command, "--signal", maker->plan->shim.flush_signal);
 
@@ -359,8 +358,7 @@ static json *watch_command(struct maker *maker)
 	append_text(maker, command, "watch");
 	append_flag(maker, command, "--mode", plan->native ? "native" : "classic");
 	append_flag(maker, command, "--restart-policy", plan->restart_policy);
-	append_flag(maker, command, "--grace",
-	            duration_text(maker, plan->grace_seconds * NANOSECONDS));
+	append_flag(maker, command, "--grace", duration_text(maker, plan->grace_seconds * SECOND));
 	append_duration(maker, command, "--start-timeout", sidecar->start_timeout);
 	append_watched(maker, command);
 	if (plan->owner_kind != NULL && plan->owner_name != NULL)

@@ -9,7 +9,7 @@
 #ifndef LASTWORD_WEBHOOK_MUTATE_H
 #define LASTWORD_WEBHOOK_MUTATE_H
 
-#include "lib/json.h"
+#include "lib/document/json.h"
 #include "webhook/patch.h"
 #include "webhook/policy.h"
 

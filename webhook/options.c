@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/duration.h"
-#include "lib/utf8.h"
-#include "lib/names.h"
+#include "lib/base/duration.h"
+#include "lib/base/utf8.h"
+#include "lib/kube/names.h"
 #include "webhook/pod.h"
 
 /* The API server cuts warnings of more than 256 characters when there are many. */

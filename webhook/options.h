@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "lib/json.h"
+#include "lib/document/json.h"
 #include "webhook/policy.h"
 
 /* A context value longer than this is cut, between two characters. */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buffer.h"
-#include "lib/json_write.h"
+#include "lib/base/buffer.h"
+#include "lib/base/json_write.h"
 
 /* Longer than any path into a pod: keys have at most 253 + 1 + 63 bytes. */
 #define PATH_SIZE  2048

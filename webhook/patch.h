@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "lib/error.h"
-#include "lib/json.h"
+#include "lib/base/error.h"
+#include "lib/document/json.h"
 
 struct buffer;
 

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "lib/quantity.h"
-#include "lib/names.h"
+#include "lib/document/quantity.h"
+#include "lib/kube/names.h"
 #include "webhook/policy.h"
 
 const char *pod_annotation(const json *pod, const char *key)

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/json.h"
+#include "lib/document/json.h"
 
 const char *pod_annotation(const json *pod, const char *key);
 const char *pod_label(const json *pod, const char *key);

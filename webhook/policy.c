@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "lib/glob.h"
-#include "lib/quantity.h"
-#include "lib/names.h"
+#include "lib/base/glob.h"
+#include "lib/document/quantity.h"
+#include "lib/kube/names.h"
 #include "webhook/options.h"
 #include "webhook/pod.h"
 #include "webhook/select.h"

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/json.h"
+#include "lib/document/json.h"
 #include "webhook/config.h"
 #include "webhook/reason.h"
 

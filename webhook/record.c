@@ -1,7 +1,7 @@
 #include "webhook/record.h"
 
-#include "lib/buffer.h"
-#include "lib/json_write.h"
+#include "lib/base/buffer.h"
+#include "lib/base/json_write.h"
 
 static const char *outcome(const struct plan *plan)
 {

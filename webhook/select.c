@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "lib/glob.h"
-#include "lib/names.h"
+#include "lib/base/glob.h"
+#include "lib/kube/names.h"
 #include "webhook/pod.h"
 #include "webhook/policy.h"
 

@@ -6,12 +6,12 @@
 
 #include <stdbool.h>
 
-#include "lib/json.h"
+#include "lib/document/json.h"
 #include "webhook/config.h"
 
 struct arena;
 
-/* The text matches one of the patterns (lib/glob.h). */
+/* The text matches one of the patterns (lib/base/glob.h). */
 bool matches_any(const struct strings *patterns, const char *text);
 
 /* The first rule that matches, NULL when none does. A label selector means what it means in

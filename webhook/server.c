@@ -8,12 +8,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/http_server.h"
-#include "lib/log.h"
-#include "lib/metrics.h"
+#include "lib/base/clock.h"
+#include "lib/http/server.h"
+#include "lib/base/log.h"
+#include "lib/http/metrics.h"
 #include "webhook/admission.h"
 
-/* Bounds of the public port; see lib/http_server.h. A review of usual size is 10 KiB. */
+/* Bounds of the public port; see lib/http/server.h. A review of usual size is 10 KiB. */
 #define BODIES_MAX      ((size_t)32 * 1024 * 1024)
 #define REQUESTS_MAX    256
 #define CONNECTIONS_MAX 1024
@@ -123,13 +124,6 @@ static struct arena *thread_arena(struct webhook_server *server)
 	return arena;
 }
 
-static double seconds_since(const struct timespec *start)
-{
-	struct timespec end;
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	return (double)(end.tv_sec - start->tv_sec) + (double)(end.tv_nsec - start->tv_nsec) / 1e9;
-}
-
 static void count_answer(struct webhook_server *server, const struct admission_answer *answer)
 {
 	metric_add(server->metrics.results[answer->result], 1);
@@ -179,8 +173,7 @@ static bool is_json(const char *content_type)
 static void review(struct webhook_server *server, struct snapshot *snapshot, struct arena *arena,
                    const struct http_request *request, struct http_response *response)
 {
-	struct timespec start;
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	int64_t start = clock_now();
 	struct admission_context context = {
 	        .config = snapshot->config,
 	        .server_minor = atomic_load(&server->server_minor),
@@ -191,7 +184,7 @@ static void review(struct webhook_server *server, struct snapshot *snapshot, str
 	response->status = answer.status;
 	if (answer.status == 200)
 		response->content_type = "application/json";
-	metric_observe(server->metrics.duration, seconds_since(&start));
+	metric_observe(server->metrics.duration, (double)(clock_now() - start) / (double)SECOND);
 	count_answer(server, &answer);
 	log_answer(server, &answer);
 }

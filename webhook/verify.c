@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "lib/names.h"
-#include "lib/quantity.h"
+#include "lib/kube/names.h"
+#include "lib/document/quantity.h"
 #include "webhook/pod.h"
 
 static const char *const lists[] = {"initContainers", "containers", "ephemeralContainers"};

@@ -11,8 +11,8 @@
 
 #include <stdbool.h>
 
-#include "lib/error.h"
-#include "lib/json.h"
+#include "lib/base/error.h"
+#include "lib/document/json.h"
 
 /* The pod is bounded as policy.h says. error names what is wrong and where. */
 bool verify_pod(const json *pod, struct error *error);

@@ -31,7 +31,7 @@ def label(text):
 
 
 def complete(record):
-    """metadata as lib/agent_exit writes it."""
+    """metadata as lib/kube/agent_exit writes it."""
     spec = record["spec"]
     spec.setdefault("namespace", "agents")
     labels = {"pod": spec["pod"], "cause": spec["error_type"],

@@ -1,4 +1,4 @@
-"""The CRD, its documentation and lib/agent_exit say the same (its table: tests/unit)."""
+"""The CRD, its documentation and lib/kube/agent_exit say the same (its table: tests/unit)."""
 import pathlib
 import re
 
@@ -9,7 +9,7 @@ CRD = yaml.safe_load((ROOT / "manifests/base/crd.yaml").read_text())
 VERSION = CRD["spec"]["versions"][0]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]["properties"]
 DOCUMENT = (ROOT / "docs/agent-exit.md").read_text()
-HEADER = (ROOT / "lib/agent_exit.h").read_text()
+HEADER = (ROOT / "lib/kube/agent_exit.h").read_text()
 
 
 def kind(schema):
@@ -42,7 +42,7 @@ def test_fields_are_documented():
 
 
 def test_causes_are_documented():
-    source = (ROOT / "lib/classify.c").read_text()
+    source = (ROOT / "lib/diagnosis/classify.c").read_text()
     causes = re.findall(r'"(\w+)"', source.split("cause_names[CAUSE_COUNT] = {")[1].split("}")[0])
     assert len(causes) == 17
     assert sorted(re.findall(r"^\| `(\w+)`", "\n".join(table("Causes")), re.M)) == sorted(causes)

@@ -5,14 +5,14 @@
 #include <string.h>
 
 #include "certs/publish.h"
-#include "lib/buffer.h"
-#include "lib/duration.h"
+#include "lib/base/buffer.h"
+#include "lib/base/clock.h"
+#include "lib/base/duration.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct rotate_policy policy = {.leaf_lifetime = 60 * DURATION_SECOND,
-                                            .authority_lifetime = 120 * DURATION_SECOND,
-                                            .settle = 5 * DURATION_SECOND};
+static const struct rotate_policy policy = {
+        .leaf_lifetime = 60 * SECOND, .authority_lifetime = 120 * SECOND, .settle = 5 * SECOND};
 
 static void write_plan(const struct publish_state *state, const struct publish_names *names,
                        const struct rotate_plan *plan, int64_t now)
@@ -30,7 +30,7 @@ static void write_plan(const struct publish_state *state, const struct publish_n
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const int64_t now = INT64_C(1800000000) * DURATION_SECOND;
+	const int64_t now = INT64_C(1800000000) * SECOND;
 	const unsigned char serial[X509_SERIAL_SIZE] = {3};
 	const uint8_t *split = size == 0 ? NULL : memchr(data, '\0', size);
 	struct publish_object secret = {.presence = PUBLISH_READ, .text = (const char *)data};

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buffer.h"
-#include "lib/classify.h"
-#include "lib/fingerprint.h"
-#include "lib/snippet.h"
-#include "lib/utf8.h"
+#include "lib/base/buffer.h"
+#include "lib/diagnosis/classify.h"
+#include "lib/diagnosis/fingerprint.h"
+#include "lib/diagnosis/snippet.h"
+#include "lib/base/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

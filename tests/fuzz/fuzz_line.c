@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buffer.h"
-#include "observer/lines.h"
-#include "observer/verdict.h"
+#include "lib/base/buffer.h"
+#include "observer/watch/line_splitter.h"
+#include "observer/record/record_builder.h"
 
 #define SECOND INT64_C(1000000000)
 

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buffer.h"
-#include "observer/live.h"
-#include "observer/verdict.h"
+#include "lib/base/buffer.h"
+#include "observer/pod/pod_cache.h"
+#include "observer/record/record_builder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "cli/terminal.h"
-#include "lib/agent_exit.h"
-#include "lib/buffer.h"
-#include "lib/utf8.h"
+#include "lib/kube/agent_exit.h"
+#include "lib/base/buffer.h"
+#include "lib/base/utf8.h"
 
 static void require(bool good)
 {

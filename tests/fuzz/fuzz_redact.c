@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/redact.h"
+#include "lib/diagnosis/redact.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base64.h"
+#include "lib/base/base64.h"
 #include "webhook/admission.h"
 
 static const char config_text[] =

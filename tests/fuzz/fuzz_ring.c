@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/ring.h"
+#include "lib/base/ring.h"
 
 #define SIZE_MAX_HERE 600
 #define PIECES        40

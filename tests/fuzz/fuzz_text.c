@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base64.h"
-#include "lib/buffer.h"
-#include "lib/duration.h"
-#include "lib/glob.h"
-#include "lib/kube_version.h"
-#include "lib/quantity.h"
+#include "lib/base/base64.h"
+#include "lib/base/buffer.h"
+#include "lib/base/duration.h"
+#include "lib/base/glob.h"
+#include "lib/kube/version.h"
+#include "lib/document/quantity.h"
 
 static void check_quantity(const char *text)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/base/log.h"
 #include "observer/observer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/buffer.h"
-#include "lib/yaml.h"
+#include "lib/base/buffer.h"
+#include "lib/document/yaml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

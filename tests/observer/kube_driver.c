@@ -1,5 +1,5 @@
 /*
- * Drives lib/kube_client from the command line, for the tests: one word for each thing done, the
+ * Drives lib/kube/client from the command line, for the tests: one word for each thing done, the
  * outcome as a JSON object a line on stdout.
  *
  *   call METHOD PATH [BODY [CONTENT-TYPE]]   kube_call
@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/json_write.h"
-#include "lib/kube_client.h"
+#include "lib/base/json_write.h"
+#include "lib/kube/client.h"
 
 struct driver {
 	struct kube_client *client;

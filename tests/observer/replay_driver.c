@@ -1,6 +1,7 @@
 /*
  * Replays a recorded watch stream to observers, in one process and without a socket: this is the
- * API server, the network and the clock behind observer/engine.h. The same seed gives the same run.
+ * API server, the network and the clock behind observer/event_loop.h. The same seed gives the same
+ * run.
  *
  *   replay_driver STREAM LINES [MODE…]
  *
@@ -30,8 +31,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/json.h"
-#include "lib/log.h"
+#include "lib/document/json.h"
+#include "lib/base/log.h"
 #include "observer/observer.h"
 
 #define START      INT64_C(1795459075000000000) /* 2026-11-23T18:37:55Z */

@@ -24,7 +24,7 @@ def test_every_flag_is_documented():
 
 
 def test_every_metric_is_documented():
-    names = set(re.findall(r'"(lastword_\w+)"', (ROOT / "observer/meters.c").read_text()))
+    names = set(re.findall(r'"(lastword_\w+)"', (ROOT / "observer/metrics.c").read_text()))
     table = TEXT[TEXT.index("## Metrics"):TEXT.index("## Bounds")]
     assert names == set(re.findall(r"`(lastword_\w+)", table))
 

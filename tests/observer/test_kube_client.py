@@ -1,4 +1,4 @@
-"""lib/kube_client against a fake API server over TLS."""
+"""lib/kube/client against a fake API server over TLS."""
 import copy
 import json
 import os

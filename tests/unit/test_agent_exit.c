@@ -9,11 +9,11 @@
 
 #include <cmocka.h>
 
-#include "lib/agent_exit.h"
-#include "lib/buffer.h"
-#include "lib/files.h"
-#include "lib/utf8.h"
-#include "lib/yaml.h"
+#include "lib/kube/agent_exit.h"
+#include "lib/base/buffer.h"
+#include "lib/base/files.h"
+#include "lib/base/utf8.h"
+#include "lib/document/yaml.h"
 
 struct crd {
 	struct arena *arena;

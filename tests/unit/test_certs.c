@@ -12,11 +12,12 @@
 #include <openssl/crypto.h>
 
 #include "certs/publish.h"
-#include "certs/round.h"
+#include "certs/reconcile.h"
 #include "certs/x509.h"
-#include "lib/base64.h"
-#include "lib/duration.h"
-#include "lib/json.h"
+#include "lib/base/base64.h"
+#include "lib/base/clock.h"
+#include "lib/base/duration.h"
+#include "lib/document/json.h"
 #include "tests/unit/failing_malloc.h"
 
 /* ---- OpenSSL's allocations fail by its own hooks ---- */
@@ -62,9 +63,8 @@ struct cluster {
 #define STRIDE 149
 #endif
 
-static const struct rotate_policy policy = {.leaf_lifetime = 60 * DURATION_SECOND,
-                                            .authority_lifetime = 120 * DURATION_SECOND,
-                                            .settle = 5 * DURATION_SECOND};
+static const struct rotate_policy policy = {
+        .leaf_lifetime = 60 * SECOND, .authority_lifetime = 120 * SECOND, .settle = 5 * SECOND};
 
 static void take(char **text, const char *value)
 {
@@ -187,7 +187,7 @@ static struct publish_names names = {
 
 static void begin(struct cluster *cluster, struct round *round)
 {
-	*cluster = (struct cluster){.now = 1000000 * DURATION_SECOND, .failing_call = SIZE_MAX};
+	*cluster = (struct cluster){.now = 1000000 * SECOND, .failing_call = SIZE_MAX};
 	*round = (struct round){.names = &names,
 	                        .policy = &policy,
 	                        .context = cluster,
@@ -232,10 +232,10 @@ static void test_lives(void **state)
 	for (unsigned second = 0; second < 600; second++) {
 		assert_int_equal(run_rounds(&round), 0);
 		assert_true(round.serving.any && rotate_published(&round.serving));
-		assert_true(cluster.now + 10 * DURATION_SECOND < round.serving.not_after);
+		assert_true(cluster.now + 10 * SECOND < round.serving.not_after);
 		certificates += strcmp(last, cluster.served) != 0;
 		memcpy(last, cluster.served, sizeof last);
-		cluster.now += DURATION_SECOND;
+		cluster.now += SECOND;
 	}
 	assert_in_range(certificates, 14, 30);
 	end(&cluster);
@@ -266,7 +266,7 @@ static void settle(struct cluster *cluster, struct round *round)
 {
 	assert_int_equal(run_rounds(round), 0);
 	for (unsigned second = 0; second < 90; second++) {
-		cluster->now += DURATION_SECOND;
+		cluster->now += SECOND;
 		assert_int_equal(run_rounds(round), 0);
 	}
 }
@@ -323,7 +323,7 @@ static void test_allocations_of_a_quiet_round(void **state)
 static void test_allocations_of_a_renewal(void **state)
 {
 	(void)state;
-	walk_allocations(45 * DURATION_SECOND, false);
+	walk_allocations(45 * SECOND, false);
 }
 
 static void test_rubbish(void **state)
@@ -404,7 +404,7 @@ static void test_serving_has_a_memory(void **state)
 	                           .bundle_count = 1,
 	                           .has_settled = true};
 	struct rotate_serving serving = {.any = false};
-	const int64_t now = 1000 * DURATION_SECOND;
+	const int64_t now = 1000 * SECOND;
 	view.authorities[0] = (struct rotate_authority){.id = {{1}}, .not_after = INT64_MAX};
 	view.authorities[1] = (struct rotate_authority){.id = {{2}}, .not_after = INT64_MAX};
 	view.authorities[0].bundles = 1;

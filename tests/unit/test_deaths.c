@@ -17,11 +17,11 @@
 
 #include <cmocka.h>
 
-#include "lib/buffer.h"
-#include "lib/classify.h"
-#include "lib/fingerprint.h"
-#include "lib/redact.h"
-#include "lib/snippet.h"
+#include "lib/base/buffer.h"
+#include "lib/diagnosis/classify.h"
+#include "lib/diagnosis/fingerprint.h"
+#include "lib/diagnosis/redact.h"
+#include "lib/diagnosis/snippet.h"
 
 #define FOLDER      "tests/data/deaths/"
 #define CASES_LEAST 160

@@ -1,4 +1,4 @@
-/* The bounds of lib/http_server, with small numbers and over plain TCP: each is reached, and what
+/* The bounds of lib/http/server, with small numbers and over plain TCP: each is reached, and what
  * lies below it is not touched. Deadlines are waited for as the end of a connection, never timed.
  */
 #include <setjmp.h>
@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/http_server.h"
+#include "lib/http/server.h"
 
 #define PATIENCE_SECONDS 60 /* a bound on hanging */
 #define REQUEST          "POST /x?y HTTP/1.1\r\nHost: h\r\nContent-Length: "

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "lib/buffer.h"
-#include "lib/json.h"
-#include "lib/yaml.h"
+#include "lib/base/buffer.h"
+#include "lib/document/json.h"
+#include "lib/document/yaml.h"
 
 static struct arena *arena;
 

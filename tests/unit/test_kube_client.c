@@ -1,12 +1,12 @@
-/* The pure part of lib/kube_client: when to try again. */
+/* The pure part of lib/kube/client: when to try again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "lib/http_client.h"
-#include "lib/kube_client.h"
+#include "lib/http/client.h"
+#include "lib/kube/client.h"
 
 #define MILLISECOND INT64_C(1000000)
 

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "lib/base64.h"
-#include "lib/files.h"
+#include "lib/base/base64.h"
+#include "lib/base/files.h"
 #include "tests/unit/failing_malloc.h"
 #include "webhook/admission.h"
 

@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "lib/buffer.h"
-#include "lib/json.h"
-#include "lib/log.h"
-#include "lib/metrics.h"
+#include "lib/base/buffer.h"
+#include "lib/document/json.h"
+#include "lib/base/log.h"
+#include "lib/http/metrics.h"
 
 static void assert_written(struct metrics *metrics, const char *expected)
 {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "observer/deaths.h"
+#include "observer/evidence/evidence.h"
 
 static void ignore(void *context)
 {

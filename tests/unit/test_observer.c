@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "lib/log.h"
+#include "lib/base/log.h"
 #include "observer/observer.h"
 
 /* ---- Engine ---- */

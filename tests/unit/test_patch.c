@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "lib/buffer.h"
+#include "lib/base/buffer.h"
 #include "webhook/patch.h"
 #include "webhook/verify.h"
 

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "lib/buffer.h"
-#include "lib/quantity.h"
+#include "lib/base/buffer.h"
+#include "lib/document/quantity.h"
 
 #define TABLE "tests/data/quantities.txt"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "lib/redact.h"
+#include "lib/diagnosis/redact.h"
 
 static char text[(1 << 20) + 1];
 

@@ -24,7 +24,8 @@
 #include <cmocka.h>
 
 #include "certs/rotate.h"
-#include "lib/duration.h"
+#include "lib/base/clock.h"
+#include "lib/base/duration.h"
 
 #define REPLICAS    3
 #define AUTHORITIES 8 /* at a time */
@@ -51,9 +52,9 @@ static struct model make_model(int replicas, int settle, int late)
 	        .settle = settle,
 	        .pause = settle + 1,
 	        .late = late,
-	        .policy = {.settle = settle * DURATION_SECOND,
-	                   .leaf_lifetime = 6 * settle * DURATION_SECOND,
-	                   .authority_lifetime = 12 * settle * DURATION_SECOND},
+	        .policy = {.settle = settle * SECOND,
+	                   .leaf_lifetime = 6 * settle * SECOND,
+	                   .authority_lifetime = 12 * settle * SECOND},
 	};
 }
 
@@ -126,7 +127,7 @@ static struct rotate_id id_of(int authority, int kind)
 
 static int64_t time_of(int ticks)
 {
-	return (BASE + ticks) * DURATION_SECOND;
+	return (BASE + ticks) * SECOND;
 }
 
 /* index[i]: which authority the view's i-th is. */
@@ -382,8 +383,8 @@ static int8_t new_authority(struct state *state, const struct model *model, int 
 	assert_true(index < AUTHORITIES);
 	rotate_validity(time_of(now), model->policy.authority_lifetime, INT64_MAX, &not_before,
 	                &not_after);
-	state->authority[index].not_before = (tick)(not_before / DURATION_SECOND - BASE);
-	state->authority[index].not_after = (tick)(not_after / DURATION_SECOND + 1 - BASE);
+	state->authority[index].not_before = (tick)(not_before / SECOND - BASE);
+	state->authority[index].not_after = (tick)(not_after / SECOND + 1 - BASE);
 	return index;
 }
 
@@ -397,8 +398,8 @@ static void new_leaf(struct state *state, const struct model *model, int now)
 	state->leaf = (struct leaf){
 	        .any = 1,
 	        .issuer = state->signer,
-	        .not_before = (tick)(not_before / DURATION_SECOND - BASE),
-	        .not_after = (tick)(not_after / DURATION_SECOND + 1 - BASE),
+	        .not_before = (tick)(not_before / SECOND - BASE),
+	        .not_after = (tick)(not_after / SECOND + 1 - BASE),
 	};
 	state->fits = 1;
 }

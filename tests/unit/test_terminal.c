@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "cli/terminal.h"
-#include "lib/buffer.h"
-#include "lib/utf8.h"
+#include "lib/base/buffer.h"
+#include "lib/base/utf8.h"
 
 static char storage[65536];
 static struct buffer out;

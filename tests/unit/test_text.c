@@ -9,15 +9,16 @@
 
 #include <cmocka.h>
 
-#include "lib/base64.h"
-#include "lib/buffer.h"
-#include "lib/duration.h"
-#include "lib/error.h"
-#include "lib/glob.h"
-#include "lib/json_write.h"
-#include "lib/kube_version.h"
-#include "lib/timestamp.h"
-#include "lib/utf8.h"
+#include "lib/base/base64.h"
+#include "lib/base/buffer.h"
+#include "lib/base/clock.h"
+#include "lib/base/duration.h"
+#include "lib/base/error.h"
+#include "lib/base/glob.h"
+#include "lib/base/json_write.h"
+#include "lib/kube/version.h"
+#include "lib/base/timestamp.h"
+#include "lib/base/utf8.h"
 
 static void test_error_wraps_in_front(void **state)
 {
@@ -405,9 +406,9 @@ static void test_timestamps_count_days(void **state)
 	for (int64_t day = 0; day < INT64_C(106751); day++) {
 		char text[TIMESTAMP_SIZE];
 		int64_t time;
-		timestamp_print(day * 86400 * DURATION_SECOND, text);
+		timestamp_print(day * 86400 * SECOND, text);
 		assert_true(timestamp_parse(text, &time));
-		assert_int_equal(time, day * 86400 * DURATION_SECOND);
+		assert_int_equal(time, day * 86400 * SECOND);
 	}
 }
 

@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include "lib/buffer.h"
-#include "lib/files.h"
-#include "lib/yaml.h"
-#include "observer/verdict.h"
+#include "lib/base/buffer.h"
+#include "lib/base/files.h"
+#include "lib/document/yaml.h"
+#include "observer/record/record_builder.h"
 
 #define FOLDER      "tests/data/verdicts/"
 #define CASES_LEAST 25

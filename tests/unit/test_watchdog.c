@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include "lib/ring.h"
+#include "lib/base/ring.h"
 #include "watchdog/cgroup.h"
-#include "watchdog/clock.h"
-#include "watchdog/life.h"
+#include "lib/base/clock.h"
+#include "watchdog/sidecar_lifecycle.h"
 #include "watchdog/protocol.h"
 #include "watchdog/signals.h"
 

@@ -1,0 +1,73 @@
+#include "lib/base/base64.h"
+
+#include <stdint.h>
+
+#include "lib/base/buffer.h"
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* The digits of one group of up to three bytes, as if those that are missing were zero. */
+static inline void put_digits(char *text, uint32_t group)
+{
+	text[0] = alphabet[group >> 18];
+	text[1] = alphabet[group >> 12 & 63];
+	text[2] = alphabet[group >> 6 & 63];
+	text[3] = alphabet[group & 63];
+}
+
+void base64_encode(struct buffer *out, const void *bytes, size_t length)
+{
+	const unsigned char *in = bytes;
+	if (length > SIZE_MAX / 2)
+		length = SIZE_MAX / 2; /* far beyond any buffer's limit: fails below */
+	char *text = buffer_extend(out, (length + 2) / 3 * 4);
+	if (text == NULL)
+		return;
+	for (; length >= 3; in += 3, length -= 3, text += 4)
+		put_digits(text, (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2]);
+	if (length > 0) {
+		put_digits(text, (uint32_t)in[0] << 16 | (length > 1 ? (uint32_t)in[1] << 8 : 0));
+		text[3] = '=';
+		if (length == 1)
+			text[2] = '=';
+	}
+}
+
+static int value_of(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+')
+		return 62;
+	return c == '/' ? 63 : -1;
+}
+
+bool base64_decode(struct buffer *out, const char *text, size_t length)
+{
+	if (length % 4 != 0)
+		return false;
+	size_t padding = 0;
+	while (padding < 2 && padding < length && text[length - 1 - padding] == '=')
+		padding++;
+	for (size_t i = 0; i < length; i += 4) {
+		bool last = i + 4 == length;
+		size_t digits = last ? 4 - padding : 4;
+		uint32_t group = 0;
+		for (size_t j = 0; j < 4; j++) {
+			int value = j < digits ? value_of(text[i + j]) : 0;
+			if (value < 0)
+				return false;
+			group = group << 6 | (uint32_t)value;
+		}
+		if (last && padding > 0 && (group & (padding == 1 ? 0xFF : 0xFFFF)) != 0)
+			return false;
+		const unsigned char bytes[3] = {(unsigned char)(group >> 16),
+		                                (unsigned char)(group >> 8), (unsigned char)group};
+		buffer_append(out, bytes, digits - 1);
+	}
+	return buffer_ok(out);
+}

@@ -1,0 +1,229 @@
+#include "lib/base/json_write.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/buffer.h"
+#include "lib/base/timestamp.h"
+#include "lib/base/utf8.h"
+
+#define DEPTH_MAX 64
+
+void json_writer_init(struct json_writer *writer, struct buffer *out)
+{
+	*writer = (struct json_writer){.out = out};
+}
+
+/* The comma before a value or key, unless it is the first of its level or follows its key. */
+static void separate(struct json_writer *writer)
+{
+	if (writer->after_key) {
+		writer->after_key = false;
+		return;
+	}
+	uint64_t bit = UINT64_C(1) << writer->depth;
+	if (writer->has_members & bit)
+		buffer_append_char(writer->out, ',');
+	writer->has_members |= bit;
+}
+
+static void begin(struct json_writer *writer, char bracket)
+{
+	separate(writer);
+	buffer_append_char(writer->out, bracket);
+	if (writer->depth + 1 >= DEPTH_MAX) {
+		writer->out->failed = true;
+		return;
+	}
+	writer->depth++;
+	writer->has_members &= ~(UINT64_C(1) << writer->depth);
+}
+
+static void end(struct json_writer *writer, char bracket)
+{
+	buffer_append_char(writer->out, bracket);
+	if (writer->depth > 0)
+		writer->depth--;
+}
+
+void json_write_object_begin(struct json_writer *writer)
+{
+	begin(writer, '{');
+}
+
+void json_write_object_end(struct json_writer *writer)
+{
+	end(writer, '}');
+}
+
+void json_write_array_begin(struct json_writer *writer)
+{
+	begin(writer, '[');
+}
+
+void json_write_array_end(struct json_writer *writer)
+{
+	end(writer, ']');
+}
+
+/* Control characters, quote and backslash need an escape; DEL and everything above do not. */
+static void escape_ascii(struct buffer *out, unsigned char c)
+{
+	static const char short_escapes[] = {
+	        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+
+	if (c == '"' || c == '\\') {
+		buffer_append_char(out, '\\');
+		buffer_append_char(out, (char)c);
+	} else if (c < sizeof short_escapes && short_escapes[c] != 0) {
+		buffer_append_char(out, '\\');
+		buffer_append_char(out, short_escapes[c]);
+	} else {
+		buffer_printf(out, "\\u%04x", (unsigned)c);
+	}
+}
+
+/* Printable ASCII without " and \\ stands for itself. */
+static inline bool is_clean(unsigned char c)
+{
+	static const uint32_t clean[8] = {0, ~(UINT32_C(1) << 2), ~(UINT32_C(1) << 28),
+	                                  ~UINT32_C(0)};
+	return clean[c >> 5] >> (c & 31) & 1;
+}
+
+/* Length of the run at the start that stands for itself. */
+static size_t clean_run(const char *text, size_t length)
+{
+	size_t i = 0;
+	while (i < length && is_clean((unsigned char)text[i]))
+		i++;
+	return i;
+}
+
+void json_escape(struct buffer *out, const char *text, size_t length)
+{
+	size_t clean = clean_run(text, length);
+	if (clean == length) { /* nearly always: one step */
+		char *start = buffer_extend(out, length + 2);
+		if (start == NULL)
+			return;
+		start[0] = '"';
+		memcpy(start + 1, text, length);
+		start[length + 1] = '"';
+		return;
+	}
+
+	buffer_append_char(out, '"');
+	while (length > 0) {
+		buffer_append(out, text, clean);
+		text += clean;
+		length -= clean;
+		if (length == 0)
+			break;
+		unsigned char c = (unsigned char)*text;
+		size_t taken = c >= 0x80 ? utf8_sequence(text, length) : 0;
+		if (taken > 0)
+			buffer_append(out, text, taken);
+		else if (c >= 0x80)
+			buffer_append_text(out, "\xEF\xBF\xBD"); /* U+FFFD */
+		else
+			escape_ascii(out, c);
+		text += taken == 0 ? 1 : taken;
+		length -= taken == 0 ? 1 : taken;
+		clean = clean_run(text, length);
+	}
+	buffer_append_char(out, '"');
+}
+
+void json_write_key(struct json_writer *writer, const char *key)
+{
+	separate(writer);
+	json_escape(writer->out, key, strlen(key));
+	buffer_append_char(writer->out, ':');
+	writer->after_key = true;
+}
+
+void json_write_string_n(struct json_writer *writer, const char *text, size_t length)
+{
+	separate(writer);
+	json_escape(writer->out, text, length);
+}
+
+void json_write_string(struct json_writer *writer, const char *text)
+{
+	json_write_string_n(writer, text, strlen(text));
+}
+
+void json_write_raw(struct json_writer *writer, const char *json, size_t length)
+{
+	separate(writer);
+	buffer_append(writer->out, json, length);
+}
+
+void json_write_integer(struct json_writer *writer, int64_t value)
+{
+	separate(writer);
+	buffer_printf(writer->out, "%" PRId64, value);
+}
+
+void json_write_unsigned(struct json_writer *writer, uint64_t value)
+{
+	separate(writer);
+	buffer_printf(writer->out, "%" PRIu64, value);
+}
+
+void json_write_micros(struct json_writer *writer, int64_t micros)
+{
+	separate(writer);
+	uint64_t magnitude = micros < 0 ? 0 - (uint64_t)micros : (uint64_t)micros;
+	char text[48];
+	int length = snprintf(text, sizeof text, "%s%" PRIu64 ".%06" PRIu64, micros < 0 ? "-" : "",
+	                      magnitude / 1000000, magnitude % 1000000);
+	while (length > 0 && text[length - 1] == '0')
+		length--;
+	if (length > 0 && text[length - 1] == '.')
+		length--;
+	buffer_append(writer->out, text, (size_t)length);
+}
+
+void json_write_bool(struct json_writer *writer, bool value)
+{
+	separate(writer);
+	buffer_append_text(writer->out, value ? "true" : "false");
+}
+
+void json_write_null(struct json_writer *writer)
+{
+	separate(writer);
+	buffer_append_text(writer->out, "null");
+}
+
+void json_write_member(struct json_writer *writer, const char *key, const char *text)
+{
+	if (text == NULL)
+		return;
+	json_write_key(writer, key);
+	json_write_string(writer, text);
+}
+
+void json_write_member_integer(struct json_writer *writer, const char *key, int64_t value)
+{
+	json_write_key(writer, key);
+	json_write_integer(writer, value);
+}
+
+void json_write_member_time(struct json_writer *writer, const char *key, int64_t time)
+{
+	char text[TIMESTAMP_SIZE];
+	if (time <= 0)
+		return;
+	timestamp_print(time, text);
+	json_write_member(writer, key, text);
+}
+
+void json_write_member_bool(struct json_writer *writer, const char *key, bool value)
+{
+	json_write_key(writer, key);
+	json_write_bool(writer, value);
+}

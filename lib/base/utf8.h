@@ -1,0 +1,16 @@
+/*
+ * utf8: validity of UTF-8, as RFC 3629 defines it (no overlong forms, no surrogates, at most
+ * U+10FFFF). Pure; needs no third-party library.
+ */
+#ifndef LASTWORD_LIB_BASE_UTF8_H
+#define LASTWORD_LIB_BASE_UTF8_H
+
+#include <stddef.h>
+
+/* Length (1 to 4) of the valid sequence at the start of bytes; 0 when there is none. */
+size_t utf8_sequence(const char *bytes, size_t length);
+
+/* Offset of the first byte that is not part of valid UTF-8; length when all is valid. */
+size_t utf8_valid_prefix(const char *bytes, size_t length);
+
+#endif

@@ -1,0 +1,821 @@
+#include "lib/document/json.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/buffer.h"
+#include "lib/base/json_write.h"
+#include "lib/base/utf8.h"
+
+/* cJSON's parser refuses deeper nesting; everything that walks a tree here relies on it. */
+#define DEPTH_MAX CJSON_NESTING_LIMIT
+
+/* cJSON's own questions are calls into its library. */
+static inline bool is_type(const json *node, int type)
+{
+	return node != NULL && (node->type & 0xFF) == type;
+}
+
+/* ---- The arena: blocks with a bump pointer ---- */
+
+/* One admission review of usual size fits the first block, which a reset keeps. Further ones are of
+ * a size that malloc maps, so that freeing gives them back. */
+#define BLOCK_SIZE       ((size_t)128 * 1024)
+#define LARGE_BLOCK_SIZE ((size_t)1024 * 1024)
+#define ALIGNMENT        16
+
+struct block {
+	struct block *next; /* older */
+	size_t size;        /* bytes at memory */
+	_Alignas(ALIGNMENT) unsigned char memory[];
+};
+
+struct arena {
+	struct block *newest;
+	size_t used;      /* of the newest block */
+	size_t allocated; /* memory of all blocks */
+	size_t limit;
+	struct arena_budget *budget; /* NULL: none */
+	bool secret;                 /* memory is wiped before it is given back */
+};
+
+/* cJSON's allocator hooks take no context: the arena that this thread is working in. */
+static _Thread_local struct arena *current;
+
+/* What an arena with so many bytes takes of its budget: the first block is free. */
+static size_t share(size_t allocated)
+{
+	return allocated > BLOCK_SIZE ? allocated - BLOCK_SIZE : 0;
+}
+
+/* The arena is to have so many bytes; false: its limit or its budget does not allow it. */
+static bool set_allocated(struct arena *arena, size_t allocated)
+{
+	struct arena_budget *budget = arena->budget;
+	if (allocated > arena->limit)
+		return false;
+	size_t less = share(arena->allocated);
+	size_t more = share(allocated);
+	if (budget != NULL && more > less &&
+	    atomic_fetch_add(&budget->used, more - less) + (more - less) > budget->limit) {
+		atomic_fetch_sub(&budget->used, more - less);
+		return false;
+	}
+	if (budget != NULL && more < less)
+		atomic_fetch_sub(&budget->used, less - more);
+	arena->allocated = allocated;
+	return true;
+}
+
+static void *arena_take(struct arena *arena, size_t size)
+{
+	if (size > SIZE_MAX / 2)
+		return NULL;
+	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+
+	if (arena->newest == NULL || size > arena->newest->size - arena->used) {
+		size_t usual = arena->newest == NULL ? BLOCK_SIZE : LARGE_BLOCK_SIZE;
+		size_t block_size = size > usual ? size : usual;
+		size_t before = arena->allocated;
+		if (!set_allocated(arena, before + block_size))
+			return NULL;
+		struct block *block = malloc(sizeof *block + block_size);
+		if (block == NULL) {
+			set_allocated(arena, before);
+			return NULL;
+		}
+		block->next = arena->newest;
+		block->size = block_size;
+		arena->newest = block;
+		arena->used = 0;
+	}
+	void *memory = arena->newest->memory + arena->used;
+	arena->used += size;
+	return memory;
+}
+
+static void *hook_allocate(size_t size)
+{
+	return current == NULL ? NULL : arena_take(current, size);
+}
+
+static void hook_free(void *memory)
+{
+	(void)memory; /* goes with its arena */
+}
+
+static void install_hooks(void)
+{
+	cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = hook_allocate, .free_fn = hook_free});
+}
+
+struct arena *arena_new(size_t limit)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, install_hooks);
+
+	struct arena *arena = calloc(1, sizeof *arena);
+	if (arena != NULL)
+		arena->limit = limit < BLOCK_SIZE ? BLOCK_SIZE : limit;
+	return arena;
+}
+
+struct arena *arena_new_within(struct arena_budget *budget)
+{
+	struct arena *arena = arena_new(BLOCK_SIZE + budget->limit);
+	if (arena != NULL)
+		arena->budget = budget;
+	return arena;
+}
+
+struct arena *arena_new_secret(size_t limit)
+{
+	struct arena *arena = arena_new(limit);
+	if (arena != NULL)
+		arena->secret = true;
+	return arena;
+}
+
+static void wipe_block(const struct arena *arena, struct block *block)
+{
+	if (arena->secret)
+		explicit_bzero(block->memory, block->size);
+}
+
+void arena_reset(struct arena *arena)
+{
+	struct block *keep = NULL;
+	struct block *block = arena->newest;
+	while (block != NULL) {
+		struct block *next = block->next;
+		wipe_block(arena, block);
+		if (keep == NULL && block->size == BLOCK_SIZE)
+			keep = block;
+		else
+			free(block);
+		block = next;
+	}
+	if (keep != NULL)
+		keep->next = NULL;
+	arena->newest = keep;
+	arena->used = 0;
+	set_allocated(arena, keep == NULL ? 0 : keep->size);
+}
+
+void arena_free(struct arena *arena)
+{
+	if (arena == NULL)
+		return;
+	for (struct block *block = arena->newest; block != NULL;) {
+		struct block *next = block->next;
+		wipe_block(arena, block);
+		free(block);
+		block = next;
+	}
+	set_allocated(arena, 0);
+	free(arena);
+}
+
+void *arena_allocate(struct arena *arena, size_t size)
+{
+	void *memory = arena_take(arena, size);
+	return memory == NULL ? NULL : memset(memory, 0, size);
+}
+
+char *arena_copy(struct arena *arena, const char *text, size_t length)
+{
+	if (length == SIZE_MAX)
+		return NULL;
+	char *copy = arena_take(arena, length + 1);
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	return copy;
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	va_list again;
+	va_copy(again, arguments);
+	int length = vsnprintf(NULL, 0, format, arguments);
+	va_end(arguments);
+
+	char *text = length < 0 ? NULL : arena_take(arena, (size_t)length + 1);
+	if (text != NULL)
+		vsnprintf(text, (size_t)length + 1, format, again);
+	va_end(again);
+	return text;
+}
+
+/* ---- Parsing ---- */
+
+/* Keys are short and mostly differ early: a loop here beats a call. */
+static inline bool same_key(const char *a, const char *b)
+{
+	while (*a == *b && *a != '\0') {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+/* Visits every node once, parents first, in the order of the text. */
+struct walk {
+	const json *node;
+	const json *parents[DEPTH_MAX + 1];
+	size_t depth;
+};
+
+static void walk_next(struct walk *walk)
+{
+	if (walk->node->child != NULL && walk->depth < DEPTH_MAX) {
+		walk->parents[walk->depth++] = walk->node;
+		walk->node = walk->node->child;
+		return;
+	}
+	while (walk->depth > 0 && walk->node->next == NULL)
+		walk->node = walk->parents[--walk->depth];
+	walk->node = walk->depth == 0 ? NULL : walk->node->next;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A key that the object has twice, else NULL. *ret_memory: false when there was none to look. */
+static const char *duplicate_key(struct arena *arena, const json *object, bool *ret_memory)
+{
+	enum { PAIRWISE_MAX = 12 };
+	size_t size = 0;
+	for (const json *member = object->child; member != NULL; member = member->next) {
+		const json *other = object->child;
+		for (size_t i = 0; i < PAIRWISE_MAX && other != member; i++, other = other->next)
+			if (same_key(other->string, member->string))
+				return member->string;
+		size++;
+	}
+	if (size <= PAIRWISE_MAX)
+		return NULL;
+
+	const char **keys = arena_take(arena, size * sizeof *keys);
+	if (keys == NULL) {
+		*ret_memory = false;
+		return NULL;
+	}
+	size_t count = 0;
+	for (const json *member = object->child; member != NULL; member = member->next)
+		keys[count++] = member->string;
+	qsort(keys, count, sizeof *keys, compare_keys);
+	for (size_t i = 1; i < count; i++)
+		if (strcmp(keys[i - 1], keys[i]) == 0)
+			return keys[i];
+	return NULL;
+}
+
+/* Offset of an escape that stands for a NUL, which C strings would cut at; length if there is none.
+ */
+static size_t find_nul_escape(const char *text, size_t length)
+{
+	static const char escape[] = "\\u0000";
+	size_t from = 0;
+	while (from < length) {
+		const char *found = memmem(text + from, length - from, escape, sizeof escape - 1);
+		if (found == NULL)
+			return length;
+		size_t at = (size_t)(found - text);
+		size_t backslashes = 1;
+		while (backslashes <= at && text[at - backslashes] == '\\')
+			backslashes++;
+		if (backslashes % 2 == 1)
+			return at;
+		from = at + 1;
+	}
+	return length;
+}
+
+/* What the tree hides: see JSON_FLAWED. */
+static enum json_fidelity examine(struct arena *arena, const char *text, size_t length,
+                                  const json *root, struct error *error)
+{
+	size_t valid = utf8_valid_prefix(text, length);
+	if (valid < length) {
+		error_set(error, "not UTF-8 at byte %zu", valid);
+		return JSON_FLAWED;
+	}
+	size_t nul = find_nul_escape(text, length);
+	if (nul < length) {
+		error_set(error, "a string with a NUL (\\u0000) at byte %zu", nul);
+		return JSON_FLAWED;
+	}
+	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk)) {
+		if (!is_type(walk.node, cJSON_Object))
+			continue;
+		bool memory = true;
+		const char *key = duplicate_key(arena, walk.node, &memory);
+		if (!memory) {
+			error_set(error, "too large: no room left to check its keys");
+			return JSON_FLAWED;
+		}
+		if (key != NULL) {
+			error_set(error, "key \"%.100s\" is given twice in one object", key);
+			return JSON_FLAWED;
+		}
+	}
+	return JSON_FAITHFUL;
+}
+
+/* Gives every number node its own text: tokens and nodes come in the same order. */
+static bool keep_numbers(struct arena *arena, const char *text, size_t length, json *root)
+{
+	size_t at = 0;
+	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk)) {
+		if (!is_type(walk.node, cJSON_Number))
+			continue;
+		bool in_string = false;
+		while (at < length) {
+			char c = text[at];
+			if (c == '"')
+				in_string = !in_string;
+			else if (in_string && c == '\\')
+				at++;
+			else if (!in_string && (c == '-' || (c >= '0' && c <= '9')))
+				break;
+			at++;
+		}
+		size_t start = at;
+		while (at < length && strchr("+-.0123456789eE", text[at]) != NULL && text[at] != 0)
+			at++;
+		char *copy = arena_copy(arena, text + start, at - start);
+		if (copy == NULL)
+			return false;
+		((json *)walk.node)->valuestring = copy;
+	}
+	return true;
+}
+
+static void set_syntax_error(struct error *error, const char *text, size_t length, const char *end)
+{
+	size_t at = end == NULL || end < text ? 0 : (size_t)(end - text);
+	if (at + 1 >= length)
+		error_set(error, "not JSON: ends at byte %zu in the middle of a value", length);
+	else
+		error_set(error, "not JSON (or nested deeper than %d, or too large) at byte %zu",
+		          DEPTH_MAX, at);
+}
+
+static bool only_space(const char *text, const char *end)
+{
+	for (; text < end; text++)
+		if (strchr(" \t\r\n", *text) == NULL || *text == '\0')
+			return false;
+	return true;
+}
+
+enum json_fidelity json_parse(struct arena *arena, const char *text, size_t length, unsigned flags,
+                              json **ret_root, struct error *error)
+{
+	if (length > 0 && memchr(text, '\0', length) != NULL) {
+		error_set(error, "not JSON: a NUL byte at byte %zu",
+		          (size_t)((const char *)memchr(text, '\0', length) - text));
+		return JSON_INVALID;
+	}
+
+	const char *end = NULL;
+	current = arena;
+	json *root = cJSON_ParseWithLengthOpts(text, length, &end, 0);
+	current = NULL;
+	if (root == NULL) {
+		set_syntax_error(error, text, length, end);
+		return JSON_INVALID;
+	}
+	if (!only_space(end, text + length)) {
+		error_set(error, "not JSON: something follows the value at byte %zu",
+		          (size_t)(end - text));
+		return JSON_INVALID;
+	}
+	if ((flags & JSON_KEEP_NUMBERS) && !keep_numbers(arena, text, length, root)) {
+		error_set(error, "too large: no room left to keep its numbers");
+		return JSON_INVALID;
+	}
+	enum json_fidelity fidelity = examine(arena, text, length, root, error);
+	*ret_root = root;
+	return fidelity;
+}
+
+/* ---- Reading ---- */
+
+bool json_is_object(const json *node)
+{
+	return is_type(node, cJSON_Object);
+}
+
+bool json_is_array(const json *node)
+{
+	return is_type(node, cJSON_Array);
+}
+
+bool json_is_string(const json *node)
+{
+	return is_type(node, cJSON_String);
+}
+
+bool json_is_number(const json *node)
+{
+	return is_type(node, cJSON_Number);
+}
+
+bool json_is_bool(const json *node)
+{
+	return (is_type(node, cJSON_True) || is_type(node, cJSON_False));
+}
+
+bool json_is_null(const json *node)
+{
+	return is_type(node, cJSON_NULL);
+}
+
+bool json_is_true(const json *node)
+{
+	return is_type(node, cJSON_True);
+}
+
+const char *json_type_name(const json *node)
+{
+	if (node == NULL)
+		return "nothing";
+	switch (node->type & 0xFF) {
+	case cJSON_Object:
+		return "object";
+	case cJSON_Array:
+		return "array";
+	case cJSON_String:
+		return "string";
+	case cJSON_Number:
+		return "number";
+	case cJSON_True:
+	case cJSON_False:
+		return "boolean";
+	default:
+		return "null";
+	}
+}
+
+json *json_get(const json *object, const char *key)
+{
+	if (!is_type(object, cJSON_Object))
+		return NULL;
+	for (json *member = object->child; member != NULL; member = member->next)
+		if (same_key(member->string, key))
+			return member;
+	return NULL;
+}
+
+json *json_find(const json *node, ...)
+{
+	va_list keys;
+	va_start(keys, node);
+	json *found = (json *)node;
+	const char *key;
+	while (found != NULL && (key = va_arg(keys, const char *)) != NULL)
+		found = json_get(found, key);
+	va_end(keys);
+	return found;
+}
+
+json *json_at(const json *array, size_t index)
+{
+	json *element = is_type(array, cJSON_Array) ? array->child : NULL;
+	while (element != NULL && index-- > 0)
+		element = element->next;
+	return element;
+}
+
+size_t json_size(const json *node)
+{
+	size_t size = 0;
+	for (const json *n = json_first(node); n != NULL; n = n->next)
+		size++;
+	return size;
+}
+
+json *json_first(const json *container)
+{
+	return is_type(container, cJSON_Array) || is_type(container, cJSON_Object)
+	               ? container->child
+	               : NULL;
+}
+
+json *json_next(const json *node)
+{
+	return node == NULL ? NULL : node->next;
+}
+
+const char *json_key(const json *node)
+{
+	return node == NULL ? NULL : node->string;
+}
+
+const char *json_string(const json *node)
+{
+	return is_type(node, cJSON_String) ? node->valuestring : NULL;
+}
+
+const char *json_get_string(const json *object, const char *key)
+{
+	return json_string(json_get(object, key));
+}
+
+const char *json_get_string_or(const json *object, const char *key, const char *fallback)
+{
+	const char *text = json_get_string(object, key);
+	return text == NULL ? fallback : text;
+}
+
+bool json_string_is(const json *node, const char *text)
+{
+	const char *own = json_string(node);
+	return own != NULL && strcmp(own, text) == 0;
+}
+
+bool json_integer(const json *node, int64_t *ret_value)
+{
+	const double exact = 9007199254740992.0; /* 2^53: beyond it doubles skip integers */
+	if (!is_type(node, cJSON_Number) || !(fabs(node->valuedouble) <= exact))
+		return false;
+	int64_t value = (int64_t)node->valuedouble;
+	if ((double)value != node->valuedouble)
+		return false;
+	*ret_value = value;
+	return true;
+}
+
+bool json_double(const json *node, double *ret_value)
+{
+	if (!is_type(node, cJSON_Number) || !isfinite(node->valuedouble))
+		return false;
+	*ret_value = node->valuedouble;
+	return true;
+}
+
+const char *json_number_text(const json *node)
+{
+	return is_type(node, cJSON_Number) ? node->valuestring : NULL;
+}
+
+const char *json_scalar_text(const json *node)
+{
+	return is_type(node, cJSON_Number) ? json_number_text(node) : json_string(node);
+}
+
+static bool same_scalar(const json *a, const json *b)
+{
+	int type = a->type & 0xFF;
+	if (type != (b->type & 0xFF))
+		return false;
+	if (type == cJSON_Number && (a->valuestring == NULL || b->valuestring == NULL))
+		return !(a->valuedouble < b->valuedouble) && !(a->valuedouble > b->valuedouble);
+	if (type == cJSON_String || type == cJSON_Number)
+		return strcmp(a->valuestring, b->valuestring) == 0;
+	return true;
+}
+
+/* The node in b's tree that stands where walk->node stands in a's; both parents are known. */
+static const json *counterpart(const json *node, const json *parent_a, const json *parent_b)
+{
+	if (is_type(parent_a, cJSON_Object))
+		return json_get(parent_b, node->string);
+	const json *other = parent_b->child;
+	for (const json *n = parent_a->child; n != node && other != NULL; n = n->next)
+		other = other->next;
+	return other;
+}
+
+bool json_equal(const json *a, const json *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	const json *others[DEPTH_MAX + 1]; /* b's node beside each of the walk's parents */
+	const json *other = b;
+	for (struct walk walk = {.node = a}; walk.node != NULL;) {
+		if (walk.depth > 0)
+			other = counterpart(walk.node, walk.parents[walk.depth - 1],
+			                    others[walk.depth - 1]);
+		if (other == NULL || !same_scalar(walk.node, other) ||
+		    json_size(walk.node) != json_size(other))
+			return false;
+		others[walk.depth] = other;
+		walk_next(&walk);
+	}
+	return true;
+}
+
+/* ---- Making and changing ---- */
+
+/* What cJSON's own makers make, without their detour through its allocator. */
+static json *new_node(struct arena *arena, int type)
+{
+	json *node = arena_allocate(arena, sizeof *node);
+	if (node != NULL)
+		node->type = type;
+	return node;
+}
+
+json *json_new_object(struct arena *arena)
+{
+	return new_node(arena, cJSON_Object);
+}
+
+json *json_new_array(struct arena *arena)
+{
+	return new_node(arena, cJSON_Array);
+}
+
+json *json_new_null(struct arena *arena)
+{
+	return new_node(arena, cJSON_NULL);
+}
+
+json *json_new_bool(struct arena *arena, bool value)
+{
+	return new_node(arena, value ? cJSON_True : cJSON_False);
+}
+
+json *json_new_string_n(struct arena *arena, const char *text, size_t length)
+{
+	json *node = new_node(arena, cJSON_String);
+	char *copy = node == NULL ? NULL : arena_copy(arena, text, length);
+	if (copy == NULL)
+		return NULL;
+	node->valuestring = copy;
+	return node;
+}
+
+json *json_new_string(struct arena *arena, const char *text)
+{
+	return json_new_string_n(arena, text, strlen(text));
+}
+
+json *json_new_integer(struct arena *arena, int64_t value)
+{
+	char text[32];
+	snprintf(text, sizeof text, "%" PRId64, value);
+	return json_new_number_text(arena, text);
+}
+
+json *json_new_number_text(struct arena *arena, const char *text)
+{
+	json *node = json_new_string(arena, text);
+	if (node == NULL)
+		return NULL;
+	node->type = cJSON_Number;
+	cJSON_SetNumberHelper(node, strtod(text, NULL));
+	return node;
+}
+
+json *json_duplicate(struct arena *arena, const json *node)
+{
+	current = arena;
+	json *copy = cJSON_Duplicate(node, 1);
+	current = NULL;
+	return copy;
+}
+
+bool json_add_member(struct arena *arena, json *object, const char *key, json *value)
+{
+	current = arena;
+	bool added = value != NULL && cJSON_AddItemToObject(object, key, value);
+	current = NULL;
+	return added;
+}
+
+bool json_append(json *array, json *value)
+{
+	return value != NULL && cJSON_AddItemToArray(array, value);
+}
+
+/* By hand: cJSON_InsertItemInArray() of 1.7.16, and of Debian 12's patched 1.7.15, refuses every
+ * insertion before an element that is not the first (it looks at the wrong item's prev). */
+bool json_insert(json *array, size_t index, json *value)
+{
+	json *after = json_at(array, index);
+	if (value == NULL || (after == NULL && index != json_size(array)))
+		return false;
+	if (after == NULL)
+		return json_append(array, value);
+	value->next = after;
+	value->prev = after->prev; /* of the first element: the last one */
+	if (after == array->child)
+		array->child = value;
+	else
+		after->prev->next = value;
+	after->prev = value;
+	return true;
+}
+
+bool json_set_member(struct arena *arena, json *object, const char *key, json *value)
+{
+	json *old_node = json_get(object, key);
+	if (old_node == NULL)
+		return json_add_member(arena, object, key, value);
+	if (value == NULL)
+		return false;
+	value->string = old_node->string;
+	return json_replace(object, old_node, value);
+}
+
+bool json_replace(json *parent, json *old_node, json *value)
+{
+	/* An element keeps no key; a member takes over the key of the one it replaces. */
+	value->string = old_node->string;
+	return cJSON_ReplaceItemViaPointer(parent, old_node, value);
+}
+
+void json_remove(json *parent, json *node)
+{
+	cJSON_DetachItemViaPointer(parent, node);
+}
+
+/* ---- Printing ---- */
+
+static void print_number(struct buffer *out, const json *node)
+{
+	int64_t integer;
+	if (node->valuestring != NULL)
+		buffer_append_text(out, node->valuestring);
+	else if (json_integer(node, &integer))
+		buffer_printf(out, "%" PRId64, integer);
+	else if (isfinite(node->valuedouble))
+		buffer_printf(out, "%.17g", node->valuedouble);
+	else
+		buffer_append_text(out, "null");
+}
+
+static void print_scalar(struct buffer *out, const json *node)
+{
+	if (is_type(node, cJSON_String))
+		json_escape(out, node->valuestring, strlen(node->valuestring));
+	else if (is_type(node, cJSON_Number))
+		print_number(out, node);
+	else if ((is_type(node, cJSON_True) || is_type(node, cJSON_False)))
+		buffer_append_text(out, is_type(node, cJSON_True) ? "true" : "false");
+	else if (is_type(node, cJSON_Object))
+		buffer_append_text(out, "{}");
+	else if (is_type(node, cJSON_Array))
+		buffer_append_text(out, "[]");
+	else
+		buffer_append_text(out, "null");
+}
+
+static void print_line_start(struct buffer *out, unsigned indent, size_t depth)
+{
+	if (indent == 0)
+		return;
+	buffer_append_char(out, '\n');
+	for (size_t i = 0; i < depth * indent; i++)
+		buffer_append_char(out, ' ');
+}
+
+void json_print(struct buffer *out, const json *node, unsigned indent)
+{
+	const json *parents[DEPTH_MAX + 1];
+	size_t depth = 0;
+	parents[0] = NULL;
+	for (;;) {
+		if (depth > 0) {
+			const json *parent = parents[depth - 1];
+			if (node != parent->child)
+				buffer_append_char(out, ',');
+			print_line_start(out, indent, depth);
+			if (is_type(parent, cJSON_Object)) {
+				json_escape(out, node->string, strlen(node->string));
+				buffer_append_text(out, indent > 0 ? ": " : ":");
+			}
+		}
+		if (json_first(node) != NULL && depth < DEPTH_MAX) {
+			buffer_append_char(out, is_type(node, cJSON_Object) ? '{' : '[');
+			parents[depth++] = node;
+			node = node->child;
+			continue;
+		}
+		print_scalar(out, node);
+		while (depth > 0 && node->next == NULL) {
+			node = parents[--depth];
+			print_line_start(out, indent, depth);
+			buffer_append_char(out, is_type(node, cJSON_Object) ? '}' : ']');
+		}
+		if (depth == 0)
+			return;
+		node = node->next;
+	}
+}

@@ -1,0 +1,139 @@
+/*
+ * json: a JSON tree (RFC 8259) in an arena. The only home of cJSON.
+ *
+ * Ownership: every node belongs to the arena it was parsed into or made in, and lives until
+ * arena_reset() or arena_free(). Nothing is freed singly. An arena has a ceiling: input that needs
+ * more is refused. An arena serves one thread at a time; nodes of two arenas must not be mixed.
+ *
+ * Keys are compared case-sensitively, as Kubernetes' own decoder does. Every getter takes NULL for
+ * "no such node" and gives NULL (or the fallback) back, so paths can be walked without checks.
+ *
+ * Numbers: cJSON keeps doubles. What must survive to the last digit is parsed with
+ * JSON_KEEP_NUMBERS, which keeps the number's text, or never printed again.
+ */
+#ifndef LASTWORD_LIB_DOCUMENT_JSON_H
+#define LASTWORD_LIB_DOCUMENT_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/error.h"
+
+struct buffer;
+struct arena;
+typedef struct cJSON json;
+
+/* limit: the most bytes of nodes and strings. NULL when there is no memory. */
+struct arena *arena_new(size_t limit);
+
+/* One ceiling for the arenas of several threads together. Each arena's first block (128 KiB) is
+ * free, so that what is small always fits, whatever the large ones take. Outlives its arenas. */
+struct arena_budget {
+	size_t limit;
+	_Atomic size_t used;
+};
+struct arena *arena_new_within(struct arena_budget *budget);
+/* The same for texts with keys in them: memory is wiped before it is given back or used again. */
+struct arena *arena_new_secret(size_t limit);
+/* Forgets every node; keeps one block, gives the rest of the memory back. */
+void arena_reset(struct arena *arena);
+void arena_free(struct arena *arena);
+static inline void arena_cleanup(struct arena **arena)
+{
+	arena_free(*arena);
+}
+#define _cleanup_arena_ __attribute__((cleanup(arena_cleanup)))
+/* Zeroed memory, aligned for anything; NULL past the limit. */
+void *arena_allocate(struct arena *arena, size_t size);
+/* A copy of length bytes and a NUL. */
+char *arena_copy(struct arena *arena, const char *text, size_t length);
+char *arena_printf(struct arena *arena, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+
+enum json_fidelity {
+	JSON_INVALID,  /* not JSON, too deep (1000 levels), or too large for the arena */
+	JSON_FLAWED,   /* a tree, but the text was not what it seems: a key given twice, a NUL in a
+	                  string, or bytes that are not UTF-8; good for reading a uid, not for
+	                  deciding */
+	JSON_FAITHFUL, /* the tree says what the text says */
+};
+
+enum json_flags {
+	JSON_KEEP_NUMBERS = 1, /* numbers are printed again exactly as they were written */
+};
+
+/* Parses exactly length bytes. error is set unless JSON_FAITHFUL; *ret_root unless JSON_INVALID. */
+enum json_fidelity json_parse(struct arena *arena, const char *text, size_t length, unsigned flags,
+                              json **ret_root, struct error *error);
+
+/* --- Reading --- */
+bool json_is_object(const json *node);
+bool json_is_array(const json *node);
+bool json_is_string(const json *node);
+bool json_is_number(const json *node);
+bool json_is_bool(const json *node);
+bool json_is_null(const json *node); /* a JSON null; a missing node is not null */
+/* "object", "array", "string", "number", "boolean", "null", or "nothing" for NULL. */
+const char *json_type_name(const json *node);
+
+/* The member of that name; NULL when object is not an object or has none. */
+json *json_get(const json *object, const char *key);
+/* Walks down by keys; the list ends with NULL: json_find(pod, "spec", "containers", NULL). */
+json *json_find(const json *node, ...) __attribute__((sentinel));
+json *json_at(const json *array, size_t index);
+/* Number of members or elements; 0 for everything else. */
+size_t json_size(const json *node);
+/* For walking: for (json *n = json_first(array); n != NULL; n = json_next(n)) */
+json *json_first(const json *container);
+json *json_next(const json *node);
+/* The member's own key; NULL for elements and roots. */
+const char *json_key(const json *node);
+
+/* The string's text (never with a NUL inside when JSON_FAITHFUL), else NULL. */
+const char *json_string(const json *node);
+const char *json_get_string(const json *object, const char *key);
+/* json_get_string() with another answer than NULL. */
+const char *json_get_string_or(const json *object, const char *key, const char *fallback);
+/* The node is the string text. */
+bool json_string_is(const json *node, const char *text);
+/* A boolean that is true. */
+bool json_is_true(const json *node);
+/* An integral number within ±2^53; false otherwise. */
+bool json_integer(const json *node, int64_t *ret_value);
+/* Any finite number, as near as a double is. */
+bool json_double(const json *node, double *ret_value);
+/* A number's own text where it was kept, else NULL. */
+const char *json_number_text(const json *node);
+/* A string's text, or a number's own where it was kept; else NULL. */
+const char *json_scalar_text(const json *node);
+/* Same value, whatever the order of members. Numbers: by text where both have it, else by value.
+ * Not for input of hostile size: members are compared pairwise. */
+bool json_equal(const json *a, const json *b);
+
+/* --- Making and changing; NULL or false when the arena is full --- */
+json *json_new_object(struct arena *arena);
+json *json_new_array(struct arena *arena);
+json *json_new_string(struct arena *arena, const char *text);
+json *json_new_string_n(struct arena *arena, const char *text, size_t length);
+json *json_new_integer(struct arena *arena, int64_t value);
+/* A number that keeps its text. */
+json *json_new_number_text(struct arena *arena, const char *text);
+json *json_new_bool(struct arena *arena, bool value);
+json *json_new_null(struct arena *arena);
+json *json_duplicate(struct arena *arena, const json *node);
+/* Adds at the end, without a look for the same key. */
+bool json_add_member(struct arena *arena, json *object, const char *key, json *value);
+bool json_append(json *array, json *value);
+/* Before the element at index; index may be the size. */
+bool json_insert(json *array, size_t index, json *value);
+/* Replaces the member of that name in its place, or adds it. */
+bool json_set_member(struct arena *arena, json *object, const char *key, json *value);
+bool json_replace(json *parent, json *old_node, json *value);
+void json_remove(json *parent, json *node);
+
+/* --- Printing --- */
+/* Compact, or with indent spaces a level. Ask buffer_ok(). */
+void json_print(struct buffer *out, const json *node, unsigned indent);
+
+#endif

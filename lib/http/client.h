@@ -1,0 +1,79 @@
+/*
+ * http_client: HTTP requests over TLS that is always verified. The only home of libcurl.
+ *
+ * A client keeps connections between requests and runs any number of exchanges side by side, on one
+ * thread: the one that calls http_client_run(). Several threads: a client each. Only
+ * http_client_wake() may be called from elsewhere.
+ *
+ * Order of use: http_client_start(), then http_client_run() until the exchange's finish callback
+ * was called. Callbacks run inside http_client_run(). receive() must not call this module; finish()
+ * may, and the exchange is gone when it returns.
+ *
+ * Bounds: CONNECT 2 s (TLS included), then the exchange's own timeouts. Redirects are not followed,
+ * proxies from the environment not used. HTTP/1.1.
+ */
+#ifndef LASTWORD_LIB_HTTP_CLIENT_H
+#define LASTWORD_LIB_HTTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/error.h"
+
+struct buffer;
+struct http_client;
+struct http_exchange;
+
+/* Some of the answer's body. status: the answer's. false: enough, or too much; the exchange ends
+ * with the problem "stopped by the receiver". */
+typedef bool http_receive(void *context, long status, const char *bytes, size_t length);
+
+struct http_result {
+	long status;         /* 0: no answer at all */
+	int64_t retry_after; /* nanoseconds, from that header; -1: none */
+	int64_t date;        /* nanoseconds since 1970, of that header, whole seconds; -1: none */
+	const char *problem; /* NULL: the answer is complete; else what broke it off */
+};
+
+typedef void http_finish(void *context, const struct http_result *result);
+
+/* Texts are copied; the body's copy is wiped at the end. */
+struct http_order {
+	const char *method;
+	const char *url;
+	const char *bearer;       /* token; NULL: none */
+	const char *content_type; /* of the body; NULL: there is no body */
+	const char *accept;       /* NULL: anything */
+	const char *body;
+	size_t body_length;
+	int64_t timeout;      /* nanoseconds for the whole; 0: as long as bytes come */
+	int64_t idle_timeout; /* without a byte from the server for so long it is dead; 0: never */
+	http_receive *receive;
+	http_finish *finish;
+	void *context;
+};
+
+/* ca_file: PEM; the only authorities that are trusted; read again for new connections after a
+ * minute. NULL when there is no memory. */
+struct http_client *http_client_new(const char *ca_file);
+/* Exchanges under way are cancelled. NULL is fine. */
+void http_client_free(struct http_client *client);
+
+/* Begins an exchange; NULL, and no finish(), without memory. */
+struct http_exchange *http_client_start(struct http_client *client, const struct http_order *order);
+
+/* Drops an exchange; finish() is not called. Not from a callback of the same exchange. */
+void http_exchange_cancel(struct http_exchange *exchange);
+
+/* Moves all exchanges on; waits for at most so many nanoseconds until one of them moves or
+ * http_client_wake() is called. */
+void http_client_run(struct http_client *client, int64_t nanoseconds);
+
+/* Ends the wait of http_client_run(), the present or the next one. Any thread. */
+void http_client_wake(struct http_client *client);
+
+/* Appends text as a part of a URL's query. */
+void http_escape(struct buffer *out, const char *text);
+
+#endif

@@ -1,0 +1,180 @@
+/*
+ * agent_exit: the shape of the record, agentexits.lastword.dev (manifests/base/crd.yaml), for who
+ * writes it (observer/) and who reads it (cli/). Pure.
+ *
+ * One table (agent_exit.c) drives writing and reading; tests/unit/test_agent_exit.c compares it
+ * with the CRD, so what is written here is never refused there: texts are cut to the limits (bytes
+ * here, characters there), between characters; log_tail loses its beginning, every other text its
+ * end. Everything textual from an agent or the kubelet must have been redacted before.
+ *
+ * Ownership: the struct owns nothing; texts are the caller's, or the arena's after reading.
+ */
+#ifndef LASTWORD_LIB_KUBE_AGENT_EXIT_H
+#define LASTWORD_LIB_KUBE_AGENT_EXIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/error.h"
+#include "lib/document/json.h"
+
+struct buffer;
+
+#define AGENT_EXIT_GROUP       "lastword.dev"
+#define AGENT_EXIT_VERSION     "v1alpha1"
+#define AGENT_EXIT_API_VERSION "lastword.dev/v1alpha1"
+#define AGENT_EXIT_KIND        "AgentExit"
+#define AGENT_EXIT_PLURAL      "agentexits"
+
+/* Labels, for selecting. A value is cut to the rules of labels (agent_exit_label_value); a label
+ * without a value is left out. The whole texts are in the spec. */
+#define AGENT_EXIT_LABEL_AGENT       "lastword.dev/agent"
+#define AGENT_EXIT_LABEL_CAUSE       "lastword.dev/cause"
+#define AGENT_EXIT_LABEL_CONTAINER   "lastword.dev/container"
+#define AGENT_EXIT_LABEL_FINGERPRINT "lastword.dev/fingerprint"
+#define AGENT_EXIT_LABEL_POD         "lastword.dev/pod"
+#define AGENT_EXIT_LABEL_SILENT      "lastword.dev/silent" /* true, false */
+#define AGENT_EXIT_LABEL_TASK        "lastword.dev/task"
+#define AGENT_EXIT_LABEL_WORKFLOW    "lastword.dev/workflow"
+
+#define AGENT_EXIT_SOURCE_WATCHDOG "watchdog" /* the watchdog's line */
+#define AGENT_EXIT_SOURCE_LOG      "log"      /* no line: the container's own log */
+#define AGENT_EXIT_SOURCE_KUBELET  "kubelet"  /* no log either: the status alone */
+
+#define AGENT_EXIT_TOLD_DELIVERED "Delivered"
+#define AGENT_EXIT_TOLD_PENDING   "Pending"
+#define AGENT_EXIT_TOLD_FAILED    "Failed"
+#define AGENT_EXIT_TOLD_GROUPED   "Grouped" /* a storm of similar failures was told as one */
+
+#define AGENT_EXIT_UNKNOWN     INT64_MIN /* a number that is not known */
+#define AGENT_EXIT_CONTEXT_MAX 32
+#define AGENT_EXIT_TOLD_MAX    16
+
+struct agent_exit_context {
+	const char *key; /* at most 63 bytes, else left out */
+	const char *value;
+};
+
+/* One entry of status.told. */
+struct agent_exit_told {
+	const char *to; /* "event-pod", "event-owner", a sink's name; unique in the list */
+	const char *state;
+	const char *id;
+	int64_t at; /* nanoseconds since 1970 */
+	int64_t attempts;
+	const char *message;
+};
+
+/*
+ * Texts may be NULL. Numbers may be AGENT_EXIT_UNKNOWN; times are nanoseconds since 1970, lengths
+ * of time nanoseconds. What a field means: docs/agent-exit.md. pod, uid, container, restart_count,
+ * error_type and source must be there.
+ */
+struct agent_exit {
+	/* metadata; when writing, the name follows from the spec */
+	const char *name;
+	int64_t created_at; /* read only */
+	/* spec */
+	const char *pod;
+	const char *namespace;
+	const char *uid;
+	const char *node;
+	const char *owner;
+	const char *container;
+	int64_t restart_count;
+	const char *task_id;
+	const char *workflow_id;
+	const char *agent;
+	struct agent_exit_context context[AGENT_EXIT_CONTEXT_MAX];
+	size_t context_count;
+	const char *error_type;
+	const char *evidence;
+	int64_t exit_code;
+	const char *signal;
+	const char *summary;
+	const char *payload_snippet;
+	const char *fingerprint;
+	bool silent;
+	bool final;
+	const char *source;
+	int64_t started_at;
+	int64_t finished_at;
+	int64_t duration;
+	int64_t cpu;
+	int64_t max_rss_bytes;
+	int64_t oom_kills;
+	const char *reason;
+	const char *message;
+	const char *pod_reason;
+	const char *disruption;
+	int64_t generation;
+	int64_t shim_uid;
+	int64_t lines_lost;
+	const char *version;
+	int64_t log_bytes_total;
+	const char *log_tail;
+	/* status */
+	int64_t resolved_at;
+	struct agent_exit_told told[AGENT_EXIT_TOLD_MAX];
+	size_t told_count;
+};
+
+/* Nothing is known. Begin with this: zero is a value. */
+void agent_exit_init(struct agent_exit *exit);
+
+/*
+ * The object's name, POD.UID8.CONTAINER.N: the pod's name (cut where all would be longer than 253
+ * bytes), the first 8 of its uid, the container, the restart count as the kubelet counts it. A run
+ * that never was (started false: error_type NeverStarted) is POD.UID8.CONTAINER.never-N, since the
+ * kubelet counts on from the same N when it starts after all. Only the pod's name may contain dots,
+ * so that two different ends have different names. Always a DNS subdomain (RFC 1123).
+ */
+#define AGENT_EXIT_NAME_SIZE 254
+void agent_exit_name(const char *pod, const char *uid, const char *container, int64_t restart_count,
+                     bool started, char ret_name[AGENT_EXIT_NAME_SIZE]);
+
+/* The text as a label's value: what is not allowed becomes _, the end is cut at 63 bytes, first and
+ * last are letters or digits; "" when nothing is left. NULL counts as "". */
+#define AGENT_EXIT_LABEL_SIZE 64
+void agent_exit_label_value(const char *text, char ret_value[AGENT_EXIT_LABEL_SIZE]);
+
+/* Appends the object for a POST: apiVersion, kind, metadata (name, namespace, labels), spec. No
+ * status: the API server drops it there. At most AGENT_EXIT_SIZE_MAX bytes. Ask buffer_ok(). */
+#define AGENT_EXIT_SIZE_MAX ((size_t)320 * 1024) /* every limit reached, every byte escaped */
+void agent_exit_write(const struct agent_exit *exit, struct buffer *out);
+
+/* Appends {"status":…}, a merge patch for the status subresource: resolved_at and the whole list of
+ * told, of which the first AGENT_EXIT_TOLD_MAX are taken. */
+void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out);
+
+/*
+ * Reads an object as the API server gives it. Tolerant: a field of another type than expected is
+ * not known, what is not in the table is not looked at. False, with error, when it is no AgentExit
+ * with a name and a spec. Texts belong to the object's arena.
+ */
+bool agent_exit_read(const json *object, struct agent_exit *ret_exit, struct error *error);
+
+/* --- The table of the spec's fields, for tests and documentation --- */
+enum agent_exit_type {
+	AGENT_EXIT_TEXT,
+	AGENT_EXIT_TEXT_END, /* a text that is cut at its beginning */
+	AGENT_EXIT_INTEGER,
+	AGENT_EXIT_COUNT, /* an integer that is not negative */
+	AGENT_EXIT_BOOL,
+	AGENT_EXIT_TIME,
+	AGENT_EXIT_SECONDS,
+	AGENT_EXIT_CONTEXT,
+};
+
+struct agent_exit_field {
+	const char *name; /* the JSON key */
+	enum agent_exit_type type;
+	size_t limit;  /* of a text, in bytes */
+	bool required; /* the API server refuses a record without it */
+	size_t offset; /* in struct agent_exit */
+};
+
+const struct agent_exit_field *agent_exit_fields(size_t *ret_count);
+
+#endif

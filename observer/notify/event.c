@@ -1,0 +1,99 @@
+#include "observer/notify/event.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/kube/agent_exit.h"
+#include "lib/base/buffer.h"
+#include "lib/base/json_write.h"
+#include "lib/base/timestamp.h"
+#include "lib/base/utf8.h"
+
+#define MINUTE (60 * SECOND)
+
+void event_name(const struct end *end, enum event_target target, char ret_name[EVENT_NAME_SIZE])
+{
+	/* Without the pod's name it always fits. */
+	snprintf(ret_name, EVENT_NAME_SIZE, "lastword.%.64s.%.63s.%s%" PRId64 ".%s", end->uid,
+	         end->container, end->kind == END_NEVER_STARTED ? "never-" : "", end->run,
+	         target == EVENT_POD ? "pod" : "owner");
+}
+
+static void write_object(struct json_writer *writer, const struct end *end,
+                         enum event_target target)
+{
+	char path[96];
+	bool pod = target == EVENT_POD;
+	snprintf(path, sizeof path, "spec.containers{%.63s}", end->container);
+	json_write_key(writer, "involvedObject");
+	json_write_object_begin(writer);
+	json_write_member(writer, "apiVersion", pod ? "v1" : end->owner_api_version);
+	json_write_member(writer, "kind", pod ? "Pod" : end->owner_kind);
+	json_write_member(writer, "namespace", end->namespace);
+	json_write_member(writer, "name", pod ? end->pod : end->owner_name);
+	json_write_member(writer, "uid", pod ? end->uid : end->owner_uid);
+	if (pod)
+		json_write_member(writer, "fieldPath", path);
+	json_write_object_end(writer);
+}
+
+static void write_source(struct json_writer *writer, const char *node)
+{
+	json_write_key(writer, "source");
+	json_write_object_begin(writer);
+	json_write_member(writer, "component", "lastword-observer");
+	json_write_member(writer, "host", node);
+	json_write_object_end(writer);
+	json_write_member(writer, "reportingComponent", "lastword.dev/observer");
+}
+
+void event_write(const struct end *end, enum event_target target, const char *name,
+                 const struct event_text *text, int64_t wall, struct buffer *out)
+{
+	struct json_writer writer;
+	char now[TIMESTAMP_SIZE];
+	timestamp_print(wall - wall % SECOND, now); /* metav1.Time: whole seconds */
+	size_t length = strlen(text->message);
+	if (length > EVENT_MESSAGE_MAX)
+		length = utf8_valid_prefix(text->message, EVENT_MESSAGE_MAX);
+	json_writer_init(&writer, out);
+	json_write_object_begin(&writer);
+	json_write_member(&writer, "apiVersion", "v1");
+	json_write_member(&writer, "kind", "Event");
+	json_write_key(&writer, "metadata");
+	json_write_object_begin(&writer);
+	json_write_member(&writer, "name", name);
+	json_write_member(&writer, "namespace", end->namespace);
+	json_write_object_end(&writer);
+	write_object(&writer, end, target);
+	json_write_member(&writer, "reason", text->reason);
+	json_write_key(&writer, "message");
+	json_write_string_n(&writer, text->message, length);
+	json_write_member(&writer, "type", "Warning");
+	json_write_member_integer(&writer, "count", 1);
+	json_write_member(&writer, "firstTimestamp", now);
+	json_write_member(&writer, "lastTimestamp", now);
+	write_source(&writer, end->node);
+	json_write_object_end(&writer);
+}
+
+/* Sixteen hex digits; anything else counts as one fingerprint. */
+static uint64_t number_of(const char *fingerprint)
+{
+	return fingerprint == NULL ? 0 : strtoull(fingerprint, NULL, 16);
+}
+
+bool event_may_tell(struct event_groups *groups, const char *fingerprint, int64_t now)
+{
+	uint64_t number = number_of(fingerprint);
+	struct event_group *group = &groups->groups[number % EVENT_GROUPS];
+	if (group->fingerprint != number)
+		*group = (struct event_group){.fingerprint = number};
+	if (group->paid_until > now + (EVENT_BURST - 1) * MINUTE)
+		return false;
+	group->paid_until = (group->paid_until > now ? group->paid_until : now) + MINUTE;
+	return true;
+}

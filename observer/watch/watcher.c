@@ -1,0 +1,300 @@
+#include "observer/watch/watcher.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/http/client.h"
+#include "lib/base/log.h"
+
+/* An object may have 1.5 MiB in etcd, and more as JSON; a page is parsed as a whole. */
+#define LINE_MAX_BYTES ((size_t)8 * 1024 * 1024)
+#define PAGE_MAX_BYTES ((size_t)8 * 1024 * 1024)
+#define ARENA_MAX      ((size_t)96 * 1024 * 1024)
+#define PAGE_PODS      100
+#define LIST_TIMEOUT   (60 * SECOND)
+/* The server is asked to end a watch after 5 to 10 minutes, so that load spreads again. */
+#define WATCH_SECONDS 300
+
+static void step(void *context);
+
+static char *escape(const char *text)
+{
+	struct buffer out;
+	buffer_init(&out, (size_t)64 * 1024);
+	http_escape(&out, text);
+	return buffer_steal(&out);
+}
+
+bool watcher_init(struct watcher *watcher, struct engine *engine, const char *path,
+                  const char *selector, int64_t idle, const struct watcher_sink *sink)
+{
+	*watcher = (struct watcher){
+	        .engine = engine,
+	        .sink = *sink,
+	        .path = path,
+	        .selector = escape(selector),
+	        .idle = idle,
+	        .page = PAGE_PODS,
+	        .timer = {.fire = step, .context = watcher},
+	        .arena = arena_new(ARENA_MAX),
+	};
+	lines_init(&watcher->lines, LINE_MAX_BYTES);
+	if (watcher->selector != NULL && watcher->arena != NULL)
+		return true;
+	watcher_free(watcher);
+	return false;
+}
+
+void watcher_free(struct watcher *watcher)
+{
+	if (watcher->engine == NULL)
+		return;
+	engine_cancel(watcher->engine, watcher->request);
+	engine_clear_timer(watcher->engine, &watcher->timer);
+	lines_free(&watcher->lines);
+	arena_free(watcher->arena);
+	free(watcher->selector);
+	free(watcher->next_page);
+	*watcher = (struct watcher){.engine = NULL};
+}
+
+static void later(struct watcher *watcher, int64_t delay)
+{
+	engine_set_timer(watcher->engine, &watcher->timer, watcher->engine->now + delay);
+}
+
+static void forget_list(struct watcher *watcher)
+{
+	watcher->version[0] = '\0';
+	free(watcher->next_page);
+	watcher->next_page = NULL;
+	watcher->listing = false;
+}
+
+/* Something went wrong: again, later. answer NULL: what came made no sense. */
+static void retry(struct watcher *watcher, const struct kube_answer *answer,
+                  const struct error *error)
+{
+	struct kube_answer senseless = {.retry_after = -1};
+	if (answer == NULL)
+		answer = &senseless;
+	watcher->failures++;
+	int64_t delay =
+	        kube_retry_delay("GET", answer, watcher->failures, engine_random(watcher->engine));
+	if (delay < 0) { /* forbidden, say: that changes only when somebody acts */
+		senseless.retry_after = answer->retry_after;
+		delay = kube_retry_delay("GET", &senseless, watcher->failures + 4,
+		                         engine_random(watcher->engine));
+	}
+	if (watcher->failures > 1 || answer->status != 0)
+		log_message(LOG_WARNING, "watching pods failed, it is tried again", "error",
+		            error == NULL ? "an answer that makes no sense" : error->message, NULL);
+	later(watcher, delay);
+}
+
+/* ---- The list ---- */
+
+static bool take_page(struct watcher *watcher, const struct kube_answer *answer)
+{
+	json *root;
+	arena_reset(watcher->arena);
+	if (json_parse(watcher->arena, buffer_text(&answer->body), answer->body.length, 0, &root,
+	               NULL) == JSON_INVALID ||
+	    !json_is_object(root))
+		return false;
+	const json *metadata = json_get(root, "metadata");
+	const char *version = json_get_string_or(metadata, "resourceVersion", "");
+	const char *next = json_get_string_or(metadata, "continue", "");
+	char *token = *next == '\0' ? NULL : escape(next);
+	if (*version == '\0' || strlen(version) >= sizeof watcher->version ||
+	    (*next != '\0' && token == NULL)) {
+		free(token);
+		return false;
+	}
+	free(watcher->next_page);
+	watcher->next_page = token;
+	/* The whole list is of one version: that of its first page. */
+	if (watcher->version[0] == '\0')
+		snprintf(watcher->version, sizeof watcher->version, "%s", version);
+	for (json *n = json_first(json_get(root, "items")); n != NULL; n = json_next(n))
+		watcher->sink.take(watcher->sink.context, WATCH_LISTED, watcher->arena, n);
+	return true;
+}
+
+static void page_came(void *context, struct kube_answer *answer, const struct error *error)
+{
+	struct watcher *watcher = context;
+	watcher->request = NULL;
+	if (error != NULL && answer->status == 0 && !buffer_ok(&answer->body) &&
+	    watcher->page > 1) {
+		watcher->page /= 2;
+		later(watcher, 0);
+		return;
+	}
+	if (error != NULL && answer->status == 410)
+		forget_list(watcher);
+	if (error != NULL || !take_page(watcher, answer)) {
+		retry(watcher, error == NULL ? NULL : answer, error);
+		return;
+	}
+	arena_reset(watcher->arena);
+	watcher->failures = 0;
+	if (watcher->next_page == NULL) {
+		watcher->listing = false;
+		watcher->synced = true;
+		watcher->sink.complete(watcher->sink.context);
+	}
+	later(watcher, 0);
+}
+
+static void ask_page(struct watcher *watcher)
+{
+	if (!watcher->listing) {
+		watcher->listing = true;
+		watcher->lists++;
+		watcher->sink.begin(watcher->sink.context);
+	}
+	const struct request request = {
+	        .ask = {.path = engine_text("%s?labelSelector=%s&limit=%u%s%s", watcher->path,
+	                                    watcher->selector, watcher->page,
+	                                    watcher->next_page == NULL ? "" : "&continue=",
+	                                    watcher->next_page == NULL ? "" : watcher->next_page),
+	                .timeout = LIST_TIMEOUT,
+	                .answer_max = PAGE_MAX_BYTES},
+	        .rank = REQUEST_URGENT,
+	        .finish = page_came,
+	        .context = watcher,
+	};
+	watcher->request = engine_request(watcher->engine, &request);
+	if (watcher->request == NULL)
+		later(watcher, SECOND);
+}
+
+/* ---- The watch ---- */
+
+static void take_version(struct watcher *watcher, const json *object)
+{
+	const char *version = json_get_string(json_get(object, "metadata"), "resourceVersion");
+	if (version != NULL && *version != '\0' && strlen(version) < sizeof watcher->version)
+		snprintf(watcher->version, sizeof watcher->version, "%s", version);
+}
+
+static bool take_error(struct watcher *watcher, const json *status)
+{
+	int64_t code = 0;
+	json_integer(json_get(status, "code"), &code);
+	watcher->expired = code == 410 || json_string_is(json_get(status, "reason"), "Expired") ||
+	                   json_string_is(json_get(status, "reason"), "Gone");
+	return false;
+}
+
+static bool take_line(void *context, const char *line, size_t length)
+{
+	struct watcher *watcher = context;
+	json *root;
+	arena_reset(watcher->arena);
+	if (length == 0)
+		return true;
+	if (json_parse(watcher->arena, line, length, 0, &root, NULL) == JSON_INVALID) {
+		watcher->expired = true; /* what it was about is not known: list */
+		return false;
+	}
+	const char *type = json_get_string_or(root, "type", "");
+	const json *object = json_get(root, "object");
+	enum watch_event event = WATCH_MODIFIED;
+	if (strcmp(type, "ERROR") == 0)
+		return take_error(watcher, object);
+	if (strcmp(type, "ADDED") == 0)
+		event = WATCH_ADDED;
+	else if (strcmp(type, "DELETED") == 0)
+		event = WATCH_DELETED;
+	if (strcmp(type, "BOOKMARK") != 0)
+		watcher->sink.take(watcher->sink.context, event, watcher->arena, object);
+	take_version(watcher, object);
+	watcher->progress = true;
+	watcher->failures = 0;
+	watcher->paused = !watcher->sink.may_read(watcher->sink.context);
+	return !watcher->paused;
+}
+
+static bool watch_receive(void *context, const char *bytes, size_t length)
+{
+	struct watcher *watcher = context;
+	bool more = lines_feed(&watcher->lines, bytes, length, take_line, watcher);
+	if (watcher->lines.skipped > 0) { /* an event that was too large to read */
+		watcher->lines.skipped = 0;
+		watcher->expired = true;
+		return false;
+	}
+	return more;
+}
+
+static void watch_ended(void *context, struct kube_answer *answer, const struct error *error)
+{
+	struct watcher *watcher = context;
+	watcher->request = NULL;
+	lines_clear(&watcher->lines);
+	arena_reset(watcher->arena);
+	if (watcher->expired || answer->status == 410) {
+		watcher->expired = false;
+		forget_list(watcher);
+		/* A server that expires every list at once is not asked without end. */
+		later(watcher, watcher->progress ? 0 : SECOND);
+		return;
+	}
+	if (watcher->paused)
+		return;
+	/* Watches end: of old age, with their server, half-open. */
+	if (error == NULL || watcher->progress)
+		later(watcher, (int64_t)(engine_random(watcher->engine) % (uint64_t)SECOND) / 2);
+	else
+		retry(watcher, answer, error);
+}
+
+static void ask_watch(struct watcher *watcher)
+{
+	unsigned seconds =
+	        WATCH_SECONDS + (unsigned)(engine_random(watcher->engine) % WATCH_SECONDS);
+	const struct request request = {
+	        .ask = {.path = engine_text("%s?labelSelector=%s&watch=1&allowWatchBookmarks=true"
+	                                    "&resourceVersion=%s&timeoutSeconds=%u",
+	                                    watcher->path, watcher->selector, watcher->version,
+	                                    seconds),
+	                .idle_timeout = watcher->idle},
+	        .rank = REQUEST_URGENT,
+	        .receive = watch_receive,
+	        .finish = watch_ended,
+	        .context = watcher,
+	};
+	watcher->progress = false;
+	watcher->watches++;
+	watcher->request = engine_request(watcher->engine, &request);
+	if (watcher->request == NULL)
+		later(watcher, SECOND);
+}
+
+static void step(void *context)
+{
+	struct watcher *watcher = context;
+	if (watcher->request != NULL)
+		return;
+	watcher->paused = !watcher->sink.may_read(watcher->sink.context);
+	if (watcher->paused)
+		return;
+	if (watcher->version[0] == '\0' || watcher->listing)
+		ask_page(watcher);
+	else
+		ask_watch(watcher);
+}
+
+void watcher_start(struct watcher *watcher)
+{
+	later(watcher, 0);
+}
+
+void watcher_resume(struct watcher *watcher)
+{
+	if (watcher->paused)
+		later(watcher, 0);
+}

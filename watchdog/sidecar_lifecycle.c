@@ -1,0 +1,64 @@
+#include "watchdog/sidecar_lifecycle.h"
+
+#include <string.h>
+
+#include "lib/base/clock.h"
+
+#define NATIVE_LEFT  (1500 * MILLISECOND)
+#define CLASSIC_LEFT (2 * SECOND)
+
+bool restart_policy_parse(const char *text, enum restart_policy *ret_policy)
+{
+	static const char *const names[] = {[RESTART_ALWAYS] = "Always",
+	                                    [RESTART_ON_FAILURE] = "OnFailure",
+	                                    [RESTART_NEVER] = "Never"};
+	for (int i = 0; i < 3; i++)
+		if (strcmp(text, names[i]) == 0) {
+			*ret_policy = (enum restart_policy)i;
+			return true;
+		}
+	return false;
+}
+
+static bool any_open(const struct life *life)
+{
+	for (size_t i = 0; i < life->count; i++)
+		if (life->containers[i].state == CONTAINER_OPEN)
+			return true;
+	return false;
+}
+
+/* When this container can be counted on no more. */
+static int64_t gone_at(const struct life *life, const struct life_container *container)
+{
+	switch (container->state) {
+	case CONTAINER_AWAITED:
+		return clock_after(life->began_at, life->start_timeout);
+	case CONTAINER_OPEN:
+		return NEVER;
+	case CONTAINER_ENDED:
+		break;
+	}
+	bool final = container->policy == RESTART_NEVER ||
+	             (container->policy == RESTART_ON_FAILURE && !container->failed);
+	return final ? life->began_at : NEVER;
+}
+
+int64_t life_over_at(const struct life *life)
+{
+	if (life->terminated_at >= 0) {
+		int64_t classic = life->grace >= 2 * CLASSIC_LEFT ? life->grace - CLASSIC_LEFT
+		                                                  : life->grace / 2;
+		if (!any_open(life))
+			return life->terminated_at;
+		return clock_after(life->terminated_at, life->classic ? classic : NATIVE_LEFT);
+	}
+	if (!life->classic)
+		return NEVER;
+	int64_t over = life->began_at;
+	for (size_t i = 0; i < life->count; i++) {
+		int64_t gone = gone_at(life, &life->containers[i]);
+		over = gone > over ? gone : over;
+	}
+	return over;
+}
