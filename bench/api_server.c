@@ -328,7 +328,7 @@ static void write_line(struct buffer *out, unsigned serial, const struct end *en
 	buffer_printf(out,
 	              "{\"event\":\"end\",\"time\":\"%s\",\"version\":\"0.1.0\",\"source\":"
 	              "\"watchdog\",\"pod\":\"%s\",\"namespace\":\"team-%u\",\"uid\":\"%s\","
-	              "\"container\":\"main\",\"generation\":%u,\"error_type\":\"%s\","
+	              "\"container\":\"main\",\"shim_instance\":%u,\"error_type\":\"%s\","
 	              "\"evidence\":\"exit-code\",\"exit_code\":%d,",
 	              finished, name, pod_namespace(serial), uid, end->run + 1, causes[end->way],
 	              codes[end->way]);
@@ -790,7 +790,7 @@ static bool named_record(struct connection *c, const char *name)
 	buffer_printf(&c->output,
 	              "{\"apiVersion\":\"" AGENT_EXIT_API_VERSION "\",\"kind\":\"" AGENT_EXIT_KIND
 	              "\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"error_type\":\"Error\"},"
-	              "\"status\":{\"told\":[%s]}}",
+	              "\"status\":{\"notifications\":[%s]}}",
 	              copy, was_told ? "{\"to\":\"event-pod\",\"state\":\"Delivered\"}" : "");
 	return answer(c, 200, &c->output);
 }

@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 	        .tls = true,
 	        .threads = argc == 6 ? (unsigned)strtoul(argv[5], NULL, 10) : 1,
 	        .body_max = 10 << 20,
-	        .answer_max = 4 << 20,
+	        .response_max = 4 << 20,
 	        .bodies_max = 64 << 20,
 	        .requests_max = 256,
 	        .connections_max = 1024,

@@ -49,11 +49,11 @@ static void read_clock(void *context, int64_t *ret_now, int64_t *ret_monotonic)
 	*ret_monotonic = clock_now();
 }
 
-static bool call(void *context, const struct kube_request *request, struct kube_answer *answer,
+static bool call(void *context, const struct kube_request *request, struct kube_response *response,
                  struct error *error)
 {
 	struct keeper *keeper = context;
-	return kube_call(keeper->client, request, answer, error);
+	return kube_call(keeper->client, request, response, error);
 }
 
 static bool use(void *context, const char *chain, const char *key, struct error *error)
@@ -213,10 +213,10 @@ static void write_event(const struct keeper *keeper, int64_t now, struct buffer 
 /* An Event that cannot be made now is tried again in the next round: the API may be what fails. */
 static void send_event(struct keeper *keeper, int64_t now)
 {
-	struct kube_answer _cleanup_kube_answer_ answer;
+	struct kube_response _cleanup_kube_response_ response;
 	struct buffer _cleanup_buffer_ body;
 	char path[256];
-	kube_answer_init(&answer);
+	kube_response_init(&response);
 	buffer_init(&body, EVENT_MAX);
 	write_event(keeper, now, &body);
 	snprintf(path, sizeof path, "/api/v1/namespaces/%s/events",
@@ -225,7 +225,7 @@ static void send_event(struct keeper *keeper, int64_t now)
 	                                     .path = path,
 	                                     .body = buffer_text(&body),
 	                                     .body_length = body.length};
-	if (buffer_ok(&body) && kube_call(keeper->client, &request, &answer, NULL))
+	if (buffer_ok(&body) && kube_call(keeper->client, &request, &response, NULL))
 		keeper->event_due = false;
 }
 

@@ -358,10 +358,10 @@ static bool find_issuer(struct publish_state *state, struct error *error)
 {
 	state->view.leaf.issuer = -1;
 	for (size_t i = 0; state->leaf != NULL && i < state->view.authority_count; i++) {
-		enum x509_answer answer = is_issued_by(state, i);
-		if (answer == X509_NO_MEMORY)
+		enum x509_answer response = is_issued_by(state, i);
+		if (response == X509_NO_MEMORY)
 			return error_set(error, "no memory");
-		if (answer == X509_YES) {
+		if (response == X509_YES) {
 			state->view.leaf.issuer = (int)i;
 			break;
 		}
@@ -418,12 +418,12 @@ static bool find_signer(struct publish_state *state, const struct publish_names 
 	for (size_t i = 0; state->signer_key != NULL && i < view->authority_count; i++) {
 		if (!is_preferred(view, i) || !x509_is_authority(state->authorities[i]))
 			continue;
-		enum x509_answer answer = x509_key_fits(state->authorities[i], state->signer_key);
-		if (answer == X509_YES && view->leaf.issuer != (int)i)
-			answer = can_sign(state, i, names, now, serial);
-		if (answer == X509_NO_MEMORY)
+		enum x509_answer response = x509_key_fits(state->authorities[i], state->signer_key);
+		if (response == X509_YES && view->leaf.issuer != (int)i)
+			response = can_sign(state, i, names, now, serial);
+		if (response == X509_NO_MEMORY)
 			return error_set(error, "no memory");
-		if (answer == X509_YES)
+		if (response == X509_YES)
 			view->signer = (int)i;
 	}
 	return true;

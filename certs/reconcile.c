@@ -31,18 +31,18 @@ static void configuration_path(const struct publish_names *names, char path[PATH
 }
 
 /* False: it could not be read; error says why. */
-static bool get(struct round *round, const char *path, struct kube_answer *answer,
+static bool get(struct round *round, const char *path, struct kube_response *response,
                 struct publish_object *ret_object, struct error *error)
 {
 	const struct kube_request request = {
-	        .path = path, .answer_max = OBJECT_MAX, .attempts = ATTEMPTS, .secret = true};
-	bool good = round->call(round->context, &request, answer, error);
+	        .path = path, .response_max = OBJECT_MAX, .attempts = ATTEMPTS, .secret = true};
+	bool good = round->call(round->context, &request, response, error);
 	*ret_object = (struct publish_object){
-	        .presence = good                    ? PUBLISH_READ
-	                    : answer->status == 404 ? PUBLISH_ABSENT
-	                                            : PUBLISH_UNREAD,
-	        .text = buffer_text(&answer->body),
-	        .length = answer->body.length,
+	        .presence = good                      ? PUBLISH_READ
+	                    : response->status == 404 ? PUBLISH_ABSENT
+	                                              : PUBLISH_UNREAD,
+	        .text = buffer_text(&response->body),
+	        .length = response->body.length,
 	};
 	return ret_object->presence != PUBLISH_UNREAD;
 }
@@ -64,19 +64,19 @@ static bool serve(struct round *round, const struct publish_state *state, struct
 static enum round_end send(struct round *round, const struct kube_request *request,
                            struct error *error)
 {
-	struct kube_answer _cleanup_kube_answer_ answer;
-	kube_answer_init(&answer);
-	if (round->call(round->context, request, &answer, error))
+	struct kube_response _cleanup_kube_response_ response;
+	kube_response_init(&response);
+	if (round->call(round->context, request, &response, error))
 		return ROUND_AGAIN;
-	bool conflict =
-	        answer.status == 409 || (answer.status == 422 && request->content_type != NULL &&
-	                                 strcmp(request->content_type, KUBE_JSON_PATCH) == 0);
+	bool conflict = response.status == 409 ||
+	                (response.status == 422 && request->content_type != NULL &&
+	                 strcmp(request->content_type, KUBE_JSON_PATCH) == 0);
 	return conflict ? ROUND_AGAIN : ROUND_FAILED;
 }
 
-static bool check_clock(const struct kube_answer *answer, int64_t now, struct error *error)
+static bool check_clock(const struct kube_response *response, int64_t now, struct error *error)
 {
-	int64_t off = answer->date < 0 ? 0 : now - answer->date;
+	int64_t off = response->date < 0 ? 0 : now - response->date;
 	if (off <= ROUND_CLOCK_TOLERANCE && off >= -ROUND_CLOCK_TOLERANCE)
 		return true;
 	return error_set(error,
@@ -102,7 +102,7 @@ static enum round_end write_secret(struct round *round, const struct publish_sta
 	                                     .content_type = create ? KUBE_JSON : KUBE_MERGE_PATCH,
 	                                     .body = buffer_text(&body),
 	                                     .body_length = body.length,
-	                                     .answer_max = OBJECT_MAX,
+	                                     .response_max = OBJECT_MAX,
 	                                     .secret = true};
 	return send(round, &request, error);
 }
@@ -121,7 +121,7 @@ static enum round_end write_bundles(struct round *round, const struct publish_st
 	                                     .content_type = KUBE_JSON_PATCH,
 	                                     .body = buffer_text(&body),
 	                                     .body_length = body.length,
-	                                     .answer_max = OBJECT_MAX};
+	                                     .response_max = OBJECT_MAX};
 	return send(round, &request, error);
 }
 
@@ -148,7 +148,7 @@ static bool confirm(const struct round *round, const struct round_objects *objec
 /* What was read is decided on; unread: why the configuration could not be, or NULL. */
 static enum round_end act(struct round *round, const struct publish_state *state,
                           const struct round_objects *objects, int64_t now, int64_t monotonic,
-                          const struct error *unread, const struct kube_answer *clock,
+                          const struct error *unread, const struct kube_response *clock,
                           unsigned char serials[2][X509_SERIAL_SIZE], struct round_report *report,
                           struct error *error)
 {
@@ -181,8 +181,8 @@ static enum round_end act(struct round *round, const struct publish_state *state
 
 enum round_end round_run(struct round *round, struct round_report *ret_report, struct error *error)
 {
-	struct kube_answer _cleanup_kube_answer_ configuration_answer;
-	struct kube_answer _cleanup_kube_answer_ secret_answer;
+	struct kube_response _cleanup_kube_response_ configuration_answer;
+	struct kube_response _cleanup_kube_response_ secret_answer;
 	struct publish_state _cleanup_publish_state_ state;
 	struct round_objects objects;
 	struct round_report report = {.wrote = false};
@@ -191,8 +191,8 @@ enum round_end round_run(struct round *round, struct round_report *ret_report, s
 	char path[PATH_SIZE];
 	int64_t now;
 	int64_t monotonic;
-	kube_answer_init(&configuration_answer);
-	kube_answer_init(&secret_answer);
+	kube_response_init(&configuration_answer);
+	kube_response_init(&secret_answer);
 	publish_state_init(&state);
 	*ret_report = report;
 

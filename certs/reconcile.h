@@ -25,8 +25,8 @@ struct round {
 	struct rotate_serving serving; /* zeroed at the start */
 	void *context;                 /* of the functions: */
 	/* kube_call() */
-	bool (*call)(void *context, const struct kube_request *request, struct kube_answer *answer,
-	             struct error *error);
+	bool (*call)(void *context, const struct kube_request *request,
+	             struct kube_response *response, struct error *error);
 	/* Nanoseconds: since 1970, and of a clock that nobody sets. */
 	void (*clock)(void *context, int64_t *ret_now, int64_t *ret_monotonic);
 	/* Serves this leaf from now on; PEM, wiped afterwards. */

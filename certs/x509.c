@@ -478,10 +478,10 @@ enum x509_answer x509_verify(const struct certificate *leaf, const struct certif
 	ERR_clear_error();
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *context = X509_STORE_CTX_new();
-	enum x509_answer answer =
+	enum x509_answer response =
 	        verify_chain(store, context, unwrap(leaf), unwrap(authority), now, error);
 	X509_STORE_CTX_free(context);
 	X509_STORE_free(store);
 	ERR_clear_error();
-	return answer;
+	return response;
 }

@@ -15,7 +15,7 @@
  *
  * Certificates and keys belong to the caller, who frees them; freeing wipes keys. Keys leave this
  * module as PKCS #8 PEM only, into a buffer that the caller made for secrets (lib/base/buffer.h).
- * No error message holds key material. Input is untrusted: whatever the bytes, the answer is a
+ * No error message holds key material. Input is untrusted: whatever the bytes, the response is a
  * value or an error. Thread-safe for different objects.
  */
 #ifndef LASTWORD_CERTS_X509_H

@@ -152,15 +152,15 @@ static void write_cause(struct buffer *out, const struct agent_exit *exit)
 
 static void write_told(struct buffer *out, const struct agent_exit *exit)
 {
-	for (size_t i = 0; i < exit->told_count; i++) {
-		const struct agent_exit_told *told = &exit->told[i];
+	for (size_t i = 0; i < exit->notification_count; i++) {
+		const struct agent_exit_notification *notification = &exit->notifications[i];
 		buffer_printf(out, "%-14s", i == 0 ? "Told:" : "");
-		terminal_line(out, told->to);
+		terminal_line(out, notification->to);
 		buffer_append_char(out, ' ');
-		terminal_line(out, told->state);
-		if (told->message != NULL && told->message[0] != '\0') {
+		terminal_line(out, notification->state);
+		if (notification->message != NULL && notification->message[0] != '\0') {
 			buffer_append_text(out, ": ");
-			terminal_line(out, told->message);
+			terminal_line(out, notification->message);
 		}
 		buffer_append_char(out, '\n');
 	}
@@ -214,9 +214,10 @@ static void write_others(struct buffer *out, const struct exit_list *list, int64
 /* Of another pod: this one's ends have been listed. */
 static bool is_similar(void *context, const struct agent_exit *exit)
 {
-	const struct exit_row *told = context;
-	return exit->fingerprint != NULL && strcmp(exit->fingerprint, told->fingerprint) == 0 &&
-	       exit->pod != NULL && strcmp(exit->pod, told->pod) != 0;
+	const struct exit_row *notification = context;
+	return exit->fingerprint != NULL &&
+	       strcmp(exit->fingerprint, notification->fingerprint) == 0 && exit->pod != NULL &&
+	       strcmp(exit->pod, notification->pod) != 0;
 }
 
 static bool write_similar(struct buffer *out, const struct record_options *options,

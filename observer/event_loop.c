@@ -199,14 +199,14 @@ bool engine_receive(struct request *request, const char *bytes, size_t length)
 	return request->receive(request->context, bytes, length);
 }
 
-void engine_finish(struct engine *engine, struct request *request, struct kube_answer *answer,
+void engine_finish(struct engine *engine, struct request *request, struct kube_response *response,
                    const struct error *error)
 {
 	request_finish *finish = request->finish;
 	void *context = request->context;
 	take_out(engine, request);
 	request_free(request);
-	finish(context, answer, error);
+	finish(context, response, error);
 }
 
 static void free_all(struct request *request)

@@ -43,13 +43,14 @@ struct timer {
 
 enum request_rank { REQUEST_ORDINARY, REQUEST_URGENT };
 
-/* error: NULL for success. What lib/kube/client says of the answer holds here. */
-typedef void request_finish(void *context, struct kube_answer *answer, const struct error *error);
+/* error: NULL for success. What lib/kube/client says of the response holds here. */
+typedef void request_finish(void *context, struct kube_response *response,
+                            const struct error *error);
 
 struct request {
 	struct kube_request ask; /* method, content_type, accept: literals; path, body: owned */
 	enum request_rank rank;
-	kube_receive *receive; /* NULL: the body is in the answer */
+	kube_receive *receive; /* NULL: the body is in the response */
 	request_finish *finish;
 	void *context;
 	/* engine's */
@@ -104,7 +105,7 @@ void engine_cancel(struct engine *engine, struct request *request);
 /* For the edge: the next request to carry, or NULL; and what comes of it. */
 struct request *engine_take(struct engine *engine);
 bool engine_receive(struct request *request, const char *bytes, size_t length);
-void engine_finish(struct engine *engine, struct request *request, struct kube_answer *answer,
+void engine_finish(struct engine *engine, struct request *request, struct kube_response *response,
                    const struct error *error);
 
 /* malloc'ed text; NULL without memory. */

@@ -85,12 +85,12 @@ static void take_object(struct lease *lease, const json *object)
 		lease->transitions = 0;
 }
 
-static bool parse(struct lease *lease, const struct kube_answer *answer)
+static bool parse(struct lease *lease, const struct kube_response *response)
 {
 	json *object;
 	struct arena *_cleanup_arena_ arena = arena_new(0);
-	if (arena == NULL || json_parse(arena, buffer_text(&answer->body), answer->body.length, 0,
-	                                &object, NULL) == JSON_INVALID)
+	if (arena == NULL || json_parse(arena, buffer_text(&response->body), response->body.length,
+	                                0, &object, NULL) == JSON_INVALID)
 		return false;
 	take_object(lease, object);
 	return true;
@@ -154,12 +154,12 @@ static void write_object(const struct lease *lease, const char *holder, int64_t 
 	json_write_object_end(&writer);
 }
 
-static void written(void *context, struct kube_answer *answer, const struct error *error)
+static void written(void *context, struct kube_response *response, const struct error *error)
 {
 	struct lease *lease = context;
 	lease->request = NULL;
 	later(lease);
-	if (error != NULL || !parse(lease, answer)) {
+	if (error != NULL || !parse(lease, response)) {
 		/* Somebody else was faster, or nobody knows: look again at the next turn. */
 		lease->known = false;
 		return;
@@ -186,13 +186,13 @@ static bool is_free(const struct lease *lease)
 	       lease->engine->now - lease->changed_at >= lease->duration;
 }
 
-static void seen(void *context, struct kube_answer *answer, const struct error *error)
+static void seen(void *context, struct kube_response *response, const struct error *error)
 {
 	struct lease *lease = context;
 	lease->request = NULL;
-	if (error != NULL && answer->status == 404)
+	if (error != NULL && response->status == 404)
 		lease->version[0] = lease->holder[0] = '\0';
-	else if (error != NULL || !parse(lease, answer)) {
+	else if (error != NULL || !parse(lease, response)) {
 		later(lease);
 		return;
 	}
@@ -221,10 +221,10 @@ void lease_start(struct lease *lease)
 	engine_set_timer(lease->engine, &lease->timer, lease->engine->now);
 }
 
-static void released(void *context, struct kube_answer *answer, const struct error *error)
+static void released(void *context, struct kube_response *response, const struct error *error)
 {
 	struct lease *lease = context;
-	(void)answer;
+	(void)response;
 	(void)error;
 	lease->request = NULL;
 }

@@ -42,7 +42,7 @@ bool status_start(struct status *status, struct observer *observer, const char *
 	        .address = address,
 	        .threads = 1,
 	        .body_max = 4096,
-	        .answer_max = ANSWER_MAX,
+	        .response_max = ANSWER_MAX,
 	        .bodies_max = (size_t)64 * 1024,
 	        .requests_max = 16,
 	        .connections_max = 64,

@@ -25,14 +25,14 @@ static bool receive(void *context, const char *bytes, size_t length)
 	return engine_receive(carried->request, bytes, length);
 }
 
-static void finish(void *context, struct kube_answer *answer, const struct error *error)
+static void finish(void *context, struct kube_response *response, const struct error *error)
 {
 	struct carried *carried = context;
 	struct engine *engine = carried->engine;
 	struct request *request = carried->request;
 	free(carried);
 	tell_time(engine);
-	engine_finish(engine, request, answer, error);
+	engine_finish(engine, request, response, error);
 }
 
 static void drop(void *edge, struct request *request)
@@ -55,9 +55,9 @@ static void send(struct engine *engine, struct kube_client *client, struct reque
 			return;
 		free(carried);
 	}
-	struct kube_answer _cleanup_kube_answer_ answer;
-	kube_answer_init(&answer);
-	engine_finish(engine, request, &answer, &error);
+	struct kube_response _cleanup_kube_response_ response;
+	kube_response_init(&response);
+	engine_finish(engine, request, &response, &error);
 }
 
 void edge_join(struct observer *observer, struct kube_client *client)

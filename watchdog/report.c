@@ -47,8 +47,8 @@ static void write_identity(struct json_writer *writer, const struct report_pod *
 	json_write_member(writer, "node", pod->node);
 	json_write_member(writer, "owner", pod->owner);
 	json_write_member(writer, "container", report->container);
-	json_write_key(writer, "generation");
-	json_write_unsigned(writer, report->generation);
+	json_write_key(writer, "shim_instance");
+	json_write_unsigned(writer, report->shim_instance);
 }
 
 static bool has_exit_code(const struct observation *o)

@@ -12,7 +12,7 @@
  *   source            "watchdog"
  *   pod, namespace, uid, node, owner   from the flags and the downward API
  *   container         whose agent it is
- *   generation        how many shims of that container this watchdog has seen; no restart count
+ *   shim_instance        how many shims of that container this watchdog has seen; no restart count
  *   error_type        the cause, lib/diagnosis/classify.h; Unknown unless the event is end
  *   evidence          which row of the table decided
  *   exit_code, signal  what the shim exited with, and the signal's name that ended the command
@@ -65,7 +65,7 @@ enum report_event { EVENT_END, EVENT_FLUSH, EVENT_SILENT_AGENT, EVENT_DEADLINE }
 struct report {
 	enum report_event event;
 	const char *container;
-	uint64_t generation;
+	uint64_t shim_instance;
 	struct observation observation; /* its snippet is set here */
 	int64_t time;                   /* nanoseconds since 1970, as the next two; 0: unknown */
 	int64_t started_at;

@@ -74,8 +74,8 @@ static const struct {
 
 struct slot {
 	const char *name;
-	int socket;          /* of the live shim; -1: none */
-	uint64_t generation; /* of shims */
+	int socket;             /* of the live shim; -1: none */
+	uint64_t shim_instance; /* of shims */
 	struct message hello;
 	int64_t greeted_at;
 	int64_t uid;
@@ -138,7 +138,7 @@ static struct report report_about(const struct slot *slot, enum report_event eve
 	return (struct report){
 	        .event = event,
 	        .container = slot->name,
-	        .generation = slot->generation,
+	        .shim_instance = slot->shim_instance,
 	        .observation = {.told_to_terminate = slot->told_to_terminate},
 	        .time = clock_wall(),
 	        .started_at = slot->hello.started_at,
@@ -376,7 +376,7 @@ static void greet(struct watch *watch, struct client *client, const struct messa
 	}
 	slot->socket = client->socket;
 	client->socket = -1;
-	slot->generation++;
+	slot->shim_instance++;
 	slot->hello = *hello;
 	slot->hello.duration = hello->duration < 0 ? 0 : hello->duration;
 	slot->greeted_at = clock_now();

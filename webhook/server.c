@@ -406,7 +406,7 @@ static bool start_servers(struct webhook_server *server, const struct webhook_op
 	        .tls = true,
 	        .threads = options->threads,
 	        .body_max = ADMISSION_BODY_MAX,
-	        .answer_max = ADMISSION_ANSWER_MAX,
+	        .response_max = ADMISSION_ANSWER_MAX,
 	        .bodies_max = BODIES_MAX,
 	        .requests_max = REQUESTS_MAX,
 	        .connections_max = CONNECTIONS_MAX,
@@ -421,7 +421,7 @@ static bool start_servers(struct webhook_server *server, const struct webhook_op
 	plain.tls = false;
 	plain.threads = 1;
 	plain.body_max = 1024;
-	plain.answer_max = METRICS_ANSWER_MAX;
+	plain.response_max = METRICS_ANSWER_MAX;
 	plain.connections_max = METRICS_CONNECTIONS_MAX;
 	plain.handler = on_plain_request;
 	return http_server_start(&https, &server->https, error) &&

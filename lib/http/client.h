@@ -25,15 +25,15 @@ struct buffer;
 struct http_client;
 struct http_exchange;
 
-/* Some of the answer's body. status: the answer's. false: enough, or too much; the exchange ends
- * with the problem "stopped by the receiver". */
+/* Some of the response's body. status: the response's. false: enough, or too much; the exchange
+ * ends with the problem "stopped by the receiver". */
 typedef bool http_receive(void *context, long status, const char *bytes, size_t length);
 
 struct http_result {
-	long status;         /* 0: no answer at all */
+	long status;         /* 0: no response at all */
 	int64_t retry_after; /* nanoseconds, from that header; -1: none */
 	int64_t date;        /* nanoseconds since 1970, of that header, whole seconds; -1: none */
-	const char *problem; /* NULL: the answer is complete; else what broke it off */
+	const char *problem; /* NULL: the response is complete; else what broke it off */
 };
 
 typedef void http_finish(void *context, const struct http_result *result);

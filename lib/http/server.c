@@ -454,7 +454,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
 	        .length = exchange->body.length,
 	};
 	struct http_response response;
-	response_init(&response, server->options.answer_max);
+	response_init(&response, server->options.response_max);
 	server->options.handler(server->options.context, &request, &response);
 	return queue(server, mhd, &response);
 }

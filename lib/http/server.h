@@ -51,9 +51,9 @@ struct http_server_options {
 	const char *address; /* HOST:PORT, :PORT or [V6]:PORT; port 0 is any free one */
 	bool tls;
 	unsigned threads;
-	size_t body_max;   /* bytes of one body */
-	size_t answer_max; /* bytes of one answer's body */
-	size_t bodies_max; /* bytes of all bodies together */
+	size_t body_max;     /* bytes of one body */
+	size_t response_max; /* bytes of one answer's body */
+	size_t bodies_max;   /* bytes of all bodies together */
 	unsigned requests_max;
 	unsigned connections_max;
 	unsigned header_seconds;

@@ -55,7 +55,7 @@ static const struct agent_exit_field fields[] = {
         FIELD(message, TEXT, 1024, false),
         FIELD(pod_reason, TEXT, 256, false),
         FIELD(disruption, TEXT, 256, false),
-        FIELD(generation, COUNT, 0, false),
+        FIELD(shim_instance, COUNT, 0, false),
         FIELD(shim_uid, COUNT, 0, false),
         FIELD(lines_lost, COUNT, 0, false),
         FIELD(version, TEXT, 64, false),
@@ -307,18 +307,18 @@ void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out)
 	json_write_key(&writer, "status");
 	json_write_object_begin(&writer);
 	json_write_member_time(&writer, "resolved_at", exit->resolved_at);
-	json_write_key(&writer, "told");
+	json_write_key(&writer, "notifications");
 	json_write_array_begin(&writer);
-	for (size_t i = 0; i < exit->told_count && i < AGENT_EXIT_TOLD_MAX; i++) {
-		const struct agent_exit_told *told = &exit->told[i];
+	for (size_t i = 0; i < exit->notification_count && i < AGENT_EXIT_NOTIFICATIONS_MAX; i++) {
+		const struct agent_exit_notification *notification = &exit->notifications[i];
 		json_write_object_begin(&writer);
-		write_text(&writer, "to", told->to, 63);
-		write_text(&writer, "state", told->state, 32);
-		write_text(&writer, "id", told->id, 253);
-		json_write_member_time(&writer, "at", told->at);
-		if (told->attempts >= 0)
-			json_write_member_integer(&writer, "attempts", told->attempts);
-		write_text(&writer, "message", told->message, 256);
+		write_text(&writer, "to", notification->to, 63);
+		write_text(&writer, "state", notification->state, 32);
+		write_text(&writer, "id", notification->id, 253);
+		json_write_member_time(&writer, "at", notification->at);
+		if (notification->attempts >= 0)
+			json_write_member_integer(&writer, "attempts", notification->attempts);
+		write_text(&writer, "message", notification->message, 256);
 		json_write_object_end(&writer);
 	}
 	json_write_array_end(&writer);
@@ -370,15 +370,15 @@ static void read_context(const json *object, struct agent_exit *exit)
 static void read_status(const json *status, struct agent_exit *exit)
 {
 	exit->resolved_at = read_time(json_get(status, "resolved_at"));
-	for (json *n = json_first(json_get(status, "told")); n != NULL; n = json_next(n)) {
+	for (json *n = json_first(json_get(status, "notifications")); n != NULL; n = json_next(n)) {
 		const char *to = json_get_string(n, "to");
-		if (exit->told_count == AGENT_EXIT_TOLD_MAX)
+		if (exit->notification_count == AGENT_EXIT_NOTIFICATIONS_MAX)
 			return;
 		if (to == NULL)
 			continue;
-		exit->told[exit->told_count++] = (struct agent_exit_told){
+		exit->notifications[exit->notification_count++] = (struct agent_exit_notification){
 		        .to = to,
-		        .state = json_get_string_or(n, "state", AGENT_EXIT_TOLD_PENDING),
+		        .state = json_get_string_or(n, "state", AGENT_EXIT_NOTIFICATION_PENDING),
 		        .id = json_get_string(n, "id"),
 		        .at = read_time(json_get(n, "at")),
 		        .attempts = read_number(json_get(n, "attempts"), AGENT_EXIT_COUNT),

@@ -42,22 +42,23 @@ struct buffer;
 #define AGENT_EXIT_SOURCE_LOG      "log"      /* no line: the container's own log */
 #define AGENT_EXIT_SOURCE_KUBELET  "kubelet"  /* no log either: the status alone */
 
-#define AGENT_EXIT_TOLD_DELIVERED "Delivered"
-#define AGENT_EXIT_TOLD_PENDING   "Pending"
-#define AGENT_EXIT_TOLD_FAILED    "Failed"
-#define AGENT_EXIT_TOLD_GROUPED   "Grouped" /* a storm of similar failures was told as one */
+#define AGENT_EXIT_NOTIFICATION_DELIVERED "Delivered"
+#define AGENT_EXIT_NOTIFICATION_PENDING   "Pending"
+#define AGENT_EXIT_NOTIFICATION_FAILED    "Failed"
+#define AGENT_EXIT_NOTIFICATION_GROUPED   "Grouped" /* a storm of similar failures was told as one \
+	                                             */
 
-#define AGENT_EXIT_UNKNOWN     INT64_MIN /* a number that is not known */
-#define AGENT_EXIT_CONTEXT_MAX 32
-#define AGENT_EXIT_TOLD_MAX    16
+#define AGENT_EXIT_UNKNOWN           INT64_MIN /* a number that is not known */
+#define AGENT_EXIT_CONTEXT_MAX       32
+#define AGENT_EXIT_NOTIFICATIONS_MAX 16
 
 struct agent_exit_context {
 	const char *key; /* at most 63 bytes, else left out */
 	const char *value;
 };
 
-/* One entry of status.told. */
-struct agent_exit_told {
+/* One entry of status.notifications. */
+struct agent_exit_notification {
 	const char *to; /* "event-pod", "event-owner", a sink's name; unique in the list */
 	const char *state;
 	const char *id;
@@ -108,7 +109,7 @@ struct agent_exit {
 	const char *message;
 	const char *pod_reason;
 	const char *disruption;
-	int64_t generation;
+	int64_t shim_instance;
 	int64_t shim_uid;
 	int64_t lines_lost;
 	const char *version;
@@ -116,8 +117,8 @@ struct agent_exit {
 	const char *log_tail;
 	/* status */
 	int64_t resolved_at;
-	struct agent_exit_told told[AGENT_EXIT_TOLD_MAX];
-	size_t told_count;
+	struct agent_exit_notification notifications[AGENT_EXIT_NOTIFICATIONS_MAX];
+	size_t notification_count;
 };
 
 /* Nothing is known. Begin with this: zero is a value. */
@@ -145,7 +146,7 @@ void agent_exit_label_value(const char *text, char ret_value[AGENT_EXIT_LABEL_SI
 void agent_exit_write(const struct agent_exit *exit, struct buffer *out);
 
 /* Appends {"status":…}, a merge patch for the status subresource: resolved_at and the whole list of
- * told, of which the first AGENT_EXIT_TOLD_MAX are taken. */
+ * told, of which the first AGENT_EXIT_NOTIFICATIONS_MAX are taken. */
 void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out);
 
 /*

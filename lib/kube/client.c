@@ -34,7 +34,7 @@ struct kube_operation {
 	struct kube_operation *next;
 	struct kube_client *client;
 	struct http_exchange *exchange;
-	struct kube_answer answer;
+	struct kube_response response;
 	kube_receive *receive;
 	kube_finish *finish;
 	void *context;
@@ -42,16 +42,16 @@ struct kube_operation {
 	char path[160]; /* for messages; cut */
 };
 
-void kube_answer_init(struct kube_answer *answer)
+void kube_response_init(struct kube_response *response)
 {
-	*answer = (struct kube_answer){.retry_after = -1, .date = -1};
-	buffer_init(&answer->body, KUBE_ANSWER_MAX);
+	*response = (struct kube_response){.retry_after = -1, .date = -1};
+	buffer_init(&response->body, KUBE_RESPONSE_MAX);
 }
 
-void kube_answer_free(struct kube_answer *answer)
+void kube_response_free(struct kube_response *response)
 {
-	if (answer != NULL)
-		buffer_free(&answer->body);
+	if (response != NULL)
+		buffer_free(&response->body);
 }
 
 /* ---- The client ---- */
@@ -97,7 +97,7 @@ static void operation_free(struct kube_operation *operation)
 		operation->client->first = operation->next;
 	if (operation->next != NULL)
 		operation->next->previous = operation->previous;
-	kube_answer_free(&operation->answer);
+	kube_response_free(&operation->response);
 	free(operation);
 }
 
@@ -140,55 +140,55 @@ void kube_run(struct kube_client *client, int64_t nanoseconds)
 	http_client_run(client->http, atomic_load(&client->stopped) ? 0 : nanoseconds);
 }
 
-/* ---- An answer's meaning ---- */
+/* ---- An response's meaning ---- */
 
 /* Takes reason, message and code from a Status object; false: the body is none that says Failure.
  */
-static bool read_status(struct kube_answer *answer, char *message, size_t size)
+static bool read_status(struct kube_response *response, char *message, size_t size)
 {
 	struct arena *_cleanup_arena_ arena = arena_new(0);
 	json *root;
 	int64_t code;
-	if (arena == NULL || json_parse(arena, buffer_text(&answer->body), answer->body.length, 0,
-	                                &root, NULL) == JSON_INVALID)
+	if (arena == NULL || json_parse(arena, buffer_text(&response->body), response->body.length,
+	                                0, &root, NULL) == JSON_INVALID)
 		return false;
 	if (!json_string_is(json_get(root, "kind"), "Status") ||
 	    json_string_is(json_get(root, "status"), "Success"))
 		return false;
-	snprintf(answer->reason, sizeof answer->reason, "%s",
+	snprintf(response->reason, sizeof response->reason, "%s",
 	         json_get_string_or(root, "reason", ""));
 	snprintf(message, size, "%s", json_get_string_or(root, "message", ""));
-	if (answer->status / 100 == 2 && json_integer(json_get(root, "code"), &code) && code > 0 &&
-	    code < 1000)
-		answer->status = (long)code;
+	if (response->status / 100 == 2 && json_integer(json_get(root, "code"), &code) &&
+	    code > 0 && code < 1000)
+		response->status = (long)code;
 	return true;
 }
 
-/* A Status is small and says so at once; other answers are not parsed here. */
-static bool may_be_status(const struct kube_answer *answer)
+/* A Status is small and says so at once; other responses are not parsed here. */
+static bool may_be_status(const struct kube_response *response)
 {
 	static const char start[] = "{\"kind\":\"Status\"";
-	return answer->status / 100 != 2 ||
-	       strncmp(buffer_text(&answer->body), start, sizeof start - 1) == 0;
+	return response->status / 100 != 2 ||
+	       strncmp(buffer_text(&response->body), start, sizeof start - 1) == 0;
 }
 
 /* Judges what came; true: success. */
 static bool judge(struct kube_operation *operation, const char *problem, struct error *error)
 {
-	struct kube_answer *answer = &operation->answer;
+	struct kube_response *response = &operation->response;
 	char message[ERROR_MESSAGE_SIZE] = "";
-	bool refused = may_be_status(answer) && read_status(answer, message, sizeof message);
-	bool cut = !buffer_ok(&answer->body);
-	if (problem == NULL && !refused && answer->status / 100 == 2 && !cut)
+	bool refused = may_be_status(response) && read_status(response, message, sizeof message);
+	bool cut = !buffer_ok(&response->body);
+	if (problem == NULL && !refused && response->status / 100 == 2 && !cut)
 		return true;
-	if (answer->status == 0 || answer->status / 100 == 2)
+	if (response->status == 0 || response->status / 100 == 2)
 		error_set(error, "%s",
-		          cut               ? "the answer is too large"
+		          cut               ? "the response is too large"
 		          : problem != NULL ? problem
 		                            : message);
 	else
-		error_set(error, "status %ld%s%s%s%.500s", answer->status,
-		          answer->reason[0] == '\0' ? "" : " ", answer->reason,
+		error_set(error, "status %ld%s%s%s%.500s", response->status,
+		          response->reason[0] == '\0' ? "" : " ", response->reason,
 		          message[0] == '\0' ? "" : ": ", message);
 	return error_wrap(error, "%s %s", operation->method, operation->path);
 }
@@ -200,21 +200,21 @@ static bool on_receive(void *context, long status, const char *bytes, size_t len
 	struct kube_operation *operation = context;
 	if (operation->receive != NULL && status / 100 == 2)
 		return operation->receive(operation->context, bytes, length);
-	buffer_append(&operation->answer.body, bytes, length);
-	return buffer_ok(&operation->answer.body);
+	buffer_append(&operation->response.body, bytes, length);
+	return buffer_ok(&operation->response.body);
 }
 
 static void on_finish(void *context, const struct http_result *result)
 {
 	struct kube_operation *operation = context;
 	struct error error;
-	/* Half an answer is none. */
-	operation->answer.status =
+	/* Half an response is none. */
+	operation->response.status =
 	        result->problem != NULL && result->status / 100 == 2 ? 0 : result->status;
-	operation->answer.retry_after = result->retry_after;
-	operation->answer.date = result->date;
+	operation->response.retry_after = result->retry_after;
+	operation->response.date = result->date;
 	bool good = judge(operation, result->problem, &error);
-	operation->finish(operation->context, &operation->answer, good ? NULL : &error);
+	operation->finish(operation->context, &operation->response, good ? NULL : &error);
 	operation_free(operation);
 }
 
@@ -235,10 +235,10 @@ static struct kube_operation *operation_new(struct kube_client *client,
 	if (operation == NULL)
 		return NULL;
 	operation->client = client;
-	kube_answer_init(&operation->answer);
-	if (request->answer_max > 0)
-		operation->answer.body.limit = request->answer_max;
-	operation->answer.body.secret = request->secret;
+	kube_response_init(&operation->response);
+	if (request->response_max > 0)
+		operation->response.body.limit = request->response_max;
+	operation->response.body.secret = request->secret;
 	snprintf(operation->method, sizeof operation->method, "%s",
 	         request->method == NULL ? "GET" : request->method);
 	snprintf(operation->path, sizeof operation->path, "%s", request->path);
@@ -294,7 +294,7 @@ bool kube_start(struct kube_client *client, const struct kube_request *request,
 	operation->finish = finish;
 	operation->context = context;
 	if (receive != NULL)
-		operation->answer.body.limit = STATUS_MAX;
+		operation->response.body.limit = STATUS_MAX;
 	if (!begin(operation, request, &url, &token, error)) {
 		operation_free(operation);
 		return false;
@@ -306,7 +306,7 @@ bool kube_start(struct kube_client *client, const struct kube_request *request,
 /* ---- Blocking ---- */
 
 struct waiting {
-	struct kube_answer *answer;
+	struct kube_response *response;
 	struct error *error;
 	kube_receive *receive;
 	void *context;
@@ -320,12 +320,12 @@ static bool pass_on(void *context, const char *bytes, size_t length)
 	return waiting->receive(waiting->context, bytes, length);
 }
 
-static void take_answer(void *context, struct kube_answer *answer, const struct error *error)
+static void take_answer(void *context, struct kube_response *response, const struct error *error)
 {
 	struct waiting *waiting = context;
-	kube_answer_free(waiting->answer);
-	*waiting->answer = *answer;
-	buffer_init(&answer->body, 0); /* the waiting one owns it now */
+	kube_response_free(waiting->response);
+	*waiting->response = *response;
+	buffer_init(&response->body, 0); /* the waiting one owns it now */
 	waiting->good = error == NULL;
 	if (error != NULL)
 		error_set(waiting->error, "%s", error->message);
@@ -336,8 +336,8 @@ static bool call_once(struct kube_client *client, const struct kube_request *req
                       struct waiting *waiting)
 {
 	struct kube_operation *operation = NULL;
-	kube_answer_free(waiting->answer);
-	kube_answer_init(waiting->answer);
+	kube_response_free(waiting->response);
+	kube_response_init(waiting->response);
 	waiting->done = false;
 	if (!kube_start(client, request, waiting->receive == NULL ? NULL : pass_on, take_answer,
 	                waiting, &operation, waiting->error))
@@ -352,18 +352,18 @@ static bool call_once(struct kube_client *client, const struct kube_request *req
 }
 
 bool kube_stream(struct kube_client *client, const struct kube_request *request,
-                 kube_receive *receive, void *context, struct kube_answer *answer,
+                 kube_receive *receive, void *context, struct kube_response *response,
                  struct error *error)
 {
 	struct waiting waiting = {
-	        .answer = answer, .error = error, .receive = receive, .context = context};
+	        .response = response, .error = error, .receive = receive, .context = context};
 	return call_once(client, request, &waiting);
 }
 
 bool kube_call(struct kube_client *client, const struct kube_request *request,
-               struct kube_answer *answer, struct error *error)
+               struct kube_response *response, struct error *error)
 {
-	struct waiting waiting = {.answer = answer, .error = error};
+	struct waiting waiting = {.response = response, .error = error};
 	for (unsigned attempt = 1;; attempt++) {
 		uint64_t random = 0;
 		if (call_once(client, request, &waiting))
@@ -373,7 +373,7 @@ bool kube_call(struct kube_client *client, const struct kube_request *request,
 		int64_t delay =
 		        attempt >= request->attempts
 		                ? -1
-		                : kube_retry_delay(request->method, answer, attempt, random);
+		                : kube_retry_delay(request->method, response, attempt, random);
 		if (delay < 0)
 			return false;
 		int64_t end = clock_now() + delay;
@@ -403,35 +403,35 @@ static bool worth_a_retry(const char *method, long status)
 	}
 }
 
-int64_t kube_retry_delay(const char *method, const struct kube_answer *answer, unsigned attempt,
+int64_t kube_retry_delay(const char *method, const struct kube_response *response, unsigned attempt,
                          uint64_t random)
 {
-	if (!worth_a_retry(method, answer->status))
+	if (!worth_a_retry(method, response->status))
 		return -1;
 	unsigned doublings = attempt > 0 ? attempt - 1 : 0;
 	int64_t most = doublings >= 9 ? RETRY_MOST : RETRY_FIRST << doublings;
 	most = most > RETRY_MOST ? RETRY_MOST : most;
 	int64_t delay = most / 2 + (int64_t)(random % (uint64_t)(most / 2 + 1));
-	if (answer->retry_after < 0)
+	if (response->retry_after < 0)
 		return delay;
 	/* Everybody was told the same moment: the jitter comes on top. */
-	int64_t told = answer->retry_after;
+	int64_t told = response->retry_after;
 	return told >= delay ? told + (int64_t)(random % (uint64_t)RETRY_FIRST) : delay;
 }
 
 bool kube_server_minor(struct kube_client *client, unsigned *ret_minor, struct error *error)
 {
-	struct kube_answer _cleanup_kube_answer_ answer;
+	struct kube_response _cleanup_kube_response_ response;
 	struct arena *_cleanup_arena_ arena = arena_new(0);
 	json *root;
 	const struct kube_request request = {
-	        .path = "/version", .timeout = VERSION_TIMEOUT, .answer_max = STATUS_MAX};
-	kube_answer_init(&answer);
+	        .path = "/version", .timeout = VERSION_TIMEOUT, .response_max = STATUS_MAX};
+	kube_response_init(&response);
 	if (arena == NULL)
 		return error_set(error, "no memory");
-	if (!kube_call(client, &request, &answer, error))
+	if (!kube_call(client, &request, &response, error))
 		return false;
-	if (json_parse(arena, buffer_text(&answer.body), answer.body.length, 0, &root, error) !=
+	if (json_parse(arena, buffer_text(&response.body), response.body.length, 0, &root, error) !=
 	    JSON_FAITHFUL)
 		return error_wrap(error, "GET /version");
 	/* gitVersion, such as "v1.36.2"; the field minor may be "36+". */

@@ -9,9 +9,9 @@
  * many requests side by side with kube_start() and kube_run(). kube_stop() may be called from any
  * thread: whatever blocks returns, and the client is good for nothing more.
  *
- * What counts as success is a complete answer of status 200 to 299 that is no Status object with
+ * What counts as success is a complete response of status 200 to 299 that is no Status object with
  * `status: Failure`. Everything else fails; the error then names request, status, and the Status'
- * reason and message, and answer->status and ->reason tell it to a program: 404 NotFound, 409
+ * reason and message, and response->status and ->reason tell it to a program: 404 NotFound, 409
  * AlreadyExists (POST) or Conflict (PUT of an old resourceVersion), 410 Expired, 403 Forbidden.
  */
 #ifndef LASTWORD_LIB_KUBE_CLIENT_H
@@ -27,8 +27,8 @@
 
 #define KUBE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 
-#define KUBE_TIMEOUT    (10 * SECOND) /* nanoseconds for a request, if it says nothing */
-#define KUBE_ANSWER_MAX ((size_t)4 * 1024 * 1024)
+#define KUBE_TIMEOUT      (10 * SECOND) /* nanoseconds for a request, if it says nothing */
+#define KUBE_RESPONSE_MAX ((size_t)4 * 1024 * 1024)
 
 #define KUBE_JSON        "application/json"
 #define KUBE_MERGE_PATCH "application/merge-patch+json"
@@ -61,29 +61,30 @@ struct kube_request {
 	size_t body_length;
 	int64_t timeout;      /* nanoseconds for the whole; 0: KUBE_TIMEOUT, of a stream none */
 	int64_t idle_timeout; /* nanoseconds without a byte after which it is dead; 0: none */
-	size_t answer_max; /* bytes of the answer's body; 0: KUBE_ANSWER_MAX; streams: no limit */
-	unsigned attempts; /* of kube_call(): 0 and 1 mean no retry */
-	bool secret;       /* the answer's body is wiped when it is freed */
+	size_t response_max;  /* bytes of the response's body; 0: KUBE_RESPONSE_MAX; streams: no
+	                         limit */
+	unsigned attempts;    /* of kube_call(): 0 and 1 mean no retry */
+	bool secret;          /* the response's body is wiped when it is freed */
 };
 
-struct kube_answer {
-	long status;         /* of HTTP, or of a Status within a 200; 0: no complete answer */
+struct kube_response {
+	long status;         /* of HTTP, or of a Status within a 200; 0: no complete response */
 	char reason[64];     /* of a Status object: "AlreadyExists"; "" else */
 	int64_t retry_after; /* nanoseconds to leave the server alone; -1: it says nothing */
 	int64_t date; /* the server's clock, nanoseconds, whole seconds; -1: it says nothing */
 	struct buffer body; /* empty for a stream */
 };
 
-void kube_answer_init(struct kube_answer *answer);
-void kube_answer_free(struct kube_answer *answer);
-#define _cleanup_kube_answer_ __attribute__((cleanup(kube_answer_free)))
+void kube_response_init(struct kube_response *response);
+void kube_response_free(struct kube_response *response);
+#define _cleanup_kube_response_ __attribute__((cleanup(kube_response_free)))
 
 /*
- * Does a request and waits for its end. *answer (initialised; emptied first) is filled as far as it
- * goes, also on failure. With attempts it is tried again after kube_retry_delay().
+ * Does a request and waits for its end. *response (initialised; emptied first) is filled as far as
+ * it goes, also on failure. With attempts it is tried again after kube_retry_delay().
  */
 bool kube_call(struct kube_client *client, const struct kube_request *request,
-               struct kube_answer *answer, struct error *error);
+               struct kube_response *response, struct error *error);
 
 /* Some bytes of a successful stream, as they come. false: enough, the stream fails. */
 typedef bool kube_receive(void *context, const char *bytes, size_t length);
@@ -91,7 +92,7 @@ typedef bool kube_receive(void *context, const char *bytes, size_t length);
 /* As kube_call(), but the body goes to receive(). True: the server ended the stream well. Without
  * an idle_timeout a half-open connection is never noticed. */
 bool kube_stream(struct kube_client *client, const struct kube_request *request,
-                 kube_receive *receive, void *context, struct kube_answer *answer,
+                 kube_receive *receive, void *context, struct kube_response *response,
                  struct error *error);
 
 /* Any thread: kube_call(), kube_stream() and kube_run(), present and to come, return at once. */
@@ -100,9 +101,10 @@ void kube_stop(struct kube_client *client);
 /* ---- Many at a time ---- */
 
 /* The end of an operation, which is gone afterwards. error: NULL for success. May start others. */
-typedef void kube_finish(void *context, struct kube_answer *answer, const struct error *error);
+typedef void kube_finish(void *context, struct kube_response *response, const struct error *error);
 
-/* Begins a request; receive NULL: the body is in the answer. On failure finish() is not called. */
+/* Begins a request; receive NULL: the body is in the response. On failure finish() is not called.
+ */
 bool kube_start(struct kube_client *client, const struct kube_request *request,
                 kube_receive *receive, kube_finish *finish, void *context,
                 struct kube_operation **ret_operation, struct error *error);
@@ -119,10 +121,10 @@ void kube_wake(struct kube_client *client);
  * Pure. How long to wait, in nanoseconds, before attempt + 1 of a request whose attempt (1, 2, …)
  * ended so; -1: another attempt makes no sense. random: any number, for the jitter.
  *
- * Tried again: no answer (a GET only: of others nobody knows what was done), 429, 500, 502, 503,
+ * Tried again: no response (a GET only: of others nobody knows what was done), 429, 500, 502, 503,
  * 504. The wait doubles from 100 ms to 30 s, of which a random half; never less than Retry-After.
  */
-int64_t kube_retry_delay(const char *method, const struct kube_answer *answer, unsigned attempt,
+int64_t kube_retry_delay(const char *method, const struct kube_response *response, unsigned attempt,
                          uint64_t random);
 
 /* GET /version: the minor number of 1.minor. Within two seconds. */

@@ -210,8 +210,9 @@ static enum cause cause_of(const struct end *end)
 
 static void gather(struct death *death)
 {
-	/* Nobody answers for a lost node: its pods' logs would be waited for in vain, all requests
-	 * that there may be would wait, and the logs of other nodes would be gone meanwhile. */
+	/* Nobody responses for a lost node: its pods' logs would be waited for in vain, all
+	 * requests that there may be would wait, and the logs of other nodes would be gone
+	 * meanwhile. */
 	if (death->end->kind == END_NEVER_STARTED ||
 	    (death->end->kind == END_UNSEEN && cause_of(death->end) == CAUSE_NODE_LOST))
 		judge(death);
@@ -233,26 +234,26 @@ void deaths_followed(struct deaths *deaths, struct live_pod *pod)
 
 /* ---- The pod itself ---- */
 
-static bool is_its_pod(const struct death *death, const struct kube_answer *answer)
+static bool is_its_pod(const struct death *death, const struct kube_response *response)
 {
 	json *object;
 	struct arena *_cleanup_arena_ arena = arena_new(0);
 	return arena != NULL &&
-	       json_parse(arena, buffer_text(&answer->body), answer->body.length, 0, &object,
+	       json_parse(arena, buffer_text(&response->body), response->body.length, 0, &object,
 	                  NULL) != JSON_INVALID &&
 	       json_string_is(json_find(object, "metadata", "uid", NULL), death->end->uid);
 }
 
-static void pod_came(void *context, struct kube_answer *answer, const struct error *error)
+static void pod_came(void *context, struct kube_response *response, const struct error *error)
 {
 	struct death *death = context;
 	death->request = NULL;
-	if (error == NULL && is_its_pod(death, answer)) {
+	if (error == NULL && is_its_pod(death, response)) {
 		over(death);
 		return;
 	}
 	int64_t delay = error == NULL ? -1
-	                              : kube_retry_delay("GET", answer, ++death->attempts,
+	                              : kube_retry_delay("GET", response, ++death->attempts,
 	                                                 engine_random(death->deaths->engine));
 	/* However long: nothing could be written meanwhile either. */
 	if (delay >= 0)
@@ -278,13 +279,13 @@ static void ask_pod(struct death *death)
 
 /* ---- Opening ---- */
 
-static void checked(void *context, struct kube_answer *answer, const struct error *error)
+static void checked(void *context, struct kube_response *response, const struct error *error)
 {
 	struct death *death = context;
 	json *object;
 	death->request = NULL;
 	if (error != NULL) {
-		int64_t delay = kube_retry_delay("GET", answer, ++death->attempts,
+		int64_t delay = kube_retry_delay("GET", response, ++death->attempts,
 		                                 engine_random(death->deaths->engine));
 		if (delay >= 0 && death->attempts < CHECK_ATTEMPTS)
 			enter(death, check, delay);
@@ -293,8 +294,8 @@ static void checked(void *context, struct kube_answer *answer, const struct erro
 		return;
 	}
 	struct arena *_cleanup_arena_ arena = arena_new(0);
-	if (arena != NULL && json_parse(arena, buffer_text(&answer->body), answer->body.length, 0,
-	                                &object, NULL) != JSON_INVALID)
+	if (arena != NULL && json_parse(arena, buffer_text(&response->body), response->body.length,
+	                                0, &object, NULL) != JSON_INVALID)
 		publish_found(death->deaths->publisher, death->end, object);
 	over(death);
 }

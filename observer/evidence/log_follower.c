@@ -102,14 +102,14 @@ static void end_follow(struct follow *follow)
 	live_release(pod);
 }
 
-static void finished(void *context, struct kube_answer *answer, const struct error *error)
+static void finished(void *context, struct kube_response *response, const struct error *error)
 {
 	struct follow *follow = context;
 	struct engine *engine = follow->follows->engine;
 	follow->request = NULL;
 	/* What a broken connection left out may still come, and what came before comes again. */
 	int64_t delay = error == NULL ? -1
-	                              : kube_retry_delay("GET", answer, ++follow->failures,
+	                              : kube_retry_delay("GET", response, ++follow->failures,
 	                                                 engine_random(engine));
 	lines_end(&follow->lines, take_line, follow);
 	if (delay < 0 || follow->failures > LOGS_ATTEMPTS ||

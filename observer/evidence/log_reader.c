@@ -137,12 +137,12 @@ static bool receive(void *context, const char *bytes, size_t length)
 	return lines_feed(&read->lines, bytes, length, take_line, read);
 }
 
-static void finished(void *context, struct kube_answer *answer, const struct error *error)
+static void finished(void *context, struct kube_response *response, const struct error *error)
 {
 	struct log_read *read = context;
 	read->request = NULL;
 	int64_t delay = error == NULL ? -1
-	                              : kube_retry_delay("GET", answer, read->attempt,
+	                              : kube_retry_delay("GET", response, read->attempt,
 	                                                 engine_random(read->engine));
 	if (delay >= 0 && read->attempt < LOGS_ATTEMPTS) {
 		forget(read);

@@ -5,7 +5,7 @@
  * limitBytes cuts a log from its start, so the last bytes are kept here, in a ring. A log that is
  * gone (404, 400: the container is not found, terminated and collected) is an empty one; so is the
  * 200 whose body begins "unable to retrieve container logs". What may be a passing trouble (no
- * answer, 429, 5xx) is tried again LOGS_ATTEMPTS times: the log may be gone soon.
+ * response, 429, 5xx) is tried again LOGS_ATTEMPTS times: the log may be gone soon.
  *
  * Memory: 32 KiB and one line for each read that is being answered.
  */

@@ -4,7 +4,7 @@
  * Lines come from a log that shows what shims said over a socket that the whole pod can reach: they
  * are read as untrusted input. A line is about an end when it is an `end` of the same container
  * (and pod, where it names one), its exit code is the kubelet's, and both ends lie close together.
- * A shim's generation is no restart count: it is not compared.
+ * A shim's instance number is no restart count: it is not compared.
  *
  * Times: both are of the node's clock. The kubelet's are cut to whole seconds; a shim's end comes
  * up to some hundred milliseconds before its container's.
@@ -36,7 +36,7 @@ struct line {
 	int64_t max_rss_bytes;
 	int64_t cpu;
 	int64_t oom_kills;
-	int64_t generation;
+	int64_t shim_instance;
 	int64_t shim_uid;
 	int64_t lines_lost;
 	int64_t log_bytes_total;

@@ -11,14 +11,14 @@
 
 static const char *const targets[] = {[EVENT_POD] = "event-pod", [EVENT_OWNER] = "event-owner"};
 
-static void status_written(void *context, struct kube_answer *answer, const struct error *error)
+static void status_written(void *context, struct kube_response *response, const struct error *error)
 {
 	struct publication *publication = context;
 	publication->request = NULL;
-	if (error == NULL || answer->status == 404 || publication->attempts >= STATUS_ATTEMPTS)
+	if (error == NULL || response->status == 404 || publication->attempts >= STATUS_ATTEMPTS)
 		publication_over(publication);
 	else
-		publication_again(publication, answer);
+		publication_again(publication, response);
 }
 
 static void tell_status(struct publication *publication)
@@ -28,17 +28,17 @@ static void tell_status(struct publication *publication)
 	struct buffer body;
 	agent_exit_init(&exit);
 	for (int i = EVENT_POD; i <= EVENT_OWNER; i++) {
-		const struct told *told = &publication->told[i];
-		if (told->state == NULL)
+		const struct delivery *delivery = &publication->deliveries[i];
+		if (delivery->state == NULL)
 			continue;
 		event_name(publication->end, (enum event_target)i, names[i]);
-		exit.told[exit.told_count++] = (struct agent_exit_told){
+		exit.notifications[exit.notification_count++] = (struct agent_exit_notification){
 		        .to = targets[i],
-		        .state = told->state,
+		        .state = delivery->state,
 		        .id = names[i],
-		        .at = told->at,
-		        .attempts = told->attempts,
-		        .message = told->message[0] == '\0' ? NULL : told->message,
+		        .at = delivery->at,
+		        .attempts = delivery->attempts,
+		        .message = delivery->message[0] == '\0' ? NULL : delivery->message,
 		};
 	}
 	buffer_init(&body, STATUS_MAX);
@@ -51,37 +51,37 @@ static void tell_status(struct publication *publication)
 static void set_told(struct publication *publication, enum event_target target, const char *state,
                      const struct error *error)
 {
-	struct told *told = &publication->told[target];
-	told->state = state;
-	told->at = publication->publisher->engine->wall;
+	struct delivery *delivery = &publication->deliveries[target];
+	delivery->state = state;
+	delivery->at = publication->publisher->engine->wall;
 	if (error != NULL)
-		snprintf(told->message, sizeof told->message, "%.150s", error->message);
+		snprintf(delivery->message, sizeof delivery->message, "%.150s", error->message);
 	meters_told(publication->publisher->meters, targets[target],
-	            strcmp(state, AGENT_EXIT_TOLD_DELIVERED) == 0 ? "delivered"
-	            : strcmp(state, AGENT_EXIT_TOLD_FAILED) == 0  ? "failed"
-	                                                          : "grouped");
+	            strcmp(state, AGENT_EXIT_NOTIFICATION_DELIVERED) == 0 ? "delivered"
+	            : strcmp(state, AGENT_EXIT_NOTIFICATION_FAILED) == 0  ? "failed"
+	                                                                  : "grouped");
 }
 
 /* The first receiver that has not been told. */
 static enum event_target next_target(const struct publication *publication)
 {
-	return publication->told[EVENT_POD].state == NULL ? EVENT_POD : EVENT_OWNER;
+	return publication->deliveries[EVENT_POD].state == NULL ? EVENT_POD : EVENT_OWNER;
 }
 
-static void event_written(void *context, struct kube_answer *answer, const struct error *error)
+static void event_written(void *context, struct kube_response *response, const struct error *error)
 {
 	struct publication *publication = context;
 	enum event_target target = next_target(publication);
 	publication->request = NULL;
-	publication->told[target].attempts++;
-	bool passing = answer->status == 0 || answer->status == 429 || answer->status >= 500;
-	if (error == NULL || answer->status == 409) {
-		set_told(publication, target, AGENT_EXIT_TOLD_DELIVERED, NULL);
-	} else if (passing && publication->told[target].attempts < TELL_ATTEMPTS) {
-		publication_again(publication, answer);
+	publication->deliveries[target].attempts++;
+	bool passing = response->status == 0 || response->status == 429 || response->status >= 500;
+	if (error == NULL || response->status == 409) {
+		set_told(publication, target, AGENT_EXIT_NOTIFICATION_DELIVERED, NULL);
+	} else if (passing && publication->deliveries[target].attempts < TELL_ATTEMPTS) {
+		publication_again(publication, response);
 		return;
 	} else {
-		set_told(publication, target, AGENT_EXIT_TOLD_FAILED, error);
+		set_told(publication, target, AGENT_EXIT_NOTIFICATION_FAILED, error);
 	}
 	publication_enter(publication, publication_tell, 0);
 }
@@ -113,14 +113,14 @@ void publication_tell(struct publication *publication)
 	struct publisher *publisher = publication->publisher;
 	bool owned = publication->end->owner_kind != NULL;
 	enum event_target target = next_target(publication);
-	if (publication->told[EVENT_POD].attempts == 0 &&
-	    publication->told[EVENT_POD].state == NULL &&
+	if (publication->deliveries[EVENT_POD].attempts == 0 &&
+	    publication->deliveries[EVENT_POD].state == NULL &&
 	    !event_may_tell(&publisher->groups, publication->fingerprint, publisher->engine->now)) {
-		set_told(publication, EVENT_POD, AGENT_EXIT_TOLD_GROUPED, NULL);
+		set_told(publication, EVENT_POD, AGENT_EXIT_NOTIFICATION_GROUPED, NULL);
 		if (owned)
-			set_told(publication, EVENT_OWNER, AGENT_EXIT_TOLD_GROUPED, NULL);
+			set_told(publication, EVENT_OWNER, AGENT_EXIT_NOTIFICATION_GROUPED, NULL);
 	}
-	if (publication->told[target].state != NULL || (target == EVENT_OWNER && !owned))
+	if (publication->deliveries[target].state != NULL || (target == EVENT_OWNER && !owned))
 		publication_enter(publication, tell_status, 0);
 	else
 		tell_event(publication, target);

@@ -11,7 +11,7 @@
 
 #include "observer/record/record_writer.h"
 
-struct told {
+struct delivery {
 	const char *state; /* NULL: not yet */
 	int64_t at;
 	unsigned attempts;
@@ -38,10 +38,10 @@ struct publication {
 	int64_t cpu;
 	/* where it is */
 	void (*stage)(struct publication *publication);
-	struct told told[2]; /* by event_target */
-	unsigned attempts;   /* of the stage */
-	int64_t refused_at;  /* the first refusal to write; 0: none */
-	bool unsure;         /* an attempt to write had no answer */
+	struct delivery deliveries[2]; /* by event_target */
+	unsigned attempts;             /* of the stage */
+	int64_t refused_at;            /* the first refusal to write; 0: none */
+	bool unsure;                   /* an attempt to write had no response */
 	struct request *request;
 	struct timer timer;
 };
@@ -54,7 +54,7 @@ void publication_enter(struct publication *publication,
                        void (*stage)(struct publication *publication), int64_t delay);
 
 /* The present stage again, later: as kube_retry_delay() says, slowly where the server means it. */
-void publication_again(struct publication *publication, const struct kube_answer *answer);
+void publication_again(struct publication *publication, const struct kube_response *response);
 
 /* Adds a request about it; takes over path and the body's content. */
 void publication_ask(struct publication *publication, const char *method, const char *type,

@@ -288,7 +288,7 @@ static void fill_line(struct judging *judging)
 	exit->cpu = line->cpu;
 	exit->max_rss_bytes = line->max_rss_bytes;
 	exit->oom_kills = line->oom_kills;
-	exit->generation = line->generation;
+	exit->shim_instance = line->shim_instance;
 	exit->shim_uid = line->shim_uid;
 	exit->lines_lost = line->lines_lost;
 	exit->log_bytes_total = line->log_bytes_total;

@@ -88,13 +88,13 @@ static void page_done(struct collector *collector)
 		later(collector, COLLECT_INTERVAL);
 }
 
-static void deleted(void *context, struct kube_answer *answer, const struct error *error)
+static void deleted(void *context, struct kube_response *response, const struct error *error)
 {
 	struct collector *collector = context;
 	collector->deleting--;
 	if (error == NULL)
 		meters_count(collector->meters, COUNTER_COLLECTED);
-	else if (answer->status != 404)
+	else if (response->status != 404)
 		log_message(LOG_DEBUG, "a record could not be deleted, the next round will",
 		            "error", error->message, NULL);
 	if (collector->deleting == 0 && collector->request == NULL)
@@ -209,12 +209,12 @@ static char *escape(const char *text)
 	return buffer_steal(&out);
 }
 
-static bool take_page(struct collector *collector, const struct kube_answer *answer)
+static bool take_page(struct collector *collector, const struct kube_response *response)
 {
 	json *root;
 	struct arena *_cleanup_arena_ arena = arena_new(ARENA_MAX);
-	if (arena == NULL || json_parse(arena, buffer_text(&answer->body), answer->body.length, 0,
-	                                &root, NULL) == JSON_INVALID)
+	if (arena == NULL || json_parse(arena, buffer_text(&response->body), response->body.length,
+	                                0, &root, NULL) == JSON_INVALID)
 		return false;
 	const char *next = json_get_string_or(json_get(root, "metadata"), "continue", "");
 	free(collector->next_page);
@@ -224,11 +224,11 @@ static bool take_page(struct collector *collector, const struct kube_answer *ans
 	return true;
 }
 
-static void page_came(void *context, struct kube_answer *answer, const struct error *error)
+static void page_came(void *context, struct kube_response *response, const struct error *error)
 {
 	struct collector *collector = context;
 	collector->request = NULL;
-	if (error != NULL || !take_page(collector, answer)) {
+	if (error != NULL || !take_page(collector, response)) {
 		if (error != NULL)
 			log_message(LOG_WARNING, "listing records failed, it is tried again later",
 			            "error", error->message, NULL);
@@ -253,7 +253,7 @@ static void ask_page(void *context)
 	                                    collector->next_page == NULL ? ""
 	                                                                 : collector->next_page),
 	                .accept = METADATA,
-	                .answer_max = PAGE_MAX},
+	                .response_max = PAGE_MAX},
 	        .finish = page_came,
 	        .context = collector,
 	};

@@ -66,11 +66,11 @@ void publication_enter(struct publication *publication,
 }
 
 /* The stage again, later; refused: the server means it, so more slowly. */
-void publication_again(struct publication *publication, const struct kube_answer *answer)
+void publication_again(struct publication *publication, const struct kube_response *response)
 {
 	struct engine *engine = publication->publisher->engine;
 	int64_t delay =
-	        kube_retry_delay("GET", answer, publication->attempts, engine_random(engine));
+	        kube_retry_delay("GET", response, publication->attempts, engine_random(engine));
 	if (delay < 0)
 		delay = RETRY_REFUSED / 2 + (int64_t)(engine_random(engine) % (RETRY_REFUSED / 2));
 	publication_enter(publication, publication->stage, delay);
@@ -99,34 +99,34 @@ void publication_ask(struct publication *publication, const char *method, const 
 
 static bool all_told(const struct agent_exit *exit)
 {
-	for (size_t i = 0; i < exit->told_count; i++)
-		if (strcmp(exit->told[i].to, "event-pod") == 0)
+	for (size_t i = 0; i < exit->notification_count; i++)
+		if (strcmp(exit->notifications[i].to, "event-pod") == 0)
 			return true;
 	return false;
 }
 
-static void checked(void *context, struct kube_answer *answer, const struct error *error)
+static void checked(void *context, struct kube_response *response, const struct error *error)
 {
 	struct publication *publication = context;
 	struct agent_exit exit;
 	json *object;
 	publication->request = NULL;
-	if (error != NULL && answer->status == 404 && publication->record != NULL) {
+	if (error != NULL && response->status == 404 && publication->record != NULL) {
 		publication_enter(publication, write_record, 0);
 		return;
 	}
-	if (error != NULL && answer->status == 404) {
+	if (error != NULL && response->status == 404) {
 		publication_over(publication);
 		return;
 	}
 	if (error != NULL) {
-		publication_again(publication, answer);
+		publication_again(publication, response);
 		return;
 	}
 	struct arena *_cleanup_arena_ arena = arena_new(0);
 	if (arena != NULL &&
-	    json_parse(arena, buffer_text(&answer->body), answer->body.length, 0, &object, NULL) !=
-	            JSON_INVALID &&
+	    json_parse(arena, buffer_text(&response->body), response->body.length, 0, &object,
+	               NULL) != JSON_INVALID &&
 	    agent_exit_read(object, &exit, NULL) && all_told(&exit))
 		publication_over(publication);
 	else
@@ -174,7 +174,7 @@ static void give_up(struct publication *publication, const struct error *error)
 	publication_over(publication);
 }
 
-static void refused(struct publication *publication, const struct kube_answer *answer,
+static void refused(struct publication *publication, const struct kube_response *response,
                     const struct error *error)
 {
 	int64_t now = publication->publisher->engine->now;
@@ -187,28 +187,29 @@ static void refused(struct publication *publication, const struct kube_answer *a
 			            NULL);
 	}
 	/* What is not valid now will not be later. */
-	bool senseless = answer->status == 400 || answer->status == 413 || answer->status == 422;
+	bool senseless =
+	        response->status == 400 || response->status == 413 || response->status == 422;
 	if (senseless || now - publication->refused_at >= PUBLISH_GIVE_UP)
 		give_up(publication, error);
 	else
-		publication_again(publication, answer);
+		publication_again(publication, response);
 }
 
-static void written(void *context, struct kube_answer *answer, const struct error *error)
+static void written(void *context, struct kube_response *response, const struct error *error)
 {
 	struct publication *publication = context;
 	publication->request = NULL;
-	bool ours = error == NULL || (answer->status == 409 && publication->unsure);
+	bool ours = error == NULL || (response->status == 409 && publication->unsure);
 	if (ours) {
 		count_written(publication);
 		publication_enter(publication, publication_tell, 0);
-	} else if (answer->status == 409) {
+	} else if (response->status == 409) {
 		publication_enter(publication, check, publication->publisher->step_in);
-	} else if (answer->status >= 400 && answer->status < 500 && answer->status != 429) {
-		refused(publication, answer, error);
+	} else if (response->status >= 400 && response->status < 500 && response->status != 429) {
+		refused(publication, response, error);
 	} else {
-		publication->unsure = publication->unsure || answer->status != 429;
-		publication_again(publication, answer);
+		publication->unsure = publication->unsure || response->status != 429;
+		publication_again(publication, response);
 	}
 }
 

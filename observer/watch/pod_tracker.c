@@ -150,10 +150,10 @@ static void set_lingers(struct tracker *tracker, struct live_pod *pod, bool ling
 	}
 }
 
-static void ignore(void *context, struct kube_answer *answer, const struct error *error)
+static void ignore(void *context, struct kube_response *response, const struct error *error)
 {
 	(void)context;
-	(void)answer;
+	(void)response;
 	(void)error;
 }
 

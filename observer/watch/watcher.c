@@ -72,35 +72,36 @@ static void forget_list(struct watcher *watcher)
 	watcher->listing = false;
 }
 
-/* Something went wrong: again, later. answer NULL: what came made no sense. */
-static void retry(struct watcher *watcher, const struct kube_answer *answer,
+/* Something went wrong: again, later. response NULL: what came made no sense. */
+static void retry(struct watcher *watcher, const struct kube_response *response,
                   const struct error *error)
 {
-	struct kube_answer senseless = {.retry_after = -1};
-	if (answer == NULL)
-		answer = &senseless;
+	struct kube_response senseless = {.retry_after = -1};
+	if (response == NULL)
+		response = &senseless;
 	watcher->failures++;
-	int64_t delay =
-	        kube_retry_delay("GET", answer, watcher->failures, engine_random(watcher->engine));
+	int64_t delay = kube_retry_delay("GET", response, watcher->failures,
+	                                 engine_random(watcher->engine));
 	if (delay < 0) { /* forbidden, say: that changes only when somebody acts */
-		senseless.retry_after = answer->retry_after;
+		senseless.retry_after = response->retry_after;
 		delay = kube_retry_delay("GET", &senseless, watcher->failures + 4,
 		                         engine_random(watcher->engine));
 	}
-	if (watcher->failures > 1 || answer->status != 0)
+	if (watcher->failures > 1 || response->status != 0)
 		log_message(LOG_WARNING, "watching pods failed, it is tried again", "error",
-		            error == NULL ? "an answer that makes no sense" : error->message, NULL);
+		            error == NULL ? "an response that makes no sense" : error->message,
+		            NULL);
 	later(watcher, delay);
 }
 
 /* ---- The list ---- */
 
-static bool take_page(struct watcher *watcher, const struct kube_answer *answer)
+static bool take_page(struct watcher *watcher, const struct kube_response *response)
 {
 	json *root;
 	arena_reset(watcher->arena);
-	if (json_parse(watcher->arena, buffer_text(&answer->body), answer->body.length, 0, &root,
-	               NULL) == JSON_INVALID ||
+	if (json_parse(watcher->arena, buffer_text(&response->body), response->body.length, 0,
+	               &root, NULL) == JSON_INVALID ||
 	    !json_is_object(root))
 		return false;
 	const json *metadata = json_get(root, "metadata");
@@ -122,20 +123,20 @@ static bool take_page(struct watcher *watcher, const struct kube_answer *answer)
 	return true;
 }
 
-static void page_came(void *context, struct kube_answer *answer, const struct error *error)
+static void page_came(void *context, struct kube_response *response, const struct error *error)
 {
 	struct watcher *watcher = context;
 	watcher->request = NULL;
-	if (error != NULL && answer->status == 0 && !buffer_ok(&answer->body) &&
+	if (error != NULL && response->status == 0 && !buffer_ok(&response->body) &&
 	    watcher->page > 1) {
 		watcher->page /= 2;
 		later(watcher, 0);
 		return;
 	}
-	if (error != NULL && answer->status == 410)
+	if (error != NULL && response->status == 410)
 		forget_list(watcher);
-	if (error != NULL || !take_page(watcher, answer)) {
-		retry(watcher, error == NULL ? NULL : answer, error);
+	if (error != NULL || !take_page(watcher, response)) {
+		retry(watcher, error == NULL ? NULL : response, error);
 		return;
 	}
 	arena_reset(watcher->arena);
@@ -161,7 +162,7 @@ static void ask_page(struct watcher *watcher)
 	                                    watcher->next_page == NULL ? "" : "&continue=",
 	                                    watcher->next_page == NULL ? "" : watcher->next_page),
 	                .timeout = LIST_TIMEOUT,
-	                .answer_max = PAGE_MAX_BYTES},
+	                .response_max = PAGE_MAX_BYTES},
 	        .rank = REQUEST_URGENT,
 	        .finish = page_came,
 	        .context = watcher,
@@ -230,13 +231,13 @@ static bool watch_receive(void *context, const char *bytes, size_t length)
 	return more;
 }
 
-static void watch_ended(void *context, struct kube_answer *answer, const struct error *error)
+static void watch_ended(void *context, struct kube_response *response, const struct error *error)
 {
 	struct watcher *watcher = context;
 	watcher->request = NULL;
 	lines_clear(&watcher->lines);
 	arena_reset(watcher->arena);
-	if (watcher->expired || answer->status == 410) {
+	if (watcher->expired || response->status == 410) {
 		watcher->expired = false;
 		forget_list(watcher);
 		/* A server that expires every list at once is not asked without end. */
@@ -249,7 +250,7 @@ static void watch_ended(void *context, struct kube_answer *answer, const struct 
 	if (error == NULL || watcher->progress)
 		later(watcher, (int64_t)(engine_random(watcher->engine) % (uint64_t)SECOND) / 2);
 	else
-		retry(watcher, answer, error);
+		retry(watcher, response, error);
 }
 
 static void ask_watch(struct watcher *watcher)

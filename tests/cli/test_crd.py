@@ -55,7 +55,7 @@ def test_labels_and_sources_are_documented():
     sources = re.findall(r'_SOURCE_\w+ +"(\w+)"', HEADER)
     assert sources and all(f"`{source}`" in DOCUMENT for source in sources)
     states = re.findall(r'_TOLD_\w+ +"(\w+)"', HEADER)
-    told = SCHEMA["status"]["properties"]["told"]["items"]["properties"]["state"]
+    told = SCHEMA["status"]["properties"]["notifications"]["items"]["properties"]["state"]
     assert states and all(state in told["description"] for state in states)
 
 

@@ -92,7 +92,7 @@ def ugly_records():
         spec[key] = text
     spec["context"] = {text: text}
     spec["log_bytes_total"] = 7
-    records[0]["status"] = {"told": [{"to": text, "state": text, "message": text}]}
+    records[0]["status"] = {"notifications": [{"to": text, "state": text, "message": text}]}
     return records
 
 

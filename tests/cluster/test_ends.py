@@ -124,7 +124,7 @@ def test_restarted_agent(driver):
         restart="OnFailure", volumes=[{"name": "data", "emptyDir": {}}])
     pod = driver.make(manifest)
     pod.wait_phase("Succeeded")
-    ends = [(line["generation"], line["exit_code"]) for line in pod.lines()]
+    ends = [(line["shim_instance"], line["exit_code"]) for line in pod.lines()]
     assert ends == [(1, 3), (2, 0)]
     driver.check_record(pod, exit_code=3, restart_count=0, final=False, silent=False)
 

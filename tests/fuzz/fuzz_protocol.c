@@ -194,7 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (size_t i = 0; i < watched.life.count; i++) {
 		require(watched.slots[i].socket < 0 && watched.slots[i].memory.map == NULL);
-		told += watched.slots[i].generation;
+		told += watched.slots[i].shim_instance;
 	}
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		require(watched.clients[i].socket < 0);

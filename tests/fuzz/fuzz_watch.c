@@ -18,9 +18,9 @@ static void ignore_drop(void *edge, struct request *request)
 static void answer(struct observer *observer, struct request *request, long status,
                    const char *body)
 {
-	struct kube_answer _cleanup_kube_answer_ reply;
+	struct kube_response _cleanup_kube_response_ reply;
 	struct error error = {"no"};
-	kube_answer_init(&reply);
+	kube_response_init(&reply);
 	reply.status = status;
 	buffer_append_text(&reply.body, body);
 	engine_finish(&observer->engine, request, &reply, status == 200 ? NULL : &error);

@@ -47,7 +47,7 @@ def line_about(pod, container, run, terminated):
         "event": "end", "time": time_of(ended, 130), "version": "0.1.0", "source": "watchdog",
         "pod": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"],
         "uid": pod["metadata"]["uid"], "node": "node1", "container": container,
-        "generation": run + 1,
+        "shim_instance": run + 1,
         "error_type": "Killed" if vanished else "Panic" if code == 101 else
         "Completed" if code == 0 else "Terminated" if code == 137 else "Error",
         "evidence": "vanished" if vanished else "statement" if code == 101 else "exit-code",

@@ -41,19 +41,19 @@ static void *stop_on_line(void *context)
 	return NULL;
 }
 
-static void tell(const struct kube_answer *answer, const struct error *error, size_t bytes)
+static void tell(const struct kube_response *response, const struct error *error, size_t bytes)
 {
 	struct buffer line;
 	struct json_writer writer;
 	buffer_init(&line, 1 << 20);
 	json_writer_init(&writer, &line);
 	json_write_object_begin(&writer);
-	json_write_member_integer(&writer, "status", answer->status);
-	json_write_member(&writer, "reason", answer->reason);
-	json_write_member_integer(&writer, "retry_after", answer->retry_after);
+	json_write_member_integer(&writer, "status", response->status);
+	json_write_member(&writer, "reason", response->reason);
+	json_write_member_integer(&writer, "retry_after", response->retry_after);
 	json_write_member_integer(&writer, "bytes", (int64_t)bytes);
 	json_write_key(&writer, "body");
-	json_write_string_n(&writer, buffer_text(&answer->body), answer->body.length);
+	json_write_string_n(&writer, buffer_text(&response->body), response->body.length);
 	json_write_member(&writer, "error", error == NULL ? NULL : error->message);
 	json_write_object_end(&writer);
 	puts(buffer_text(&line));
@@ -73,20 +73,20 @@ static bool on_chunk(void *context, const char *bytes, size_t length)
 
 static void call(struct driver *driver, bool stream)
 {
-	struct kube_answer _cleanup_kube_answer_ answer;
+	struct kube_response _cleanup_kube_response_ response;
 	struct error error = {""};
-	kube_answer_init(&answer);
+	kube_response_init(&response);
 	driver->bytes = 0;
 	bool good = stream ? kube_stream(driver->client, &driver->request, on_chunk, driver,
-	                                 &answer, &error)
-	                   : kube_call(driver->client, &driver->request, &answer, &error);
-	tell(&answer, good ? NULL : &error, driver->bytes);
+	                                 &response, &error)
+	                   : kube_call(driver->client, &driver->request, &response, &error);
+	tell(&response, good ? NULL : &error, driver->bytes);
 }
 
-static void on_finish(void *context, struct kube_answer *answer, const struct error *error)
+static void on_finish(void *context, struct kube_response *response, const struct error *error)
 {
 	struct driver *driver = context;
-	(void)answer;
+	(void)response;
 	driver->finished++;
 	driver->failed += error != NULL;
 }
@@ -119,7 +119,7 @@ static bool take_setting(struct driver *driver, const char *word)
 	else if (strncmp(word, "idle=", 5) == 0)
 		driver->request.idle_timeout = value;
 	else if (strncmp(word, "max=", 4) == 0)
-		driver->request.answer_max = (size_t)value;
+		driver->request.response_max = (size_t)value;
 	else
 		return false;
 	return true;

@@ -22,7 +22,8 @@
  *
  *   replicas N       N runs with two, of which one is killed at random moments
  *
- *   trouble N        N runs in which the server answers with 429, 500, 503, resets, half answers
+ *   trouble N        N runs in which the server responses with 429, 500, 503, resets, half
+ * responses
  *
  * After `once` every run must give the same records; what does not is printed. Exit 1 then.
  */
@@ -194,12 +195,12 @@ static uint64_t chance(void)
 	return z ^ (z >> 31);
 }
 
-static void answer(struct replica *replica, struct request *request, long status,
-                   const char *reason, const char *body)
+static void response(struct replica *replica, struct request *request, long status,
+                     const char *reason, const char *body)
 {
-	struct kube_answer _cleanup_kube_answer_ reply;
+	struct kube_response _cleanup_kube_response_ reply;
 	struct error error;
-	kube_answer_init(&reply);
+	kube_response_init(&reply);
 	reply.body.limit = (size_t)64 << 20;
 	reply.status = status;
 	snprintf(reply.reason, sizeof reply.reason, "%s", reason);
@@ -230,13 +231,13 @@ static void create(struct replica *replica, struct request *request)
 	         json_get_string_or(json_get(root, "metadata"), "name", "?"));
 	arena_free(arena);
 	if (find_item(path) != NULL) {
-		answer(replica, request, 409, "AlreadyExists", "{}");
+		response(replica, request, 409, "AlreadyExists", "{}");
 		return;
 	}
 	check(world.item_count < ITEMS_MAX, "too many items");
 	world.items[world.item_count++] =
 	        (struct item){.path = copy(path), .body = copy(request->ask.body)};
-	answer(replica, request, 201, "", request->ask.body);
+	response(replica, request, 201, "", request->ask.body);
 }
 
 static void get_item(struct replica *replica, struct request *request)
@@ -244,7 +245,7 @@ static void get_item(struct replica *replica, struct request *request)
 	const struct item *item = find_item(request->ask.path);
 	struct buffer body;
 	if (item == NULL) {
-		answer(replica, request, 404, "NotFound", "{}");
+		response(replica, request, 404, "NotFound", "{}");
 		return;
 	}
 	buffer_init(&body, (size_t)4 << 20);
@@ -253,7 +254,7 @@ static void get_item(struct replica *replica, struct request *request)
 		buffer_printf(&body, ",%s", item->told + 1);
 	else
 		buffer_append_text(&body, "}");
-	answer(replica, request, 200, "", buffer_text(&body));
+	response(replica, request, 200, "", buffer_text(&body));
 	buffer_free(&body);
 }
 
@@ -266,7 +267,7 @@ static void patch_status(struct replica *replica, struct request *request)
 	check(item != NULL, "the status of a record that is not there");
 	free(item->told);
 	item->told = copy(request->ask.body);
-	answer(replica, request, 200, "", "{}");
+	response(replica, request, 200, "", "{}");
 }
 
 static void lease(struct replica *replica, struct request *request)
@@ -275,12 +276,12 @@ static void lease(struct replica *replica, struct request *request)
 	char version[64];
 	bool get = request->ask.method == NULL;
 	if (get && world.lease == NULL) {
-		answer(replica, request, 404, "NotFound", "{}");
+		response(replica, request, 404, "NotFound", "{}");
 		return;
 	}
 	snprintf(version, sizeof version, "\"resourceVersion\":\"%u\"", world.lease_version);
 	if (!get && world.lease != NULL && strstr(request->ask.body, version) == NULL) {
-		answer(replica, request, 409, "Conflict", "{}");
+		response(replica, request, 409, "Conflict", "{}");
 		return;
 	}
 	if (!get) {
@@ -291,7 +292,7 @@ static void lease(struct replica *replica, struct request *request)
 	}
 	snprintf(body, sizeof body, "{\"metadata\":{\"resourceVersion\":\"%u\"},%s",
 	         world.lease_version, world.lease);
-	answer(replica, request, 200, "", body);
+	response(replica, request, 200, "", body);
 }
 
 /* The last event about each pod that is there now, in the order of their first ones. */
@@ -332,7 +333,7 @@ static void list_pods(struct replica *replica, struct request *request)
 	for (size_t i = from; i < count && i < from + PAGE; i++)
 		buffer_printf(&body, "%s%s", i == from ? "" : ",", pods[i]->object);
 	buffer_append_text(&body, "]}");
-	answer(replica, request, 200, "", buffer_text(&body));
+	response(replica, request, 200, "", buffer_text(&body));
 	buffer_free(&body);
 }
 
@@ -371,9 +372,9 @@ static void get_pod(struct replica *replica, struct request *request)
 			last = NULL;
 	}
 	if (last == NULL)
-		answer(replica, request, 404, "NotFound", "{}");
+		response(replica, request, 404, "NotFound", "{}");
 	else
-		answer(replica, request, 200, "", last->object);
+		response(replica, request, 200, "", last->object);
 }
 
 static void open_stream(struct replica *replica, struct request *request, size_t at)
@@ -394,13 +395,13 @@ static void send_log(struct replica *replica, struct request *request)
 	char pod[256] = "";
 	sscanf(request->ask.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]/", namespace, pod);
 	if (!pod_exists(namespace, pod)) {
-		answer(replica, request, 404, "NotFound", "{}");
+		response(replica, request, 404, "NotFound", "{}");
 		return;
 	}
 	if (strstr(request->ask.path, "container=lastword-watchdog") == NULL) {
 		static const char none[] = "unable to retrieve container logs for containerd://x";
 		engine_receive(request, none, sizeof none - 1);
-		answer(replica, request, 200, "", "");
+		response(replica, request, 200, "", "");
 		return;
 	}
 	if (strstr(request->ask.path, "&follow=true") != NULL) {
@@ -415,7 +416,7 @@ static void send_log(struct replica *replica, struct request *request)
 		engine_receive(request, line->text, strlen(line->text));
 		engine_receive(request, "\n", 1);
 	}
-	answer(replica, request, 200, "", "");
+	response(replica, request, 200, "", "");
 }
 
 static void serve(struct replica *replica, struct request *request)
@@ -427,7 +428,7 @@ static void serve(struct replica *replica, struct request *request)
 	if (trouble && strstr(path, "/leases") == NULL) {
 		static const long codes[] = {0, 429, 500, 503};
 		long code = codes[chance() % 4];
-		/* It may have been done, and the answer lost. */
+		/* It may have been done, and the response lost. */
 		if (code == 0 && strcmp(method, "POST") == 0 && chance() % 2 == 0) {
 			struct arena *arena = arena_new((size_t)4 << 20);
 			json *root;
@@ -441,7 +442,7 @@ static void serve(struct replica *replica, struct request *request)
 				        .path = copy(item), .body = copy(request->ask.body)};
 			arena_free(arena);
 		}
-		answer(replica, request, code, "Trouble", "{}");
+		response(replica, request, code, "Trouble", "{}");
 	} else if (strstr(path, "/leases") != NULL) {
 		lease(replica, request);
 	} else if (strncmp(path, "/api/v1/pods?", 13) == 0 && version == NULL) {
@@ -452,7 +453,7 @@ static void serve(struct replica *replica, struct request *request)
 		if (world.trouble == GONE_AT_WATCH && world.applied >= world.cut &&
 		    !world.cut_done) {
 			world.cut_done = true;
-			answer(replica, request, 410, "Expired", "{}");
+			response(replica, request, 410, "Expired", "{}");
 			return;
 		}
 		open_stream(replica, request, place_of(text));
@@ -467,7 +468,7 @@ static void serve(struct replica *replica, struct request *request)
 	} else if (strcmp(method, "GET") == 0 && strstr(path, "/pods/") != NULL) {
 		get_pod(replica, request);
 	} else if (strcmp(method, "GET") == 0) {
-		answer(replica, request, 200, "", "{\"metadata\":{},\"items\":[]}");
+		response(replica, request, 200, "", "{\"metadata\":{},\"items\":[]}");
 	} else {
 		check(false, path);
 	}
@@ -479,7 +480,7 @@ static void close_stream(struct replica *replica, size_t index, long status)
 {
 	struct request *request = replica->streams[index].request;
 	replica->streams[index] = replica->streams[--replica->stream_count];
-	answer(replica, request, status, "", "");
+	response(replica, request, status, "", "");
 }
 
 /* In pieces of any size. */
@@ -729,7 +730,7 @@ static char *run_once(uint64_t seed)
 	begin(seed);
 	start(&world.replicas[0]);
 	pass_time(world.now + 10 * SECOND);
-	/* No time passes: nobody waits for anything but answers. */
+	/* No time passes: nobody waits for anything but responses. */
 	for (; world.applied < event_count; world.applied++)
 		settle();
 	return finish();
@@ -767,7 +768,8 @@ static char *run_cut(enum trouble trouble, size_t cut, uint64_t seed)
 	return finish();
 }
 
-/* Killed at a random moment, also between a request and its answer, with probability 1 in every. */
+/* Killed at a random moment, also between a request and its response, with probability 1 in every.
+ */
 static void kill_somebody(unsigned every, bool one_stays)
 {
 	struct replica *victim = &world.replicas[chance() % REPLICAS];

@@ -100,7 +100,7 @@ def test_a_recorded_history(cluster, observe, which):
     wait_for_all(c, records)
 
     # One Event for each record that is not grouped, with the record's name; no pod has an owner.
-    told = [entry for status in c.told.values() for entry in status["told"]]
+    told = [entry for status in c.told.values() for entry in status["notifications"]]
     delivered = [e for e in told if e["state"] == "Delivered"]
     assert {e["to"] for e in told} == {"event-pod"}
     assert len(c.event_objects) >= len(delivered)

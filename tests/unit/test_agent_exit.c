@@ -266,9 +266,10 @@ static void fill_to_the_limits(struct agent_exit *exit, const char *text)
 		exit->context[i] = (struct agent_exit_context){keys[i], text};
 	}
 	exit->resolved_at = INT64_C(1790000000000000000);
-	exit->told_count = AGENT_EXIT_TOLD_MAX;
-	for (size_t i = 0; i < AGENT_EXIT_TOLD_MAX; i++)
-		exit->told[i] = (struct agent_exit_told){keys[i], text, text, 1, 3, text};
+	exit->notification_count = AGENT_EXIT_NOTIFICATIONS_MAX;
+	for (size_t i = 0; i < AGENT_EXIT_NOTIFICATIONS_MAX; i++)
+		exit->notifications[i] =
+		        (struct agent_exit_notification){keys[i], text, text, 1, 3, text};
 }
 
 static void test_what_is_written_fits_the_schema(void **state)
@@ -354,20 +355,21 @@ static void test_status_is_read_back(void **state)
 	struct agent_exit back;
 	fill_required(&exit);
 	exit.resolved_at = INT64_C(1790000000000000000);
-	exit.told[exit.told_count++] = (struct agent_exit_told){
-	        "event-pod", AGENT_EXIT_TOLD_FAILED, "coder-7f9.17", 1000000000, 3, "no route"};
+	exit.notifications[exit.notification_count++] = (struct agent_exit_notification){
+	        "event-pod", AGENT_EXIT_NOTIFICATION_FAILED, "coder-7f9.17", 1000000000, 3,
+	        "no route"};
 	json *object = write_and_parse(crd->arena, &exit, false);
 	json *patch = write_and_parse(crd->arena, &exit, true);
 	json_add_member(crd->arena, object, "status", json_get(patch, "status"));
 	assert_true(agent_exit_read(object, &back, NULL));
 	assert_int_equal(back.resolved_at, exit.resolved_at);
-	assert_int_equal(back.told_count, 1);
-	assert_string_equal(back.told[0].to, "event-pod");
-	assert_string_equal(back.told[0].state, "Failed");
-	assert_string_equal(back.told[0].id, "coder-7f9.17");
-	assert_int_equal(back.told[0].at, 1000000000);
-	assert_int_equal(back.told[0].attempts, 3);
-	assert_string_equal(back.told[0].message, "no route");
+	assert_int_equal(back.notification_count, 1);
+	assert_string_equal(back.notifications[0].to, "event-pod");
+	assert_string_equal(back.notifications[0].state, "Failed");
+	assert_string_equal(back.notifications[0].id, "coder-7f9.17");
+	assert_int_equal(back.notifications[0].at, 1000000000);
+	assert_int_equal(back.notifications[0].attempts, 3);
+	assert_string_equal(back.notifications[0].message, "no route");
 }
 
 static void test_reading_what_is_not_so(void **state)
@@ -390,7 +392,7 @@ static void test_reading_what_is_not_so(void **state)
 	const struct crd *crd = *state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct error error = {""};
-		struct agent_exit exit = {.told_count = 77};
+		struct agent_exit exit = {.notification_count = 77};
 		json *root;
 		assert_int_equal(json_parse(crd->arena, cases[i].text, strlen(cases[i].text), 0,
 		                            &root, &error),
@@ -398,13 +400,13 @@ static void test_reading_what_is_not_so(void **state)
 		assert_int_equal(agent_exit_read(root, &exit, &error), cases[i].error == NULL);
 		if (cases[i].error != NULL) {
 			assert_string_equal(error.message, cases[i].error);
-			assert_int_equal(exit.told_count, 77);
+			assert_int_equal(exit.notification_count, 77);
 			continue;
 		}
 		assert_null(exit.pod);
 		assert_false(exit.silent);
 		assert_int_equal(exit.context_count, 0);
-		assert_int_equal(exit.told_count, 0);
+		assert_int_equal(exit.notification_count, 0);
 		const int64_t unknown[] = {exit.exit_code, exit.duration,   exit.cpu,
 		                           exit.oom_kills, exit.started_at, exit.restart_count};
 		for (size_t n = 0; n < sizeof unknown / sizeof unknown[0]; n++)

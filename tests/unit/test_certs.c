@@ -125,7 +125,7 @@ static void store_bundle(struct cluster *cluster, const struct kube_request *req
 	cluster->version++;
 }
 
-static bool answer_get(struct cluster *cluster, bool secret, struct kube_answer *answer)
+static bool answer_get(struct cluster *cluster, bool secret, struct kube_response *answer)
 {
 	if (secret && cluster->secret == NULL) {
 		answer->status = 404;
@@ -144,7 +144,7 @@ static bool answer_get(struct cluster *cluster, bool secret, struct kube_answer 
 }
 
 /* The cluster itself has all the memory it needs. */
-static bool call(void *context, const struct kube_request *request, struct kube_answer *answer,
+static bool call(void *context, const struct kube_request *request, struct kube_response *answer,
                  struct error *error)
 {
 	struct cluster *cluster = context;

@@ -39,7 +39,7 @@ static struct http_server *start(const struct http_server_options *wanted)
 	        .address = "127.0.0.1:0",
 	        .threads = 2,
 	        .body_max = 100,
-	        .answer_max = 200,
+	        .response_max = 200,
 	        .bodies_max = 1000,
 	        .requests_max = 100,
 	        .connections_max = 100,

@@ -13,8 +13,8 @@
 static int64_t delay(const char *method, long status, int64_t retry_after, unsigned attempt,
                      uint64_t random)
 {
-	struct kube_answer answer = {.status = status, .retry_after = retry_after};
-	return kube_retry_delay(method, &answer, attempt, random);
+	struct kube_response response = {.status = status, .retry_after = retry_after};
+	return kube_retry_delay(method, &response, attempt, random);
 }
 
 static void test_what_is_tried_again(void **state)

@@ -1,4 +1,4 @@
-/* The ends on a lost node: recorded at once, since nobody answers for its logs. */
+/* The ends on a lost node: recorded at once, since nobody responses for its logs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -64,10 +64,10 @@ static void test_timers_fire_in_order(void **state)
 
 static unsigned finished;
 
-static void on_finish(void *context, struct kube_answer *answer, const struct error *error)
+static void on_finish(void *context, struct kube_response *response, const struct error *error)
 {
 	(void)context;
-	(void)answer;
+	(void)response;
 	assert_null(error);
 	finished++;
 }
@@ -92,7 +92,7 @@ static void test_requests_wait_their_turn(void **state)
 {
 	(void)state;
 	struct engine engine;
-	struct kube_answer answer;
+	struct kube_response response;
 	struct request *requests[6];
 	engine_init(&engine, 1, 2);
 	engine.drop = on_drop;
@@ -103,8 +103,8 @@ static void test_requests_wait_their_turn(void **state)
 	assert_ptr_equal(engine_take(&engine), requests[0]);
 	assert_ptr_equal(engine_take(&engine), requests[1]);
 	assert_null(engine_take(&engine));
-	kube_answer_init(&answer);
-	engine_finish(&engine, requests[0], &answer, NULL);
+	kube_response_init(&response);
+	engine_finish(&engine, requests[0], &response, NULL);
 	engine_cancel(&engine, requests[2]); /* waits: nobody is told */
 	assert_int_equal(dropped, 0);
 	assert_ptr_equal(engine_take(&engine), requests[3]);
@@ -230,12 +230,12 @@ static void test_storms_are_grouped(void **state)
 static void answer_with(struct engine *engine, struct request *request, long status,
                         const char *body)
 {
-	struct kube_answer _cleanup_kube_answer_ answer;
+	struct kube_response _cleanup_kube_response_ response;
 	struct error error = {"refused"};
-	kube_answer_init(&answer);
-	answer.status = status;
-	buffer_append_text(&answer.body, body);
-	engine_finish(engine, request, &answer, status / 100 == 2 ? NULL : &error);
+	kube_response_init(&response);
+	response.status = status;
+	buffer_append_text(&response.body, body);
+	engine_finish(engine, request, &response, status / 100 == 2 ? NULL : &error);
 }
 
 static struct {

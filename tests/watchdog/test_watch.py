@@ -37,7 +37,7 @@ def test_end_line(pod):
     line = watch.next()
     assert watch.ended() == 0 and watch.lines == [line] and watch.errors == ""
     expected = {
-        "event": "end", "source": "watchdog", "container": "main", "generation": 1,
+        "event": "end", "source": "watchdog", "container": "main", "shim_instance": 1,
         "pod": "agent-7", "namespace": "team", "uid": "u-1", "node": "node-3",
         "owner": "Job/nightly-1", "task_id": "42", "workflow_id": "wf",
         "error_type": "Panic", "evidence": "statement", "exit_code": 101, "oom_kills": 0,
@@ -68,7 +68,7 @@ def test_signal_and_success(pod):
     assert line["payload_snippet"] == "cannot execute /no/such: No such file or directory"
     assert pod.run("true")[0] == 0
     line = watch.next()
-    assert (line["exit_code"], line["error_type"], line["generation"]) == (0, "Completed", 3)
+    assert (line["exit_code"], line["error_type"], line["shim_instance"]) == (0, "Completed", 3)
     assert watch.ended() == 0  # exit 0 is final
 
 
@@ -231,7 +231,7 @@ def test_classic_ends_with_the_final_end(pod, policy, codes, over):
         assert watch.process.poll() is None
         assert pod.run(VICTIM, "exit", str(code))[0] == code
         line = watch.next()
-        assert (line["exit_code"], line["generation"]) == (code, number + 1)
+        assert (line["exit_code"], line["shim_instance"]) == (code, number + 1)
     if not over:
         time.sleep(0.3)
         assert watch.process.poll() is None
@@ -303,7 +303,7 @@ def test_agent_that_is_restarted(pod):
     for number in range(1, 6):
         pod.run("sh", "-c", f"echo run {number}; exit {number}")
         line = watch.next()
-        assert (line["generation"], line["exit_code"], line["log_tail"]) == \
+        assert (line["shim_instance"], line["exit_code"], line["log_tail"]) == \
             (number, number, f"run {number}\n")
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
@@ -479,7 +479,7 @@ def test_shim_that_cannot_start_the_command(pod):
     assert b"fork: Resource temporarily unavailable; running" in done.stderr.read()
     assert pod.run(VICTIM, "exit", "4")[0] == 4
     line = watch.next()
-    assert (line["exit_code"], line["generation"]) == (4, 2)
+    assert (line["exit_code"], line["shim_instance"]) == (4, 2)
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0 and len(watch.lines) == 1
 
