@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/ascii.h"
+
 #define PATH_SIZE 512
 #define TEXT_SIZE 4096
 
@@ -52,7 +54,7 @@ static int64_t read_count(const char *path)
 	if (line == NULL)
 		return -1;
 	int64_t count = 0;
-	for (const char *p = line + strlen("oom_kill "); *p >= '0' && *p <= '9'; p++)
+	for (const char *p = line + strlen("oom_kill "); ascii_is_digit(*p); p++)
 		count = count * 10 + (*p - '0');
 	return count;
 }

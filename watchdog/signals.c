@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/ascii.h"
 #include "lib/base/clock.h"
 
 #define BIT(number) (UINT64_C(1) << ((number)-1))
@@ -76,12 +77,10 @@ bool signals_find_mask(const char *status, const char *field, uint64_t *ret_mask
 	uint64_t mask = 0;
 	int digits = 0;
 	for (; digits < 16; p++, digits++) {
-		if (*p >= '0' && *p <= '9')
-			mask = mask << 4 | (uint64_t)(*p - '0');
-		else if (*p >= 'a' && *p <= 'f')
-			mask = mask << 4 | (uint64_t)(*p - 'a' + 10);
-		else
+		int value = ascii_hex_value(*p);
+		if (value < 0)
 			break;
+		mask = mask << 4 | (uint64_t)value;
 	}
 	if (digits == 0)
 		return false;

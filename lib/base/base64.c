@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 
+#include "lib/base/ascii.h"
 #include "lib/base/buffer.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -35,11 +36,11 @@ void base64_encode(struct buffer *out, const void *bytes, size_t length)
 
 static int value_of(char c)
 {
-	if (c >= 'A' && c <= 'Z')
+	if (ascii_is_upper(c))
 		return c - 'A';
-	if (c >= 'a' && c <= 'z')
+	if (ascii_is_lower(c))
 		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
+	if (ascii_is_digit(c))
 		return c - '0' + 52;
 	if (c == '+')
 		return 62;

@@ -29,6 +29,12 @@ static inline int64_t clock_earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* How far apart two points of time are. */
+static inline int64_t clock_distance(int64_t a, int64_t b)
+{
+	return a < b ? b - a : a - b;
+}
+
 /* now + length, NEVER when that is beyond. Neither is negative. */
 static inline int64_t clock_after(int64_t now, int64_t length)
 {

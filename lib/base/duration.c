@@ -4,20 +4,17 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lib/base/ascii.h"
 #include "lib/base/buffer.h"
+#include "lib/base/clock.h"
 
 static const struct unit {
 	const char *name;
 	uint64_t nanoseconds;
 } units[] = {
-        {"ns", 1},
-        {"us", 1000},
-        {"\xC2\xB5s", 1000}, /* U+00B5, micro sign */
-        {"\xCE\xBCs", 1000}, /* U+03BC, Greek mu */
-        {"ms", 1000000},
-        {"s", 1000000000},
-        {"m", UINT64_C(60000000000)},
-        {"h", UINT64_C(3600000000000)},
+        {"ns", 1},           {"us", 1000},  {"\xC2\xB5s", 1000}, /* U+00B5, micro sign */
+        {"\xCE\xBCs", 1000},                                     /* U+03BC, Greek mu */
+        {"ms", MILLISECOND}, {"s", SECOND}, {"m", 60 * SECOND},  {"h", 3600 * SECOND},
 };
 
 /* The magnitude may be one more than INT64_MAX: the smallest negative duration. */
@@ -35,7 +32,7 @@ static const struct unit *find_unit(const char *text, size_t length)
 static bool read_integer(const char **text, uint64_t *ret_value)
 {
 	uint64_t value = 0;
-	for (; **text >= '0' && **text <= '9'; (*text)++) {
+	for (; ascii_is_digit(**text); (*text)++) {
 		if (value > (MAGNITUDE_MAX - (uint64_t)(**text - '0')) / 10)
 			return false;
 		value = value * 10 + (uint64_t)(**text - '0');
@@ -50,7 +47,7 @@ static void read_fraction(const char **text, uint64_t *ret_value, uint64_t *ret_
 	uint64_t value = 0;
 	uint64_t scale = 1;
 	bool full = false;
-	for (; **text >= '0' && **text <= '9'; (*text)++) {
+	for (; ascii_is_digit(**text); (*text)++) {
 		if (full || value > (MAGNITUDE_MAX - 9) / 10 || scale > MAGNITUDE_MAX / 10) {
 			full = true;
 			continue;
@@ -127,7 +124,7 @@ static void print_decimal(struct buffer *out, uint64_t value, uint64_t scale, in
 
 void duration_print(struct buffer *out, int64_t nanoseconds)
 {
-	const uint64_t second = 1000000000;
+	const uint64_t second = SECOND;
 	uint64_t magnitude = nanoseconds < 0 ? 0 - (uint64_t)nanoseconds : (uint64_t)nanoseconds;
 	if (nanoseconds < 0)
 		buffer_append_char(out, '-');

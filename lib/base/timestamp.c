@@ -1,8 +1,10 @@
-#include "lib/base/clock.h"
 #include "lib/base/timestamp.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "lib/base/ascii.h"
+#include "lib/base/clock.h"
 
 #define DAY 86400
 
@@ -93,7 +95,7 @@ static int64_t take_fraction(const char **text)
 	int digits = 0;
 	if (!take(text, "."))
 		return 0;
-	for (; **text >= '0' && **text <= '9'; (*text)++)
+	for (; ascii_is_digit(**text); (*text)++)
 		if (digits < 9) {
 			fraction = fraction * 10 + (**text - '0');
 			digits++;

@@ -119,11 +119,6 @@ bool line_read(struct arena *arena, const char *text, size_t length, const char 
 	return true;
 }
 
-static int64_t distance(int64_t a, int64_t b)
-{
-	return a < b ? b - a : a - b;
-}
-
 /* The line's run lies within the container's. Unknown times fit everything. */
 static bool overlaps(const struct line *line, const struct end *end)
 {
@@ -154,8 +149,8 @@ int64_t line_distance(const struct line *line, const struct end *end)
 		return -1;
 	int64_t apart = 0;
 	if (end->finished_at != 0 && line->finished_at != AGENT_EXIT_UNKNOWN)
-		apart += distance(line->finished_at, end->finished_at);
+		apart += clock_distance(line->finished_at, end->finished_at);
 	if (end->started_at != 0 && line->started_at != AGENT_EXIT_UNKNOWN)
-		apart += distance(line->started_at, end->started_at);
+		apart += clock_distance(line->started_at, end->started_at);
 	return apart;
 }

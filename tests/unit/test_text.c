@@ -1,5 +1,6 @@
-/* error, buffer, utf8, base64, glob, duration, timestamp, JSON writing: the modules that are only
- * text. */
+/* error, buffer, ascii, utf8, base64, glob, duration, timestamp, JSON writing: the modules that are
+ * only text. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "lib/base/ascii.h"
 #include "lib/base/base64.h"
 #include "lib/base/buffer.h"
 #include "lib/base/clock.h"
@@ -412,6 +414,27 @@ static void test_timestamps_count_days(void **state)
 	}
 }
 
+/* Every char, against what the C locale says of it. */
+static void test_ascii(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 256; i++) {
+		char c = (char)i;
+		bool ascii = i < 128;
+		assert_int_equal(ascii_is_digit(c), ascii && isdigit(i));
+		assert_int_equal(ascii_is_letter(c), ascii && isalpha(i));
+		assert_int_equal(ascii_is_alnum(c), ascii && isalnum(i));
+		assert_int_equal(ascii_is_space(c), ascii && isspace(i));
+		assert_int_equal(ascii_to_lower(c), ascii ? (char)tolower(i) : c);
+		int value = ascii_hex_value(c);
+		assert_int_equal(value >= 0, ascii && isxdigit(i));
+		if (value >= 0) {
+			char text[] = {c, '\0'};
+			assert_int_equal(value, strtol(text, NULL, 16));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +442,7 @@ int main(void)
 	        cmocka_unit_test(test_error_is_cut_not_overrun),
 	        cmocka_unit_test(test_buffer_grows_to_its_limit),
 	        cmocka_unit_test(test_buffer_in_fixed_storage),
+	        cmocka_unit_test(test_ascii),
 	        cmocka_unit_test(test_utf8),
 	        cmocka_unit_test(test_base64),
 	        cmocka_unit_test(test_glob),

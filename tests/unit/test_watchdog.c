@@ -321,7 +321,7 @@ static void test_signal_masks(void **state)
 {
 	(void)state;
 	uint64_t mask = 1;
-	static const char status[] = "Name:\tx\nSigBlk:\t0000000000010000\nSigCgt:\t00000001ffFa\n";
+	static const char status[] = "Name:\tx\nSigBlk:\t0000000000010000\nSigCgt:\t00000001ffGa\n";
 	assert_true(signals_find_mask(status, "\nSigBlk:", &mask));
 	assert_int_equal(mask, 0x10000);
 	assert_true(signals_find_mask(status, "\nSigCgt:", &mask));
