@@ -1,5 +1,5 @@
 /*
- * Every way in which the API shows a death, and what the verdict makes of it: tests/data/verdicts/
+ * Every way in which the API shows a death, and what the verdict makes of it: tests/data/records/
  * NAME.yaml has `pod` (what matters of the object), optionally `line` (the watchdog's) and `log`
  * (the container's own), and `expect`: a list with one entry for each end that must be found, whose
  * members must be those of the record; `record: false` for an end that leaves none.
@@ -19,7 +19,7 @@
 #include "lib/document/yaml.h"
 #include "observer/record/record_builder.h"
 
-#define FOLDER      "tests/data/verdicts/"
+#define FOLDER      "tests/data/records/"
 #define CASES_LEAST 25
 #define SECOND      INT64_C(1000000000)
 
@@ -151,7 +151,7 @@ static bool judge(const char *path)
 	return good;
 }
 
-static void test_verdicts(void **state)
+static void test_record_builder(void **state)
 {
 	(void)state;
 	glob_t found;
@@ -166,6 +166,6 @@ static void test_verdicts(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts)};
-	return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_record_builder)};
+	return cmocka_run_group_tests_name("record builder", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * Realistic ends of agents: tests/data/deaths/NAME.log is the output, NAME.expect says how it ended
+ * Realistic terminations of agents: tests/data/diagnosis/NAME.log is the output, NAME.expect says how it ended
  * and what must come out. LASTWORD_RECORD=1 in the environment rewrites the outcome (all but the
  * cause), to be read in the diff.
  *
@@ -23,7 +23,7 @@
 #include "lib/diagnosis/redact.h"
 #include "lib/diagnosis/snippet.h"
 
-#define FOLDER      "tests/data/deaths/"
+#define FOLDER      "tests/data/diagnosis/"
 #define CASES_LEAST 160
 
 static size_t read_file(const char *path, char *out, size_t size)
@@ -139,7 +139,7 @@ static bool judge(const char *log_path)
 	return true;
 }
 
-static void test_deaths(void **state)
+static void test_diagnosis(void **state)
 {
 	(void)state;
 	glob_t found;
@@ -221,10 +221,10 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_deaths),
+	        cmocka_unit_test(test_diagnosis),
 	        cmocka_unit_test(test_fingerprint_similar),
 	        cmocka_unit_test(test_family),
 	        cmocka_unit_test(test_names),
 	};
-	return cmocka_run_group_tests_name("deaths", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("diagnosis", tests, NULL, NULL);
 }
