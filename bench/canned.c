@@ -1,8 +1,8 @@
 /*
- * canned: lib/http/server with one answer to everything: what the webhook's HTTP side costs without
- * any decision. For bench/admission.py only.
+ * canned: lib/http/server with one response to everything: what the webhook's HTTP side costs
+ * without any decision. For bench/admission.py only.
  *
- * canned ADDR:PORT CERT KEY ANSWER THREADS; prints the address it listens on; ends on SIGTERM.
+ * canned ADDR:PORT CERT KEY RESPONSE THREADS; prints the address it listens on; ends on SIGTERM.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "lib/base/files.h"
 #include "lib/http/server.h"
 
-static struct buffer answer;
+static struct buffer canned;
 
 static void on_request(void *context, const struct http_request *request,
                        struct http_response *response)
@@ -19,7 +19,7 @@ static void on_request(void *context, const struct http_request *request,
 	(void)context;
 	(void)request;
 	response->content_type = "application/json";
-	buffer_append(&response->body, answer.data, answer.length);
+	buffer_append(&response->body, canned.data, canned.length);
 }
 
 static bool load(const char *path, struct buffer *out, struct error *error)
@@ -30,7 +30,7 @@ static bool load(const char *path, struct buffer *out, struct error *error)
 
 int main(int argc, char **argv)
 {
-	struct error error = {"usage: canned ADDR:PORT CERT KEY ANSWER THREADS"};
+	struct error error = {"usage: canned ADDR:PORT CERT KEY RESPONSE THREADS"};
 	struct buffer chain;
 	struct buffer key;
 	struct http_server *server;
@@ -56,7 +56,7 @@ int main(int argc, char **argv)
 	        .handler = on_request,
 	};
 	if (argc != 6 || !load(argv[2], &chain, &error) || !load(argv[3], &key, &error) ||
-	    !load(argv[4], &answer, &error) || !http_server_start(&options, &server, &error) ||
+	    !load(argv[4], &canned, &error) || !http_server_start(&options, &server, &error) ||
 	    !http_server_set_identity(server, buffer_text(&chain), buffer_text(&key), &not_before,
 	                              &not_after, &error)) {
 		fprintf(stderr, "canned: %s\n", error.message);

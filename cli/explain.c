@@ -33,8 +33,8 @@ static void print_parts(const struct container_plan *container)
 	for (size_t part = 0; part < PART_COUNT; part++) {
 		enum reason reason = container->parts[part];
 		printf("    %-25s %s\n", part_names[part],
-		       reason == REASON_DONE ? "done" : reason_code(reason));
-		if (reason != REASON_DONE)
+		       reason == REASON_APPLIED ? "applied" : reason_code(reason));
+		if (reason != REASON_APPLIED)
 			printf("    %-25s (%s)\n", "", reason_meaning(reason));
 	}
 }
@@ -43,7 +43,7 @@ static void print_text(const struct found_pod *found, const struct injection *in
 {
 	const struct plan *plan = &injection->plan;
 	printf("%s %s: ", found->kind, found->name);
-	if (plan->reason != REASON_DONE) {
+	if (plan->reason != REASON_APPLIED) {
 		printf("left as it is: %s (%s)\n", reason_code(plan->reason),
 		       reason_meaning(plan->reason));
 		return;
@@ -68,7 +68,7 @@ static bool explain_pod(void *context, const struct found_pod *found)
 	for (size_t i = 0; i < injection.plan.warnings.count; i++)
 		fprintf(stderr, "%s %s: %s\n", found->kind, found->name,
 		        injection.plan.warnings.items[i]);
-	if (injection.result == ADMISSION_DOUBT) {
+	if (injection.result == ADMISSION_VERIFICATION_FAILED) {
 		complain(options, injection.problem.message);
 		explaining->failed = true;
 	}

@@ -37,7 +37,8 @@ struct injecting {
 	bool failed;
 };
 
-/* A doubtful or shadowed pod stays as it was: what was tried on it is tried on a copy. */
+/* A pod that failed verification, or is shadowed, stays as it was: what was tried on it is tried on
+ * a copy. */
 static void inject_found(struct injecting *injecting, const struct found_pod *found)
 {
 	const struct command_options *options = injecting->options;
@@ -54,7 +55,7 @@ static void inject_found(struct injecting *injecting, const struct found_pod *fo
 	for (size_t i = 0; i < injection.plan.warnings.count; i++)
 		fprintf(stderr, "%s %s: %s\n", found->kind, found->name,
 		        injection.plan.warnings.items[i]);
-	if (injection.result == ADMISSION_DOUBT) {
+	if (injection.result == ADMISSION_VERIFICATION_FAILED) {
 		complain(options, injection.problem.message);
 		injecting->failed = true;
 	}

@@ -8,30 +8,26 @@
 
 #define ANSWER_MAX ((size_t)16 * 1024 * 1024)
 
-static void say(struct http_response *response, unsigned status, const char *text)
-{
-	response->status = status;
-	buffer_append_text(&response->body, text);
-}
-
 static void handle(void *context, const struct http_request *request,
                    struct http_response *response)
 {
 	struct status *status = context;
 	if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
 		response->allow = "GET, HEAD";
-		say(response, 405, "expected GET\n");
+		http_response_text(response, 405, "expected GET\n");
 	} else if (strcmp(request->path, "/healthz") == 0) {
 		bool turns = clock_now() - atomic_load(&status->turned_at) < STATUS_STUCK;
-		say(response, turns ? 200 : 503, turns ? "ok\n" : "the observer is stuck\n");
+		http_response_text(response, turns ? 200 : 503,
+		                   turns ? "ok\n" : "the observer is stuck\n");
 	} else if (strcmp(request->path, "/readyz") == 0) {
 		bool ready = observer_is_ready(status->observer);
-		say(response, ready ? 200 : 503, ready ? "ok\n" : "pods are not listed yet\n");
+		http_response_text(response, ready ? 200 : 503,
+		                   ready ? "ok\n" : "pods are not listed yet\n");
 	} else if (strcmp(request->path, "/metrics") == 0) {
 		response->content_type = "text/plain; version=0.0.4; charset=utf-8";
 		meters_write(status->observer->meters, &response->body);
 	} else {
-		say(response, 404, "expected /healthz, /readyz or /metrics\n");
+		http_response_text(response, 404, "expected /healthz, /readyz or /metrics\n");
 	}
 }
 

@@ -16,10 +16,14 @@
 const char *admission_result_name(enum admission_result result)
 {
 	static const char *const names[ADMISSION_RESULT_COUNT] = {
-	        [ADMISSION_INJECTED] = "injected",   [ADMISSION_UNCHANGED] = "unchanged",
-	        [ADMISSION_SHADOW] = "shadow",       [ADMISSION_SKIPPED] = "skipped",
-	        [ADMISSION_UNMATCHED] = "unmatched", [ADMISSION_IGNORED] = "ignored",
-	        [ADMISSION_DOUBT] = "doubt",         [ADMISSION_INVALID] = "invalid",
+	        [ADMISSION_INJECTED] = "injected",
+	        [ADMISSION_UNCHANGED] = "unchanged",
+	        [ADMISSION_SHADOW] = "shadow",
+	        [ADMISSION_SKIPPED] = "skipped",
+	        [ADMISSION_UNMATCHED] = "unmatched",
+	        [ADMISSION_IGNORED] = "ignored",
+	        [ADMISSION_VERIFICATION_FAILED] = "verification-failed",
+	        [ADMISSION_INVALID] = "invalid",
 	};
 	return names[result];
 }
@@ -30,7 +34,7 @@ static const char *write_record(struct arena *arena, const struct plan *plan,
                                 const struct config *config, enum reason annotated)
 {
 	struct buffer _cleanup_buffer_ text;
-	buffer_init(&text, ADMISSION_ANSWER_MAX);
+	buffer_init(&text, ADMISSION_RESPONSE_MAX);
 	record_write(plan, config, annotated, &text);
 	return buffer_ok(&text) ? arena_copy(arena, buffer_text(&text), text.length) : NULL;
 }
@@ -47,7 +51,7 @@ static enum admission_result undecided_result(const struct plan *plan)
 {
 	if (plan->reason == REASON_NO_RULE)
 		return ADMISSION_UNMATCHED;
-	return plan->reason == REASON_MALFORMED ? ADMISSION_DOUBT : ADMISSION_SKIPPED;
+	return plan->reason == REASON_MALFORMED ? ADMISSION_VERIFICATION_FAILED : ADMISSION_SKIPPED;
 }
 
 static void make_patch(const struct admission_context *context, struct arena *arena, json *pod,
@@ -66,9 +70,9 @@ static void make_patch(const struct admission_context *context, struct arena *ar
 	    !verify_pod(pod, &injection->problem)) {
 		error_wrap(&injection->problem, "the patched pod did not pass the check");
 		patch_init(&injection->patch, arena);
-		plan->reason = REASON_DOUBT;
-		injection->record = write_record(arena, plan, context->config, REASON_DONE);
-		injection->result = ADMISSION_DOUBT;
+		plan->reason = REASON_VERIFICATION_FAILED;
+		injection->record = write_record(arena, plan, context->config, REASON_APPLIED);
+		injection->result = ADMISSION_VERIFICATION_FAILED;
 	} else if (injection->patch.count == 0) {
 		injection->result = ADMISSION_UNCHANGED;
 	} else {
@@ -79,7 +83,7 @@ static void make_patch(const struct admission_context *context, struct arena *ar
 void injection_make(const struct admission_context *context, const char *namespace,
                     struct arena *arena, json *pod, struct injection *ret_injection)
 {
-	struct injection injection = {.result = ADMISSION_DOUBT};
+	struct injection injection = {.result = ADMISSION_VERIFICATION_FAILED};
 	patch_init(&injection.patch, arena);
 	struct policy_input input = {
 	        .config = context->config,
@@ -90,15 +94,15 @@ void injection_make(const struct admission_context *context, const char *namespa
 	bool decided = policy_decide(&input, arena, &injection.plan);
 	if (decided)
 		injection.record =
-		        write_record(arena, &injection.plan, context->config, REASON_DONE);
+		        write_record(arena, &injection.plan, context->config, REASON_APPLIED);
 	if (injection.record == NULL) {
 		error_set(&injection.problem, "no room to decide about a pod of this size");
-		injection.plan.reason = REASON_DOUBT;
-	} else if (injection.plan.reason == REASON_DONE) {
+		injection.plan.reason = REASON_VERIFICATION_FAILED;
+	} else if (injection.plan.reason == REASON_APPLIED) {
 		make_patch(context, arena, pod, &injection);
 	} else {
 		injection.result = undecided_result(&injection.plan);
-		if (injection.result == ADMISSION_DOUBT)
+		if (injection.result == ADMISSION_VERIFICATION_FAILED)
 			error_set(&injection.problem, "%s", reason_meaning(injection.plan.reason));
 	}
 	*ret_injection = injection;
@@ -106,42 +110,43 @@ void injection_make(const struct admission_context *context, const char *namespa
 
 /* ---- The review ---- */
 
-static void invalid(struct admission_answer *answer, unsigned status, const char *expected,
+static void invalid(struct admission_response *response, unsigned status, const char *expected,
                     const char *got)
 {
-	answer->status = status;
-	answer->result = ADMISSION_INVALID;
-	error_set(&answer->problem, "expected %s, got %.200s", expected, got);
-	buffer_printf(&answer->body, "%s\n", answer->problem.message);
+	response->status = status;
+	response->result = ADMISSION_INVALID;
+	error_set(&response->problem, "expected %s, got %.200s", expected, got);
+	buffer_printf(&response->body, "%s\n", response->problem.message);
 }
 
-/* An AdmissionReview with a uid to answer to; false: the answer is written. */
-static bool read_envelope(const json *root, struct admission_answer *answer, const char **ret_uid)
+/* An AdmissionReview with a uid to answer to; false: the response is written. */
+static bool read_envelope(const json *root, struct admission_response *response,
+                          const char **ret_uid)
 {
 	if (!json_is_object(root)) {
-		invalid(answer, 400, "an AdmissionReview object", json_type_name(root));
+		invalid(response, 400, "an AdmissionReview object", json_type_name(root));
 		return false;
 	}
 	if (!json_string_is(json_get(root, "kind"), "AdmissionReview")) {
-		invalid(answer, 400, "kind AdmissionReview",
+		invalid(response, 400, "kind AdmissionReview",
 		        json_get_string_or(root, "kind", "none"));
 		return false;
 	}
 	if (!json_string_is(json_get(root, "apiVersion"), API_VERSION)) {
-		invalid(answer, 400, "apiVersion " API_VERSION,
+		invalid(response, 400, "apiVersion " API_VERSION,
 		        json_get_string_or(root, "apiVersion", "none"));
 		return false;
 	}
 	const json *uid = json_find(root, "request", "uid", NULL);
 	if (json_string(uid) == NULL || json_string(uid)[0] == '\0') {
-		invalid(answer, 400, "a request with a uid (a string)", json_type_name(uid));
+		invalid(response, 400, "a request with a uid (a string)", json_type_name(uid));
 		return false;
 	}
 	*ret_uid = json_string(uid);
 	return true;
 }
 
-struct response {
+struct response_content {
 	const char *uid;
 	const struct patch *patch; /* NULL: none */
 	struct strings warnings;
@@ -149,19 +154,19 @@ struct response {
 	const char *record;  /* NULL: no audit annotation */
 };
 
-static void write_warnings(struct json_writer *writer, const struct response *response)
+static void write_warnings(struct json_writer *writer, const struct response_content *content)
 {
-	if (response->warnings.count == 0 && response->problem[0] == '\0')
+	if (content->warnings.count == 0 && content->problem[0] == '\0')
 		return;
 	json_write_key(writer, "warnings");
 	json_write_array_begin(writer);
-	if (response->problem[0] != '\0') {
+	if (content->problem[0] != '\0') {
 		char text[240];
-		snprintf(text, sizeof text, "lastword: pod left as it is: %s", response->problem);
+		snprintf(text, sizeof text, "lastword: pod left as it is: %s", content->problem);
 		json_write_string(writer, text);
 	}
-	for (size_t i = 0; i < response->warnings.count; i++)
-		json_write_string(writer, response->warnings.items[i]);
+	for (size_t i = 0; i < content->warnings.count; i++)
+		json_write_string(writer, content->warnings.items[i]);
 	json_write_array_end(writer);
 }
 
@@ -169,7 +174,7 @@ static void write_warnings(struct json_writer *writer, const struct response *re
 static bool write_patch(struct json_writer *writer, const struct patch *patch)
 {
 	struct buffer _cleanup_buffer_ text;
-	buffer_init(&text, ADMISSION_ANSWER_MAX);
+	buffer_init(&text, ADMISSION_RESPONSE_MAX);
 	patch_print(patch, "", &text);
 	json_write_member(writer, "patchType", "JSONPatch");
 	json_write_key(writer, "patch");
@@ -179,7 +184,7 @@ static bool write_patch(struct json_writer *writer, const struct patch *patch)
 	return buffer_ok(&text);
 }
 
-static bool write_response(struct buffer *out, const struct response *response)
+static bool write_response(struct buffer *out, const struct response_content *content)
 {
 	struct json_writer writer;
 	json_writer_init(&writer, out);
@@ -188,37 +193,38 @@ static bool write_response(struct buffer *out, const struct response *response)
 	json_write_member(&writer, "apiVersion", API_VERSION);
 	json_write_key(&writer, "response");
 	json_write_object_begin(&writer);
-	json_write_member(&writer, "uid", response->uid);
+	json_write_member(&writer, "uid", content->uid);
 	json_write_member_bool(&writer, "allowed", true);
-	bool patch_fits = response->patch == NULL || write_patch(&writer, response->patch);
-	if (response->record != NULL) {
+	bool patch_fits = content->patch == NULL || write_patch(&writer, content->patch);
+	if (content->record != NULL) {
 		json_write_key(&writer, "auditAnnotations");
 		json_write_object_begin(&writer);
-		json_write_member(&writer, "decision", response->record);
+		json_write_member(&writer, "decision", content->record);
 		json_write_object_end(&writer);
 	}
-	write_warnings(&writer, response);
+	write_warnings(&writer, content);
 	json_write_object_end(&writer);
 	json_write_object_end(&writer);
 	return buffer_ok(out) && patch_fits;
 }
 
-/* Allowed, whatever happened; an answer that does not fit becomes one without a patch. */
-static void respond(struct admission_answer *answer, struct response *response)
+/* Allowed, whatever happened; a response that does not fit becomes one without a patch. */
+static void respond(struct admission_response *response, struct response_content *content)
 {
-	answer->status = 200;
-	answer->record = response->record;
-	response->problem = answer->problem.message;
-	if (write_response(&answer->body, response))
+	response->status = 200;
+	response->record = content->record;
+	content->problem = response->problem.message;
+	if (write_response(&response->body, content))
 		return;
-	buffer_clear(&answer->body);
-	answer->result = ADMISSION_DOUBT;
-	error_set(&answer->problem, "the answer would be too large");
-	*response = (struct response){.uid = response->uid, .problem = answer->problem.message};
-	if (!write_response(&answer->body, response)) {
-		buffer_clear(&answer->body);
-		answer->status = 500;
-		buffer_append_text(&answer->body, "no memory for an answer\n");
+	buffer_clear(&response->body);
+	response->result = ADMISSION_VERIFICATION_FAILED;
+	error_set(&response->problem, "the response would be too large");
+	*content = (struct response_content){.uid = content->uid,
+	                                     .problem = response->problem.message};
+	if (!write_response(&response->body, content)) {
+		buffer_clear(&response->body);
+		response->status = 500;
+		buffer_append_text(&response->body, "no memory for a response\n");
 	}
 }
 
@@ -234,79 +240,79 @@ bool admission_is_pod_creation(const json *request)
 
 static uint64_t reason_bits(const struct plan *plan)
 {
-	if (plan->reason != REASON_DONE)
+	if (plan->reason != REASON_APPLIED)
 		return UINT64_C(1) << plan->reason;
 	uint64_t bits = 0;
 	for (size_t i = 0; i < plan->container_count; i++)
 		for (size_t part = 0; part < PART_COUNT; part++)
 			bits |= UINT64_C(1) << plan->containers[i].parts[part];
-	return bits & ~(UINT64_C(1) << REASON_DONE);
+	return bits & ~(UINT64_C(1) << REASON_APPLIED);
 }
 
-static void name_pod(const json *request, const json *pod, struct admission_answer *answer)
+static void name_pod(const json *request, const json *pod, struct admission_response *response)
 {
 	const char *name = json_get_string_or(request, "name", "");
 	if (name[0] == '\0')
 		name = json_get_string_or(json_get(pod, "metadata"), "generateName", "");
-	answer->pod = name;
-	answer->namespace = json_get_string_or(request, "namespace", "");
+	response->pod = name;
+	response->namespace = json_get_string_or(request, "namespace", "");
 }
 
 static void review_pod(const struct admission_context *context, struct arena *arena,
-                       const json *request, struct injection *injection, struct response *response,
-                       struct admission_answer *answer)
+                       const json *request, struct injection *injection,
+                       struct response_content *content, struct admission_response *response)
 {
 	json *pod = json_get(request, "object");
 	if (!json_is_object(pod)) {
-		answer->result = ADMISSION_DOUBT;
-		answer->reasons = UINT64_C(1) << REASON_MALFORMED;
-		error_set(&answer->problem, "request.object: expected a Pod, got %s",
+		response->result = ADMISSION_VERIFICATION_FAILED;
+		response->reasons = UINT64_C(1) << REASON_MALFORMED;
+		error_set(&response->problem, "request.object: expected a Pod, got %s",
 		          json_type_name(pod));
 		return;
 	}
-	injection_make(context, answer->namespace, arena, pod, injection);
-	answer->result = injection->result;
-	answer->reasons = reason_bits(&injection->plan);
-	response->warnings = injection->plan.warnings;
-	if (injection->result == ADMISSION_DOUBT)
-		answer->problem = injection->problem;
+	injection_make(context, response->namespace, arena, pod, injection);
+	response->result = injection->result;
+	response->reasons = reason_bits(&injection->plan);
+	content->warnings = injection->plan.warnings;
+	if (injection->result == ADMISSION_VERIFICATION_FAILED)
+		response->problem = injection->problem;
 	if (injection->result == ADMISSION_INJECTED)
-		response->patch = &injection->patch;
+		content->patch = &injection->patch;
 	if (injection->result != ADMISSION_UNMATCHED)
-		response->record = injection->record;
+		content->record = injection->record;
 }
 
 void admission_review(const struct admission_context *context, struct arena *arena,
-                      const char *body, size_t length, struct admission_answer *answer)
+                      const char *body, size_t length, struct admission_response *response)
 {
-	answer->reasons = 0;
-	answer->record = NULL;
-	answer->namespace = "";
-	answer->pod = "";
-	answer->problem.message[0] = '\0';
+	response->reasons = 0;
+	response->record = NULL;
+	response->namespace = "";
+	response->pod = "";
+	response->problem.message[0] = '\0';
 
 	json *root;
 	struct error error;
 	enum json_fidelity fidelity = json_parse(arena, body, length, 0, &root, &error);
 	if (fidelity == JSON_INVALID) {
-		invalid(answer, 400, "an AdmissionReview in JSON", error.message);
+		invalid(response, 400, "an AdmissionReview in JSON", error.message);
 		return;
 	}
-	struct response response = {0};
+	struct response_content content = {0};
 	struct injection injection; /* what the response points to */
-	if (!read_envelope(root, answer, &response.uid))
+	if (!read_envelope(root, response, &content.uid))
 		return;
 	const json *request = json_get(root, "request");
-	name_pod(request, json_get(request, "object"), answer);
+	name_pod(request, json_get(request, "object"), response);
 
 	if (fidelity == JSON_FLAWED) {
-		answer->result = ADMISSION_DOUBT;
-		answer->reasons = UINT64_C(1) << REASON_MALFORMED;
-		answer->problem = error;
+		response->result = ADMISSION_VERIFICATION_FAILED;
+		response->reasons = UINT64_C(1) << REASON_MALFORMED;
+		response->problem = error;
 	} else if (admission_is_pod_creation(request)) {
-		review_pod(context, arena, request, &injection, &response, answer);
+		review_pod(context, arena, request, &injection, &content, response);
 	} else {
-		answer->result = ADMISSION_IGNORED;
+		response->result = ADMISSION_IGNORED;
 	}
-	respond(answer, &response);
+	respond(response, &content);
 }

@@ -1,5 +1,5 @@
 /*
- * admission: an AdmissionReview's bytes in, the answer's bytes out. Pure: no I/O, no clock.
+ * admission: an AdmissionReview's bytes in, the response's bytes out. Pure: no I/O, no clock.
  *
  * injection_make() is the heart: policy, patch, and the check of the patched pod. The webhook calls
  * it through admission_review(), the CLI directly, so that both always decide alike.
@@ -23,8 +23,8 @@
 /* Memory for the trees of all reviews at a time; a pod of 1.5 MiB, what etcd takes, needs up to a
  * third of it. More is answered with "too large". */
 #define ADMISSION_ARENA_MAX ((size_t)64 * 1024 * 1024)
-/* The largest answer. */
-#define ADMISSION_ANSWER_MAX ((size_t)4 * 1024 * 1024)
+/* The largest response. */
+#define ADMISSION_RESPONSE_MAX ((size_t)4 * 1024 * 1024)
 
 struct admission_context {
 	const struct config *config;
@@ -39,8 +39,9 @@ enum admission_result {
 	ADMISSION_SKIPPED,   /* a rule matched, the pod was left alone for a reason */
 	ADMISSION_UNMATCHED, /* no rule matches */
 	ADMISSION_IGNORED,   /* not the creation of a pod */
-	ADMISSION_DOUBT, /* the request or the patched pod was doubtful; allowed, with a warning */
-	ADMISSION_INVALID, /* no AdmissionReview to answer: HTTP 4xx */
+	ADMISSION_VERIFICATION_FAILED, /* malformed, or the patched pod failed the check: allowed
+	                                  unchanged, with a warning */
+	ADMISSION_INVALID,             /* no AdmissionReview to answer: HTTP 4xx */
 	ADMISSION_RESULT_COUNT,
 };
 /* "injected", …, for the label. Static. */
@@ -51,13 +52,14 @@ struct injection {
 	struct plan plan;
 	struct patch patch;   /* to be sent; empty unless ADMISSION_INJECTED or _SHADOW */
 	const char *record;   /* the decision record, JSON; NULL only when the arena was full */
-	struct error problem; /* ADMISSION_DOUBT: what was wrong */
+	struct error problem; /* ADMISSION_VERIFICATION_FAILED: what was wrong */
 };
 
 /*
  * Decides about a pod (or pod template) and applies the patch to it in place, whatever the result:
  * a caller that wants the pod as it was keeps a copy (a shadow patch is not for applying). Never
- * fails: on any doubt the result is ADMISSION_DOUBT and the patch is empty. All memory is the
+ * fails: where something is not as it should be the result is ADMISSION_VERIFICATION_FAILED and
+ * the patch is empty. All memory is the
  * arena's.
  */
 void injection_make(const struct admission_context *context, const char *namespace,
@@ -66,7 +68,7 @@ void injection_make(const struct admission_context *context, const char *namespa
 /* The creation of a pod itself: nothing else is ours to change. */
 bool admission_is_pod_creation(const json *request);
 
-struct admission_answer {
+struct admission_response {
 	unsigned status;    /* HTTP */
 	struct buffer body; /* JSON for 200, else one line of text; the caller's to init and free */
 	enum admission_result result;
@@ -79,8 +81,8 @@ struct admission_answer {
 	struct error problem;  /* what a person should know; "": nothing */
 };
 
-/* Answers one review. answer->body is initialised by the caller and empty. */
+/* Answers one review. response->body is initialised by the caller and empty. */
 void admission_review(const struct admission_context *context, struct arena *arena,
-                      const char *body, size_t length, struct admission_answer *answer);
+                      const char *body, size_t length, struct admission_response *response);
 
 #endif

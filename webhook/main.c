@@ -39,10 +39,10 @@ struct settings {
 	bool self; /* certificates of our own making instead of the two files */
 	struct publish_names names;
 	struct rotate_policy policy;
-	unsigned kube_minor;  /* 0: unknown */
-	const char *account;  /* folder of the service account */
-	int64_t drain;        /* nanoseconds of not ready before the port closes */
-	int64_t stop_timeout; /* nanoseconds for the requests in flight */
+	unsigned kube_minor;             /* 0: unknown */
+	const char *service_account_dir; /* with ca.crt and token */
+	int64_t drain;                   /* nanoseconds of not ready before the port closes */
+	int64_t stop_timeout;            /* nanoseconds for the requests in flight */
 };
 
 static const char usage[] =
@@ -61,13 +61,13 @@ static const char usage[] =
         "  --secret NAME        where certificates and keys are kept\n"
         "  --cert-lifetime DURATION  of a certificate (default 720h)\n"
         "  --ca-lifetime DURATION  of the authority (default 8760h)\n"
-        "  --settle DURATION    until every API server knows a new caBundle (default 5m)\n"
+        "  --propagation-delay DURATION  until every API server knows a new caBundle (default 5m)\n"
         "  --listen ADDR:PORT   the webhook, TLS (default :8443)\n"
         "  --metrics ADDR:PORT  /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
         "  --kube-version 1.N   the API server's version, for sidecar mode auto; in a cluster the\n"
         "                       server itself is asked\n"
-        "  --account DIR        with ca.crt and token for that (default: where Kubernetes puts "
-        "them)\n"
+        "  --service-account-dir DIR  with ca.crt and token for that (default: where Kubernetes "
+        "puts them)\n"
         "  --threads N          worker threads (default: two for each processor, at most 8)\n"
         "  --drain DURATION     after SIGTERM: not ready but still answering (default 5s)\n"
         "  --stop-timeout DURATION  then: time for requests in flight (default 10s)\n"
@@ -135,11 +135,11 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"secret", flag_text, &settings->names.secret},
 	        {"cert-lifetime", flag_duration, &settings->policy.leaf_lifetime},
 	        {"ca-lifetime", flag_duration, &settings->policy.authority_lifetime},
-	        {"settle", flag_duration, &settings->policy.settle},
+	        {"propagation-delay", flag_duration, &settings->policy.settle},
 	        {"listen", flag_text, &server->listen},
 	        {"metrics", flag_text, &server->metrics},
 	        {"kube-version", take_kube_version, &settings->kube_minor},
-	        {"account", flag_text, &settings->account},
+	        {"service-account-dir", flag_text, &settings->service_account_dir},
 	        {"threads", take_threads, &server->threads},
 	        {"drain", flag_duration, &settings->drain},
 	        {"stop-timeout", flag_duration, &settings->stop_timeout},
@@ -255,7 +255,7 @@ static bool start_keeper(struct webhook_server *server, const struct settings *s
 {
 	const struct keeper_options options = {.names = settings->names,
 	                                       .policy = settings->policy,
-	                                       .account = settings->account,
+	                                       .account = settings->service_account_dir,
 	                                       .context = server,
 	                                       .use = use_certificate,
 	                                       .obstacle = take_obstacle,
@@ -270,11 +270,11 @@ static bool start_keeper(struct webhook_server *server, const struct settings *s
 static bool ask_once(const struct settings *settings, unsigned *ret_minor, struct error *error)
 {
 	struct kube_client *_cleanup_kube_client_ client = NULL;
-	return kube_client_new(settings->account, &client, error) &&
+	return kube_client_new(settings->service_account_dir, &client, error) &&
 	       kube_server_minor(client, ret_minor, error);
 }
 
-/* Asks until there is an answer: the version of a running API server may rise, but what was safe
+/* Asks until there is a response: the version of a running API server may rise, but what was safe
  * for the older one still is. Says once that there is none. */
 static void ask_version(struct webhook_server *server, struct settings *settings, unsigned poll)
 {
@@ -375,7 +375,7 @@ int main(int argc, char **argv)
 {
 	struct settings settings = {
 	        .server = {.listen = ":8443", .metrics = ":9090", .threads = default_threads()},
-	        .account = KUBE_ACCOUNT,
+	        .service_account_dir = KUBE_ACCOUNT,
 	        .policy = {.leaf_lifetime = INT64_C(720) * 3600 * SECOND,
 	                   .authority_lifetime = INT64_C(8760) * 3600 * SECOND,
 	                   .settle = 300 * SECOND},

@@ -276,7 +276,7 @@ static void change_container(struct maker *maker, const struct container_plan *p
 	};
 	const char *index = index_text(maker, plan->index);
 	for (size_t part = 0; part < PART_COUNT; part++)
-		if (plan->parts[part] == REASON_DONE)
+		if (plan->parts[part] == REASON_APPLIED)
 			change[part](maker, plan, index);
 	if (plan->add_mount)
 		mount_shim(maker, plan, index);
@@ -340,7 +340,7 @@ static void append_watched(struct maker *maker, json *command)
 	for (size_t i = 0; i < maker->plan->container_count; i++) {
 		const struct container_plan *container = &maker->plan->containers[i];
 		enum reason reason = container->parts[PART_COMMAND];
-		if (reason != REASON_DONE && reason != REASON_ALREADY)
+		if (reason != REASON_APPLIED && reason != REASON_ALREADY)
 			continue;
 		const char *name = container->name;
 		if (container->restart_policy != NULL)
@@ -542,7 +542,7 @@ void mutate(const struct plan *plan, const struct config *config, const json *po
 {
 	struct maker maker = {
 	        .arena = patch->arena, .plan = plan, .config = config, .pod = pod, .patch = patch};
-	if (plan->reason != REASON_DONE)
+	if (plan->reason != REASON_APPLIED)
 		return;
 	for (size_t i = 0; i < plan->container_count; i++)
 		change_container(&maker, &plan->containers[i]);

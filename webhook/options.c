@@ -243,7 +243,7 @@ bool context_name_valid(const char *name)
 	                                    "restart_count",
 	                                    "silent",
 	                                    "source",
-	                                    "generation",
+	                                    "shim_instance",
 	                                    "evidence",
 	                                    "silence_seconds",
 	                                    "shim_uid",

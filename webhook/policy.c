@@ -124,7 +124,7 @@ static enum reason find_collision(const json *pod, const char *image)
 	const json *volume = pod_volume(pod, NAME_VOLUME);
 	if (volume != NULL && !volume_is_ours(volume, image))
 		return REASON_VOLUME_TAKEN;
-	return REASON_DONE;
+	return REASON_APPLIED;
 }
 
 static enum reason pod_skip_reason(const struct policy_input *input, const struct rule *rule)
@@ -214,7 +214,7 @@ static enum reason decide_resources(const json *pod, const struct rule *rule, co
 	if (!any)
 		return REASON_PRESENT;
 	*ret_fill = fill;
-	return REASON_DONE;
+	return REASON_APPLIED;
 }
 
 /* ---- The command ---- */
@@ -231,7 +231,7 @@ static enum reason pod_wrap_obstacle(const struct policy_input *input, const str
 		return REASON_RUNTIME_CLASS;
 	if (options_shim_off(input->pod, plan->rule))
 		return REASON_SHIM_OFF;
-	return REASON_DONE;
+	return REASON_APPLIED;
 }
 
 static bool is_localhost_profile(const json *security_context, const char *profile)
@@ -355,7 +355,7 @@ static bool watchdog_knows(const json *watchdog, const char *name)
 static enum reason decide_command(const struct wrapping *wrapping, const json *container,
                                   struct strings *ret_command)
 {
-	if (wrapping->obstacle != REASON_DONE)
+	if (wrapping->obstacle != REASON_APPLIED)
 		return wrapping->obstacle;
 	if (container_is_wrapped(container))
 		return REASON_ALREADY;
@@ -382,12 +382,12 @@ static enum reason decide_command(const struct wrapping *wrapping, const json *c
 	if (matches_any(&wrapping->input->config->init_systems, command.items[0]))
 		return REASON_INIT_SYSTEM;
 	*ret_command = command;
-	return REASON_DONE;
+	return REASON_APPLIED;
 }
 
 static bool is_wrapped(const struct container_plan *container)
 {
-	return container->parts[PART_COMMAND] == REASON_DONE ||
+	return container->parts[PART_COMMAND] == REASON_APPLIED ||
 	       container->parts[PART_COMMAND] == REASON_ALREADY;
 }
 
@@ -401,7 +401,7 @@ static enum reason decide_pre_stop(const struct container_plan *plan)
 	const json *command = json_find(hook, "exec", "command", NULL);
 	if (hook != NULL && !json_is_null(hook) && !is_string_array(command))
 		return REASON_OTHER_HANDLER;
-	return REASON_DONE;
+	return REASON_APPLIED;
 }
 
 static enum reason decide_termination_message(const struct rule *rule, const json *container)
@@ -409,7 +409,7 @@ static enum reason decide_termination_message(const struct rule *rule, const jso
 	if (json_string_is(json_get(container, "terminationMessagePolicy"),
 	                   "FallbackToLogsOnError"))
 		return REASON_ALREADY;
-	return rule->keep_termination_message_policy ? REASON_KEPT_BY_RULE : REASON_DONE;
+	return rule->keep_termination_message_policy ? REASON_KEPT_BY_RULE : REASON_APPLIED;
 }
 
 static void decide_container(const struct wrapping *wrapping, struct container_plan *plan)
@@ -583,15 +583,15 @@ static void decide_sidecar(const struct policy_input *input, struct plan *plan)
 static enum reason sidecar_obstacle(const struct policy_input *input, struct plan *plan)
 {
 	if (!plan->add_watchdog)
-		return REASON_DONE;
+		return REASON_APPLIED;
 	if (plan->user < 0 && input->config->sidecar.user >= 0)
 		return REASON_TOO_LARGE;
 	if (json_find(input->pod, "spec", "resources", NULL) == NULL)
-		return REASON_DONE;
+		return REASON_APPLIED;
 	if (!sidecar_fits(input->pod, &plan->sidecar_resources))
 		return REASON_POD_RESOURCES;
 	drop_unrequested(input->pod, &plan->sidecar_resources);
-	return REASON_DONE;
+	return REASON_APPLIED;
 }
 
 /* Undoes the wrapping: the sidecar cannot be there. */
@@ -599,9 +599,9 @@ static void unwrap_all(struct plan *plan, enum reason reason)
 {
 	for (size_t i = 0; i < plan->container_count; i++) {
 		struct container_plan *container = &plan->containers[i];
-		if (container->parts[PART_COMMAND] == REASON_DONE)
+		if (container->parts[PART_COMMAND] == REASON_APPLIED)
 			container->parts[PART_COMMAND] = reason;
-		if (container->parts[PART_PRE_STOP] == REASON_DONE)
+		if (container->parts[PART_PRE_STOP] == REASON_APPLIED)
 			container->parts[PART_PRE_STOP] = REASON_NOT_WRAPPED;
 	}
 }
@@ -677,9 +677,9 @@ static bool decide_pod(const struct policy_input *input, struct arena *arena, st
 
 	decide_sidecar(input, plan);
 	enum reason obstacle = sidecar_obstacle(input, plan);
-	if (obstacle != REASON_DONE)
+	if (obstacle != REASON_APPLIED)
 		unwrap_all(plan, obstacle);
-	plan->watchdog = obstacle == REASON_DONE && any_wrapped(plan);
+	plan->watchdog = obstacle == REASON_APPLIED && any_wrapped(plan);
 	if (plan->watchdog)
 		decide_mounts(plan);
 	return !plan->watchdog ||
@@ -691,7 +691,7 @@ bool policy_decide(const struct policy_input *input, struct arena *arena, struct
 	struct plan plan = {.user = -1};
 	plan.rule = select_rule(input->config, input->namespace, input->pod);
 	plan.reason = pod_skip_reason(input, plan.rule);
-	if (plan.reason == REASON_DONE) {
+	if (plan.reason == REASON_APPLIED) {
 		options_read(arena, input->pod, &plan);
 		if (!find_agents(input, arena, &plan))
 			return false;

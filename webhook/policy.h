@@ -3,7 +3,7 @@
  * I/O, no clock. mutate.h makes the patch from the plan, record.h the decision record.
  *
  * Invariants (tests/blackbox/test_policy.py, test_reviews.py, test_random_pods.py):
- * - plan.reason != REASON_DONE: the pod stays as it is.
+ * - plan.reason != REASON_APPLIED: the pod stays as it is.
  * - A container is wrapped only when its whole command line is known.
  * - plan.watchdog exactly when at least one container is wrapped now or was before.
  * - Decided from the pod's fields: planning the patched pod again has nothing to do.

@@ -7,7 +7,7 @@
 
 /* identifier, code, meaning */
 #define REASONS(X)                                                                                 \
-	X(DONE, "done", "it was done")                                                             \
+	X(APPLIED, "applied", "it was applied")                                                    \
 	X(ALREADY, "already", "it is there already: an earlier pass, or the user's own doing")     \
 	X(NO_RULE, "no-rule", "no rule of the configuration matches the pod")                      \
 	X(OPT_OUT, "opt-out", "the pod's annotation lastword.dev/inject is \"false\"")             \
@@ -19,7 +19,8 @@
 	X(MOUNT_TAKEN, "mount-taken", "something else is mounted at, below or above /lastword")    \
 	X(TOO_LARGE, "too-large", "more containers, volumes, mounts or uids than are looked at")   \
 	X(MALFORMED, "malformed", "the request or pod is not of the shape Kubernetes documents")   \
-	X(DOUBT, "doubt", "the patched pod did not pass our own check; nothing was changed")       \
+	X(VERIFICATION_FAILED, "verification-failed",                                              \
+	  "the patched pod failed the webhook's own check; nothing was changed")                   \
 	X(KEPT_BY_RULE, "kept-by-rule", "the rule says to leave it alone")                         \
 	X(PRESENT, "present", "the pod's author has set it, or the rule has nothing to add")       \
 	X(POD_LEVEL, "pod-level", "the pod has resources of its own at pod level")                 \

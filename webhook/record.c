@@ -5,7 +5,7 @@
 
 static const char *outcome(const struct plan *plan)
 {
-	if (plan->reason != REASON_DONE || plan->rule == NULL)
+	if (plan->reason != REASON_APPLIED || plan->rule == NULL)
 		return "skipped";
 	return plan->rule->shadow ? "shadow" : "injected";
 }
@@ -21,16 +21,16 @@ static void write_container(struct json_writer *writer, const struct container_p
 {
 	json_write_object_begin(writer);
 	json_write_member(writer, "name", container->name);
-	json_write_key(writer, "done");
+	json_write_key(writer, "applied");
 	json_write_array_begin(writer);
 	for (size_t part = 0; part < PART_COUNT; part++)
-		if (container->parts[part] == REASON_DONE)
+		if (container->parts[part] == REASON_APPLIED)
 			json_write_string(writer, part_names[part]);
 	json_write_array_end(writer);
-	json_write_key(writer, "left");
+	json_write_key(writer, "skipped");
 	json_write_object_begin(writer);
 	for (size_t part = 0; part < PART_COUNT; part++)
-		if (container->parts[part] != REASON_DONE)
+		if (container->parts[part] != REASON_APPLIED)
 			json_write_member(writer, part_names[part],
 			                  reason_code(container->parts[part]));
 	json_write_object_end(writer);
@@ -48,7 +48,7 @@ void record_write(const struct plan *plan, const struct config *config, enum rea
 	if (plan->rule != NULL)
 		json_write_member(&writer, "rule", plan->rule->name);
 	json_write_member(&writer, "outcome", outcome(plan));
-	if (plan->reason != REASON_DONE) {
+	if (plan->reason != REASON_APPLIED) {
 		json_write_member(&writer, "reason", reason_code(plan->reason));
 	} else {
 		json_write_member(&writer, "sidecar", sidecar(plan));
@@ -58,7 +58,7 @@ void record_write(const struct plan *plan, const struct config *config, enum rea
 			write_container(&writer, &plan->containers[i]);
 		json_write_array_end(&writer);
 	}
-	if (annotated != REASON_DONE)
+	if (annotated != REASON_APPLIED)
 		json_write_member(&writer, "annotation", reason_code(annotated));
 	json_write_object_end(&writer);
 }

@@ -10,7 +10,7 @@
 
 struct buffer;
 
-/* annotated: REASON_DONE, or why the pod does not carry the record itself. Ask buffer_ok(). */
+/* annotated: REASON_APPLIED, or why the pod does not carry the record itself. Ask buffer_ok(). */
 void record_write(const struct plan *plan, const struct config *config, enum reason annotated,
                   struct buffer *out);
 

@@ -23,7 +23,7 @@
 #define IDLE_SECONDS    120 /* the API server closes its idle connections after 90 s */
 
 #define METRICS_CONNECTIONS_MAX 64
-#define METRICS_ANSWER_MAX      ((size_t)4 * 1024 * 1024)
+#define METRICS_RESPONSE_MAX    ((size_t)4 * 1024 * 1024)
 
 struct snapshot {
 	struct config *config;
@@ -56,7 +56,7 @@ struct webhook_server {
 	_Atomic int64_t not_before; /* of the certificate in use, seconds since the epoch */
 	_Atomic int64_t not_after;  /* 0: there is none */
 	struct log_limit invalid_limit;
-	struct log_limit doubt_limit;
+	struct log_limit failure_limit;
 
 	pthread_mutex_t lock; /* of snapshot, the pointer, and obstacle */
 	struct snapshot *snapshot;
@@ -124,42 +124,38 @@ static struct arena *thread_arena(struct webhook_server *server)
 	return arena;
 }
 
-static void count_answer(struct webhook_server *server, const struct admission_answer *answer)
+static void count_review(struct webhook_server *server, const struct admission_response *response)
 {
-	metric_add(server->metrics.results[answer->result], 1);
+	metric_add(server->metrics.results[response->result], 1);
 	for (unsigned i = 0; i < REASON_COUNT; i++)
-		if (answer->reasons & UINT64_C(1) << i)
+		if (response->reasons & UINT64_C(1) << i)
 			metric_add(server->metrics.skips[i], 1);
 }
 
 /* What was decided is logged each time; trouble too, but never as a flood. */
-static void log_answer(struct webhook_server *server, const struct admission_answer *answer)
+static void log_review(struct webhook_server *server, const struct admission_response *response)
 {
-	if (answer->result == ADMISSION_IGNORED || answer->result == ADMISSION_UNMATCHED)
+	if (response->result == ADMISSION_IGNORED || response->result == ADMISSION_UNMATCHED)
 		return;
-	bool trouble = answer->result == ADMISSION_DOUBT || answer->result == ADMISSION_INVALID;
+	bool trouble = response->result == ADMISSION_VERIFICATION_FAILED ||
+	               response->result == ADMISSION_INVALID;
 	uint64_t dropped = 0;
-	if (trouble && !log_limit_pass(answer->result == ADMISSION_INVALID ? &server->invalid_limit
-	                                                                   : &server->doubt_limit,
-	                               &dropped))
+	if (trouble &&
+	    !log_limit_pass(response->result == ADMISSION_INVALID ? &server->invalid_limit
+	                                                          : &server->failure_limit,
+	                    &dropped))
 		return;
 	struct log_line line;
 	log_begin(&line, trouble ? LOG_WARNING : LOG_INFO, "admission");
-	log_text(&line, "result", admission_result_name(answer->result));
-	log_text(&line, "namespace", answer->namespace);
-	log_text(&line, "pod", answer->pod);
-	const char *problem = answer->problem.message;
+	log_text(&line, "result", admission_result_name(response->result));
+	log_text(&line, "namespace", response->namespace);
+	log_text(&line, "pod", response->pod);
+	const char *problem = response->problem.message;
 	log_text(&line, "problem", problem[0] == '\0' ? NULL : problem);
-	log_json(&line, "decision", answer->record);
+	log_json(&line, "decision", response->record);
 	if (dropped > 0)
 		log_integer(&line, "dropped_lines", (int64_t)dropped);
 	log_end(&line);
-}
-
-static void text_answer(struct http_response *response, unsigned status, const char *text)
-{
-	response->status = status;
-	buffer_append_text(&response->body, text);
 }
 
 static bool is_json(const char *content_type)
@@ -178,15 +174,15 @@ static void review(struct webhook_server *server, struct snapshot *snapshot, str
 	        .config = snapshot->config,
 	        .server_minor = atomic_load(&server->server_minor),
 	};
-	struct admission_answer answer = {.body = response->body};
-	admission_review(&context, arena, request->body, request->length, &answer);
-	response->body = answer.body;
-	response->status = answer.status;
-	if (answer.status == 200)
+	struct admission_response reviewed = {.body = response->body};
+	admission_review(&context, arena, request->body, request->length, &reviewed);
+	response->body = reviewed.body;
+	response->status = reviewed.status;
+	if (reviewed.status == 200)
 		response->content_type = "application/json";
 	metric_observe(server->metrics.duration, (double)(clock_now() - start) / (double)SECOND);
-	count_answer(server, &answer);
-	log_answer(server, &answer);
+	count_review(server, &reviewed);
+	log_review(server, &reviewed);
 }
 
 static void on_webhook_request(void *context, const struct http_request *request,
@@ -194,22 +190,22 @@ static void on_webhook_request(void *context, const struct http_request *request
 {
 	struct webhook_server *server = context;
 	if (strcmp(request->path, "/mutate") != 0) {
-		text_answer(response, 404, "expected the path /mutate\n");
+		http_response_text(response, 404, "expected the path /mutate\n");
 		return;
 	}
 	if (strcmp(request->method, "POST") != 0) {
 		response->allow = "POST";
-		text_answer(response, 405, "expected the method POST\n");
+		http_response_text(response, 405, "expected the method POST\n");
 		return;
 	}
 	if (!is_json(request->content_type)) {
-		text_answer(response, 415, "expected the content type application/json\n");
+		http_response_text(response, 415, "expected the content type application/json\n");
 		return;
 	}
 	struct arena *arena = thread_arena(server);
 	struct snapshot *snapshot = snapshot_acquire(server);
 	if (arena == NULL || snapshot == NULL) {
-		text_answer(response, 503, "not ready: no configuration or no memory\n");
+		http_response_text(response, 503, "not ready: no configuration or no memory\n");
 	} else {
 		review(server, snapshot, arena, request, response);
 		arena_reset(arena);
@@ -274,17 +270,18 @@ static void on_plain_request(void *context, const struct http_request *request,
 	struct webhook_server *server = context;
 	if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
 		response->allow = "GET, HEAD";
-		text_answer(response, 405, "expected the method GET\n");
+		http_response_text(response, 405, "expected the method GET\n");
 	} else if (strcmp(request->path, "/metrics") == 0) {
 		write_metrics(server, response);
 	} else if (strcmp(request->path, "/healthz") == 0) {
-		text_answer(response, 200, "ok\n");
+		http_response_text(response, 200, "ok\n");
 	} else if (strcmp(request->path, "/readyz") == 0) {
 		char obstacle[ERROR_MESSAGE_SIZE + 1];
 		const char *reason = not_ready(server, obstacle);
-		text_answer(response, reason == NULL ? 200 : 503, reason == NULL ? "ok\n" : reason);
+		http_response_text(response, reason == NULL ? 200 : 503,
+		                   reason == NULL ? "ok\n" : reason);
 	} else {
-		text_answer(response, 404, "expected /metrics, /healthz or /readyz\n");
+		http_response_text(response, 404, "expected /metrics, /healthz or /readyz\n");
 	}
 }
 
@@ -320,7 +317,7 @@ static const struct metric_definition metric_skips = {
 static const struct metric_definition metric_duration = {
         .type = METRIC_HISTOGRAM,
         .name = "lastword_admission_duration_seconds",
-        .help = "Time to decide about a review and to make the answer.",
+        .help = "Time to decide about a review and to make the response.",
         .buckets = duration_buckets,
         .bucket_count = sizeof duration_buckets / sizeof duration_buckets[0],
 };
@@ -339,7 +336,7 @@ static const struct metric_definition metric_rotations = {
         .type = METRIC_COUNTER,
         .name = "lastword_certificate_rotations_total",
         .help = "Certificates of our own making put in use, and authorities made, here.",
-        .labels = {"what"},
+        .labels = {"kind"},
 };
 static const struct metric_definition metric_certificate_failures = {
         .type = METRIC_COUNTER,
@@ -375,7 +372,7 @@ static bool make_metrics(struct webhook_metrics *metrics)
 		metrics->results[i] = metric_get(family, values);
 	}
 	family = metrics_add(registry, &metric_skips);
-	for (unsigned i = REASON_DONE + 1; i < REASON_COUNT; i++) {
+	for (unsigned i = REASON_APPLIED + 1; i < REASON_COUNT; i++) {
 		const char *const values[] = {reason_code(i)};
 		metrics->skips[i] = metric_get(family, values);
 	}
@@ -406,7 +403,7 @@ static bool start_servers(struct webhook_server *server, const struct webhook_op
 	        .tls = true,
 	        .threads = options->threads,
 	        .body_max = ADMISSION_BODY_MAX,
-	        .response_max = ADMISSION_ANSWER_MAX,
+	        .response_max = ADMISSION_RESPONSE_MAX,
 	        .bodies_max = BODIES_MAX,
 	        .requests_max = REQUESTS_MAX,
 	        .connections_max = CONNECTIONS_MAX,
@@ -421,7 +418,7 @@ static bool start_servers(struct webhook_server *server, const struct webhook_op
 	plain.tls = false;
 	plain.threads = 1;
 	plain.body_max = 1024;
-	plain.response_max = METRICS_ANSWER_MAX;
+	plain.response_max = METRICS_RESPONSE_MAX;
 	plain.connections_max = METRICS_CONNECTIONS_MAX;
 	plain.handler = on_plain_request;
 	return http_server_start(&https, &server->https, error) &&

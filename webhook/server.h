@@ -58,7 +58,7 @@ void webhook_count_certificate_failure(struct webhook_server *server);
 /* The API server's version, 1.minor; 0: unknown. */
 void webhook_set_server_minor(struct webhook_server *server, unsigned minor);
 
-/* Not ready from now on, and every answer closes its connection. */
+/* Not ready from now on, and every response closes its connection. */
 void webhook_drain(struct webhook_server *server);
 
 /* Ends: no new connections, then at most so long for the requests in flight. NULL is fine. */

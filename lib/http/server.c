@@ -318,22 +318,22 @@ static enum MHD_Result queue(struct http_server *server, struct MHD_Connection *
 		length = 0;
 		status = MHD_HTTP_INTERNAL_SERVER_ERROR;
 	}
-	struct MHD_Response *answer = MHD_create_response_from_buffer(
+	struct MHD_Response *message = MHD_create_response_from_buffer(
 	        length, body == NULL ? (void *)"" : body,
 	        body == NULL ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
-	if (answer == NULL) {
+	if (message == NULL) {
 		free(body);
 		return MHD_NO;
 	}
-	MHD_add_response_header(answer, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
+	MHD_add_response_header(message, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
 	if (response->allow != NULL)
-		MHD_add_response_header(answer, MHD_HTTP_HEADER_ALLOW, response->allow);
+		MHD_add_response_header(message, MHD_HTTP_HEADER_ALLOW, response->allow);
 	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
-		MHD_add_response_header(answer, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+		MHD_add_response_header(message, MHD_HTTP_HEADER_RETRY_AFTER, "1");
 	if (atomic_load(&server->draining))
-		MHD_add_response_header(answer, MHD_HTTP_HEADER_CONNECTION, "close");
-	enum MHD_Result result = MHD_queue_response(mhd, status, answer);
-	MHD_destroy_response(answer);
+		MHD_add_response_header(message, MHD_HTTP_HEADER_CONNECTION, "close");
+	enum MHD_Result result = MHD_queue_response(mhd, status, message);
+	MHD_destroy_response(message);
 	return result;
 }
 
@@ -343,13 +343,18 @@ static void response_init(struct http_response *response, size_t limit)
 	buffer_init(&response->body, limit);
 }
 
+void http_response_text(struct http_response *response, unsigned status, const char *text)
+{
+	response->status = status;
+	buffer_append_text(&response->body, text);
+}
+
 static enum MHD_Result refuse(struct http_server *server, struct MHD_Connection *mhd,
                               unsigned status, const char *why)
 {
 	struct http_response response;
 	response_init(&response, 256);
-	response.status = status;
-	buffer_append_text(&response.body, why);
+	http_response_text(&response, status, why);
 	return queue(server, mhd, &response);
 }
 

@@ -1,14 +1,14 @@
 /*
- * http_server: HTTP/1.1, plain or over TLS 1.2+, for short requests and short answers. The only
+ * http_server: HTTP/1.1, plain or over TLS 1.2+, for short requests and short responses. The only
  * home of libmicrohttpd and GnuTLS.
  *
  * Bounds, so that no client can hold the server: a body limit (413), a limit on the bytes of all
  * bodies and on the requests in flight (503 with Retry-After), a limit on connections, and a
  * deadline for each phase of a connection. The deadlines are absolute: a byte now and then does
- * not extend them. A connection past its deadline is shut down without an answer.
+ * not extend them. A connection past its deadline is shut down without a response.
  *   header_seconds  from accept to the end of the first request's header (TLS handshake included)
- *   body_seconds    from the end of the header until the answer is sent
- *   idle_seconds    from an answer to the end of the next request's header; above the 90 s for
+ *   body_seconds    from the end of the header until the response is sent
+ *   idle_seconds    from a response to the end of the next request's header; above the 90 s for
  *                   which the API server keeps idle connections, so that it closes first
  *
  * The handler runs on one of the server's threads, several at a time. Identities (certificate and
@@ -44,6 +44,9 @@ struct http_response {
 	struct buffer body;       /* empty and growing */
 };
 
+/* A response of one line of plain text; the text ends with its newline. */
+void http_response_text(struct http_response *response, unsigned status, const char *text);
+
 typedef void http_handler(void *context, const struct http_request *request,
                           struct http_response *response);
 
@@ -52,7 +55,7 @@ struct http_server_options {
 	bool tls;
 	unsigned threads;
 	size_t body_max;     /* bytes of one body */
-	size_t response_max; /* bytes of one answer's body */
+	size_t response_max; /* bytes of one response's body */
 	size_t bodies_max;   /* bytes of all bodies together */
 	unsigned requests_max;
 	unsigned connections_max;
@@ -77,7 +80,7 @@ bool http_server_set_identity(struct http_server *server, const char *chain_pem,
                               const char *key_pem, time_t *ret_not_before, time_t *ret_not_after,
                               struct error *error);
 
-/* From now on every answer closes its connection, so that clients go elsewhere. */
+/* From now on every response closes its connection, so that clients go elsewhere. */
 void http_server_drain(struct http_server *server);
 
 /* Accepts nothing more and waits for the requests in flight, at most so long; the number left. */

@@ -183,8 +183,8 @@ def test_workflow(run):
     done = run("explain", text)
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [r["containers"][0]["name"] for r in records] == ["main"] * 3
-    assert records[0]["containers"][0]["left"].get("command") is None
-    assert records[2]["containers"][0]["left"]["command"] == "no-command"
+    assert records[0]["containers"][0]["skipped"].get("command") is None
+    assert records[2]["containers"][0]["skipped"]["command"] == "no-command"
     done = run("inject", text)
     assert done.stdout == text and done.stderr.count("passed through") == 3
     cron = {**workflow, "kind": "CronWorkflow", "spec": {"workflowSpec": workflow["spec"]}}
@@ -213,7 +213,7 @@ def test_bad_files(run, text, says):
     assert says in done.stderr and done.stdout == ""
 
 
-def test_a_doubtful_pod_is_passed_through_and_said(run):
+def test_a_pod_that_fails_verification_is_passed_through_with_a_message(run):
     text = '{"kind": "Pod", "metadata": {"labels": {"app": "agent"}}, "spec": {"containers": [1]}}'
     done = run("inject", text, status=1)
     assert json.loads(done.stdout) == json.loads(text) and "not of the shape" in done.stderr

@@ -44,15 +44,15 @@ def test_good(tmp_path):
 
 
 @pytest.mark.parametrize("case,rule,agents", [
-    ("001-create-pods-argo-determine-resume-point", "argo-workflows", {"main": "done"}),
-    ("002-create-pods-coderun-job", "coding-agents", {"factory-claude-opus-4-5-20251101": "done"}),
-    ("003-create-pods-tekton-taskrun", "tekton", {"step-build": "done"}),
+    ("001-create-pods-argo-determine-resume-point", "argo-workflows", {"main": "applied"}),
+    ("002-create-pods-coderun-job", "coding-agents", {"factory-claude-opus-4-5-20251101": "applied"}),
+    ("003-create-pods-tekton-taskrun", "tekton", {"step-build": "applied"}),
     ("004-create-pods-airflow-kpo", "airflow", {"base": "no-command"}),
-    ("005-create-pods-gitlab-runner", "gitlab-runner", {"build": "done", "helper": "done"}),
-    ("006-create-pods-arc-native-dind", "github-runners", {"runner": "done"}),
-    ("007-create-pods-deployment-istio", "agents", {"api": "done"}),
+    ("005-create-pods-gitlab-runner", "gitlab-runner", {"build": "applied", "helper": "applied"}),
+    ("006-create-pods-arc-native-dind", "github-runners", {"runner": "applied"}),
+    ("007-create-pods-deployment-istio", "agents", {"api": "applied"}),
     ("036-create-pods-three-agents", "agents",
-     {"planner": "done", "coder": "done", "critic": "no-command"}),
+     {"planner": "applied", "coder": "applied", "critic": "no-command"}),
     ("051-create-pods-cronjob-entrypoint", "agents", {"report": "no-command"}),
     ("043-create-pods-not-an-agent", None, None)])
 def test_the_shipped_configuration_is_good_for_the_field(case, rule, agents):
@@ -63,7 +63,7 @@ def test_the_shipped_configuration_is_good_for_the_field(case, rule, agents):
     record = json.loads(done.stdout)
     assert record.get("rule") == rule
     if agents:
-        assert {c["name"]: c["left"].get("command", "done") for c in record["containers"]} == agents
+        assert {c["name"]: c["skipped"].get("command", "applied") for c in record["containers"]} == agents
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad["says"])

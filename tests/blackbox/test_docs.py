@@ -20,7 +20,7 @@ def test_every_reason_is_documented():
 
 def test_every_result_is_documented():
     source = (ROOT / "webhook/admission.c").read_text()
-    names = re.findall(r'\[ADMISSION_\w+\] = "(\w+)"', source)
+    names = re.findall(r'\[ADMISSION_\w+\] = "([\w-]+)"', source)
     text = (ROOT / "docs/decision-record.md").read_text()
     results = text[text.index("## Results"):]
     assert len(names) == 8

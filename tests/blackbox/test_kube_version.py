@@ -56,7 +56,7 @@ def ask(start_webhook, tmp_path, monkeypatch):
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")  # is not used
         webhook = start_webhook(config=CONFIG.replace("mode: classic", "mode: auto"),
-                                arguments=["--account", str(server.account), *more])
+                                arguments=["--service-account-dir", str(server.account), *more])
         return webhook, server
     yield ask
     for server in servers:
@@ -87,7 +87,7 @@ def test_a_wrong_authority_is_not_trusted(ask, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other/ca.crt").write_text(Certificate().chain)
     (tmp_path / "other/token").write_text("x")
-    webhook, server = ask("v1.36.2", more=["--account", str(tmp_path / "other")])
+    webhook, server = ask("v1.36.2", more=["--service-account-dir", str(tmp_path / "other")])
     message = "the API server's version is not known, sidecar mode auto is classic"
     assert "certificate" in wait_until(lambda: webhook.lines(message), "the warning")[0]["error"]
     assert server.requests == []

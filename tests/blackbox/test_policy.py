@@ -79,9 +79,9 @@ class Case:
     def inject(self):
         return self.run("inject")
 
-    def left(self, part, name="main"):
+    def outcome(self, part, name="main"):
         container = next(c for c in self.explain()["containers"] if c["name"] == name)
-        return container["left"].get(part, "done")
+        return container["skipped"].get(part, "applied")
 
 
 @pytest.fixture
@@ -97,15 +97,15 @@ def container(pod, name):
 # ---- terminationMessagePolicy ----
 
 def test_termination_message_policy(case):
-    assert case.left("terminationMessagePolicy") == "done"
+    assert case.outcome("terminationMessagePolicy") == "applied"
     case.main["terminationMessagePolicy"] = "File"
     assert case.inject()["spec"]["containers"][0]["terminationMessagePolicy"] == \
         "FallbackToLogsOnError"
     case.main["terminationMessagePolicy"] = "FallbackToLogsOnError"
-    assert case.left("terminationMessagePolicy") == "already"
+    assert case.outcome("terminationMessagePolicy") == "already"
     case.main["terminationMessagePolicy"] = "File"
     case.settings["rule"] = "  terminationMessagePolicy: keep"
-    assert case.left("terminationMessagePolicy") == "kept-by-rule"
+    assert case.outcome("terminationMessagePolicy") == "kept-by-rule"
 
 
 # ---- resources ----
@@ -140,14 +140,14 @@ def test_resources(case, given, expected):
 
 
 def test_resources_left_alone(case):
-    assert case.left("resources") == "present"  # the rule has nothing to add
+    assert case.outcome("resources") == "present"  # the rule has nothing to add
     case.settings["rule"] = RULE
-    assert case.left("resources") == "done"
+    assert case.outcome("resources") == "applied"
     case.main["resources"] = {"limits": {"cpu": "1", "memory": "1Gi"}}
-    assert case.left("resources") == "present"
+    assert case.outcome("resources") == "present"
     case.main["resources"] = {}
     case.pod["spec"]["resources"] = {"limits": {"memory": "2Gi"}}
-    assert case.left("resources") == "pod-level"
+    assert case.outcome("resources") == "pod-level"
 
 
 # ---- the command ----
@@ -213,14 +213,14 @@ def nodes(*terms):
 ])
 def test_command_left_alone(case, reason, change):
     change(case)
-    assert case.left("command") == reason
+    assert case.outcome("command") == reason
     pod = case.inject()
     assert pod["spec"]["containers"] == [
         {**case.main, "terminationMessagePolicy": "FallbackToLogsOnError"}]
     assert "initContainers" not in pod["spec"]
     assert pod["spec"].get("volumes") == case.pod["spec"].get("volumes")
     assert pod["metadata"]["labels"]["lastword.dev/injected"] == "true"  # the observer serves it
-    assert case.left("preStop") == "not-wrapped"
+    assert case.outcome("preStop") == "not-wrapped"
     assert case.explain()["sidecar"] == "none"
 
 
@@ -243,7 +243,7 @@ def test_command_left_alone(case, reason, change):
 ])
 def test_wrapped_all_the_same(case, change):
     change(case)
-    assert case.left("command") == "done"
+    assert case.outcome("command") == "applied"
 
 
 def command_of(case):
@@ -270,7 +270,7 @@ def test_command_keeps_what_the_kubelet_expands(case):
 def test_bad_command_annotation(case, text):
     del case.main["command"]
     case.annotate(command=text)
-    assert case.left("command") == "no-command"
+    assert case.outcome("command") == "no-command"
     assert "lastword.dev/command ignored" in case.warnings
 
 
@@ -278,7 +278,7 @@ def test_command_annotation_for_two_is_nobodys(case):
     del case.main["command"]
     case.pod["spec"]["containers"].append({"name": "second", "image": "x"})
     case.annotate(command='["/x"]', containers="main,second")
-    assert case.left("command") == "no-command"
+    assert case.outcome("command") == "no-command"
     assert "more than one agent container" in case.warnings
 
 
@@ -304,7 +304,7 @@ def test_pre_stop(case):
                                   {"sleep": {"seconds": 1}}])
 def test_pre_stop_left_alone(case, hook):
     case.main["lifecycle"] = {"preStop": hook}
-    assert case.left("preStop") == "other-handler"
+    assert case.outcome("preStop") == "other-handler"
     assert case.inject()["spec"]["containers"][0]["lifecycle"] == {"preStop": hook}
 
 
@@ -363,9 +363,9 @@ def test_which_pods_a_rule_matches(case, match, labels, matches):
 
 def test_the_first_rule_that_matches_counts(case):
     case.settings["rule"] = "  shim: off\n- name: second\n"
-    assert (case.explain()["rule"], case.left("command")) == ("agents", "shim-off")
+    assert (case.explain()["rule"], case.outcome("command")) == ("agents", "shim-off")
     case.pod["metadata"]["labels"]["app"] = "web"
-    assert (case.explain()["rule"], case.left("command")) == ("second", "done")
+    assert (case.explain()["rule"], case.outcome("command")) == ("second", "applied")
 
 
 def test_selection_of_one_that_is_not_there(case):
@@ -409,7 +409,7 @@ def test_pod_left_alone(case, reason, warns, change):
 def test_shadow(case):
     case.settings["rule"] = "  mode: shadow"
     record = case.explain()
-    assert record["outcome"] == "shadow" and "command" in record["containers"][0]["done"]
+    assert record["outcome"] == "shadow" and "command" in record["containers"][0]["applied"]
     assert case.inject() == case.pod
 
 
@@ -630,5 +630,5 @@ def test_a_container_that_the_watchdog_does_not_know(case):
     whole["spec"]["containers"].append({"name": "late", "image": "x", "command": ["/late"]})
     case.pod = whole
     case.annotate(containers="main,late")
-    assert case.left("command", "late") == "watchdog-present"
-    assert case.left("command", "main") == "already"
+    assert case.outcome("command", "late") == "watchdog-present"
+    assert case.outcome("command", "main") == "already"

@@ -24,7 +24,7 @@ class Replica(Webhook):
                 [BUILD / "bin/lastword-webhook", "--config", config, "--certs", "self",
                  "--service", "lastword-webhook", "--namespace", "lastword-system",
                  "--webhook-config", "lastword", "--secret", "lastword-webhook-tls",
-                 "--account", api.account, "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0",
+                 "--service-account-dir", api.account, "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0",
                  "--kube-version", "1.36", "--drain", "0s", *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **api.environment, **(environment or {})})

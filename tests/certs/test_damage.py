@@ -31,7 +31,7 @@ def set_data(secret, **values):
 @pytest.fixture(scope="module")
 def pair(shared_cluster):
     shared_cluster.api.put(CONFIGURATION, configuration())
-    return shared_cluster, [shared_cluster.start(*LONG, "--settle", "300ms").wait_ready()
+    return shared_cluster, [shared_cluster.start(*LONG, "--propagation-delay", "300ms").wait_ready()
                             for _ in range(2)]
 
 
@@ -250,7 +250,7 @@ def test_every_request_fails_once(cluster, tmp_path, fault):
         hit.add(key)
         return fault
     api.fault = fail_each_once
-    replica = cluster.start(*LONG, "--settle", "300ms")
+    replica = cluster.start(*LONG, "--propagation-delay", "300ms")
     wait_until(lambda: is_healthy(api, [replica], tmp_path), "health")
     assert {("GET", SECRET), ("GET", CONFIGURATION), ("POST", SECRETS),
             ("PATCH", CONFIGURATION)} <= hit
@@ -260,7 +260,7 @@ def test_a_hanging_api_holds_up_nothing(cluster):
     """SIGTERM while a request hangs: it ends at once, not when the request does."""
     api = cluster.api
     api.put(CONFIGURATION, configuration())
-    replica = cluster.start(*LONG, "--settle", "300ms").wait_ready()
+    replica = cluster.start(*LONG, "--propagation-delay", "300ms").wait_ready()
     release = threading.Event()
     hanging = threading.Event()
     api.lock = threading.Lock()  # one that is held while it hangs: all requests wait

@@ -19,7 +19,7 @@ from webhook_process import BUILD
 @pytest.fixture(scope="module")
 def started(shared_cluster):
     shared_cluster.api.put(CONFIGURATION, configuration())
-    replica = shared_cluster.start(*LONG, "--settle", "2s").wait_ready()
+    replica = shared_cluster.start(*LONG, "--propagation-delay", "2s").wait_ready()
     return shared_cluster.api, replica
 
 
@@ -36,8 +36,8 @@ def test_nothing_there(started):
         assert tls.version() == "TLSv1.3"
     expiry = leaf.not_valid_after.replace(tzinfo=datetime.timezone.utc).timestamp()
     assert replica.metric("lastword_certificate_expiry_timestamp_seconds") == expiry
-    assert replica.metric('lastword_certificate_rotations_total{what="certificate"}') == 1
-    assert replica.metric('lastword_certificate_rotations_total{what="authority"}') == 1
+    assert replica.metric('lastword_certificate_rotations_total{kind="certificate"}') == 1
+    assert replica.metric('lastword_certificate_rotations_total{kind="authority"}') == 1
 
 
 def test_nothing_else_is_touched(started):
@@ -110,14 +110,14 @@ def test_openssl_takes_it_strictly(started, tmp_path):
 def test_a_restart_changes_nothing(shared_cluster, started):
     api, first = started
     before = api.get(SECRET), api.get(CONFIGURATION)
-    second = shared_cluster.start(*LONG, "--settle", "2s").wait_ready()
+    second = shared_cluster.start(*LONG, "--propagation-delay", "2s").wait_ready()
     assert second.served() == first.served()
     assert (api.get(SECRET), api.get(CONFIGURATION)) == before
 
 
 def test_three_replicas_agree(cluster):
     cluster.api.put(CONFIGURATION, configuration())
-    replicas = [cluster.start(*LONG, "--settle", "2s") for _ in range(3)]
+    replicas = [cluster.start(*LONG, "--propagation-delay", "2s") for _ in range(3)]
     for replica in replicas:
         replica.wait_ready()
     posts = [status for method, path, status in cluster.api.requests
@@ -134,14 +134,14 @@ def test_an_empty_secret_is_filled(cluster):
                              "metadata": {"name": "lastword-webhook-tls", "labels": {"a": "b"},
                                           "namespace": "lastword-system"},
                              "data": {"other": "eA=="}})
-    cluster.start(*LONG, "--settle", "300ms").wait_ready()
+    cluster.start(*LONG, "--propagation-delay", "300ms").wait_ready()
     secret = cluster.api.get(SECRET)
     assert secret["data"]["other"] == "eA==" and secret["metadata"]["labels"] == {"a": "b"}
     assert not [r for r in cluster.api.requests if r[0] == "POST" and r[1] == SECRETS]
 
 
 def test_a_configuration_that_comes_later(cluster):
-    replica = cluster.start(*LONG, "--settle", "300ms")
+    replica = cluster.start(*LONG, "--propagation-delay", "300ms")
     wait_until(lambda: replica.ready()[1] == "the certificate is not published: there is no webhook "
                "configuration to publish to\n", "the reason")
     cluster.api.put(CONFIGURATION, configuration())
@@ -156,7 +156,7 @@ def test_without_permission(cluster, verb, path, says):
     cluster.api.put(CONFIGURATION, configuration())
     cluster.api.fault = lambda method, p, n: (403, "Forbidden") if (method, p) == (verb, path) \
         else None
-    replica = cluster.start(*LONG, "--settle", "300ms")
+    replica = cluster.start(*LONG, "--propagation-delay", "300ms")
     failed = "certificates cannot be kept, the one in use stays"
     line = wait_until(lambda: replica.lines(failed), "the failure")[0]
     assert line["level"] == "error" and f"{verb} {path}: {says}" in line["error"]
@@ -172,7 +172,7 @@ def test_without_permission(cluster, verb, path, says):
 def test_a_wrong_clock_makes_nothing(cluster):
     cluster.api.put(CONFIGURATION, configuration())
     cluster.api.date = 86400
-    replica = cluster.start(*LONG, "--settle", "300ms")
+    replica = cluster.start(*LONG, "--propagation-delay", "300ms")
     wait_until(lambda: "clock differs from the API server's by -86400 s" in replica.ready()[1] or
                "clock differs from the API server's by -86399 s" in replica.ready()[1], "the reason")
     assert cluster.api.get(SECRET) is None
@@ -186,7 +186,7 @@ def test_moves_over_from_other_certificates(cluster):
     from pki import SelfSigned
     other = SelfSigned("somebody", names=NAMES)
     cluster.api.put(CONFIGURATION, configuration(other.chain))
-    replica = cluster.start(*LONG, "--settle", "300ms")
+    replica = cluster.start(*LONG, "--propagation-delay", "300ms")
     wait_until(lambda: len(load(cluster.api.bundle())) == 2, "both authorities")
     replica.wait_ready()
     published = cluster.api.bundles[1][0]
@@ -206,10 +206,10 @@ def test_moves_over_from_other_certificates(cluster):
     (["--certs", "self", "--service", "a", "--namespace", "b.c", "--webhook-config", "c",
       "--secret", "d"], 'name of the namespace, got "b.c"'),
     (["--certs", "self", "--service", "a", "--namespace", "b", "--webhook-config", "c",
-      "--secret", "d", "--settle", "10m", "--cert-lifetime", "59m"], "6 times the time to settle"),
+      "--secret", "d", "--propagation-delay", "10m", "--cert-lifetime", "59m"], "6 times the time to settle"),
     (["--certs", "self", "--service", "a", "--namespace", "b", "--webhook-config", "c",
       "--secret", "d", "--ca-lifetime", "1000h"], "at least 2 times a certificate's"),
-    (["--certs", "self", "--settle", "-1s"], "0 or more")])
+    (["--certs", "self", "--propagation-delay", "-1s"], "0 or more")])
 def test_usage(arguments, says):
     said = subprocess.run([BUILD / "bin/lastword-webhook", "--config", "x", *arguments],
                           capture_output=True, text=True)

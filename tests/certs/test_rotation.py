@@ -23,7 +23,7 @@ def running_out(tmp_path_factory):
     api.put(CONFIGURATION, configuration())
     api.fault = lambda method, path, n: \
         (500, "InternalError") if (method, path) == ("PATCH", SECRET) else None
-    replica = cluster.start("--cert-lifetime", "4s", "--ca-lifetime", "1h", "--settle", "500ms")
+    replica = cluster.start("--cert-lifetime", "4s", "--ca-lifetime", "1h", "--propagation-delay", "500ms")
     leaf = replica.wait_ready().served()
     yield api, replica, leaf
     cluster.stop()
@@ -32,7 +32,7 @@ def running_out(tmp_path_factory):
 def test_no_connection_fails(cluster, running_out):
     api = cluster.api
     api.put(CONFIGURATION, configuration())
-    arguments = ("--cert-lifetime", "9s", "--ca-lifetime", "18s", "--settle", f"{SETTLE}s")
+    arguments = ("--cert-lifetime", "9s", "--ca-lifetime", "18s", "--propagation-delay", f"{SETTLE}s")
     replicas = [cluster.start(*arguments).wait_ready() for _ in range(3)]
     first, = load(api.bundle())
     dialers = Dialers(api.bundles_file, LATES, SETTLE, HOST,

@@ -333,7 +333,7 @@ def test_certificates_rotate_under_load(installed, figures, tmp_path):
         secret = installed.get(f"/api/v1/namespaces/{product.SYSTEM}/secrets/lastword-webhook-tls")
         return secret["data"]["tls.crt"]
 
-    run_with([*args, "--cert-lifetime=30s", "--ca-lifetime=60s", "--settle=5s"])
+    run_with([*args, "--cert-lifetime=30s", "--ca-lifetime=60s", "--propagation-delay=5s"])
     leaves, bundles, made = {leaf()}, {bundle()}, 0
     manifest = agents.pod(agents.container("true"))
 

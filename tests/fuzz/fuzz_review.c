@@ -36,20 +36,20 @@ static void setup(void)
 		abort();
 }
 
-static void check_answer(const struct admission_answer *answer)
+static void check_response(const struct admission_response *response)
 {
-	if (answer->status == 400)
+	if (response->status == 400)
 		return;
 	struct arena *own = arena_new(ADMISSION_ARENA_MAX);
 	json *root = NULL;
-	if (answer->status != 200 || own == NULL ||
-	    json_parse(own, buffer_text(&answer->body), answer->body.length, 0, &root, NULL) !=
+	if (response->status != 200 || own == NULL ||
+	    json_parse(own, buffer_text(&response->body), response->body.length, 0, &root, NULL) !=
 	            JSON_FAITHFUL ||
 	    !json_is_true(json_find(root, "response", "allowed", NULL)))
 		abort();
 	const char *patch = json_string(json_find(root, "response", "patch", NULL));
 	struct buffer text;
-	buffer_init(&text, ADMISSION_ANSWER_MAX);
+	buffer_init(&text, ADMISSION_RESPONSE_MAX);
 	if (patch != NULL &&
 	    (!base64_decode(&text, patch, strlen(patch)) ||
 	     json_parse(own, buffer_text(&text), text.length, 0, &root, NULL) != JSON_FAITHFUL))
@@ -84,12 +84,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	setup();
 	struct admission_context context = {.config = config};
-	struct admission_answer answer;
-	buffer_init(&answer.body, ADMISSION_ANSWER_MAX);
+	struct admission_response response;
+	buffer_init(&response.body, ADMISSION_RESPONSE_MAX);
 	arena_reset(arena);
-	admission_review(&context, arena, (const char *)data, size, &answer);
-	check_answer(&answer);
-	buffer_free(&answer.body);
+	admission_review(&context, arena, (const char *)data, size, &response);
+	check_response(&response);
+	buffer_free(&response.body);
 	check_idempotence(data, size);
 	return 0;
 }

@@ -24,7 +24,7 @@
 static void echo(void *context, const struct http_request *request, struct http_response *response)
 {
 	(void)context;
-	if (strcmp(request->method, "GET") == 0) { /* more than an answer may have */
+	if (strcmp(request->method, "GET") == 0) { /* more than a response may have */
 		for (int i = 0; i < 100; i++)
 			buffer_append_text(&response->body, "0123456789");
 		return;
@@ -84,7 +84,7 @@ static void send_text(int fd, const char *text)
 	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
-/* One answer, whole; "" when the connection ends before it. */
+/* One response, whole; "" when the connection ends before it. */
 static const char *receive(int fd)
 {
 	static char text[4096];
@@ -103,11 +103,11 @@ static const char *receive(int fd)
 	}
 }
 
-static void assert_answer(int fd, const char *status, const char *has)
+static void assert_response(int fd, const char *status, const char *has)
 {
-	const char *answer = receive(fd);
-	if (strncmp(answer, status, strlen(status)) != 0 || strstr(answer, has) == NULL)
-		fail_msg("expected %s … %s, got %s", status, has, answer);
+	const char *response = receive(fd);
+	if (strncmp(response, status, strlen(status)) != 0 || strstr(response, has) == NULL)
+		fail_msg("expected %s … %s, got %s", status, has, response);
 }
 
 /* The server ends the connection, and not we our patience. */
@@ -126,18 +126,18 @@ static uint64_t timed_out(struct http_server *server)
 	return counts.timed_out;
 }
 
-static void test_an_answer(void **state)
+static void test_a_response(void **state)
 {
 	(void)state;
 	struct http_server *server = start(&(struct http_server_options){0});
 	int fd = dial(server);
 	send_text(fd, REQUEST "2\r\n\r\nab");
-	assert_answer(fd, "HTTP/1.1 200", "POST /x ab");
+	assert_response(fd, "HTTP/1.1 200", "POST /x ab");
 	send_text(fd, "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 	              "3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n");
-	assert_answer(fd, "HTTP/1.1 200", "POST /c abcd");
+	assert_response(fd, "HTTP/1.1 200", "POST /c abcd");
 	send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-	assert_answer(fd, "HTTP/1.1 500", "Content-Length: 0"); /* too much for an answer */
+	assert_response(fd, "HTTP/1.1 500", "Content-Length: 0"); /* too much for a response */
 	close(fd);
 	http_server_stop(server);
 }
@@ -148,7 +148,7 @@ static void test_bodies_are_bounded(void **state)
 	struct http_server *server = start(&(struct http_server_options){.bodies_max = 150});
 	int fd = dial(server);
 	send_text(fd, REQUEST "101\r\n\r\n");
-	assert_answer(fd, "HTTP/1.1 413", "at most 100 bytes");
+	assert_response(fd, "HTTP/1.1 413", "at most 100 bytes");
 	close(fd);
 
 	char chunk[200];
@@ -158,7 +158,7 @@ static void test_bodies_are_bounded(void **state)
 	send_text(chunked, chunk);
 	send_text(chunked, chunk);
 	send_text(chunked, "0\r\n\r\n");
-	assert_answer(chunked, "HTTP/1.1 413", "at most 100 bytes");
+	assert_response(chunked, "HTTP/1.1 413", "at most 100 bytes");
 	close(chunked);
 
 	/* Two bodies of 90 bytes: the second finds no room; when the first has gone it does. */
@@ -179,10 +179,10 @@ static void test_bodies_are_bounded(void **state)
 		close(second);
 	}
 	send_text(first, "x");
-	assert_answer(first, "HTTP/1.1 200", "POST /x 0");
+	assert_response(first, "HTTP/1.1 200", "POST /x 0");
 	send_text(first, body);
 	send_text(first, "x");
-	assert_answer(first, "HTTP/1.1 200", "POST /x 0");
+	assert_response(first, "HTTP/1.1 200", "POST /x 0");
 	close(first);
 	http_server_stop(server);
 }
@@ -211,10 +211,10 @@ static void test_requests_are_bounded(void **state)
 		continue;
 	for (size_t i = 0; i < 2; i++) {
 		send_text(held[i], "b");
-		assert_answer(held[i], "HTTP/1.1 200", "POST /x ab");
+		assert_response(held[i], "HTTP/1.1 200", "POST /x ab");
 	}
 	for (size_t i = 0; i < 2; i++)
-		assert_ended(held[i]); /* draining: the answer was the last */
+		assert_ended(held[i]); /* draining: the response was the last */
 	assert_int_equal(http_server_quiesce(server, PATIENCE_SECONDS), 0);
 	struct http_server_counts counts;
 	http_server_counts(server, &counts);
@@ -222,7 +222,7 @@ static void test_requests_are_bounded(void **state)
 	http_server_stop(server);
 }
 
-/* A connection with an answer behind it: on a slow machine the first may be past a deadline. */
+/* A connection with a response behind it: on a slow machine the first may be past a deadline. */
 static int dial_and_ask(const struct http_server *server)
 {
 	for (;;) {
@@ -264,9 +264,9 @@ static void test_a_header_has_a_deadline(void **state)
 	assert_true(timed_out(server) >= 2);
 	/* Longer than that: a body, and the time between two requests. */
 	send_text(body, "ab");
-	assert_answer(body, "HTTP/1.1 200", "ab");
+	assert_response(body, "HTTP/1.1 200", "ab");
 	send_text(idle, REQUEST "2\r\n\r\ncd");
-	assert_answer(idle, "HTTP/1.1 200", "cd");
+	assert_response(idle, "HTTP/1.1 200", "cd");
 	close(idle);
 	close(body);
 	http_server_stop(server);
@@ -282,7 +282,7 @@ static void test_a_body_has_a_deadline(void **state)
 	assert_ended(body);
 	assert_true(timed_out(server) >= 1);
 	send_text(nothing, REQUEST "2\r\n\r\nab"); /* its header had more time */
-	assert_answer(nothing, "HTTP/1.1 200", "ab");
+	assert_response(nothing, "HTTP/1.1 200", "ab");
 	close(nothing);
 	http_server_stop(server);
 }
@@ -298,19 +298,19 @@ static void test_idle_connections_end(void **state)
 	assert_ended(idle);
 	assert_true(timed_out(server) >= 1);
 	send_text(nothing, REQUEST "2\r\n\r\nab");
-	assert_answer(nothing, "HTTP/1.1 200", "ab");
+	assert_response(nothing, "HTTP/1.1 200", "ab");
 	close(nothing);
 	http_server_stop(server);
 }
 
-static void test_draining_closes_after_the_answer(void **state)
+static void test_draining_closes_after_the_response(void **state)
 {
 	(void)state;
 	struct http_server *server = start(&(struct http_server_options){0});
 	int fd = dial(server);
 	http_server_drain(server);
 	send_text(fd, REQUEST "2\r\n\r\nab");
-	assert_answer(fd, "HTTP/1.1 200", "Connection: close");
+	assert_response(fd, "HTTP/1.1 200", "Connection: close");
 	assert_ended(fd);
 	http_server_stop(server);
 }
@@ -318,13 +318,13 @@ static void test_draining_closes_after_the_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_an_answer),
+	        cmocka_unit_test(test_a_response),
 	        cmocka_unit_test(test_bodies_are_bounded),
 	        cmocka_unit_test(test_requests_are_bounded),
 	        cmocka_unit_test(test_a_header_has_a_deadline),
 	        cmocka_unit_test(test_a_body_has_a_deadline),
 	        cmocka_unit_test(test_idle_connections_end),
-	        cmocka_unit_test(test_draining_closes_after_the_answer),
+	        cmocka_unit_test(test_draining_closes_after_the_response),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* When memory runs out: every allocation of a review fails in turn, in malloc and in the arena. The
- * answer is always one, and never half a patch. */
+ * response is always one, and never half a patch. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,25 +44,25 @@ static const char *const reviews[] = {
 
 static struct config *config;
 static struct buffer bodies[REVIEWS];
-static char *patches[REVIEWS]; /* of the answers when nothing fails */
+static char *patches[REVIEWS]; /* of the responses when nothing fails */
 
-static struct admission_answer answer_in(struct arena *arena, const struct buffer *body)
+static struct admission_response response_in(struct arena *arena, const struct buffer *body)
 {
 	struct admission_context context = {.config = config};
-	struct admission_answer answer;
-	buffer_init(&answer.body, ADMISSION_ANSWER_MAX);
-	admission_review(&context, arena, body->data, body->length, &answer);
-	return answer;
+	struct admission_response response;
+	buffer_init(&response.body, ADMISSION_RESPONSE_MAX);
+	admission_review(&context, arena, body->data, body->length, &response);
+	return response;
 }
 
-/* The patch in an answer, NULL when there is none; the answer must allow. */
-static char *patch_of(const struct admission_answer *answer)
+/* The patch in a response, NULL when there is none; the response must allow. */
+static char *patch_of(const struct admission_response *response)
 {
 	json *root;
 	struct error error;
 	struct arena *arena = arena_new((size_t)16 * 1024 * 1024);
 	assert_non_null(arena);
-	assert_int_equal(json_parse(arena, buffer_text(&answer->body), answer->body.length, 0,
+	assert_int_equal(json_parse(arena, buffer_text(&response->body), response->body.length, 0,
 	                            &root, &error),
 	                 JSON_FAITHFUL);
 	assert_true(json_is_true(json_find(root, "response", "allowed", NULL)));
@@ -75,19 +75,19 @@ static char *patch_of(const struct admission_answer *answer)
 }
 
 /* All of the patch, or none and a word why. Returns whether it is there. */
-static bool assert_answer(const struct admission_answer *answer, size_t review)
+static bool assert_response(const struct admission_response *response, size_t review)
 {
-	if (answer->status != 200) {
-		assert_true(answer->status == 400 || answer->status == 500);
-		assert_int_equal(answer->status == 400, answer->result == ADMISSION_INVALID);
+	if (response->status != 200) {
+		assert_true(response->status == 400 || response->status == 500);
+		assert_int_equal(response->status == 400, response->result == ADMISSION_INVALID);
 		return false;
 	}
-	char *patch = patch_of(answer);
+	char *patch = patch_of(response);
 	if (patch != NULL)
 		assert_string_equal(patch, patches[review]);
 	bool there = patch != NULL;
 	free(patch);
-	assert_int_equal(there, answer->result == ADMISSION_INJECTED);
+	assert_int_equal(there, response->result == ADMISSION_INJECTED);
 	return there;
 }
 
@@ -102,9 +102,9 @@ static int setup(void **state)
 		if (!file_read(reviews[i], &bodies[i], &error))
 			return 1;
 		struct arena *arena = arena_new(ADMISSION_ARENA_MAX);
-		struct admission_answer answer = answer_in(arena, &bodies[i]);
-		patches[i] = answer.status == 200 ? patch_of(&answer) : NULL;
-		buffer_free(&answer.body);
+		struct admission_response response = response_in(arena, &bodies[i]);
+		patches[i] = response.status == 200 ? patch_of(&response) : NULL;
+		buffer_free(&response.body);
 		arena_free(arena);
 		if (patches[i] == NULL)
 			return 1;
@@ -130,15 +130,15 @@ static void review_with_failure(size_t review, size_t allowed, bool all, bool *r
 	struct arena *arena = arena_new(ADMISSION_ARENA_MAX);
 	assert_non_null(arena);
 	fail_after(allowed, all);
-	struct admission_answer answer = answer_in(arena, &bodies[review]);
+	struct admission_response response = response_in(arena, &bodies[review]);
 	*ret_failed = failed;
 	until_failure = SIZE_MAX;
-	bool there = assert_answer(&answer, review);
+	bool there = assert_response(&response, review);
 	assert_true(there || *ret_failed);
-	/* An answer that nobody has room for is empty: the server says 500. */
-	if (answer.status == 500)
-		assert_true(!buffer_ok(&answer.body) || answer.body.length > 0);
-	buffer_free(&answer.body);
+	/* A response that nobody has room for is empty: the server says 500. */
+	if (response.status == 500)
+		assert_true(!buffer_ok(&response.body) || response.body.length > 0);
+	buffer_free(&response.body);
 	arena_free(arena);
 }
 
@@ -155,8 +155,8 @@ static void test_every_malloc_fails_in_turn(void **state)
 		}
 }
 
-/* The arena is filled but for a few bytes, then but for some more, until the answer is whole: each
- * of its allocations is once the first that finds no room. */
+/* The arena is filled but for a few bytes, then but for some more, until the response is whole:
+ * each of its allocations is once the first that finds no room. */
 static void test_every_allocation_of_the_arena_fails_in_turn(void **state)
 {
 	(void)state;
@@ -171,10 +171,10 @@ static void test_every_allocation_of_the_arena_fails_in_turn(void **state)
 		for (size_t room = 0; room < BLOCK && !there; room += step) {
 			arena_reset(arena);
 			assert_non_null(arena_allocate(arena, BLOCK - room));
-			struct admission_answer answer = answer_in(arena, &bodies[review]);
-			there = assert_answer(&answer, review);
+			struct admission_response response = response_in(arena, &bodies[review]);
+			there = assert_response(&response, review);
 			without += !there;
-			buffer_free(&answer.body);
+			buffer_free(&response.body);
 		}
 		assert_true(there && without > 100);
 		small++;
