@@ -143,6 +143,6 @@ int child_execute_directly(char **command, const struct signals *signals)
 		signals_restore(signals);
 	execvp(command[0], command);
 	int number = errno;
-	say_errno(number, "cannot execute %.200s", command[0]);
+	stderr_log_errno(number, "cannot execute %.200s", command[0]);
 	return child_exec_code(number);
 }

@@ -62,7 +62,7 @@ static const struct flag *find(const struct flag *flags, size_t count, const cha
 	return NULL;
 }
 
-int job_flags_read(const struct flag *flags, size_t count, int argc, char **argv)
+int subcommand_flags_read(const struct flag *flags, size_t count, int argc, char **argv)
 {
 	int i = 0;
 	while (i < argc && strcmp(argv[i], "--") != 0) {
@@ -71,17 +71,17 @@ int job_flags_read(const struct flag *flags, size_t count, int argc, char **argv
 		struct error error = {""};
 		const struct flag *flag = find(flags, count, word, &value);
 		if (flag == NULL) {
-			say("%.100s is no flag of this job, passed over", word);
+			stderr_log("%.100s is no flag of this job, passed over", word);
 			continue;
 		}
 		if (value == NULL && (i == argc || strcmp(argv[i], "--") == 0)) {
-			say("--%s has no value, passed over", flag->name);
+			stderr_log("--%s has no value, passed over", flag->name);
 			continue;
 		}
 		if (value == NULL)
 			value = argv[i++];
 		if (!flag->take(value, flag->target, &error))
-			say("--%s %.100s passed over: %s", flag->name, value, error.message);
+			stderr_log("--%s %.100s passed over: %s", flag->name, value, error.message);
 	}
 	return i < argc ? i + 1 : argc;
 }

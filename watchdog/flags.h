@@ -19,6 +19,6 @@ flag_take flag_kill;   /* bool: kill or report */
  * Reads argv[0..argc), up to a "--". Returns the index after the "--", or argc when there is none:
  * there begins the wrapped command. Values follow their flag, as a word of their own or after "=".
  */
-int job_flags_read(const struct flag *flags, size_t count, int argc, char **argv);
+int subcommand_flags_read(const struct flag *flags, size_t count, int argc, char **argv);
 
 #endif

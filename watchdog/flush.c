@@ -4,7 +4,7 @@
  * Our own part takes at most min(1 s, grace/10), and no time at all when nobody answers: deletion
  * waits for it.
  */
-#include "watchdog/jobs.h"
+#include "watchdog/subcommands.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -101,16 +101,16 @@ static void send_signal(const struct options *options)
 		    !same_program(entry->d_name))
 			continue;
 		if (kill((pid_t)number, options->signal) < 0)
-			say_errno(errno, "flush: signal %d to process %ld", options->signal,
-			          number);
+			stderr_log_errno(errno, "flush: signal %d to process %ld", options->signal,
+			                 number);
 		else
 			sent = true;
 	}
 	if (processes != NULL)
 		closedir(processes);
 	if (!sent)
-		say("flush: the process of %s is not to be seen, no signal was sent",
-		    options->name);
+		stderr_log("flush: the process of %s is not to be seen, no signal was sent",
+		           options->name);
 }
 
 /* ---- The watchdog ---- */
@@ -160,7 +160,7 @@ static void report(const struct options *options)
 	close(fd);
 }
 
-int job_flush(int argc, char **argv)
+int subcommand_flush(int argc, char **argv)
 {
 	struct options options = {.name = "", .socket = PROTOCOL_SOCKET, .grace = GRACE_DEFAULT};
 	const struct flag flags[] = {
@@ -169,7 +169,8 @@ int job_flush(int argc, char **argv)
 	        {"signal", flag_signal, &options.signal},
 	        {"socket", flag_text, &options.socket},
 	};
-	char **hook = argv + job_flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
+	char **hook =
+	        argv + subcommand_flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
 	int status = hook[0] != NULL ? run_hook(hook) : 0;
 	report(&options);
 	return status;

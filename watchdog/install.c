@@ -2,7 +2,7 @@
  * install: copies this program for the agent's container, in a native sidecar's postStart or in an
  * init container. A hook that hangs makes a pod undeletable, so an alarm ends this one.
  */
-#include "watchdog/jobs.h"
+#include "watchdog/subcommands.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -133,7 +133,7 @@ static bool try_it(const char *path, struct error *error)
 		if (nothing >= 0)
 			dup2(nothing, STDOUT_FILENO);
 		execl(path, path, "--version", (char *)NULL);
-		say_errno(errno, "install: cannot execute %s", path);
+		stderr_log_errno(errno, "install: cannot execute %s", path);
 		_exit(126);
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -144,26 +144,26 @@ static bool try_it(const char *path, struct error *error)
 	return true;
 }
 
-int job_install(int argc, char **argv)
+int subcommand_install(int argc, char **argv)
 {
 	struct sigaction action = {.sa_handler = on_alarm};
 	struct error error = {""};
 	sigaction(SIGALRM, &action, NULL);
 	alarm(SECONDS_MAX);
 	if (argc != 1) {
-		say("install: expected one file name");
+		stderr_log("install: expected one file name");
 		return 2;
 	}
 	int ourselves = open(OURSELVES, O_RDONLY | O_CLOEXEC);
 	if (ourselves < 0) {
-		say_errno(errno, "install: %s", OURSELVES);
+		stderr_log_errno(errno, "install: %s", OURSELVES);
 		return 1;
 	}
 	/* A running shim keeps its file: flush knows it by that. */
 	bool done = is_there(ourselves, argv[0]) || copy_ourselves(ourselves, argv[0], &error);
 	close(ourselves);
 	if (!done || !try_it(argv[0], &error)) {
-		say("install: %s", error.message);
+		stderr_log("install: %s", error.message);
 		return 1;
 	}
 	return 0;

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "watchdog/jobs.h"
+#include "watchdog/subcommands.h"
 #include "watchdog/stderr_log.h"
 
 static const char usage[] =
@@ -47,10 +47,10 @@ static const struct {
 	const char *name;
 	int (*job)(int argc, char **argv);
 } jobs[] = {
-        {"run", job_run},
-        {"watch", job_watch},
-        {"flush", job_flush},
-        {"install", job_install},
+        {"run", subcommand_run},
+        {"watch", subcommand_watch},
+        {"flush", subcommand_flush},
+        {"install", subcommand_install},
 };
 
 int main(int argc, char **argv)
@@ -67,6 +67,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++)
 		if (strcmp(word, jobs[i].name) == 0)
 			return jobs[i].job(argc - 2, argv + 2);
-	say("expected run, watch, flush or install, got \"%.100s\"; see --help", word);
+	stderr_log("expected run, watch, flush or install, got \"%.100s\"; see --help", word);
 	return 2;
 }

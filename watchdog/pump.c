@@ -177,7 +177,7 @@ static enum step write_held(struct pump *pump)
 		return STEP_CLOSED;
 	if (written < 0) {
 		if (!pump->told)
-			say_errno(errno, "output is lost");
+			stderr_log_errno(errno, "output is lost");
 		pump->told = true;
 		written = (ssize_t)pump->held;
 	}

@@ -168,9 +168,9 @@ void report_write(const struct report_pod *pod, struct report *report, struct bu
 	write_seconds(&writer, "cpu_seconds", report->cpu);
 	write_known(&writer, "oom_kills", report->oom_kills);
 	write_known(&writer, "shim_uid", report->shim_uid);
-	if (report->lines_lost > 0) {
-		json_write_key(&writer, "lines_lost");
-		json_write_unsigned(&writer, report->lines_lost);
+	if (report->reports_lost > 0) {
+		json_write_key(&writer, "reports_lost");
+		json_write_unsigned(&writer, report->reports_lost);
 	}
 	write_context(&writer, pod);
 	json_write_key(&writer, "log_bytes_total");

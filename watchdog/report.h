@@ -23,7 +23,7 @@
  *   silence_seconds   of silent-agent
  *   max_rss_bytes, cpu_seconds, oom_kills  of the command and its children, of the cgroup
  *   shim_uid          the user that the shim ran as
- *   lines_lost        lines about this container that were not printed, by now: too many, or
+ *   reports_lost        lines about this container that were not printed, by now: too many, or
  *                     stdout was not read
  *   context           every --context KEY=VALUE, as members KEY of the line itself
  *   log_bytes_total   bytes of output since the start
@@ -76,7 +76,7 @@ struct report {
 	int64_t cpu;
 	int64_t oom_kills;
 	int64_t shim_uid;
-	uint64_t lines_lost;
+	uint64_t reports_lost;
 	/* The newest output; redacted in place. */
 	char *output;
 	size_t output_length;

@@ -9,7 +9,7 @@
  *  - The command's end is told once, after its output was carried; exit waits 100 ms for that, or
  *    --wait from the start if no watchdog was there yet, and no longer.
  */
-#include "watchdog/jobs.h"
+#include "watchdog/subcommands.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@
 #include "watchdog/child.h"
 #include "lib/base/clock.h"
 #include "watchdog/flags.h"
-#include "watchdog/link.h"
+#include "watchdog/watchdog_client.h"
 #include "watchdog/pump.h"
 #include "watchdog/stderr_log.h"
 #include "watchdog/signals.h"
@@ -64,7 +64,7 @@ struct run {
 	bool output_seen; /* it goes through a pipe of ours: silence can be told */
 	bool process_1;
 	struct output output;
-	struct link link;
+	struct watchdog_client link;
 
 	int64_t start; /* clock_now() */
 	int64_t started_at;
@@ -168,17 +168,17 @@ static bool set_up(struct run *run, char **command, struct error *error)
 	run->started_at = clock_wall();
 	run->start = clock_now();
 	run->reap_at = run->start;
-	link_init(&run->link, run->options.name, run->options.socket, run->options.user, run->start,
-	          &run->output.ring);
+	watchdog_client_init(&run->link, run->options.name, run->options.socket, run->options.user,
+	                     run->start, &run->output.ring);
 	run->output.last = run->start;
 	run->oom_kills = cgroup_oom_kills();
 	run->link.hello.started_at = run->started_at;
 	/* First the watchdog knows of us: whoever kills us from now on is seen. */
-	link_connect(&run->link, run->start);
+	watchdog_client_connect(&run->link, run->start);
 	int was_subreaper = take_orphans(run);
 	if (!child_start(command, &run->signals, write_end(run, STREAM_OUT),
 	                 write_end(run, STREAM_ERR), &run->child, error)) {
-		link_tell(&run->link, message_make(MESSAGE_LEAVING));
+		watchdog_client_send(&run->link, message_make(MESSAGE_LEAVING));
 		prctl(PR_SET_CHILD_SUBREAPER, was_subreaper);
 		return false;
 	}
@@ -191,7 +191,7 @@ static void tear_down(struct run *run)
 {
 	for (size_t i = 0; i < STREAM_COUNT; i++)
 		pump_close(&run->pumps[i]);
-	link_close(&run->link);
+	watchdog_client_close(&run->link);
 	if (run->signals.fd >= 0)
 		close(run->signals.fd);
 }
@@ -204,7 +204,7 @@ static void tell(struct run *run, enum message_type type, int64_t duration)
 	message.started_at = run->started_at;
 	message.duration = duration;
 	message.killed_by_us = (int32_t)run->killed_by_us;
-	link_tell(&run->link, message);
+	watchdog_client_send(&run->link, message);
 }
 
 static void reap(struct run *run)
@@ -241,7 +241,7 @@ static void take_signal(struct run *run)
 	if (signal_terminates(number)) {
 		struct message message = message_make(MESSAGE_TERMINATING);
 		message.signal = number;
-		link_tell(&run->link, message);
+		watchdog_client_send(&run->link, message);
 	}
 	if (!run->ended)
 		signals_forward(run->child.pid, &info, run->process_1);
@@ -293,7 +293,7 @@ static void look_at_clock(struct run *run, int64_t now)
 		run->kill_at = NEVER;
 		signals_send(run->child.pid, SIGKILL);
 	}
-	link_connect(&run->link, now);
+	watchdog_client_connect(&run->link, now);
 }
 
 /* What poll(2) said about the pumps is in polls. */
@@ -310,7 +310,7 @@ static int64_t next_time(const struct run *run)
 {
 	int64_t next = clock_earlier(deadline_at(run), silence_at(run));
 	next = clock_earlier(clock_earlier(next, run->kill_at), run->reap_at);
-	return clock_earlier(next, link_next(&run->link));
+	return clock_earlier(next, watchdog_client_next(&run->link));
 }
 
 /* Everything is non-blocking: where poll(2) fails all of it is tried, now and then. */
@@ -329,7 +329,7 @@ static void loop(struct run *run)
 	while (!run->ended) {
 		struct pollfd polls[] = {
 		        {.fd = run->signals.fd, .events = POLLIN},
-		        link_poll(&run->link),
+		        watchdog_client_poll(&run->link),
 		        pump_poll(&run->pumps[STREAM_OUT]),
 		        pump_poll(&run->pumps[STREAM_ERR]),
 		};
@@ -340,7 +340,7 @@ static void loop(struct run *run)
 		if (polls[0].revents != 0 || now >= run->reap_at)
 			reap(run);
 		if (polls[1].revents != 0)
-			link_receive(&run->link, now);
+			watchdog_client_receive(&run->link, now);
 		carry(run, polls + 2, now);
 		if (!run->ended) /* its process id may be another's by now */
 			look_at_clock(run, now);
@@ -418,11 +418,12 @@ static void wait_for_watchdog(struct run *run)
 	int64_t until = clock_after(run->start, run->options.wait);
 	for (;;) {
 		int64_t now = clock_now();
-		link_connect(&run->link, now);
+		watchdog_client_connect(&run->link, now);
 		if (run->link.socket >= 0 || now >= until || run->link.hello.signal != 0)
 			return;
 		struct pollfd signals = {.fd = run->signals.fd, .events = POLLIN};
-		poll(&signals, 1, clock_timeout(now, clock_earlier(until, link_next(&run->link))));
+		poll(&signals, 1,
+		     clock_timeout(now, clock_earlier(until, watchdog_client_next(&run->link))));
 		take_signal(run);
 	}
 }
@@ -432,7 +433,7 @@ static void tell_end(struct run *run)
 	struct message message = end_message(run);
 	if (run->link.map == NULL)
 		wait_for_watchdog(run);
-	link_end(&run->link, &message, clock_after(clock_now(), ACK_WAIT));
+	watchdog_client_send_exit(&run->link, &message, clock_after(clock_now(), ACK_WAIT));
 }
 
 /* Sidecars that poll for the file stop when it is there. One that the command wrote stays. */
@@ -444,13 +445,13 @@ static void write_done_file(const struct run *run)
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0) {
 		if (errno != EEXIST)
-			say_errno(errno, "the done file %.200s", path);
+			stderr_log_errno(errno, "the done file %.200s", path);
 		return;
 	}
 	char text[16];
 	int length = snprintf(text, sizeof text, "%d\n", exit_code(run));
 	if (write(fd, text, (size_t)length) != length)
-		say_errno(errno, "the done file %.200s", path);
+		stderr_log_errno(errno, "the done file %.200s", path);
 	close(fd);
 }
 
@@ -459,7 +460,7 @@ static void say_not_executed(struct run *run, const char *command)
 	char text[512];
 	int length = snprintf(text, sizeof text, "cannot execute %.200s: %s", command,
 	                      strerror(run->child.exec_errno));
-	say("%s", text);
+	stderr_log("%s", text);
 	ring_write(&run->output.ring, text, (size_t)length, clock_now());
 	run->ended = true;
 }
@@ -480,11 +481,11 @@ static char **read_options(struct options *options, int argc, char **argv)
 	        {"wait", flag_duration, &options->wait},
 	        {"socket", flag_text, &options->socket},
 	};
-	int rest = job_flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
+	int rest = subcommand_flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
 	return argv + rest;
 }
 
-int job_run(int argc, char **argv)
+int subcommand_run(int argc, char **argv)
 {
 	static struct run
 	        run; /* with the pumps' buffers: not on the stack, nor in the file's data */
@@ -500,14 +501,14 @@ int job_run(int argc, char **argv)
 		pump_init(&run.pumps[i]);
 	char **command = read_options(&run.options, argc, argv);
 	if (command[0] == NULL) {
-		say("run: expected a command after --");
+		stderr_log("run: expected a command after --");
 		return 2;
 	}
 
 	struct error error = {""};
 	bool taken = fill_places(&run, &error) && signals_take(&run.signals, &error);
 	if (!taken || !set_up(&run, command, &error)) {
-		say("%s; running %.200s without lastword", error.message, command[0]);
+		stderr_log("%s; running %.200s without lastword", error.message, command[0]);
 		tear_down(&run);
 		return child_execute_directly(command, taken ? &run.signals : NULL);
 	}

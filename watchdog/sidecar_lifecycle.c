@@ -20,23 +20,24 @@ bool restart_policy_parse(const char *text, enum restart_policy *ret_policy)
 	return false;
 }
 
-static bool any_open(const struct life *life)
+static bool any_open(const struct sidecar_lifecycle *life)
 {
 	for (size_t i = 0; i < life->count; i++)
-		if (life->containers[i].state == CONTAINER_OPEN)
+		if (life->containers[i].state == CONTAINER_RUNNING)
 			return true;
 	return false;
 }
 
 /* When this container can be counted on no more. */
-static int64_t gone_at(const struct life *life, const struct life_container *container)
+static int64_t gone_at(const struct sidecar_lifecycle *life,
+                       const struct lifecycle_container *container)
 {
 	switch (container->state) {
-	case CONTAINER_AWAITED:
+	case CONTAINER_WAITING:
 		return clock_after(life->began_at, life->start_timeout);
-	case CONTAINER_OPEN:
+	case CONTAINER_RUNNING:
 		return NEVER;
-	case CONTAINER_ENDED:
+	case CONTAINER_TERMINATED:
 		break;
 	}
 	bool final = container->policy == RESTART_NEVER ||
@@ -44,7 +45,7 @@ static int64_t gone_at(const struct life *life, const struct life_container *con
 	return final ? life->began_at : NEVER;
 }
 
-int64_t life_over_at(const struct life *life)
+int64_t sidecar_lifecycle_end_at(const struct sidecar_lifecycle *life)
 {
 	if (life->terminated_at >= 0) {
 		int64_t classic = life->grace >= 2 * CLASSIC_LEFT ? life->grace - CLASSIC_LEFT

@@ -22,24 +22,24 @@
 
 #define CONTAINERS_MAX 32
 
-/* UNSET: as the pod's; not for life_over_at(). */
+/* UNSET: as the pod's; not for sidecar_lifecycle_end_at(). */
 enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER, RESTART_UNSET };
 
-enum container_state { CONTAINER_AWAITED, CONTAINER_OPEN, CONTAINER_ENDED };
+enum container_state { CONTAINER_WAITING, CONTAINER_RUNNING, CONTAINER_TERMINATED };
 
-struct life_container {
+struct lifecycle_container {
 	enum restart_policy policy;
 	enum container_state state;
 	bool failed; /* the end of an ENDED one */
 };
 
-struct life {
+struct sidecar_lifecycle {
 	bool classic;
 	int64_t grace;         /* nanoseconds, as all times here */
 	int64_t start_timeout; /* classic */
 	int64_t began_at;
 	int64_t terminated_at; /* SIGTERM; -1: not yet */
-	struct life_container containers[CONTAINERS_MAX];
+	struct lifecycle_container containers[CONTAINERS_MAX];
 	size_t count;
 };
 
@@ -48,6 +48,6 @@ bool restart_policy_parse(const char *text, enum restart_policy *ret_policy);
 
 /* The point of time from which on the watchdog is to be gone, if nothing else happens; NEVER. It is
  * over when that is not after now. */
-int64_t life_over_at(const struct life *life);
+int64_t sidecar_lifecycle_end_at(const struct sidecar_lifecycle *life);
 
 #endif

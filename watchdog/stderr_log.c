@@ -35,7 +35,7 @@ static void put(const char *format, va_list arguments, const char *reason)
 		errno = saved; /* nobody is left to be told */
 }
 
-void say(const char *format, ...)
+void stderr_log(const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
@@ -43,7 +43,7 @@ void say(const char *format, ...)
 	va_end(arguments);
 }
 
-void say_errno(int number, const char *format, ...)
+void stderr_log_errno(int number, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);

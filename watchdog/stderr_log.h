@@ -7,9 +7,9 @@
 #ifndef LASTWORD_WATCHDOG_STDERR_LOG_H
 #define LASTWORD_WATCHDOG_STDERR_LOG_H
 
-void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void stderr_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* With ": <strerror(number)>" at the end. */
-void say_errno(int number, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void stderr_log_errno(int number, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

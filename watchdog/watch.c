@@ -9,7 +9,7 @@
  *  - Memory is bounded by the containers named on the command line.
  *  - It exits with 0, always.
  */
-#include "watchdog/jobs.h"
+#include "watchdog/subcommands.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -29,8 +29,8 @@
 #include "lib/base/clock.h"
 #include "watchdog/flags.h"
 #include "watchdog/sidecar_lifecycle.h"
-#include "watchdog/memory.h"
-#include "watchdog/outbox.h"
+#include "watchdog/mapped_ring.h"
+#include "watchdog/stdout_queue.h"
 #include "watchdog/protocol.h"
 #include "watchdog/report.h"
 #include "watchdog/stderr_log.h"
@@ -61,7 +61,7 @@
 #define LINE_EACH     SECOND
 #define RINGS_AT_ONCE 16
 #define RING_EACH     (300 * SECOND)
-#define ENDS_SPARE    (OUTBOX_SIZE / 2)
+#define ENDS_SPARE    (STDOUT_QUEUE_SIZE / 2)
 enum { RATE_ENDS, RATE_EVENTS, RATE_RINGS, RATE_COUNT };
 static const struct {
 	int64_t at_once;
@@ -80,9 +80,9 @@ struct slot {
 	int64_t greeted_at;
 	int64_t uid;
 	bool told_to_terminate;
-	struct memory memory;           /* the live shim's ring */
+	struct mapped_ring memory;      /* the live shim's ring */
 	int64_t paid_until[RATE_COUNT]; /* each one costs its time */
-	uint64_t lines_lost;
+	uint64_t reports_lost;
 };
 
 struct client {
@@ -95,7 +95,7 @@ struct watch {
 	int64_t ring_size;
 	int64_t tail_size;
 	struct report_pod pod;
-	struct life life;                  /* containers[i] goes with slots[i] */
+	struct sidecar_lifecycle life;     /* containers[i] goes with slots[i] */
 	struct slot slots[CONTAINERS_MAX]; /* life.count of them */
 
 	int listener; /* -1: the name is taken, tried again at bind_at */
@@ -104,7 +104,7 @@ struct watch {
 	int64_t accept_at; /* not before, after it failed */
 	int signals;       /* signalfd for SIGTERM; -1: there is none, the handler says it */
 	struct client clients[CLIENTS_MAX];
-	struct outbox outbox;
+	struct stdout_queue outbox;
 
 	char *output; /* where a ring is copied to and redacted */
 	size_t output_size;
@@ -150,7 +150,7 @@ static struct report report_about(const struct slot *slot, enum report_event eve
 	        .cpu = -1,
 	        .oom_kills = -1,
 	        .shim_uid = slot->uid,
-	        .lines_lost = slot->lines_lost,
+	        .reports_lost = slot->reports_lost,
 	};
 }
 
@@ -158,7 +158,7 @@ static void print(struct watch *watch, struct slot *slot, struct report *report)
 {
 	struct buffer line;
 	if (!may_have(slot, report->event == EVENT_END ? RATE_ENDS : RATE_EVENTS, clock_now())) {
-		slot->lines_lost++;
+		slot->reports_lost++;
 		return;
 	}
 	report->output = watch->output;
@@ -169,16 +169,16 @@ static void print(struct watch *watch, struct slot *slot, struct report *report)
 	buffer_init_fixed(&line, watch->line, sizeof watch->line);
 	report_write(&watch->pod, report, &line);
 	size_t spare = report->event == EVENT_END ? 0 : ENDS_SPARE;
-	if (!buffer_ok(&line) || !outbox_add(&watch->outbox, line.data, line.length, spare))
-		slot->lines_lost++;
-	outbox_write(&watch->outbox);
+	if (!buffer_ok(&line) || !stdout_queue_add(&watch->outbox, line.data, line.length, spare))
+		slot->reports_lost++;
+	stdout_queue_write(&watch->outbox);
 	/* The copy's pages are given back. */
 	madvise(watch->output, watch->output_size, MADV_DONTNEED);
 }
 
 /* ---- Shims ---- */
 
-static struct life_container *life_of(struct watch *watch, const struct slot *slot)
+static struct lifecycle_container *life_of(struct watch *watch, const struct slot *slot)
 {
 	return &watch->life.containers[slot - watch->slots];
 }
@@ -187,14 +187,14 @@ static void set_free(struct watch *watch, struct slot *slot, enum container_stat
 {
 	close(slot->socket);
 	slot->socket = -1;
-	memory_free(&slot->memory);
+	mapped_ring_free(&slot->memory);
 	life_of(watch, slot)->state = state;
 }
 
 static void set_ended(struct watch *watch, struct slot *slot, bool failed)
 {
 	life_of(watch, slot)->failed = failed;
-	set_free(watch, slot, CONTAINER_ENDED);
+	set_free(watch, slot, CONTAINER_TERMINATED);
 }
 
 /* The connection closed, or broke, without an EXIT: the shim was killed from outside. */
@@ -251,7 +251,7 @@ static void ended(struct watch *watch, struct slot *slot, const struct message *
 static void take_tail(struct watch *watch, struct slot *slot, const struct message *tail,
                       size_t length)
 {
-	if (slot->memory.map == NULL && !memory_create(TAIL_MAX, &slot->memory, NULL))
+	if (slot->memory.map == NULL && !mapped_ring_create_private(TAIL_MAX, &slot->memory, NULL))
 		return;
 	ring_put(&slot->memory.ring, watch->received, length,
 	         tail->total > length ? tail->total : length);
@@ -286,7 +286,7 @@ static void take_message(struct watch *watch, struct slot *slot, const struct me
 		ended(watch, slot, message);
 		return;
 	case MESSAGE_LEAVING:
-		set_free(watch, slot, CONTAINER_AWAITED);
+		set_free(watch, slot, CONTAINER_WAITING);
 		return;
 	case MESSAGE_HELLO:
 	case MESSAGE_WELCOME:
@@ -357,8 +357,8 @@ static void welcome(struct watch *watch, struct slot *slot)
 	struct error error = {""};
 	int fd = -1;
 	if (may_have(slot, RATE_RINGS, slot->greeted_at) &&
-	    !memory_create_shared((size_t)watch->ring_size, &slot->memory, &fd, &error))
-		say("%s: %s keeps its last output itself", error.message, slot->name);
+	    !mapped_ring_create_shared((size_t)watch->ring_size, &slot->memory, &fd, &error))
+		stderr_log("%s: %s keeps its last output itself", error.message, slot->name);
 	message_send(slot->socket, &message, NULL, 0, fd);
 	if (fd >= 0)
 		close(fd);
@@ -382,7 +382,7 @@ static void greet(struct watch *watch, struct client *client, const struct messa
 	slot->greeted_at = clock_now();
 	slot->uid = peer_uid(slot->socket);
 	slot->told_to_terminate = hello->signal != 0 || terminated;
-	life_of(watch, slot)->state = CONTAINER_OPEN;
+	life_of(watch, slot)->state = CONTAINER_RUNNING;
 	welcome(watch, slot);
 	hear_shim(watch, slot);
 }
@@ -443,12 +443,13 @@ static void try_to_listen(struct watch *watch, int64_t now)
 		return;
 	if (listen_on(watch)) {
 		if (watch->bind_told)
-			say("the socket is there now");
+			stderr_log("the socket is there now");
 		return;
 	}
 	if (!watch->bind_told)
-		say_errno(errno, "the socket \"%s\" of this pod; trying on, agents run without me",
-		          watch->socket_name);
+		stderr_log_errno(errno,
+		                 "the socket \"%s\" of this pod; trying on, agents run without me",
+		                 watch->socket_name);
 	watch->bind_told = true;
 	watch->bind_at = clock_after(now, BIND_WAIT);
 }
@@ -488,7 +489,7 @@ static void accept_clients(struct watch *watch, int64_t now)
 
 static int64_t next_time(const struct watch *watch, int64_t now)
 {
-	int64_t next = life_over_at(&watch->life);
+	int64_t next = sidecar_lifecycle_end_at(&watch->life);
 	if (watch->listener < 0)
 		next = clock_earlier(next, watch->bind_at);
 	else if (watch->accept_at > now)
@@ -520,7 +521,7 @@ static size_t what_to_poll(const struct watch *watch, int64_t now, struct pollfd
 	size_t count = POLL_SHIMS;
 	polls[POLL_LISTENER] = (struct pollfd){.fd = now >= watch->accept_at ? watch->listener : -1,
 	                                       .events = POLLIN};
-	polls[POLL_OUTBOX] = outbox_poll(&watch->outbox);
+	polls[POLL_OUTBOX] = stdout_queue_poll(&watch->outbox);
 	/* It stays readable: nobody takes the signal. */
 	polls[POLL_SIGNALS] =
 	        (struct pollfd){.fd = terminated ? -1 : watch->signals, .events = POLLIN};
@@ -557,7 +558,7 @@ static void turn(struct watch *watch)
 	note_termination(watch, now);
 
 	if (polls[POLL_OUTBOX].revents != 0)
-		outbox_write(&watch->outbox);
+		stdout_queue_write(&watch->outbox);
 	/* Ends before beginnings: a restarted agent's shim finds its place free. */
 	for (size_t i = 0; i < watch->life.count; i++)
 		if (shims[i].revents != 0)
@@ -584,7 +585,7 @@ static void finish(struct watch *watch)
 		struct report report = report_about(slot, EVENT_FLUSH);
 		print(watch, slot, &report);
 	}
-	outbox_drain(&watch->outbox, clock_after(clock_now(), DRAIN_WAIT));
+	stdout_queue_drain(&watch->outbox, clock_after(clock_now(), DRAIN_WAIT));
 }
 
 /* ---- The command line ---- */
@@ -605,7 +606,7 @@ static bool read_policy(const char *value, void *target, struct error *error)
 	return true;
 }
 
-static struct life_container *find_container(struct watch *watch, const char *name)
+static struct lifecycle_container *find_container(struct watch *watch, const char *name)
 {
 	struct slot *slot = find_slot(watch, name);
 	return slot == NULL ? NULL : life_of(watch, slot);
@@ -617,7 +618,7 @@ static bool read_container(const char *value, void *target, struct error *error)
 	struct watch *watch = target;
 	char *name = (char *)(uintptr_t)value; /* argv is ours to write to */
 	char *equals = strchr(name, '=');
-	struct life_container container = {.policy = RESTART_UNSET};
+	struct lifecycle_container container = {.policy = RESTART_UNSET};
 	if (equals != NULL && !read_policy(equals + 1, &container.policy, error))
 		return false;
 	if (equals != NULL)
@@ -665,7 +666,7 @@ static void read_flags(struct watch *watch, int argc, char **argv)
 	        {"tail", flag_count, &watch->tail_size},
 	        {"socket", flag_text, &watch->socket_name},
 	};
-	job_flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
+	subcommand_flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
 	for (size_t i = 0; i < watch->life.count; i++)
 		if (watch->life.containers[i].policy == RESTART_UNSET)
 			watch->life.containers[i].policy = policy;
@@ -749,7 +750,7 @@ static void take_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
-int job_watch(int argc, char **argv)
+int subcommand_watch(int argc, char **argv)
 {
 	static struct watch watch; /* large: not on the stack, and not in the file's data */
 	watch.signals = take_termination();
@@ -772,7 +773,7 @@ int job_watch(int argc, char **argv)
 	make_room(&watch);
 
 	try_to_listen(&watch, clock_now());
-	while (life_over_at(&watch.life) > clock_now())
+	while (sidecar_lifecycle_end_at(&watch.life) > clock_now())
 		turn(&watch);
 	finish(&watch);
 	return 0;

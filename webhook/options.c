@@ -247,7 +247,7 @@ bool context_name_valid(const char *name)
 	                                    "evidence",
 	                                    "silence_seconds",
 	                                    "shim_uid",
-	                                    "lines_lost",
+	                                    "reports_lost",
 	                                    "fingerprint",
 	                                    "lastword"};
 	if (!isalpha((unsigned char)name[0]) && name[0] != '_')

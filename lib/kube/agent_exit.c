@@ -57,7 +57,7 @@ static const struct agent_exit_field fields[] = {
         FIELD(disruption, TEXT, 256, false),
         FIELD(shim_instance, COUNT, 0, false),
         FIELD(shim_uid, COUNT, 0, false),
-        FIELD(lines_lost, COUNT, 0, false),
+        FIELD(reports_lost, COUNT, 0, false),
         FIELD(version, TEXT, 64, false),
         FIELD(log_bytes_total, COUNT, 0, false),
         FIELD(log_tail, TEXT_END, 8192, false),

@@ -111,7 +111,7 @@ struct agent_exit {
 	const char *disruption;
 	int64_t shim_instance;
 	int64_t shim_uid;
-	int64_t lines_lost;
+	int64_t reports_lost;
 	const char *version;
 	int64_t log_bytes_total;
 	const char *log_tail;

@@ -61,7 +61,7 @@ static bool is_own(const char *key)
 	        "cpu_seconds",
 	        "oom_kills",
 	        "shim_uid",
-	        "lines_lost",
+	        "reports_lost",
 	        "log_bytes_total",
 	        "log_tail",
 	};
@@ -112,7 +112,7 @@ bool line_read(struct arena *arena, const char *text, size_t length, const char 
 	        .oom_kills = number(object, "oom_kills"),
 	        .shim_instance = number(object, "shim_instance"),
 	        .shim_uid = number(object, "shim_uid"),
-	        .lines_lost = number(object, "lines_lost"),
+	        .reports_lost = number(object, "reports_lost"),
 	        .log_bytes_total = number(object, "log_bytes_total"),
 	};
 	read_context(object, ret_line);

@@ -38,7 +38,7 @@ struct line {
 	int64_t oom_kills;
 	int64_t shim_instance;
 	int64_t shim_uid;
-	int64_t lines_lost;
+	int64_t reports_lost;
 	int64_t log_bytes_total;
 	struct pod_context context[POD_CONTEXT_MAX];
 	size_t context_count;

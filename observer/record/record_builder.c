@@ -290,7 +290,7 @@ static void fill_line(struct judging *judging)
 	exit->oom_kills = line->oom_kills;
 	exit->shim_instance = line->shim_instance;
 	exit->shim_uid = line->shim_uid;
-	exit->lines_lost = line->lines_lost;
+	exit->reports_lost = line->reports_lost;
 	exit->log_bytes_total = line->log_bytes_total;
 	exit->log_tail = line->log_tail;
 	exit->payload_snippet = line->payload_snippet;

@@ -5,7 +5,7 @@
  * Input: steps, each a byte that says what (connect, send a made message, send raw bytes, close,
  * spoil the ring) and a byte that says who; then what that takes.
  */
-#define job_watch job_watch_of_the_fuzzer
+#define subcommand_watch job_watch_of_the_fuzzer
 #include "watchdog/watch.c" /* its static functions are what is tested */
 
 #include <dirent.h>
@@ -51,7 +51,7 @@ static void begin(void)
 	static char *names[] = {"main", "second"};
 	static char output[TAIL_MAX];
 	memset(&watched.slots, 0, sizeof watched.slots);
-	watched.life = (struct life){.terminated_at = -1};
+	watched.life = (struct sidecar_lifecycle){.terminated_at = -1};
 	watched.ring_size = RING_SIZE_MIN;
 	watched.pod.tail_size = 256;
 	watched.listener = -1;
@@ -102,7 +102,7 @@ static void send_raw(size_t who, struct input *input)
 
 static void spoil_ring(struct input *input)
 {
-	struct memory *memory = &watched.slots[next_byte(input) % 2].memory;
+	struct mapped_ring *memory = &watched.slots[next_byte(input) % 2].memory;
 	size_t length;
 	const uint8_t *bytes = next_bytes(input, next_byte(input), &length);
 	if (memory->map != NULL)

@@ -19,14 +19,15 @@
 
 #define BEGAN (1000 * SECOND)
 
-static struct life life_of(bool classic, size_t count, const struct life_container *containers)
+static struct sidecar_lifecycle life_of(bool classic, size_t count,
+                                        const struct lifecycle_container *containers)
 {
-	struct life life = {.classic = classic,
-	                    .grace = 30 * SECOND,
-	                    .start_timeout = 60 * SECOND,
-	                    .began_at = BEGAN,
-	                    .terminated_at = -1,
-	                    .count = count};
+	struct sidecar_lifecycle life = {.classic = classic,
+	                                 .grace = 30 * SECOND,
+	                                 .start_timeout = 60 * SECOND,
+	                                 .began_at = BEGAN,
+	                                 .terminated_at = -1,
+	                                 .count = count};
 	memcpy(life.containers, containers, count * sizeof *containers);
 	return life;
 }
@@ -34,15 +35,15 @@ static struct life life_of(bool classic, size_t count, const struct life_contain
 static void test_native_lives_until_it_is_told(void **state)
 {
 	(void)state;
-	const struct life_container all[] = {{RESTART_NEVER, CONTAINER_AWAITED, false},
-	                                     {RESTART_NEVER, CONTAINER_ENDED, true},
-	                                     {RESTART_NEVER, CONTAINER_OPEN, false}};
+	const struct lifecycle_container all[] = {{RESTART_NEVER, CONTAINER_WAITING, false},
+	                                          {RESTART_NEVER, CONTAINER_TERMINATED, true},
+	                                          {RESTART_NEVER, CONTAINER_RUNNING, false}};
 	for (size_t count = 0; count <= 3; count++) {
-		struct life life = life_of(false, count, all);
-		assert_int_equal(life_over_at(&life), NEVER);
+		struct sidecar_lifecycle life = life_of(false, count, all);
+		assert_int_equal(sidecar_lifecycle_end_at(&life), NEVER);
 		life.terminated_at = BEGAN + SECOND;
 		int64_t left = count == 3 ? 1500 * MILLISECOND : 0;
-		assert_int_equal(life_over_at(&life), BEGAN + SECOND + left);
+		assert_int_equal(sidecar_lifecycle_end_at(&life), BEGAN + SECOND + left);
 	}
 }
 
@@ -50,31 +51,31 @@ static void test_classic_ends_with_the_final_end(void **state)
 {
 	(void)state;
 	const struct {
-		struct life_container container;
+		struct lifecycle_container container;
 		int64_t over_at;
 	} rows[] = {
-	        {{RESTART_NEVER, CONTAINER_ENDED, false}, BEGAN},
-	        {{RESTART_NEVER, CONTAINER_ENDED, true}, BEGAN},
-	        {{RESTART_ON_FAILURE, CONTAINER_ENDED, false}, BEGAN},
-	        {{RESTART_ON_FAILURE, CONTAINER_ENDED, true}, NEVER},
-	        {{RESTART_ALWAYS, CONTAINER_ENDED, false}, NEVER},
-	        {{RESTART_ALWAYS, CONTAINER_ENDED, true}, NEVER},
-	        {{RESTART_NEVER, CONTAINER_OPEN, false}, NEVER},
-	        {{RESTART_NEVER, CONTAINER_AWAITED, false}, BEGAN + 60 * SECOND},
+	        {{RESTART_NEVER, CONTAINER_TERMINATED, false}, BEGAN},
+	        {{RESTART_NEVER, CONTAINER_TERMINATED, true}, BEGAN},
+	        {{RESTART_ON_FAILURE, CONTAINER_TERMINATED, false}, BEGAN},
+	        {{RESTART_ON_FAILURE, CONTAINER_TERMINATED, true}, NEVER},
+	        {{RESTART_ALWAYS, CONTAINER_TERMINATED, false}, NEVER},
+	        {{RESTART_ALWAYS, CONTAINER_TERMINATED, true}, NEVER},
+	        {{RESTART_NEVER, CONTAINER_RUNNING, false}, NEVER},
+	        {{RESTART_NEVER, CONTAINER_WAITING, false}, BEGAN + 60 * SECOND},
 	};
 	const size_t count = sizeof rows / sizeof rows[0];
 	for (size_t i = 0; i < count; i++) {
-		struct life life = life_of(true, 1, &rows[i].container);
-		assert_int_equal(life_over_at(&life), rows[i].over_at);
+		struct sidecar_lifecycle life = life_of(true, 1, &rows[i].container);
+		assert_int_equal(sidecar_lifecycle_end_at(&life), rows[i].over_at);
 	}
 	/* Of two, the later one counts. */
 	for (size_t i = 0; i < count * count; i++) {
-		const struct life_container both[] = {rows[i / count].container,
-		                                      rows[i % count].container};
+		const struct lifecycle_container both[] = {rows[i / count].container,
+		                                           rows[i % count].container};
 		int64_t a = rows[i / count].over_at;
 		int64_t b = rows[i % count].over_at;
-		struct life life = life_of(true, 2, both);
-		assert_int_equal(life_over_at(&life), a > b ? a : b);
+		struct sidecar_lifecycle life = life_of(true, 2, both);
+		assert_int_equal(sidecar_lifecycle_end_at(&life), a > b ? a : b);
 	}
 }
 
@@ -89,16 +90,17 @@ static void test_classic_after_termination(void **state)
 	            {3 * SECOND, 1500 * MILLISECOND},
 	            {SECOND, 500 * MILLISECOND},
 	            {0, 0}};
-	const struct life_container open = {RESTART_ALWAYS, CONTAINER_OPEN, false};
-	const struct life_container ended = {RESTART_ALWAYS, CONTAINER_ENDED, true};
+	const struct lifecycle_container open = {RESTART_ALWAYS, CONTAINER_RUNNING, false};
+	const struct lifecycle_container ended = {RESTART_ALWAYS, CONTAINER_TERMINATED, true};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct life life = life_of(true, 1, &open);
+		struct sidecar_lifecycle life = life_of(true, 1, &open);
 		life.grace = rows[i].grace;
 		life.terminated_at = BEGAN + SECOND;
-		assert_int_equal(life_over_at(&life), life.terminated_at + rows[i].left);
+		assert_int_equal(sidecar_lifecycle_end_at(&life),
+		                 life.terminated_at + rows[i].left);
 		/* Nobody is restarted then. */
 		life.containers[0] = ended;
-		assert_int_equal(life_over_at(&life), life.terminated_at);
+		assert_int_equal(sidecar_lifecycle_end_at(&life), life.terminated_at);
 	}
 }
 

@@ -175,7 +175,7 @@ def test_flood_of_events_does_not_hide_an_end(pod, read):
         lines = stream.readlines()
     assert watch.wait(timeout=HANG) == 0
     assert b'"event":"end"' in lines[-1] and b'"exit_code":7' in lines[-1]
-    assert b'"lines_lost":' in lines[-1]
+    assert b'"reports_lost":' in lines[-1]
     stream.close()
 
 

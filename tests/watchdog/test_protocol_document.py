@@ -28,8 +28,8 @@ def test_record():
 @pytest.mark.parametrize("file,constant,value,words", [
     ("run.c", "ACK_WAIT", "(100 * MILLISECOND)", "| the shim, at the end | ACK | 100 ms |"),
     ("run.c", "FINISH_WAIT", "(5 * SECOND)", "5 s after the last byte that it took"),
-    ("link.c", "BACKOFF_FIRST", "(20 * MILLISECOND)", "after 20 ms, doubled up to 2 s"),
-    ("link.c", "BACKOFF_MAX", "(2 * SECOND)", "after 20 ms, doubled up to 2 s"),
+    ("watchdog_client.c", "BACKOFF_FIRST", "(20 * MILLISECOND)", "after 20 ms, doubled up to 2 s"),
+    ("watchdog_client.c", "BACKOFF_MAX", "(2 * SECOND)", "after 20 ms, doubled up to 2 s"),
     ("watch.c", "CLIENTS_MAX", "8", "eight of them at a time, two seconds each"),
     ("watch.c", "CLIENT_WAIT", "(2 * SECOND)", "eight of them at a time, two seconds each"),
     ("watch.c", "MESSAGES_A_TURN", "8", "No more than eight messages of a shim"),
@@ -38,12 +38,12 @@ def test_record():
     ("watch.c", "RING_EACH", "(300 * SECOND)", "then one in five minutes"),
     ("watch.c", "BIND_WAIT", "SECOND", "it tries every second"),
     ("watch.c", "DRAIN_WAIT", "(300 * MILLISECOND)", "never; 300 ms at its own end"),
-    ("life.c", "NATIVE_LEFT", "(1500 * MILLISECOND)", "open shims after SIGTERM | 1.5 s |"),
-    ("life.c", "CLASSIC_LEFT", "(2 * SECOND)", "grace − 2 s (half of it below 4 s)"),
+    ("sidecar_lifecycle.c", "NATIVE_LEFT", "(1500 * MILLISECOND)", "open shims after SIGTERM | 1.5 s |"),
+    ("sidecar_lifecycle.c", "CLASSIC_LEFT", "(2 * SECOND)", "grace − 2 s (half of it below 4 s)"),
     ("install.c", "SECONDS_MAX", "3", "| install | everything | 3 s |"),
     ("protocol.h", "TAIL_MAX", "((size_t)32 * 1024)", "up to 32 KiB of output"),
     ("protocol.h", "PROTOCOL_SOCKET", '"lastword"', '`"\\0lastword"`'),
-    ("../lib/names.h", "CLASSIC_WAIT", '"10s"', "from the start, 10 s as injected"),
+    ("../lib/kube/names.h", "CLASSIC_WAIT", '"10s"', "from the start, 10 s as injected"),
 ])
 def test_bound(file, constant, value, words):
     defined = re.search(rf"^#define {constant}\s+(.*?)(?:\s*/\*.*)?$", source(file), re.M).group(1)

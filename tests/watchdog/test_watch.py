@@ -54,7 +54,7 @@ def test_end_line(pod):
         <= seconds_of(line["time"]) <= time.time() + 1
     assert 0 < line["duration_seconds"] < HANG and 0 <= line["cpu_seconds"] < HANG
     assert line["max_rss_bytes"] > 100_000 and len(line["fingerprint"]) == 16
-    assert "signal" not in line and "lines_lost" not in line
+    assert "signal" not in line and "reports_lost" not in line
 
 
 def test_signal_and_success(pod):
@@ -572,7 +572,7 @@ def test_forged_events_cannot_flood(pod):
     lines = []
     while not lines or lines[-1].get("exit_code") != 7:
         lines.append(watch.next())
-    assert 100 < len(lines) < 400 and lines[-1]["lines_lost"] > 1600
+    assert 100 < len(lines) < 400 and lines[-1]["reports_lost"] > 1600
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
 
@@ -674,7 +674,7 @@ def test_stdout_that_nobody_reads(pod):
         lines += [json.loads(line) for line in stream]
     assert process.wait(timeout=HANG) == 0
     assert [line["exit_code"] for line in lines] == [1] * (len(lines) - 1) + [2]
-    assert len(lines) + lines[-1]["lines_lost"] == 61 and len(lines) >= 20
+    assert len(lines) + lines[-1]["reports_lost"] == 61 and len(lines) >= 20
 
 
 def test_bad_flags_never_stop_it(pod):

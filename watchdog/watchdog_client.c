@@ -1,4 +1,4 @@
-#include "watchdog/link.h"
+#include "watchdog/watchdog_client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,23 +16,23 @@
 /* The ring that the shim has while there is no watchdog: what one MESSAGE_TAIL can tell. */
 static _Alignas(struct ring_header) char own_ring[sizeof(struct ring_header) + TAIL_MAX];
 
-void link_init(struct link *link, const char *name, const char *address, int64_t user,
-               int64_t start, struct ring *ring)
+void watchdog_client_init(struct watchdog_client *link, const char *name, const char *address,
+                          int64_t user, int64_t start, struct ring *ring)
 {
-	*link = (struct link){.socket = -1,
-	                      .backoff = BACKOFF_FIRST,
-	                      .address = address,
-	                      .user = user,
-	                      .start = start,
-	                      .hello = message_make(MESSAGE_HELLO),
-	                      .ring = ring};
+	*link = (struct watchdog_client){.socket = -1,
+	                                 .backoff = BACKOFF_FIRST,
+	                                 .address = address,
+	                                 .user = user,
+	                                 .start = start,
+	                                 .hello = message_make(MESSAGE_HELLO),
+	                                 .ring = ring};
 	size_t length = strnlen(name, CONTAINER_NAME_MAX);
 	memcpy(link->hello.name, name, length);
 	link->hello.pid = getpid();
 	*ring = ring_format(own_ring, sizeof own_ring);
 }
 
-static void lost(struct link *link, int64_t now)
+static void lost(struct watchdog_client *link, int64_t now)
 {
 	if (link->socket >= 0)
 		close(link->socket);
@@ -43,7 +43,7 @@ static void lost(struct link *link, int64_t now)
 }
 
 /* The other end is the user that it has to be. */
-static bool is_trusted(const struct link *link)
+static bool is_trusted(const struct watchdog_client *link)
 {
 	struct ucred peer;
 	socklen_t length = sizeof peer;
@@ -53,7 +53,7 @@ static bool is_trusted(const struct link *link)
 	       peer.uid == (uid_t)link->user;
 }
 
-void link_connect(struct link *link, int64_t now)
+void watchdog_client_connect(struct watchdog_client *link, int64_t now)
 {
 	struct sockaddr_un address;
 	socklen_t length;
@@ -67,18 +67,18 @@ void link_connect(struct link *link, int64_t now)
 		lost(link, now);
 }
 
-struct pollfd link_poll(const struct link *link)
+struct pollfd watchdog_client_poll(const struct watchdog_client *link)
 {
 	return (struct pollfd){.fd = link->socket, .events = POLLIN};
 }
 
-int64_t link_next(const struct link *link)
+int64_t watchdog_client_next(const struct watchdog_client *link)
 {
 	return link->socket >= 0 ? NEVER : link->retry_at;
 }
 
 /* Goes over to the ring in the watchdog's memfd, with what the old one holds. */
-static void share(struct link *link, int memory)
+static void share(struct watchdog_client *link, int memory)
 {
 	struct stat status;
 	struct ring ring;
@@ -107,7 +107,7 @@ static void share(struct link *link, int memory)
 }
 
 /* Returns the type of the message that came, 0 for none. */
-static int receive(struct link *link, int64_t now)
+static int receive(struct watchdog_client *link, int64_t now)
 {
 	struct message message;
 	int memory = -1;
@@ -125,13 +125,13 @@ static int receive(struct link *link, int64_t now)
 	return message.type;
 }
 
-void link_receive(struct link *link, int64_t now)
+void watchdog_client_receive(struct watchdog_client *link, int64_t now)
 {
 	if (link->socket >= 0)
 		receive(link, now);
 }
 
-void link_tell(struct link *link, struct message message)
+void watchdog_client_send(struct watchdog_client *link, struct message message)
 {
 	memcpy(message.name, link->hello.name, sizeof message.name);
 	/* A watchdog that comes later is told with the hello. */
@@ -142,8 +142,8 @@ void link_tell(struct link *link, struct message message)
 }
 
 /* Sends, waiting while the other end's queue is full. */
-static bool send_until(struct link *link, const struct message *message, const char *extra,
-                       size_t length, int64_t until)
+static bool send_until(struct watchdog_client *link, const struct message *message,
+                       const char *extra, size_t length, int64_t until)
 {
 	while (!message_send(link->socket, message, extra, length, -1)) {
 		struct pollfd poll_socket = {.fd = link->socket, .events = POLLOUT};
@@ -155,7 +155,7 @@ static bool send_until(struct link *link, const struct message *message, const c
 }
 
 /* Without it the end is told all the same. */
-static void send_tail(struct link *link, int64_t until)
+static void send_tail(struct watchdog_client *link, int64_t until)
 {
 	static char tail[TAIL_MAX];
 	struct message message = message_make(MESSAGE_TAIL);
@@ -164,15 +164,16 @@ static void send_tail(struct link *link, int64_t until)
 	send_until(link, &message, tail, length, until);
 }
 
-bool link_end(struct link *link, const struct message *exit, int64_t until)
+bool watchdog_client_send_exit(struct watchdog_client *link, const struct message *exit,
+                               int64_t until)
 {
 	/* While the last output was carried the watchdog may have gone, and another one come. */
-	link_receive(link, clock_now());
-	link_connect(link, NEVER); /* whenever it was due */
+	watchdog_client_receive(link, clock_now());
+	watchdog_client_connect(link, NEVER); /* whenever it was due */
 	if (link->socket < 0)
 		return false;
 	/* A ring that is on its way will do. */
-	link_receive(link, clock_now());
+	watchdog_client_receive(link, clock_now());
 	if (link->socket < 0)
 		return false;
 	if (!link->shared)
@@ -180,7 +181,7 @@ bool link_end(struct link *link, const struct message *exit, int64_t until)
 	if (!send_until(link, exit, NULL, 0, until))
 		return false;
 	while (link->socket >= 0) {
-		struct pollfd poll_socket = link_poll(link);
+		struct pollfd poll_socket = watchdog_client_poll(link);
 		int type = receive(link, clock_now());
 		if (type == MESSAGE_ACK)
 			return true;
@@ -193,7 +194,7 @@ bool link_end(struct link *link, const struct message *exit, int64_t until)
 	return false;
 }
 
-void link_close(struct link *link)
+void watchdog_client_close(struct watchdog_client *link)
 {
 	if (link->socket >= 0)
 		close(link->socket);

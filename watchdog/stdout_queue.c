@@ -1,4 +1,4 @@
-#include "watchdog/outbox.h"
+#include "watchdog/stdout_queue.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -7,12 +7,12 @@
 
 #include "lib/base/clock.h"
 
-bool outbox_add(struct outbox *outbox, const char *line, size_t length, size_t spare)
+bool stdout_queue_add(struct stdout_queue *outbox, const char *line, size_t length, size_t spare)
 {
-	size_t room = OUTBOX_SIZE - (outbox->end - outbox->start);
+	size_t room = STDOUT_QUEUE_SIZE - (outbox->end - outbox->start);
 	if (spare > room || length > room - spare)
 		return false;
-	if (length > OUTBOX_SIZE - outbox->end) {
+	if (length > STDOUT_QUEUE_SIZE - outbox->end) {
 		memmove(outbox->bytes, outbox->bytes + outbox->start, outbox->end - outbox->start);
 		outbox->end -= outbox->start;
 		outbox->start = 0;
@@ -22,15 +22,15 @@ bool outbox_add(struct outbox *outbox, const char *line, size_t length, size_t s
 	return true;
 }
 
-struct pollfd outbox_poll(const struct outbox *outbox)
+struct pollfd stdout_queue_poll(const struct stdout_queue *outbox)
 {
 	int fd = outbox->start < outbox->end ? outbox->fd : -1;
 	return (struct pollfd){.fd = fd, .events = POLLOUT};
 }
 
-void outbox_write(struct outbox *outbox)
+void stdout_queue_write(struct stdout_queue *outbox)
 {
-	struct pollfd ready = outbox_poll(outbox);
+	struct pollfd ready = stdout_queue_poll(outbox);
 	while (ready.fd >= 0 && poll(&ready, 1, 0) == 1) {
 		size_t length = outbox->end - outbox->start;
 		/* A pipe that poll(2) calls writable takes this much without waiting (pipe(7)). */
@@ -41,15 +41,15 @@ void outbox_write(struct outbox *outbox)
 		outbox->start = written < 0 ? outbox->end : outbox->start + (size_t)written;
 		if (outbox->start == outbox->end)
 			outbox->start = outbox->end = 0;
-		ready = outbox_poll(outbox);
+		ready = stdout_queue_poll(outbox);
 	}
 }
 
-void outbox_drain(struct outbox *outbox, int64_t until)
+void stdout_queue_drain(struct stdout_queue *outbox, int64_t until)
 {
 	for (;;) {
-		outbox_write(outbox);
-		struct pollfd ready = outbox_poll(outbox);
+		stdout_queue_write(outbox);
+		struct pollfd ready = stdout_queue_poll(outbox);
 		int64_t now = clock_now();
 		if (ready.fd < 0 || now >= until)
 			return;

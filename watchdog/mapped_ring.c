@@ -1,4 +1,4 @@
-#include "watchdog/memory.h"
+#include "watchdog/mapped_ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,16 +16,19 @@ static bool allocate_and_seal(int fd, size_t size)
 	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
 }
 
-static bool map_ring(int fd, size_t size, int flags, struct memory *ret_memory, struct error *error)
+static bool map_ring(int fd, size_t size, int flags, struct mapped_ring *ret_memory,
+                     struct error *error)
 {
 	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
 	if (map == MAP_FAILED)
 		return error_set_errno(error, errno, "mapping %zu bytes", size);
-	*ret_memory = (struct memory){.ring = ring_format(map, size), .map = map, .map_size = size};
+	*ret_memory =
+	        (struct mapped_ring){.ring = ring_format(map, size), .map = map, .map_size = size};
 	return true;
 }
 
-bool memory_create_shared(size_t size, struct memory *ret_memory, int *ret_fd, struct error *error)
+bool mapped_ring_create_shared(size_t size, struct mapped_ring *ret_memory, int *ret_fd,
+                               struct error *error)
 {
 	size_t whole = ring_memory_size(size);
 	int fd = memfd_create("lastword", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -44,17 +47,17 @@ bool memory_create_shared(size_t size, struct memory *ret_memory, int *ret_fd, s
 	return true;
 }
 
-bool memory_create(size_t size, struct memory *ret_memory, struct error *error)
+bool mapped_ring_create_private(size_t size, struct mapped_ring *ret_memory, struct error *error)
 {
 	return map_ring(-1, ring_memory_size(size), MAP_PRIVATE | MAP_ANONYMOUS, ret_memory, error);
 }
 
-void memory_free(struct memory *memory)
+void mapped_ring_free(struct mapped_ring *memory)
 {
 	if (memory->map == NULL)
 		return;
 	/* Whoever holds on to the memfd would have its pages charged to us for ever. */
 	madvise(memory->map, memory->map_size, MADV_REMOVE);
 	munmap(memory->map, memory->map_size);
-	*memory = (struct memory){0};
+	*memory = (struct mapped_ring){0};
 }

@@ -5,8 +5,8 @@
  * them first; nobody can shrink it, so reading it never raises SIGBUS; it outlives every process
  * that writes to it. Each shim gets a new one: the last one's process may still have the old one.
  */
-#ifndef LASTWORD_WATCHDOG_MEMORY_H
-#define LASTWORD_WATCHDOG_MEMORY_H
+#ifndef LASTWORD_WATCHDOG_MAPPED_RING_H
+#define LASTWORD_WATCHDOG_MAPPED_RING_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,20 +14,21 @@
 #include "lib/base/error.h"
 #include "lib/base/ring.h"
 
-struct memory {
+struct mapped_ring {
 	struct ring ring; /* in map */
 	void *map;        /* NULL: none */
 	size_t map_size;
 };
 
 /* A ring of size bytes in a new memfd. *ret_fd is the caller's to close, *ret_memory to free with
- * memory_free(). */
-bool memory_create_shared(size_t size, struct memory *ret_memory, int *ret_fd, struct error *error);
+ * mapped_ring_free(). */
+bool mapped_ring_create_shared(size_t size, struct mapped_ring *ret_memory, int *ret_fd,
+                               struct error *error);
 
 /* The same for this process only. */
-bool memory_create(size_t size, struct memory *ret_memory, struct error *error);
+bool mapped_ring_create_private(size_t size, struct mapped_ring *ret_memory, struct error *error);
 
 /* Gives it back, also the pages of a memfd that somebody else still has, and leaves {0}. */
-void memory_free(struct memory *memory);
+void mapped_ring_free(struct mapped_ring *memory);
 
 #endif
