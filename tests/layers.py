@@ -34,7 +34,7 @@ HOME = {
     "cjson": "lib/document/json.c",
     "curl": "lib/http/client.c",
     "microhttpd": "lib/http/server.c",
-    "gnutls": "lib/http/server.c",
+    "gnutls": "lib/http/tls_identity.c",
     "yaml": "lib/document/yaml.c",
     "openssl": "certs/x509.c",
 }

@@ -1,10 +1,6 @@
-#include "lib/base/clock.h"
 #include "lib/http/server.h"
 
 #include <errno.h>
-#include <gnutls/abstract.h>
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <netdb.h>
@@ -16,20 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHAIN_MAX 8
-/* A retired identity may be in use by a handshake for at most header_seconds. */
-#define RETIRED_SECONDS    600
+#include "lib/base/clock.h"
+#include "lib/http/tls_identity.h"
+
 #define REAPER_INTERVAL_MS 500
 /* MHD's own inactivity timeout, behind all of ours. */
 #define INACTIVITY_MARGIN_SECONDS 30
-
-struct identity {
-	struct identity *next; /* retired before */
-	int64_t retired;       /* when, monotonic nanoseconds */
-	gnutls_pcert_st chain[CHAIN_MAX];
-	unsigned count;
-	gnutls_privkey_t key;
-};
 
 /* An open connection; in the server's list from its start to its end. */
 struct connection {
@@ -43,10 +31,10 @@ struct connection {
 struct http_server {
 	struct http_server_options options;
 	struct MHD_Daemon *daemon;
-	int listener; /* -1 once nothing more is accepted */
+	struct tls_identities *identities; /* NULL: plain */
+	int listener;                      /* -1 once nothing more is accepted */
 	char address[80];
 	_Atomic bool draining;
-	bool quiesced;             /* MHD has given the listener back */
 	_Atomic size_t bodies;     /* bytes */
 	_Atomic unsigned requests; /* in flight */
 	_Atomic uint64_t overloaded;
@@ -55,8 +43,6 @@ struct http_server {
 
 	pthread_mutex_t lock; /* of what follows */
 	struct connection *connections;
-	struct identity *identity;
-	struct identity *retired;
 	pthread_cond_t stop;
 	bool stopping;
 	pthread_t reaper;
@@ -71,151 +57,12 @@ struct exchange {
 	bool overloaded;
 };
 
-/* ---- Identities ---- */
-
-/* GnuTLS hands no context to the callback: the one server with TLS. */
-static _Atomic(struct http_server *) tls_server;
-
-static void identity_free(struct identity *identity)
-{
-	if (identity == NULL)
-		return;
-	for (unsigned i = 0; i < identity->count; i++)
-		gnutls_pcert_deinit(&identity->chain[i]);
-	if (identity->key != NULL)
-		gnutls_privkey_deinit(identity->key);
-	free(identity);
-}
-
-/* GnuTLS keeps pointing to what it gets until the handshake is over: hence the retired list. */
-static int choose_identity(gnutls_session_t session, const gnutls_datum_t *ca_names, int ca_count,
-                           const gnutls_pk_algorithm_t *algorithms, int algorithm_count,
-                           gnutls_pcert_st **ret_chain, unsigned *ret_count,
-                           gnutls_privkey_t *ret_key)
-{
-	(void)session;
-	(void)ca_names;
-	(void)ca_count;
-	(void)algorithms;
-	(void)algorithm_count;
-	struct http_server *server = atomic_load(&tls_server);
-	if (server == NULL)
-		return -1;
-	pthread_mutex_lock(&server->lock);
-	struct identity *identity = server->identity;
-	pthread_mutex_unlock(&server->lock);
-	if (identity == NULL)
-		return -1;
-	*ret_chain = identity->chain;
-	*ret_count = identity->count;
-	*ret_key = identity->key;
-	return 0;
-}
-
-static bool read_validity(const gnutls_datum_t *chain, time_t *ret_not_before,
-                          time_t *ret_not_after, struct error *error)
-{
-	gnutls_x509_crt_t leaf;
-	int status = gnutls_x509_crt_init(&leaf);
-	if (status < 0)
-		return error_set(error, "%s", gnutls_strerror(status));
-	status = gnutls_x509_crt_import(leaf, chain, GNUTLS_X509_FMT_PEM);
-	if (status >= 0) {
-		*ret_not_before = gnutls_x509_crt_get_activation_time(leaf);
-		*ret_not_after = gnutls_x509_crt_get_expiration_time(leaf);
-	}
-	gnutls_x509_crt_deinit(leaf);
-	return status >= 0 || error_set(error, "certificate: %s", gnutls_strerror(status));
-}
-
-static bool import_identity(struct identity *identity, const gnutls_datum_t *chain,
-                            const gnutls_datum_t *key, struct error *error)
-{
-	unsigned count = CHAIN_MAX;
-	int status = gnutls_pcert_list_import_x509_raw(identity->chain, &count, chain,
-	                                               GNUTLS_X509_FMT_PEM, 0);
-	if (status < 0 || count == 0)
-		return error_set(error, "certificate chain (at most %d): %s", CHAIN_MAX,
-		                 gnutls_strerror(status));
-	identity->count = count;
-	status = gnutls_privkey_init(&identity->key);
-	if (status >= 0)
-		status = gnutls_privkey_import_x509_raw(identity->key, key, GNUTLS_X509_FMT_PEM,
-		                                        NULL, 0);
-	return status >= 0 || error_set(error, "key: %s", gnutls_strerror(status));
-}
-
-/* By the public keys' identifiers: gnutls_certificate_set_x509_key_mem() would check it too, but
- * leaks the chain when they differ (GnuTLS 3.7.9). */
-static bool check_pair(const struct identity *identity, struct error *error)
-{
-	unsigned char of_chain[64];
-	unsigned char of_key[64];
-	size_t chain_length = sizeof of_chain;
-	size_t key_length = sizeof of_key;
-	gnutls_pubkey_t public_key;
-	int status = gnutls_pubkey_init(&public_key);
-	if (status < 0)
-		return error_set(error, "%s", gnutls_strerror(status));
-	status = gnutls_pubkey_import_privkey(public_key, identity->key, 0, 0);
-	if (status >= 0)
-		status = gnutls_pubkey_get_key_id(public_key, 0, of_key, &key_length);
-	if (status >= 0)
-		status = gnutls_pubkey_get_key_id(identity->chain[0].pubkey, 0, of_chain,
-		                                  &chain_length);
-	gnutls_pubkey_deinit(public_key);
-	if (status < 0)
-		return error_set(error, "key: %s", gnutls_strerror(status));
-	if (chain_length != key_length || memcmp(of_chain, of_key, key_length) != 0)
-		return error_set(error, "the key is not the certificate's");
-	return true;
-}
-
-static void install_identity(struct http_server *server, struct identity *identity)
-{
-	int64_t time = clock_now();
-	pthread_mutex_lock(&server->lock);
-	if (server->identity != NULL) {
-		server->identity->retired = time;
-		server->identity->next = server->retired;
-		server->retired = server->identity;
-	}
-	server->identity = identity;
-	struct identity **link = &server->retired;
-	while (*link != NULL) {
-		struct identity *old = *link;
-		if (time - old->retired < RETIRED_SECONDS * SECOND) {
-			link = &old->next;
-			continue;
-		}
-		*link = old->next;
-		identity_free(old);
-	}
-	pthread_mutex_unlock(&server->lock);
-}
-
 bool http_server_set_identity(struct http_server *server, const char *chain_pem,
                               const char *key_pem, time_t *ret_not_before, time_t *ret_not_after,
                               struct error *error)
 {
-	if (strlen(chain_pem) > UINT16_MAX || strlen(key_pem) > UINT16_MAX)
-		return error_set(error, "certificate or key: larger than 64 KiB");
-	gnutls_datum_t chain = {(unsigned char *)chain_pem, (unsigned)strlen(chain_pem)};
-	gnutls_datum_t key = {(unsigned char *)key_pem, (unsigned)strlen(key_pem)};
-	struct identity *identity = calloc(1, sizeof *identity);
-	if (identity == NULL)
-		return error_set(error, "no memory for a certificate");
-	time_t not_before = 0;
-	time_t not_after = 0;
-	if (!read_validity(&chain, &not_before, &not_after, error) ||
-	    !import_identity(identity, &chain, &key, error) || !check_pair(identity, error)) {
-		identity_free(identity);
-		return false;
-	}
-	install_identity(server, identity);
-	*ret_not_before = not_before;
-	*ret_not_after = not_after;
-	return true;
+	return tls_identities_set(server->identities, chain_pem, key_pem, ret_not_before,
+	                          ret_not_after, error);
 }
 
 /* ---- Connections and their deadlines ---- */
@@ -558,7 +405,7 @@ static bool start_daemon(struct http_server *server, struct error *error)
 {
 	const struct http_server_options *options = &server->options;
 	struct MHD_OptionItem tls[] = {
-	        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(intptr_t)choose_identity},
+	        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_identity_callback()},
 	        {MHD_OPTION_HTTPS_PRIORITIES, 0,
 	         (void *)(intptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
 	        {MHD_OPTION_END, 0, NULL},
@@ -584,12 +431,7 @@ static bool start_daemon(struct http_server *server, struct error *error)
 
 static void free_server(struct http_server *server)
 {
-	identity_free(server->identity);
-	while (server->retired != NULL) {
-		struct identity *next = server->retired->next;
-		identity_free(server->retired);
-		server->retired = next;
-	}
+	tls_identities_free(server->identities);
 	if (server->listener >= 0)
 		close(server->listener);
 	pthread_cond_destroy(&server->stop);
@@ -616,12 +458,14 @@ bool http_server_start(const struct http_server_options *options, struct http_se
 	server->options = *options;
 	server->listener = -1;
 	init_locks(server);
+	if (options->tls && (server->identities = tls_identities_new()) == NULL) {
+		free_server(server);
+		return error_set(error, "no memory for a server");
+	}
 	if (!listen_on(server, options->address, error)) {
 		free_server(server);
 		return false;
 	}
-	if (options->tls)
-		atomic_store(&tls_server, server);
 	int status = pthread_create(&server->reaper, NULL, reap, server);
 	if (status != 0) {
 		free_server(server);
@@ -680,8 +524,6 @@ void http_server_stop(struct http_server *server)
 	pthread_cond_signal(&server->stop);
 	pthread_mutex_unlock(&server->lock);
 	pthread_join(server->reaper, NULL);
-	if (server->options.tls)
-		atomic_store(&tls_server, NULL);
 	free_server(server);
 }
 

@@ -1,6 +1,6 @@
 /*
  * http_server: HTTP/1.1, plain or over TLS 1.2+, for short requests and short responses. The only
- * home of libmicrohttpd and GnuTLS.
+ * home of libmicrohttpd.
  *
  * Bounds, so that no client can hold the server: a body limit (413), a limit on the bytes of all
  * bodies and on the requests in flight (503 with Retry-After), a limit on connections, and a
