@@ -4,18 +4,15 @@
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/buffer.h"
-#include "lib/base/json_write.h"
 #include "lib/base/utf8.h"
 
-/* cJSON's parser refuses deeper nesting; everything that walks a tree here relies on it. */
-#define DEPTH_MAX CJSON_NESTING_LIMIT
+_Static_assert(JSON_DEPTH_MAX == CJSON_NESTING_LIMIT, "cJSON's parser refuses deeper nesting");
 
 /* cJSON's own questions are calls into its library. */
 static inline bool is_type(const json *node, int type)
@@ -23,83 +20,10 @@ static inline bool is_type(const json *node, int type)
 	return node != NULL && (node->type & 0xFF) == type;
 }
 
-/* ---- The arena: blocks with a bump pointer ---- */
+/* ---- cJSON allocates from the arena that this thread is working in ---- */
 
-/* One admission review of usual size fits the first block, which a reset keeps. Further ones are of
- * a size that malloc maps, so that freeing gives them back. */
-#define BLOCK_SIZE       ((size_t)128 * 1024)
-#define LARGE_BLOCK_SIZE ((size_t)1024 * 1024)
-#define ALIGNMENT        16
-
-struct block {
-	struct block *next; /* older */
-	size_t size;        /* bytes at memory */
-	_Alignas(ALIGNMENT) unsigned char memory[];
-};
-
-struct arena {
-	struct block *newest;
-	size_t used;      /* of the newest block */
-	size_t allocated; /* memory of all blocks */
-	size_t limit;
-	struct arena_budget *budget; /* NULL: none */
-	bool secret;                 /* memory is wiped before it is given back */
-};
-
-/* cJSON's allocator hooks take no context: the arena that this thread is working in. */
+/* Its allocator hooks take no context. */
 static _Thread_local struct arena *current;
-
-/* What an arena with so many bytes takes of its budget: the first block is free. */
-static size_t share(size_t allocated)
-{
-	return allocated > BLOCK_SIZE ? allocated - BLOCK_SIZE : 0;
-}
-
-/* The arena is to have so many bytes; false: its limit or its budget does not allow it. */
-static bool set_allocated(struct arena *arena, size_t allocated)
-{
-	struct arena_budget *budget = arena->budget;
-	if (allocated > arena->limit)
-		return false;
-	size_t less = share(arena->allocated);
-	size_t more = share(allocated);
-	if (budget != NULL && more > less &&
-	    atomic_fetch_add(&budget->used, more - less) + (more - less) > budget->limit) {
-		atomic_fetch_sub(&budget->used, more - less);
-		return false;
-	}
-	if (budget != NULL && more < less)
-		atomic_fetch_sub(&budget->used, less - more);
-	arena->allocated = allocated;
-	return true;
-}
-
-static void *arena_take(struct arena *arena, size_t size)
-{
-	if (size > SIZE_MAX / 2)
-		return NULL;
-	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-
-	if (arena->newest == NULL || size > arena->newest->size - arena->used) {
-		size_t usual = arena->newest == NULL ? BLOCK_SIZE : LARGE_BLOCK_SIZE;
-		size_t block_size = size > usual ? size : usual;
-		size_t before = arena->allocated;
-		if (!set_allocated(arena, before + block_size))
-			return NULL;
-		struct block *block = malloc(sizeof *block + block_size);
-		if (block == NULL) {
-			set_allocated(arena, before);
-			return NULL;
-		}
-		block->next = arena->newest;
-		block->size = block_size;
-		arena->newest = block;
-		arena->used = 0;
-	}
-	void *memory = arena->newest->memory + arena->used;
-	arena->used += size;
-	return memory;
-}
 
 static void *hook_allocate(size_t size)
 {
@@ -116,105 +40,11 @@ static void install_hooks(void)
 	cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = hook_allocate, .free_fn = hook_free});
 }
 
-struct arena *arena_new(size_t limit)
+static void enter(struct arena *arena)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, install_hooks);
-
-	struct arena *arena = calloc(1, sizeof *arena);
-	if (arena != NULL)
-		arena->limit = limit < BLOCK_SIZE ? BLOCK_SIZE : limit;
-	return arena;
-}
-
-struct arena *arena_new_within(struct arena_budget *budget)
-{
-	struct arena *arena = arena_new(BLOCK_SIZE + budget->limit);
-	if (arena != NULL)
-		arena->budget = budget;
-	return arena;
-}
-
-struct arena *arena_new_secret(size_t limit)
-{
-	struct arena *arena = arena_new(limit);
-	if (arena != NULL)
-		arena->secret = true;
-	return arena;
-}
-
-static void wipe_block(const struct arena *arena, struct block *block)
-{
-	if (arena->secret)
-		explicit_bzero(block->memory, block->size);
-}
-
-void arena_reset(struct arena *arena)
-{
-	struct block *keep = NULL;
-	struct block *block = arena->newest;
-	while (block != NULL) {
-		struct block *next = block->next;
-		wipe_block(arena, block);
-		if (keep == NULL && block->size == BLOCK_SIZE)
-			keep = block;
-		else
-			free(block);
-		block = next;
-	}
-	if (keep != NULL)
-		keep->next = NULL;
-	arena->newest = keep;
-	arena->used = 0;
-	set_allocated(arena, keep == NULL ? 0 : keep->size);
-}
-
-void arena_free(struct arena *arena)
-{
-	if (arena == NULL)
-		return;
-	for (struct block *block = arena->newest; block != NULL;) {
-		struct block *next = block->next;
-		wipe_block(arena, block);
-		free(block);
-		block = next;
-	}
-	set_allocated(arena, 0);
-	free(arena);
-}
-
-void *arena_allocate(struct arena *arena, size_t size)
-{
-	void *memory = arena_take(arena, size);
-	return memory == NULL ? NULL : memset(memory, 0, size);
-}
-
-char *arena_copy(struct arena *arena, const char *text, size_t length)
-{
-	if (length == SIZE_MAX)
-		return NULL;
-	char *copy = arena_take(arena, length + 1);
-	if (copy == NULL)
-		return NULL;
-	memcpy(copy, text, length);
-	copy[length] = '\0';
-	return copy;
-}
-
-char *arena_printf(struct arena *arena, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	va_list again;
-	va_copy(again, arguments);
-	int length = vsnprintf(NULL, 0, format, arguments);
-	va_end(arguments);
-
-	char *text = length < 0 ? NULL : arena_take(arena, (size_t)length + 1);
-	if (text != NULL)
-		vsnprintf(text, (size_t)length + 1, format, again);
-	va_end(again);
-	return text;
+	current = arena;
 }
 
 /* ---- Parsing ---- */
@@ -232,13 +62,13 @@ static inline bool same_key(const char *a, const char *b)
 /* Visits every node once, parents first, in the order of the text. */
 struct walk {
 	const json *node;
-	const json *parents[DEPTH_MAX + 1];
+	const json *parents[JSON_DEPTH_MAX + 1];
 	size_t depth;
 };
 
 static void walk_next(struct walk *walk)
 {
-	if (walk->node->child != NULL && walk->depth < DEPTH_MAX) {
+	if (walk->node->child != NULL && walk->depth < JSON_DEPTH_MAX) {
 		walk->parents[walk->depth++] = walk->node;
 		walk->node = walk->node->child;
 		return;
@@ -371,7 +201,7 @@ static void set_syntax_error(struct error *error, const char *text, size_t lengt
 		error_set(error, "not JSON: ends at byte %zu in the middle of a value", length);
 	else
 		error_set(error, "not JSON (or nested deeper than %d, or too large) at byte %zu",
-		          DEPTH_MAX, at);
+		          JSON_DEPTH_MAX, at);
 }
 
 static bool only_space(const char *text, const char *end)
@@ -392,7 +222,7 @@ enum json_fidelity json_parse(struct arena *arena, const char *text, size_t leng
 	}
 
 	const char *end = NULL;
-	current = arena;
+	enter(arena);
 	json *root = cJSON_ParseWithLengthOpts(text, length, &end, 0);
 	current = NULL;
 	if (root == NULL) {
@@ -605,7 +435,7 @@ bool json_equal(const json *a, const json *b)
 {
 	if (a == NULL || b == NULL)
 		return a == b;
-	const json *others[DEPTH_MAX + 1]; /* b's node beside each of the walk's parents */
+	const json *others[JSON_DEPTH_MAX + 1]; /* b's node beside each of the walk's parents */
 	const json *other = b;
 	for (struct walk walk = {.node = a}; walk.node != NULL;) {
 		if (walk.depth > 0)
@@ -685,7 +515,7 @@ json *json_new_number_text(struct arena *arena, const char *text)
 
 json *json_duplicate(struct arena *arena, const json *node)
 {
-	current = arena;
+	enter(arena);
 	json *copy = cJSON_Duplicate(node, 1);
 	current = NULL;
 	return copy;
@@ -693,7 +523,7 @@ json *json_duplicate(struct arena *arena, const json *node)
 
 bool json_add_member(struct arena *arena, json *object, const char *key, json *value)
 {
-	current = arena;
+	enter(arena);
 	bool added = value != NULL && cJSON_AddItemToObject(object, key, value);
 	current = NULL;
 	return added;
@@ -744,78 +574,4 @@ bool json_replace(json *parent, json *old_node, json *value)
 void json_remove(json *parent, json *node)
 {
 	cJSON_DetachItemViaPointer(parent, node);
-}
-
-/* ---- Printing ---- */
-
-static void print_number(struct buffer *out, const json *node)
-{
-	int64_t integer;
-	if (node->valuestring != NULL)
-		buffer_append_text(out, node->valuestring);
-	else if (json_integer(node, &integer))
-		buffer_printf(out, "%" PRId64, integer);
-	else if (isfinite(node->valuedouble))
-		buffer_printf(out, "%.17g", node->valuedouble);
-	else
-		buffer_append_text(out, "null");
-}
-
-static void print_scalar(struct buffer *out, const json *node)
-{
-	if (is_type(node, cJSON_String))
-		json_escape(out, node->valuestring, strlen(node->valuestring));
-	else if (is_type(node, cJSON_Number))
-		print_number(out, node);
-	else if ((is_type(node, cJSON_True) || is_type(node, cJSON_False)))
-		buffer_append_text(out, is_type(node, cJSON_True) ? "true" : "false");
-	else if (is_type(node, cJSON_Object))
-		buffer_append_text(out, "{}");
-	else if (is_type(node, cJSON_Array))
-		buffer_append_text(out, "[]");
-	else
-		buffer_append_text(out, "null");
-}
-
-static void print_line_start(struct buffer *out, unsigned indent, size_t depth)
-{
-	if (indent == 0)
-		return;
-	buffer_append_char(out, '\n');
-	for (size_t i = 0; i < depth * indent; i++)
-		buffer_append_char(out, ' ');
-}
-
-void json_print(struct buffer *out, const json *node, unsigned indent)
-{
-	const json *parents[DEPTH_MAX + 1];
-	size_t depth = 0;
-	parents[0] = NULL;
-	for (;;) {
-		if (depth > 0) {
-			const json *parent = parents[depth - 1];
-			if (node != parent->child)
-				buffer_append_char(out, ',');
-			print_line_start(out, indent, depth);
-			if (is_type(parent, cJSON_Object)) {
-				json_escape(out, node->string, strlen(node->string));
-				buffer_append_text(out, indent > 0 ? ": " : ":");
-			}
-		}
-		if (json_first(node) != NULL && depth < DEPTH_MAX) {
-			buffer_append_char(out, is_type(node, cJSON_Object) ? '{' : '[');
-			parents[depth++] = node;
-			node = node->child;
-			continue;
-		}
-		print_scalar(out, node);
-		while (depth > 0 && node->next == NULL) {
-			node = parents[--depth];
-			print_line_start(out, indent, depth);
-			buffer_append_char(out, is_type(node, cJSON_Object) ? '}' : ']');
-		}
-		if (depth == 0)
-			return;
-		node = node->next;
-	}
 }

@@ -1,9 +1,9 @@
 /*
  * json: a JSON tree (RFC 8259) in an arena. The only home of cJSON.
  *
- * Ownership: every node belongs to the arena it was parsed into or made in, and lives until
- * arena_reset() or arena_free(). Nothing is freed singly. An arena has a ceiling: input that needs
- * more is refused. An arena serves one thread at a time; nodes of two arenas must not be mixed.
+ * Ownership: every node belongs to the arena it was parsed into or made in (arena.h) and lives
+ * until arena_reset() or arena_free(). Nodes of two arenas must not be mixed. Input that needs more
+ * than the arena's ceiling is refused.
  *
  * Keys are compared case-sensitively, as Kubernetes' own decoder does. Every getter takes NULL for
  * "no such node" and gives NULL (or the fallback) back, so paths can be walked without checks.
@@ -19,40 +19,16 @@
 #include <stdint.h>
 
 #include "lib/base/error.h"
+#include "lib/document/arena.h"
 
 struct buffer;
-struct arena;
 typedef struct cJSON json;
 
-/* limit: the most bytes of nodes and strings. NULL when there is no memory. */
-struct arena *arena_new(size_t limit);
-
-/* One ceiling for the arenas of several threads together. Each arena's first block (128 KiB) is
- * free, so that what is small always fits, whatever the large ones take. Outlives its arenas. */
-struct arena_budget {
-	size_t limit;
-	_Atomic size_t used;
-};
-struct arena *arena_new_within(struct arena_budget *budget);
-/* The same for texts with keys in them: memory is wiped before it is given back or used again. */
-struct arena *arena_new_secret(size_t limit);
-/* Forgets every node; keeps one block, gives the rest of the memory back. */
-void arena_reset(struct arena *arena);
-void arena_free(struct arena *arena);
-static inline void arena_cleanup(struct arena **arena)
-{
-	arena_free(*arena);
-}
-#define _cleanup_arena_ __attribute__((cleanup(arena_cleanup)))
-/* Zeroed memory, aligned for anything; NULL past the limit. */
-void *arena_allocate(struct arena *arena, size_t size);
-/* A copy of length bytes and a NUL. */
-char *arena_copy(struct arena *arena, const char *text, size_t length);
-char *arena_printf(struct arena *arena, const char *format, ...)
-        __attribute__((format(printf, 2, 3)));
+/* Deeper nesting is refused; whatever walks a tree relies on it. */
+#define JSON_DEPTH_MAX 1000
 
 enum json_fidelity {
-	JSON_INVALID,  /* not JSON, too deep (1000 levels), or too large for the arena */
+	JSON_INVALID,  /* not JSON, too deep (JSON_DEPTH_MAX), or too large for the arena */
 	JSON_FLAWED,   /* a tree, but the text was not what it seems: a key given twice, a NUL in a
 	                  string, or bytes that are not UTF-8; good for reading a uid, not for
 	                  deciding */
@@ -132,7 +108,7 @@ bool json_set_member(struct arena *arena, json *object, const char *key, json *v
 bool json_replace(json *parent, json *old_node, json *value);
 void json_remove(json *parent, json *node);
 
-/* --- Printing --- */
+/* --- Printing (json_print.c) --- */
 /* Compact, or with indent spaces a level. Ask buffer_ok(). */
 void json_print(struct buffer *out, const json *node, unsigned indent);
 

@@ -1,0 +1,179 @@
+#include "lib/document/arena.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Blocks with a bump pointer. One admission review of usual size fits the first block, which a
+ * reset keeps. Further ones are of a size that malloc maps, so that freeing gives them back. */
+#define BLOCK_SIZE       ((size_t)128 * 1024)
+#define LARGE_BLOCK_SIZE ((size_t)1024 * 1024)
+#define ALIGNMENT        16
+
+struct block {
+	struct block *next; /* older */
+	size_t size;        /* bytes at memory */
+	_Alignas(ALIGNMENT) unsigned char memory[];
+};
+
+struct arena {
+	struct block *newest;
+	size_t used;      /* of the newest block */
+	size_t allocated; /* memory of all blocks */
+	size_t limit;
+	struct arena_budget *budget; /* NULL: none */
+	bool secret;                 /* memory is wiped before it is given back */
+};
+
+/* What an arena with so many bytes takes of its budget: the first block is free. */
+static size_t share(size_t allocated)
+{
+	return allocated > BLOCK_SIZE ? allocated - BLOCK_SIZE : 0;
+}
+
+/* The arena is to have so many bytes; false: its limit or its budget does not allow it. */
+static bool set_allocated(struct arena *arena, size_t allocated)
+{
+	struct arena_budget *budget = arena->budget;
+	if (allocated > arena->limit)
+		return false;
+	size_t less = share(arena->allocated);
+	size_t more = share(allocated);
+	if (budget != NULL && more > less &&
+	    atomic_fetch_add(&budget->used, more - less) + (more - less) > budget->limit) {
+		atomic_fetch_sub(&budget->used, more - less);
+		return false;
+	}
+	if (budget != NULL && more < less)
+		atomic_fetch_sub(&budget->used, less - more);
+	arena->allocated = allocated;
+	return true;
+}
+
+void *arena_take(struct arena *arena, size_t size)
+{
+	if (size > SIZE_MAX / 2)
+		return NULL;
+	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+
+	if (arena->newest == NULL || size > arena->newest->size - arena->used) {
+		size_t usual = arena->newest == NULL ? BLOCK_SIZE : LARGE_BLOCK_SIZE;
+		size_t block_size = size > usual ? size : usual;
+		size_t before = arena->allocated;
+		if (!set_allocated(arena, before + block_size))
+			return NULL;
+		struct block *block = malloc(sizeof *block + block_size);
+		if (block == NULL) {
+			set_allocated(arena, before);
+			return NULL;
+		}
+		block->next = arena->newest;
+		block->size = block_size;
+		arena->newest = block;
+		arena->used = 0;
+	}
+	void *memory = arena->newest->memory + arena->used;
+	arena->used += size;
+	return memory;
+}
+
+struct arena *arena_new(size_t limit)
+{
+	struct arena *arena = calloc(1, sizeof *arena);
+	if (arena != NULL)
+		arena->limit = limit < BLOCK_SIZE ? BLOCK_SIZE : limit;
+	return arena;
+}
+
+struct arena *arena_new_within(struct arena_budget *budget)
+{
+	struct arena *arena = arena_new(BLOCK_SIZE + budget->limit);
+	if (arena != NULL)
+		arena->budget = budget;
+	return arena;
+}
+
+struct arena *arena_new_secret(size_t limit)
+{
+	struct arena *arena = arena_new(limit);
+	if (arena != NULL)
+		arena->secret = true;
+	return arena;
+}
+
+static void wipe_block(const struct arena *arena, struct block *block)
+{
+	if (arena->secret)
+		explicit_bzero(block->memory, block->size);
+}
+
+void arena_reset(struct arena *arena)
+{
+	struct block *keep = NULL;
+	struct block *block = arena->newest;
+	while (block != NULL) {
+		struct block *next = block->next;
+		wipe_block(arena, block);
+		if (keep == NULL && block->size == BLOCK_SIZE)
+			keep = block;
+		else
+			free(block);
+		block = next;
+	}
+	if (keep != NULL)
+		keep->next = NULL;
+	arena->newest = keep;
+	arena->used = 0;
+	set_allocated(arena, keep == NULL ? 0 : keep->size);
+}
+
+void arena_free(struct arena *arena)
+{
+	if (arena == NULL)
+		return;
+	for (struct block *block = arena->newest; block != NULL;) {
+		struct block *next = block->next;
+		wipe_block(arena, block);
+		free(block);
+		block = next;
+	}
+	set_allocated(arena, 0);
+	free(arena);
+}
+
+void *arena_allocate(struct arena *arena, size_t size)
+{
+	void *memory = arena_take(arena, size);
+	return memory == NULL ? NULL : memset(memory, 0, size);
+}
+
+char *arena_copy(struct arena *arena, const char *text, size_t length)
+{
+	if (length == SIZE_MAX)
+		return NULL;
+	char *copy = arena_take(arena, length + 1);
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	return copy;
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	va_list again;
+	va_copy(again, arguments);
+	int length = vsnprintf(NULL, 0, format, arguments);
+	va_end(arguments);
+
+	char *text = length < 0 ? NULL : arena_take(arena, (size_t)length + 1);
+	if (text != NULL)
+		vsnprintf(text, (size_t)length + 1, format, again);
+	va_end(again);
+	return text;
+}

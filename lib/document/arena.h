@@ -1,0 +1,46 @@
+/*
+ * arena: memory that is given back all at once. Whatever a request, a document or a configuration
+ * needs is taken from one arena; nothing is freed singly, so nothing leaks, and a ceiling bounds
+ * what hostile input can cost.
+ *
+ * An arena serves one thread at a time. Every allocation returns NULL past the arena's limit, past
+ * its budget, and when there is no memory; the arena is as good as before then.
+ */
+#ifndef LASTWORD_LIB_DOCUMENT_ARENA_H
+#define LASTWORD_LIB_DOCUMENT_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct arena;
+
+/* limit: the most bytes of nodes and strings. NULL when there is no memory. */
+struct arena *arena_new(size_t limit);
+
+/* One ceiling for the arenas of several threads together. Each arena's first block (128 KiB) is
+ * free, so that what is small always fits, whatever the large ones take. Outlives its arenas. */
+struct arena_budget {
+	size_t limit;
+	_Atomic size_t used;
+};
+struct arena *arena_new_within(struct arena_budget *budget);
+/* The same for texts with keys in them: memory is wiped before it is given back or used again. */
+struct arena *arena_new_secret(size_t limit);
+/* Forgets every node; keeps one block, gives the rest of the memory back. */
+void arena_reset(struct arena *arena);
+void arena_free(struct arena *arena);
+static inline void arena_cleanup(struct arena **arena)
+{
+	arena_free(*arena);
+}
+#define _cleanup_arena_ __attribute__((cleanup(arena_cleanup)))
+/* Zeroed memory, aligned for anything; NULL past the limit. */
+void *arena_allocate(struct arena *arena, size_t size);
+/* arena_allocate() without the zeroes. */
+void *arena_take(struct arena *arena, size_t size);
+/* A copy of length bytes and a NUL. */
+char *arena_copy(struct arena *arena, const char *text, size_t length);
+char *arena_printf(struct arena *arena, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+
+#endif
