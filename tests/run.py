@@ -19,6 +19,8 @@ import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests/shared"))
+import default_signals  # noqa: E402
 LOGS = ROOT / "build/test-logs"
 PYTHON = "/usr/bin/python3"
 PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/watchdog", "tests/certs", "tests/observer"]
@@ -156,6 +158,7 @@ def main():
     what = sys.argv[1] if len(sys.argv) == 2 else ""
     if what not in ("all", "quick", "asan", "cluster"):
         sys.exit(__doc__)
+    default_signals.restore()
     LOGS.mkdir(parents=True, exist_ok=True)
     try:
         jobs = plan(what)
