@@ -1,14 +1,10 @@
 #include "lib/document/yaml.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
-#include "lib/base/buffer.h"
 #include "lib/base/utf8.h"
+#include "lib/document/yaml_scalar.h"
 
 /* ---- Positions: chunks in the arena, searched only for messages ---- */
 
@@ -23,141 +19,6 @@ struct yaml_positions {
 		unsigned column;
 	} entries[POSITIONS_CHUNK];
 };
-
-/* ---- What a plain scalar is ---- */
-
-static bool one_of(const char *text, const char *const *words)
-{
-	for (; *words != NULL; words++)
-		if (strcmp(*words, text) == 0)
-			return true;
-	return false;
-}
-
-static const char *const null_words[] = {"", "~", "null", "Null", "NULL", NULL};
-static const char *const true_words[] = {"y",    "Y",    "yes", "Yes", "YES", "true",
-                                         "True", "TRUE", "on",  "On",  "ON",  NULL};
-static const char *const false_words[] = {"n",     "N",     "no",  "No",  "NO",  "false",
-                                          "False", "FALSE", "off", "Off", "OFF", NULL};
-static size_t count_digits(const char *text)
-{
-	return strspn(text, "0123456789");
-}
-
-/* ^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$, go-yaml's yamlStyleFloat. */
-static bool is_float(const char *text)
-{
-	text += *text == '-' || *text == '+';
-	size_t integer = count_digits(text);
-	text += integer;
-	if (*text == '.') {
-		size_t fraction = count_digits(text + 1);
-		if (integer + fraction == 0)
-			return false;
-		text += 1 + fraction;
-	} else if (integer == 0) {
-		return false;
-	}
-	if (*text == 'e' || *text == 'E') {
-		text++;
-		text += *text == '-' || *text == '+';
-		if (count_digits(text) == 0)
-			return false;
-		text += count_digits(text);
-	}
-	return *text == '\0';
-}
-
-/* Go's strconv.ParseInt(text, 0, 64): decimal, 0x, 0o, 0b and 0 octal. */
-static bool parse_integer(const char *text, int64_t *ret_value)
-{
-	bool negative = *text == '-';
-	text += *text == '-' || *text == '+';
-	int base = 10;
-	if (text[0] == '0' && text[1] != '\0') {
-		char kind = (char)(text[1] | 0x20);
-		base = kind == 'x' ? 16 : kind == 'b' ? 2 : 8;
-		text += kind == 'x' || kind == 'b' || kind == 'o' ? 2 : 1;
-	}
-	char *end;
-	if (strspn(text, "0123456789abcdefABCDEF") != strlen(text) || *text == '\0')
-		return false;
-	errno = 0;
-	unsigned long long value = strtoull(text, &end, base);
-	if (errno != 0 || *end != '\0' || value > (uint64_t)INT64_MAX + negative)
-		return false;
-	*ret_value = negative ? (int64_t)(0 - value) : (int64_t)value;
-	return true;
-}
-
-/* A float's text as JSON wants it: a digit on both sides of the point, no plus, no leading zeros.
- */
-static json *float_node(struct arena *arena, const char *text)
-{
-	char storage[512];
-	struct buffer out;
-	buffer_init_fixed(&out, storage, sizeof storage);
-	if (*text == '-')
-		buffer_append_char(&out, '-');
-	text += *text == '-' || *text == '+';
-	while (text[0] == '0' && count_digits(text) > 1)
-		text++;
-	size_t integer = count_digits(text);
-	buffer_append(&out, integer == 0 ? "0" : text, integer == 0 ? 1 : integer);
-	text += integer;
-	if (*text == '.') {
-		size_t fraction = count_digits(text + 1);
-		buffer_append_char(&out, '.');
-		buffer_append(&out, fraction == 0 ? "0" : text + 1, fraction == 0 ? 1 : fraction);
-		text += 1 + fraction;
-	}
-	buffer_append_text(&out, text);
-	return buffer_ok(&out) ? json_new_number_text(arena, buffer_text(&out)) : NULL;
-}
-
-enum scalar { SCALAR_STRING, SCALAR_NULL, SCALAR_TRUE, SCALAR_FALSE, SCALAR_INTEGER, SCALAR_FLOAT };
-
-/* integer is set for SCALAR_INTEGER only. Numbers may have underscores in them. */
-static enum scalar resolve(const char *text, char *plain, size_t plain_size, int64_t *ret_integer)
-{
-	if (one_of(text, null_words))
-		return SCALAR_NULL;
-	if (one_of(text, true_words))
-		return SCALAR_TRUE;
-	if (one_of(text, false_words))
-		return SCALAR_FALSE;
-	if (strchr("+-.0123456789", text[0]) == NULL || strlen(text) >= plain_size)
-		return SCALAR_STRING;
-	size_t length = 0;
-	for (const char *c = text; *c != '\0'; c++)
-		if (*c != '_')
-			plain[length++] = *c;
-	plain[length] = '\0';
-	if (parse_integer(plain, ret_integer))
-		return SCALAR_INTEGER;
-	return is_float(plain) ? SCALAR_FLOAT : SCALAR_STRING;
-}
-
-static json *plain_node(struct arena *arena, const char *text)
-{
-	char plain[256];
-	int64_t integer;
-	switch (resolve(text, plain, sizeof plain, &integer)) {
-	case SCALAR_NULL:
-		return json_new_null(arena);
-	case SCALAR_TRUE:
-		return json_new_bool(arena, true);
-	case SCALAR_FALSE:
-		return json_new_bool(arena, false);
-	case SCALAR_INTEGER:
-		return json_new_integer(arena, integer);
-	case SCALAR_FLOAT:
-		return float_node(arena, plain);
-	case SCALAR_STRING:
-		break;
-	}
-	return json_new_string(arena, text);
-}
 
 /* ---- Parsing: libyaml's events onto a stack of open collections ---- */
 
@@ -276,20 +137,6 @@ static bool take_key(struct parser *parser, const char *text, const yaml_mark_t 
 	return true;
 }
 
-/* A tagged scalar: only the tags of the core schema, and !!str decides something. */
-static bool known_tag(const char *tag, bool *ret_string)
-{
-	static const char *const known[] = {"tag:yaml.org,2002:int",
-	                                    "tag:yaml.org,2002:bool",
-	                                    "tag:yaml.org,2002:float",
-	                                    "tag:yaml.org,2002:null",
-	                                    "tag:yaml.org,2002:map",
-	                                    "tag:yaml.org,2002:seq",
-	                                    NULL};
-	*ret_string = strcmp(tag, "tag:yaml.org,2002:str") == 0 || strcmp(tag, "!") == 0;
-	return *ret_string || one_of(tag, known);
-}
-
 static bool take_scalar(struct parser *parser, const yaml_event_t *event)
 {
 	const char *text = (const char *)event->data.scalar.value;
@@ -300,7 +147,7 @@ static bool take_scalar(struct parser *parser, const yaml_event_t *event)
 		return fail_at(parser, &event->start_mark, "a NUL in a string", "");
 	if (tag != NULL) {
 		bool tagged_string;
-		if (!known_tag(tag, &tagged_string))
+		if (!yaml_tag_known(tag, &tagged_string))
 			return fail_at(parser, &event->start_mark, "unknown tag", tag);
 		is_string = tagged_string;
 	}
@@ -310,8 +157,8 @@ static bool take_scalar(struct parser *parser, const yaml_event_t *event)
 		return no_room(parser);
 	if (wants_key(parser))
 		return take_key(parser, copy, &event->start_mark);
-	json *node =
-	        is_string ? json_new_string(parser->arena, copy) : plain_node(parser->arena, copy);
+	json *node = is_string ? json_new_string(parser->arena, copy)
+	                       : yaml_plain_node(parser->arena, copy);
 	if (!place(parser, node, 1, 1, &event->start_mark) ||
 	    !note_position(parser, node, &event->start_mark))
 		return false;
@@ -344,7 +191,7 @@ static bool open_collection(struct parser *parser, json *node, const yaml_char_t
                             const yaml_char_t *tag, const yaml_mark_t *mark)
 {
 	bool tagged_string = false;
-	if (tag != NULL && (!known_tag((const char *)tag, &tagged_string) || tagged_string))
+	if (tag != NULL && (!yaml_tag_known((const char *)tag, &tagged_string) || tagged_string))
 		return fail_at(parser, mark, "unknown tag", (const char *)tag);
 	if (wants_key(parser))
 		return fail_at(parser, mark, "expected a key that is a scalar", "");
@@ -571,196 +418,4 @@ void yaml_position(const struct yaml_document *document, const json *node, unsig
 				}
 	*ret_line = 1;
 	*ret_column = 1;
-}
-
-/* ---- Printing ---- */
-
-static uint32_t code_point(const char *bytes, size_t length)
-{
-	const unsigned char *b = (const unsigned char *)bytes;
-	switch (length) {
-	case 2:
-		return (b[0] & 0x1Fu) << 6 | (b[1] & 0x3Fu);
-	case 3:
-		return (b[0] & 0x0Fu) << 12 | (b[1] & 0x3Fu) << 6 | (b[2] & 0x3Fu);
-	case 4:
-		return (b[0] & 0x07u) << 18 | (b[1] & 0x3Fu) << 12 | (b[2] & 0x3Fu) << 6 |
-		       (b[3] & 0x3Fu);
-	default:
-		return b[0];
-	}
-}
-
-/* YAML 1.1 section 5.1, less what it takes for line breaks and the byte order mark. */
-static bool is_printable(uint32_t c)
-{
-	return (c >= 0x20 && c <= 0x7E) ||
-	       (c >= 0xA0 && c <= 0xD7FF && c != 0x2028 && c != 0x2029) ||
-	       (c >= 0xE000 && c <= 0xFFFD && c != 0xFEFF) || (c >= 0x10000 && c <= 0x10FFFF);
-}
-
-static void print_quoted(struct buffer *out, const char *text)
-{
-	static const char short_escapes[] = {['\t'] = 't', ['\n'] = 'n', ['\r'] = 'r'};
-	size_t length = strlen(text);
-	buffer_append_char(out, '"');
-	for (size_t i = 0; i < length;) {
-		size_t sequence = utf8_sequence(text + i, length - i);
-		uint32_t c = sequence == 0 ? 0xFFFD : code_point(text + i, sequence);
-		if (c == '"' || c == '\\')
-			buffer_printf(out, "\\%c", (int)c);
-		else if (sequence > 0 && is_printable(c))
-			buffer_append(out, text + i, sequence);
-		else if (c < sizeof short_escapes && short_escapes[c] != 0)
-			buffer_printf(out, "\\%c", short_escapes[c]);
-		else if (c <= 0xFF)
-			buffer_printf(out, "\\x%02x", (unsigned)c);
-		else
-			buffer_printf(out, "\\u%04x", (unsigned)c);
-		i += sequence == 0 ? 1 : sequence;
-	}
-	buffer_append_char(out, '"');
-}
-
-/* Read back as the same string without quotes, by any YAML reader. */
-static bool is_plain(const char *text)
-{
-	static const char allowed[] =
-	        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	        " _-./+@=,()$~^;<>\\'\"&*!?|%#:[]{}";
-	static const char digits_and_signs[] = "0123456789+-.:_eETZtz ";
-	char plain[256];
-	int64_t integer;
-	size_t length = strlen(text);
-	char first = text[0];
-	if (length == 0 || !((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') ||
-	                     (first >= '0' && first <= '9') || first == '/' || first == '_'))
-		return false;
-	if (strspn(text, allowed) != length || text[length - 1] == ' ' || text[length - 1] == ':' ||
-	    strstr(text, ": ") != NULL || strstr(text, " #") != NULL)
-		return false;
-	/* Numbers, dates and base 60 of one version of YAML or another. */
-	if ((strspn(text, digits_and_signs) == length && strpbrk(text, "0123456789") != NULL) ||
-	    strncmp(text, "0x", 2) == 0)
-		return false;
-	return resolve(text, plain, sizeof plain, &integer) == SCALAR_STRING;
-}
-
-/* Several lines that a literal block can hold as they are. */
-static bool is_literal(const char *text)
-{
-	size_t length = strlen(text);
-	if (strchr(text, '\n') == NULL || text[0] == ' ' || text[0] == '\n' || text[0] == '\t')
-		return false;
-	for (size_t i = 0; i < length;) {
-		size_t sequence = utf8_sequence(text + i, length - i);
-		uint32_t c = sequence == 0 ? 0 : code_point(text + i, sequence);
-		if (!is_printable(c) && c != '\n' && c != '\t')
-			return false;
-		if (c == '\n' && i > 0 && text[i - 1] == ' ')
-			return false; /* trailing spaces do not survive editors */
-		i += sequence;
-	}
-	return true;
-}
-
-static void print_indent(struct buffer *out, size_t indent)
-{
-	for (size_t i = 0; i < indent; i++)
-		buffer_append_char(out, ' ');
-}
-
-static void print_literal(struct buffer *out, const char *text, size_t indent)
-{
-	size_t length = strlen(text);
-	size_t newlines = 0;
-	while (newlines < length && text[length - 1 - newlines] == '\n')
-		newlines++;
-	buffer_append_text(out, newlines == 0 ? "|-\n" : newlines == 1 ? "|\n" : "|+\n");
-	while (*text != '\0') {
-		size_t line = strcspn(text, "\n");
-		if (line > 0)
-			print_indent(out, indent);
-		buffer_append(out, text, line);
-		buffer_append_char(out, '\n');
-		text += line + (text[line] == '\n');
-	}
-}
-
-/* A value that is not a collection with members; ends the line. indent: of the lines below. */
-static void print_scalar(struct buffer *out, const json *node, size_t indent)
-{
-	const char *text = json_string(node);
-	if (text != NULL && is_literal(text)) {
-		print_literal(out, text, indent);
-		return;
-	}
-	if (text != NULL && is_plain(text))
-		buffer_append_text(out, text);
-	else if (text != NULL)
-		print_quoted(out, text);
-	else
-		json_print(out, node, 0);
-	buffer_append_char(out, '\n');
-}
-
-static void print_key(struct buffer *out, const char *key)
-{
-	if (is_plain(key))
-		buffer_append_text(out, key);
-	else
-		print_quoted(out, key);
-	buffer_append_char(out, ':');
-}
-
-struct level {
-	const json *container;
-	const json *next; /* member to print */
-	size_t indent;
-	bool on_line; /* the first member goes where the line is */
-};
-
-void yaml_print(struct buffer *out, const json *node)
-{
-	struct level levels[YAML_DEPTH_MAX + 2];
-	size_t depth = 0;
-	if (json_first(node) == NULL) {
-		print_scalar(out, node, 2);
-		return;
-	}
-	levels[depth++] = (struct level){.container = node, .next = json_first(node)};
-	while (depth > 0) {
-		struct level *level = &levels[depth - 1];
-		const json *member = level->next;
-		if (member == NULL) {
-			depth--;
-			continue;
-		}
-		level->next = json_next(member);
-		if (!level->on_line)
-			print_indent(out, level->indent);
-		level->on_line = false;
-
-		bool in_object = json_is_object(level->container);
-		if (in_object)
-			print_key(out, json_key(member));
-		else
-			buffer_append_char(out, '-');
-		if (json_first(member) == NULL) {
-			buffer_append_char(out, ' ');
-			print_scalar(out, member, level->indent + 2);
-			continue;
-		}
-		if (depth == sizeof levels / sizeof levels[0]) {
-			out->failed = true; /* deeper than anything that was parsed */
-			return;
-		}
-		/* Lists stand below their key, everything else two columns in. */
-		size_t indent = level->indent + (in_object && json_is_array(member) ? 0 : 2);
-		buffer_append_char(out, in_object ? '\n' : ' ');
-		levels[depth++] = (struct level){.container = member,
-		                                 .next = json_first(member),
-		                                 .indent = indent,
-		                                 .on_line = !in_object};
-	}
 }

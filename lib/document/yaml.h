@@ -45,8 +45,9 @@ bool yaml_parse_one(struct arena *arena, const char *text, size_t length,
 void yaml_position(const struct yaml_document *document, const json *node, unsigned *ret_line,
                    unsigned *ret_column);
 
-/* A block document, keys in their order, lists not indented (as kubectl prints); strings are quoted
- * exactly when they would be read as something else. No "---". Ask buffer_ok(). */
+/* In yaml_print.c. A block document, keys in their order, lists not indented (as kubectl prints);
+ * strings are quoted exactly when they would be read as something else. No "---". Ask buffer_ok().
+ */
 void yaml_print(struct buffer *out, const json *node);
 
 #endif
