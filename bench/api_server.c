@@ -789,9 +789,9 @@ static bool named_record(struct connection *c, const char *name)
 	buffer_clear(&c->output);
 	buffer_printf(&c->output,
 	              "{\"apiVersion\":\"" AGENT_EXIT_API_VERSION "\",\"kind\":\"" AGENT_EXIT_KIND
-	              "\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"error_type\":\"Error\"},"
+	              "\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"errorType\":\"Error\"},"
 	              "\"status\":{\"notifications\":[%s]}}",
-	              copy, was_told ? "{\"to\":\"event-pod\",\"state\":\"Delivered\"}" : "");
+	              copy, was_told ? "{\"receiver\":\"event-pod\",\"state\":\"Delivered\"}" : "");
 	return answer(c, 200, &c->output);
 }
 

@@ -16,7 +16,7 @@
 
 static const char usage[] =
         "Usage: lastword why POD [OPTION…]\n"
-        "Says how a pod's agent ended last, why, with the telling lines of its output, and which\n"
+        "Says how a pod's agent ended last, why, with the key log lines of its output, and which\n"
         "recent failures were similar. The pod may be long gone. Reads the cluster's AgentExits\n"
         "through kubectl; as kubectl lastword why it is a plugin.\n"
         "\n"
@@ -150,12 +150,12 @@ static void write_cause(struct buffer *out, const struct agent_exit *exit)
 	write_text(out, "Source:", exit->source);
 }
 
-static void write_told(struct buffer *out, const struct agent_exit *exit)
+static void write_notifications(struct buffer *out, const struct agent_exit *exit)
 {
 	for (size_t i = 0; i < exit->notification_count; i++) {
 		const struct agent_exit_notification *notification = &exit->notifications[i];
-		buffer_printf(out, "%-14s", i == 0 ? "Told:" : "");
-		terminal_line(out, notification->to);
+		buffer_printf(out, "%-14s", i == 0 ? "Notified:" : "");
+		terminal_line(out, notification->receiver);
 		buffer_append_char(out, ' ');
 		terminal_line(out, notification->state);
 		if (notification->message != NULL && notification->message[0] != '\0') {
@@ -176,7 +176,7 @@ static void write_output(struct buffer *out, const struct agent_exit *exit, bool
 	const char *snippet = exit->payload_snippet == NULL ? "" : exit->payload_snippet;
 	const char *tail = exit->log_tail == NULL ? "" : exit->log_tail;
 	if (snippet[0] != '\0') {
-		buffer_append_text(out, "\nTelling lines:\n");
+		buffer_append_text(out, "\nKey log lines:\n");
 		terminal_block(out, snippet, "  ");
 	} else if (!log) {
 		buffer_append_text(out, exit->log_bytes_total == 0 ? "\nIt printed nothing.\n"
@@ -286,7 +286,7 @@ static bool write_story(const struct record_options *options, const struct exit_
 	write_when(out, &exit, now);
 	write_cause(out, &exit);
 	write_usage(out, &exit);
-	write_told(out, &exit);
+	write_notifications(out, &exit);
 	write_output(out, &exit, options->log);
 	write_others(out, list, now);
 	return write_similar(out, options, newest, now, error);

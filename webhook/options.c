@@ -7,6 +7,7 @@
 
 #include "lib/base/duration.h"
 #include "lib/base/utf8.h"
+#include "lib/kube/agent_exit.h"
 #include "lib/kube/names.h"
 #include "webhook/pod.h"
 
@@ -217,49 +218,13 @@ bool options_command(struct arena *arena, const json *pod, struct plan *plan,
 
 bool context_name_valid(const char *name)
 {
-	/* The report's own fields (watchdog/report.h). */
-	static const char *const taken[] = {"event",
-	                                    "time",
-	                                    "version",
-	                                    "error_type",
-	                                    "summary",
-	                                    "payload_snippet",
-	                                    "exit_code",
-	                                    "signal",
-	                                    "log_tail",
-	                                    "log_bytes_total",
-	                                    "started_at",
-	                                    "finished_at",
-	                                    "duration_seconds",
-	                                    "max_rss_bytes",
-	                                    "cpu_seconds",
-	                                    "oom_kills",
-	                                    "pod",
-	                                    "namespace",
-	                                    "uid",
-	                                    "node",
-	                                    "owner",
-	                                    "container",
-	                                    "restart_count",
-	                                    "silent",
-	                                    "source",
-	                                    "shim_instance",
-	                                    "evidence",
-	                                    "silence_seconds",
-	                                    "shim_uid",
-	                                    "reports_lost",
-	                                    "fingerprint",
-	                                    "lastword"};
 	if (!isalpha((unsigned char)name[0]) && name[0] != '_')
 		return false;
 	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	                             "0123456789_");
 	if (name[length] != '\0' || length > 63)
 		return false;
-	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-		if (strcmp(name, taken[i]) == 0)
-			return false;
-	return true;
+	return !agent_exit_key_reserved(name) && strcmp(name, "lastword") != 0;
 }
 
 static const char *context_source_value(const struct context_field *field, const json *pod,

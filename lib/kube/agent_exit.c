@@ -13,54 +13,51 @@
 #define CONTEXT_KEY_MAX   ((size_t)63)
 #define CONTEXT_VALUE_MAX ((size_t)1024)
 
-#define FIELD(name, type, limit, required)                                                   \
-	{                                                                                    \
-#name, AGENT_EXIT_##type, limit, required, offsetof(struct agent_exit, name) \
-	}
-#define FIELD_AS(key, name, type)                                                   \
-	{                                                                           \
-		key, AGENT_EXIT_##type, 0, false, offsetof(struct agent_exit, name) \
+#define FIELD(name, key, member, origin, type, limit, required)                          \
+	{                                                                                \
+		name, key, AGENT_EXIT_FROM_##origin, AGENT_EXIT_##type, limit, required, \
+		        offsetof(struct agent_exit, member)                              \
 	}
 
 /* In the order of the CRD and of the record. */
 static const struct agent_exit_field fields[] = {
-        FIELD(pod, TEXT, 253, true),
-        FIELD(namespace, TEXT, 63, false),
-        FIELD(uid, TEXT, 64, true),
-        FIELD(node, TEXT, 253, false),
-        FIELD(owner, TEXT, 320, false),
-        FIELD(container, TEXT, 63, true),
-        FIELD(restart_count, COUNT, 0, true),
-        FIELD(task_id, TEXT, 256, false),
-        FIELD(workflow_id, TEXT, 256, false),
-        FIELD(agent, TEXT, 256, false),
-        FIELD(context, CONTEXT, CONTEXT_VALUE_MAX, false),
-        FIELD(error_type, TEXT, 32, true),
-        FIELD(evidence, TEXT, 64, false),
-        FIELD(exit_code, INTEGER, 0, false),
-        FIELD(signal, TEXT, 16, false),
-        FIELD(summary, TEXT, 200, false),
-        FIELD(payload_snippet, TEXT, 512, false),
-        FIELD(fingerprint, TEXT, 16, false),
-        FIELD(silent, BOOL, 0, true),
-        FIELD(final, BOOL, 0, false),
-        FIELD(source, TEXT, 32, true),
-        FIELD(started_at, TIME, 0, false),
-        FIELD(finished_at, TIME, 0, false),
-        FIELD_AS("duration_seconds", duration, SECONDS),
-        FIELD_AS("cpu_seconds", cpu, SECONDS),
-        FIELD(max_rss_bytes, COUNT, 0, false),
-        FIELD(oom_kills, COUNT, 0, false),
-        FIELD(reason, TEXT, 256, false),
-        FIELD(message, TEXT, 1024, false),
-        FIELD(pod_reason, TEXT, 256, false),
-        FIELD(disruption, TEXT, 256, false),
-        FIELD(shim_instance, COUNT, 0, false),
-        FIELD(shim_uid, COUNT, 0, false),
-        FIELD(reports_lost, COUNT, 0, false),
-        FIELD(version, TEXT, 64, false),
-        FIELD(log_bytes_total, COUNT, 0, false),
-        FIELD(log_tail, TEXT_END, 8192, false),
+        FIELD("pod", "pod", pod, REPORT, TEXT, 253, true),
+        FIELD("namespace", "namespace", namespace, REPORT, TEXT, 63, false),
+        FIELD("uid", "uid", uid, REPORT, TEXT, 64, true),
+        FIELD("node", "node", node, REPORT, TEXT, 253, false),
+        FIELD("owner", "owner", owner, REPORT, TEXT, 320, false),
+        FIELD("container", "container", container, REPORT, TEXT, 63, true),
+        FIELD("restartCount", "restart_count", restart_count, OBSERVER, COUNT, 0, true),
+        FIELD("taskId", "task_id", task_id, CONTEXT, TEXT, 256, false),
+        FIELD("workflowId", "workflow_id", workflow_id, CONTEXT, TEXT, 256, false),
+        FIELD("agent", "agent", agent, CONTEXT, TEXT, 256, false),
+        FIELD("context", "context", context, OBSERVER, CONTEXT, CONTEXT_VALUE_MAX, false),
+        FIELD("errorType", "error_type", error_type, REPORT, TEXT, 32, true),
+        FIELD("evidence", "evidence", evidence, REPORT, TEXT, 64, false),
+        FIELD("exitCode", "exit_code", exit_code, REPORT, INTEGER, 0, false),
+        FIELD("signal", "signal", signal, REPORT, TEXT, 16, false),
+        FIELD("summary", "summary", summary, REPORT, TEXT, 200, false),
+        FIELD("payloadSnippet", "payload_snippet", payload_snippet, REPORT, TEXT, 512, false),
+        FIELD("fingerprint", "fingerprint", fingerprint, REPORT, TEXT, 16, false),
+        FIELD("silent", "silent", silent, OBSERVER, BOOL, 0, true),
+        FIELD("final", "final", final, OBSERVER, BOOL, 0, false),
+        FIELD("source", "source", source, REPORT, TEXT, 32, true),
+        FIELD("startedAt", "started_at", started_at, REPORT, TIME, 0, false),
+        FIELD("finishedAt", "finished_at", finished_at, REPORT, TIME, 0, false),
+        FIELD("durationSeconds", "duration_seconds", duration, REPORT, SECONDS, 0, false),
+        FIELD("cpuSeconds", "cpu_seconds", cpu, REPORT, SECONDS, 0, false),
+        FIELD("maxRssBytes", "max_rss_bytes", max_rss_bytes, REPORT, COUNT, 0, false),
+        FIELD("oomKills", "oom_kills", oom_kills, REPORT, COUNT, 0, false),
+        FIELD("reason", "reason", reason, OBSERVER, TEXT, 256, false),
+        FIELD("message", "message", message, OBSERVER, TEXT, 1024, false),
+        FIELD("podReason", "pod_reason", pod_reason, OBSERVER, TEXT, 256, false),
+        FIELD("disruption", "disruption", disruption, OBSERVER, TEXT, 256, false),
+        FIELD("shimInstance", "shim_instance", shim_instance, REPORT, COUNT, 0, false),
+        FIELD("shimUid", "shim_uid", shim_uid, REPORT, COUNT, 0, false),
+        FIELD("reportsLost", "reports_lost", reports_lost, REPORT, COUNT, 0, false),
+        FIELD("version", "version", version, REPORT, TEXT, 64, false),
+        FIELD("logBytesTotal", "log_bytes_total", log_bytes_total, REPORT, COUNT, 0, false),
+        FIELD("logTail", "log_tail", log_tail, REPORT, TEXT_END, 8192, false),
 };
 #define FIELD_COUNT (sizeof fields / sizeof fields[0])
 
@@ -68,6 +65,21 @@ const struct agent_exit_field *agent_exit_fields(size_t *ret_count)
 {
 	*ret_count = FIELD_COUNT;
 	return fields;
+}
+
+/* Keys of the watchdog's report that are no field of the record. */
+static const char *const report_only[] = {"event", "time", "silence_seconds"};
+
+bool agent_exit_key_reserved(const char *key)
+{
+	for (size_t i = 0; i < sizeof report_only / sizeof report_only[0]; i++)
+		if (strcmp(report_only[i], key) == 0)
+			return true;
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		if (strcmp(fields[i].key, key) == 0)
+			return fields[i].origin != AGENT_EXIT_FROM_CONTEXT &&
+			       fields[i].type != AGENT_EXIT_CONTEXT;
+	return false;
 }
 
 static bool is_number(enum agent_exit_type type)
@@ -99,6 +111,18 @@ void agent_exit_init(struct agent_exit *exit)
 	for (size_t i = 0; i < FIELD_COUNT; i++)
 		if (is_number(fields[i].type))
 			*number_of(exit, &fields[i]) = AGENT_EXIT_UNKNOWN;
+}
+
+void agent_exit_add_context(struct agent_exit *exit, const char *key, const char *value)
+{
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		if (fields[i].origin == AGENT_EXIT_FROM_CONTEXT &&
+		    strcmp(fields[i].key, key) == 0) {
+			*text_of(exit, &fields[i]) = value;
+			return;
+		}
+	if (exit->context_count < AGENT_EXIT_CONTEXT_MAX)
+		exit->context[exit->context_count++] = (struct agent_exit_context){key, value};
 }
 
 /* ---- Names and labels ---- */
@@ -299,6 +323,45 @@ void agent_exit_write(const struct agent_exit *exit, struct buffer *out)
 	json_write_object_end(&writer);
 }
 
+static void write_conditions(struct json_writer *writer, const struct agent_exit *exit)
+{
+	if (exit->condition_count == 0)
+		return;
+	json_write_key(writer, "conditions");
+	json_write_array_begin(writer);
+	for (size_t i = 0; i < exit->condition_count && i < AGENT_EXIT_CONDITIONS_MAX; i++) {
+		const struct agent_exit_condition *condition = &exit->conditions[i];
+		json_write_object_begin(writer);
+		write_text(writer, "type", condition->type, 316);
+		write_text(writer, "status", condition->status, 16);
+		json_write_member_time(writer, "lastTransitionTime",
+		                       condition->last_transition_time);
+		write_text(writer, "reason", condition->reason, 1024);
+		write_text(writer, "message", condition->message, 1024);
+		json_write_object_end(writer);
+	}
+	json_write_array_end(writer);
+}
+
+static void write_notifications(struct json_writer *writer, const struct agent_exit *exit)
+{
+	json_write_key(writer, "notifications");
+	json_write_array_begin(writer);
+	for (size_t i = 0; i < exit->notification_count && i < AGENT_EXIT_NOTIFICATIONS_MAX; i++) {
+		const struct agent_exit_notification *notification = &exit->notifications[i];
+		json_write_object_begin(writer);
+		write_text(writer, "receiver", notification->receiver, 63);
+		write_text(writer, "state", notification->state, 32);
+		write_text(writer, "id", notification->id, 253);
+		json_write_member_time(writer, "time", notification->time);
+		if (notification->attempts >= 0)
+			json_write_member_integer(writer, "attempts", notification->attempts);
+		write_text(writer, "message", notification->message, 256);
+		json_write_object_end(writer);
+	}
+	json_write_array_end(writer);
+}
+
 void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out)
 {
 	struct json_writer writer;
@@ -306,22 +369,9 @@ void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out)
 	json_write_object_begin(&writer);
 	json_write_key(&writer, "status");
 	json_write_object_begin(&writer);
-	json_write_member_time(&writer, "resolved_at", exit->resolved_at);
-	json_write_key(&writer, "notifications");
-	json_write_array_begin(&writer);
-	for (size_t i = 0; i < exit->notification_count && i < AGENT_EXIT_NOTIFICATIONS_MAX; i++) {
-		const struct agent_exit_notification *notification = &exit->notifications[i];
-		json_write_object_begin(&writer);
-		write_text(&writer, "to", notification->to, 63);
-		write_text(&writer, "state", notification->state, 32);
-		write_text(&writer, "id", notification->id, 253);
-		json_write_member_time(&writer, "at", notification->at);
-		if (notification->attempts >= 0)
-			json_write_member_integer(&writer, "attempts", notification->attempts);
-		write_text(&writer, "message", notification->message, 256);
-		json_write_object_end(&writer);
-	}
-	json_write_array_end(&writer);
+	write_conditions(&writer, exit);
+	json_write_member_time(&writer, "resolvedAt", exit->resolved_at);
+	write_notifications(&writer, exit);
 	json_write_object_end(&writer);
 	json_write_object_end(&writer);
 }
@@ -367,24 +417,48 @@ static void read_context(const json *object, struct agent_exit *exit)
 	}
 }
 
-static void read_status(const json *status, struct agent_exit *exit)
+static void read_conditions(const json *conditions, struct agent_exit *exit)
 {
-	exit->resolved_at = read_time(json_get(status, "resolved_at"));
-	for (json *n = json_first(json_get(status, "notifications")); n != NULL; n = json_next(n)) {
-		const char *to = json_get_string(n, "to");
+	for (json *n = json_first(conditions); n != NULL; n = json_next(n)) {
+		const char *type = json_get_string(n, "type");
+		if (exit->condition_count == AGENT_EXIT_CONDITIONS_MAX)
+			return;
+		if (type == NULL)
+			continue;
+		exit->conditions[exit->condition_count++] = (struct agent_exit_condition){
+		        .type = type,
+		        .status = json_get_string_or(n, "status", "Unknown"),
+		        .last_transition_time = read_time(json_get(n, "lastTransitionTime")),
+		        .reason = json_get_string(n, "reason"),
+		        .message = json_get_string(n, "message"),
+		};
+	}
+}
+
+static void read_notifications(const json *notifications, struct agent_exit *exit)
+{
+	for (json *n = json_first(notifications); n != NULL; n = json_next(n)) {
+		const char *receiver = json_get_string(n, "receiver");
 		if (exit->notification_count == AGENT_EXIT_NOTIFICATIONS_MAX)
 			return;
-		if (to == NULL)
+		if (receiver == NULL)
 			continue;
 		exit->notifications[exit->notification_count++] = (struct agent_exit_notification){
-		        .to = to,
+		        .receiver = receiver,
 		        .state = json_get_string_or(n, "state", AGENT_EXIT_NOTIFICATION_PENDING),
 		        .id = json_get_string(n, "id"),
-		        .at = read_time(json_get(n, "at")),
+		        .time = read_time(json_get(n, "time")),
 		        .attempts = read_number(json_get(n, "attempts"), AGENT_EXIT_COUNT),
 		        .message = json_get_string(n, "message"),
 		};
 	}
+}
+
+static void read_status(const json *status, struct agent_exit *exit)
+{
+	exit->resolved_at = read_time(json_get(status, "resolvedAt"));
+	read_conditions(json_get(status, "conditions"), exit);
+	read_notifications(json_get(status, "notifications"), exit);
 }
 
 static void read_field(const json *node, const struct agent_exit_field *field,

@@ -1,11 +1,16 @@
 /*
- * agent_exit: the shape of the record, agentexits.lastword.dev (manifests/base/crd.yaml), for who
- * writes it (observer/) and who reads it (cli/). Pure.
+ * agent_exit: the record of a container's termination, the API object agentexits.lastword.dev
+ * (manifests/base/crd.yaml). The observer writes it, the CLI reads it. Pure.
  *
- * One table (agent_exit.c) drives writing and reading; tests/unit/test_agent_exit.c compares it
- * with the CRD, so what is written here is never refused there: texts are cut to the limits (bytes
- * here, characters there), between characters; log_tail loses its beginning, every other text its
- * end. Everything textual from an agent or the kubelet must have been redacted before.
+ * One table (agent_exit.c) has every field of the spec with both of its names: in the API
+ * (camelCase, as the Kubernetes API conventions ask) and in the watchdog's report (snake_case). It
+ * drives writing and reading. tests/unit/test_agent_exit.c compares it with the CRD, so the API
+ * server never refuses what is written here; tests/cli/test_crd.py compares it with the
+ * documentation, with what the watchdog prints and with what the observer reads of that.
+ *
+ * Texts are cut to the limits (bytes here, characters in the CRD) between characters: logTail loses
+ * its beginning, every other text its end. The caller has redacted everything that an agent or the
+ * kubelet wrote.
  *
  * Ownership: the struct owns nothing; texts are the caller's, or the arena's after reading.
  */
@@ -38,18 +43,18 @@ struct buffer;
 #define AGENT_EXIT_LABEL_TASK        "lastword.dev/task"
 #define AGENT_EXIT_LABEL_WORKFLOW    "lastword.dev/workflow"
 
-#define AGENT_EXIT_SOURCE_WATCHDOG "watchdog" /* the watchdog's line */
-#define AGENT_EXIT_SOURCE_LOG      "log"      /* no line: the container's own log */
-#define AGENT_EXIT_SOURCE_KUBELET  "kubelet"  /* no log either: the status alone */
+#define AGENT_EXIT_SOURCE_WATCHDOG "watchdog" /* the watchdog's report */
+#define AGENT_EXIT_SOURCE_LOG      "log"      /* no report: the container's own log */
+#define AGENT_EXIT_SOURCE_KUBELET  "kubelet"  /* no log either: the pod's status alone */
 
 #define AGENT_EXIT_NOTIFICATION_DELIVERED "Delivered"
 #define AGENT_EXIT_NOTIFICATION_PENDING   "Pending"
 #define AGENT_EXIT_NOTIFICATION_FAILED    "Failed"
-#define AGENT_EXIT_NOTIFICATION_GROUPED   "Grouped" /* a storm of similar failures was told as one \
-	                                             */
+#define AGENT_EXIT_NOTIFICATION_GROUPED   "Grouped" /* one notification for many alike */
 
 #define AGENT_EXIT_UNKNOWN           INT64_MIN /* a number that is not known */
 #define AGENT_EXIT_CONTEXT_MAX       32
+#define AGENT_EXIT_CONDITIONS_MAX    8
 #define AGENT_EXIT_NOTIFICATIONS_MAX 16
 
 struct agent_exit_context {
@@ -57,12 +62,22 @@ struct agent_exit_context {
 	const char *value;
 };
 
+/* One entry of status.conditions, as metav1.Condition. */
+struct agent_exit_condition {
+	const char *type;             /* unique in the list */
+	const char *status;           /* "True", "False", "Unknown" */
+	int64_t last_transition_time; /* nanoseconds since 1970 */
+	const char *reason;           /* one CamelCase word */
+	const char *message;
+};
+
 /* One entry of status.notifications. */
 struct agent_exit_notification {
-	const char *to; /* "event-pod", "event-owner", a sink's name; unique in the list */
+	const char
+	        *receiver; /* "event-pod", "event-owner", a configured name; unique in the list */
 	const char *state;
 	const char *id;
-	int64_t at; /* nanoseconds since 1970 */
+	int64_t time; /* nanoseconds since 1970 */
 	int64_t attempts;
 	const char *message;
 };
@@ -117,12 +132,18 @@ struct agent_exit {
 	const char *log_tail;
 	/* status */
 	int64_t resolved_at;
+	struct agent_exit_condition conditions[AGENT_EXIT_CONDITIONS_MAX];
+	size_t condition_count;
 	struct agent_exit_notification notifications[AGENT_EXIT_NOTIFICATIONS_MAX];
 	size_t notification_count;
 };
 
 /* Nothing is known. Begin with this: zero is a value. */
 void agent_exit_init(struct agent_exit *exit);
+
+/* A field that the configuration's context names: one of the record's own (task_id, workflow_id,
+ * agent) or an entry of the map context. What does not fit into the map is left out. */
+void agent_exit_add_context(struct agent_exit *exit, const char *key, const char *value);
 
 /*
  * The object's name, POD.UID8.CONTAINER.N: the pod's name (cut where all would be longer than 253
@@ -145,8 +166,9 @@ void agent_exit_label_value(const char *text, char ret_value[AGENT_EXIT_LABEL_SI
 #define AGENT_EXIT_SIZE_MAX ((size_t)320 * 1024) /* every limit reached, every byte escaped */
 void agent_exit_write(const struct agent_exit *exit, struct buffer *out);
 
-/* Appends {"status":…}, a merge patch for the status subresource: resolved_at and the whole list of
- * told, of which the first AGENT_EXIT_NOTIFICATIONS_MAX are taken. */
+/* Appends {"status":…}, a merge patch for the status subresource: resolvedAt, where it is known;
+ * all conditions, where there are any; all notifications. A list takes the place of the one that is
+ * stored; entries beyond its maximum are left out. */
 void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out);
 
 /*
@@ -156,7 +178,16 @@ void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out);
  */
 bool agent_exit_read(const json *object, struct agent_exit *ret_exit, struct error *error);
 
-/* --- The table of the spec's fields, for tests and documentation --- */
+/* --- The table of the spec's fields --- */
+
+/* Where a field's value comes from. */
+enum agent_exit_origin {
+	AGENT_EXIT_FROM_REPORT,   /* the watchdog's report; without one, the observer */
+	AGENT_EXIT_FROM_CONTEXT,  /* the configuration's context, in the report a member like others
+	                           */
+	AGENT_EXIT_FROM_OBSERVER, /* the observer alone */
+};
+
 enum agent_exit_type {
 	AGENT_EXIT_TEXT,
 	AGENT_EXIT_TEXT_END, /* a text that is cut at its beginning */
@@ -169,7 +200,9 @@ enum agent_exit_type {
 };
 
 struct agent_exit_field {
-	const char *name; /* the JSON key */
+	const char *name; /* in the API: camelCase */
+	const char *key;  /* in the watchdog's report and the configuration: snake_case */
+	enum agent_exit_origin origin;
 	enum agent_exit_type type;
 	size_t limit;  /* of a text, in bytes */
 	bool required; /* the API server refuses a record without it */
@@ -177,5 +210,9 @@ struct agent_exit_field {
 };
 
 const struct agent_exit_field *agent_exit_fields(size_t *ret_count);
+
+/* No context field may have this name: it is a key of the watchdog's report, or the snake_case name
+ * of a field that the observer fills. */
+bool agent_exit_key_reserved(const char *key);
 
 #endif

@@ -31,52 +31,13 @@ static int64_t time_of(const json *object, const char *key)
 	return value == 0 ? AGENT_EXIT_UNKNOWN : value;
 }
 
-/* Every member that is none of the report's own (watchdog/report.h) is context. */
-static bool is_own(const char *key)
-{
-	static const char *const own[] = {
-	        "event",
-	        "time",
-	        "version",
-	        "source",
-	        "pod",
-	        "namespace",
-	        "uid",
-	        "node",
-	        "owner",
-	        "container",
-	        "shim_instance",
-	        "error_type",
-	        "evidence",
-	        "exit_code",
-	        "signal",
-	        "summary",
-	        "fingerprint",
-	        "payload_snippet",
-	        "started_at",
-	        "finished_at",
-	        "duration_seconds",
-	        "silence_seconds",
-	        "max_rss_bytes",
-	        "cpu_seconds",
-	        "oom_kills",
-	        "shim_uid",
-	        "reports_lost",
-	        "log_bytes_total",
-	        "log_tail",
-	};
-	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-		if (strcmp(own[i], key) == 0)
-			return true;
-	return false;
-}
-
+/* Every member that is none of the report's own is context. */
 static void read_context(const json *object, struct line *line)
 {
 	for (const json *n = json_first(object); n != NULL; n = json_next(n)) {
 		if (line->context_count == POD_CONTEXT_MAX)
 			return;
-		if (json_string(n) != NULL && !is_own(json_key(n)))
+		if (json_string(n) != NULL && !agent_exit_key_reserved(json_key(n)))
 			line->context[line->context_count++] =
 			        (struct pod_context){json_key(n), json_string(n)};
 	}
@@ -119,6 +80,11 @@ bool line_read(struct arena *arena, const char *text, size_t length, const char 
 	return true;
 }
 
+static int64_t distance(int64_t a, int64_t b)
+{
+	return a < b ? b - a : a - b;
+}
+
 /* The line's run lies within the container's. Unknown times fit everything. */
 static bool overlaps(const struct line *line, const struct end *end)
 {
@@ -149,8 +115,8 @@ int64_t line_distance(const struct line *line, const struct end *end)
 		return -1;
 	int64_t apart = 0;
 	if (end->finished_at != 0 && line->finished_at != AGENT_EXIT_UNKNOWN)
-		apart += clock_distance(line->finished_at, end->finished_at);
+		apart += distance(line->finished_at, end->finished_at);
 	if (end->started_at != 0 && line->started_at != AGENT_EXIT_UNKNOWN)
-		apart += clock_distance(line->started_at, end->started_at);
+		apart += distance(line->started_at, end->started_at);
 	return apart;
 }

@@ -33,10 +33,10 @@ static void tell_status(struct publication *publication)
 			continue;
 		event_name(publication->end, (enum event_target)i, names[i]);
 		exit.notifications[exit.notification_count++] = (struct agent_exit_notification){
-		        .to = targets[i],
+		        .receiver = targets[i],
 		        .state = delivery->state,
 		        .id = names[i],
-		        .at = delivery->at,
+		        .time = delivery->at,
 		        .attempts = delivery->attempts,
 		        .message = delivery->message[0] == '\0' ? NULL : delivery->message,
 		};

@@ -209,33 +209,20 @@ static void judge_cause(struct judging *judging)
 
 /* ---- The record ---- */
 
-static void add_context(struct judging *judging, const char *key, const char *value)
-{
-	struct agent_exit *exit = judging->exit;
-	if (strcmp(key, "task_id") == 0)
-		exit->task_id = value;
-	else if (strcmp(key, "workflow_id") == 0)
-		exit->workflow_id = value;
-	else if (strcmp(key, "agent") == 0)
-		exit->agent = value;
-	else if (exit->context_count < AGENT_EXIT_CONTEXT_MAX)
-		exit->context[exit->context_count++] = (struct agent_exit_context){key, value};
-}
-
 /* The line's context was redacted in the pod; the flags are as somebody wrote them. */
 static void fill_context(struct judging *judging)
 {
 	const struct line *line = judging->line;
 	const struct texts *texts = &judging->end->context;
 	for (size_t i = 0; line != NULL && i < line->context_count; i++)
-		add_context(judging, line->context[i].key, line->context[i].value);
+		agent_exit_add_context(judging->exit, line->context[i].key, line->context[i].value);
 	for (size_t at = 0; line == NULL && at < texts->length;) {
 		const char *key = texts->bytes + at;
 		const char *value = key + strlen(key) + 1;
 		at += (size_t)(value - key) + strlen(value) + 1;
 		value = redacted(judging, value, MESSAGE_MAX);
 		if (value != NULL)
-			add_context(judging, key, value);
+			agent_exit_add_context(judging->exit, key, value);
 	}
 }
 

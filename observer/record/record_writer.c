@@ -100,7 +100,7 @@ void publication_ask(struct publication *publication, const char *method, const 
 static bool all_told(const struct agent_exit *exit)
 {
 	for (size_t i = 0; i < exit->notification_count; i++)
-		if (strcmp(exit->notifications[i].to, "event-pod") == 0)
+		if (strcmp(exit->notifications[i].receiver, "event-pod") == 0)
 			return true;
 	return false;
 }

@@ -45,15 +45,19 @@ def test_every_flag_is_documented():
     assert flags and all(f"`{flag}" in readme for flag in flags)
 
 
-def test_context_cannot_take_a_field_of_the_report():
+def test_context_cannot_take_a_field_of_the_report(tmp_path):
     fields = re.findall(r"^ \*   ([a-z_]+(?:, [a-z_]+)*)  ",
                         (ROOT / "watchdog/report.h").read_text(), re.M)
     fields = {name for names in fields for name in names.split(", ")} - {"context"}
     written = set(re.findall(r'write_?\w*\(&?writer, "([a-z_]+)"',
                              (ROOT / "watchdog/report.c").read_text()))
     assert fields == written
-    taken = (ROOT / "webhook/options.c").read_text().split("taken[] = {")[1].split("}")[0]
-    assert fields <= set(re.findall(r'"([a-z_]+)"', taken))
+    base = (ROOT / "manifests/base/config.yaml").read_text()
+    for name in [*fields, "task_id_2"]:
+        config = tmp_path / "config.yaml"
+        config.write_text(base.replace("\ncontext:\n", f"\ncontext:\n  {name}: label:x\n"))
+        done = subprocess.run([BUILD / "bin/lastword", "check", "-c", config], capture_output=True)
+        assert done.returncode == (1 if name in fields else 0), (name, done)
 
 
 def test_metrics_are_documented():

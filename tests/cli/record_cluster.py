@@ -34,14 +34,14 @@ def complete(record):
     """metadata as lib/kube/agent_exit writes it."""
     spec = record["spec"]
     spec.setdefault("namespace", "agents")
-    labels = {"pod": spec["pod"], "cause": spec["error_type"],
+    labels = {"pod": spec["pod"], "cause": spec["errorType"],
               "fingerprint": spec.get("fingerprint", ""), "agent": spec.get("agent", "")}
-    metadata = {"name": "{pod}.{uid8}.{container}.{restart_count}".format(
+    metadata = {"name": "{pod}.{uid8}.{container}.{restartCount}".format(
                     uid8=spec["uid"][:8], **spec),
                 "namespace": spec["namespace"],
                 "labels": {f"lastword.dev/{k}": label(v) for k, v in labels.items() if label(v)}}
-    if "finished_at" in spec:
-        metadata["creationTimestamp"] = spec["finished_at"]
+    if "finishedAt" in spec:
+        metadata["creationTimestamp"] = spec["finishedAt"]
     return {"apiVersion": "lastword.dev/v1alpha1", "kind": "AgentExit", **record,
             "metadata": {**metadata, **record.get("metadata", {})}}
 

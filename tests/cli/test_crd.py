@@ -1,4 +1,6 @@
-"""The CRD, its documentation and lib/kube/agent_exit say the same (its table: tests/unit)."""
+"""One table has both names of every field of a record (lib/kube/agent_exit.c). The CRD and its
+documentation are the same (tests/unit compares the CRD with the table); so are what the watchdog
+prints, what the observer reads of that, and the watchdog's documentation."""
 import pathlib
 import re
 
@@ -41,6 +43,54 @@ def test_fields_are_documented():
     assert table("Status") == list(rows(SCHEMA["status"]["properties"]))
 
 
+def table_rows():
+    """name: (key, origin) of each field."""
+    source = (ROOT / "lib/kube/agent_exit.c").read_text()
+    found = re.findall(r'FIELD\("(\w+)", "(\w+)", \w+, (\w+),', source)
+    return {name: (key, origin) for name, key, origin in found}
+
+
+def report_keys():
+    """The keys of the watchdog's report: the table's, and those that no record has."""
+    source = (ROOT / "lib/kube/agent_exit.c").read_text()
+    alone = re.search(r"report_only\[\] = \{(.*?)\}", source).group(1)
+    return ({key for key, origin in table_rows().values() if origin == "REPORT"}
+            | set(re.findall(r'"(\w+)"', alone)))
+
+
+def test_the_api_has_the_tables_names():
+    assert list(table_rows()) == list(SCHEMA["spec"]["properties"])
+
+
+def test_the_watchdog_prints_the_tables_keys():
+    source = (ROOT / "watchdog/report.c").read_text()
+    printed = re.findall(r'\b(?:json_write_(?:member\w*|key)|write_\w+)\(&?writer, "(\w+)"', source)
+    assert sorted(printed) == sorted(report_keys())
+    document = (ROOT / "docs/watchdog.md").read_text().split("| field | value |")[1].split("\n\n")[0]
+    rows = "\n".join(line.split("|")[1] for line in document.splitlines() if "`" in line)
+    assert sorted(re.findall(r"`(\w+)`", rows)) == sorted(report_keys())
+
+
+def test_the_observer_reads_the_tables_keys():
+    source = (ROOT / "observer/evidence/watchdog_report.c").read_text()
+    read = re.findall(r'\((?:object), "(\w+)"\)', source)
+    # The rest it knows from the kubelet.
+    assert report_keys() - set(read) == {"time", "version", "source", "pod", "namespace", "node",
+                                         "owner", "silence_seconds"}
+    assert set(read) <= report_keys()
+
+
+def test_lists_of_the_status_are_maps():
+    keys = {name: schema["x-kubernetes-list-map-keys"]
+            for name, schema in SCHEMA["status"]["properties"].items()
+            if schema["type"] == "array" and schema["x-kubernetes-list-type"] == "map"}
+    assert keys == {"conditions": ["type"], "notifications": ["receiver"]}
+    # metav1.Condition
+    conditions = SCHEMA["status"]["properties"]["conditions"]["items"]
+    assert conditions["required"] == list(conditions["properties"]) == [
+        "type", "status", "lastTransitionTime", "reason", "message"]
+
+
 def test_causes_are_documented():
     source = (ROOT / "lib/diagnosis/classify.c").read_text()
     causes = re.findall(r'"(\w+)"', source.split("cause_names[CAUSE_COUNT] = {")[1].split("}")[0])
@@ -54,7 +104,7 @@ def test_labels_and_sources_are_documented():
     assert labels and re.findall(r"`([a-z]+)`", line.replace("`true`, `false`", "")) == labels
     sources = re.findall(r'_SOURCE_\w+ +"(\w+)"', HEADER)
     assert sources and all(f"`{source}`" in DOCUMENT for source in sources)
-    states = re.findall(r'_TOLD_\w+ +"(\w+)"', HEADER)
+    states = re.findall(r'_NOTIFICATION_\w+ +"(\w+)"', HEADER)
     told = SCHEMA["status"]["properties"]["notifications"]["items"]["properties"]["state"]
     assert states and all(state in told["description"] for state in states)
 

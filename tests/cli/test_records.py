@@ -86,13 +86,13 @@ def ugly_records():
     text = "a" + "b".join(points) + "c"
     records = load_records()[:1]
     spec = records[0]["spec"]
-    for key in ("node", "owner", "container", "task_id", "workflow_id", "agent", "error_type",
-                "evidence", "signal", "summary", "payload_snippet", "source", "reason", "message",
-                "pod_reason", "disruption", "log_tail"):
+    for key in ("node", "owner", "container", "taskId", "workflowId", "agent", "errorType",
+                "evidence", "signal", "summary", "payloadSnippet", "source", "reason", "message",
+                "podReason", "disruption", "logTail"):
         spec[key] = text
     spec["context"] = {text: text}
-    spec["log_bytes_total"] = 7
-    records[0]["status"] = {"notifications": [{"to": text, "state": text, "message": text}]}
+    spec["logBytesTotal"] = 7
+    records[0]["status"] = {"notifications": [{"receiver": text, "state": text, "message": text}]}
     return records
 
 
@@ -122,7 +122,7 @@ def many(count):
     for i, record in enumerate(records):
         record["metadata"]["name"] = record["spec"]["pod"] = f"pod-{i:05}"
         record["metadata"]["labels"]["lastword.dev/pod"] = f"pod-{i:05}"
-        record["spec"]["finished_at"] = f"2026-01-{i % 28 + 1:02}T00:00:00Z"
+        record["spec"]["finishedAt"] = f"2026-01-{i % 28 + 1:02}T00:00:00Z"
     return records
 
 
@@ -150,7 +150,7 @@ def test_an_expired_list_is_begun_anew(cluster):
 
 def test_json_is_the_list_as_it_is(cluster):
     records = load_records()
-    records[0]["spec"]["exit_code"] = 9007199254740993  # to the last digit
+    records[0]["spec"]["exitCode"] = 9007199254740993  # to the last digit
     cluster.hold(records)
     done = json.loads(cluster.lastword("exits", "-A", "-o", "json").stdout)
     assert (done["apiVersion"], done["kind"]) == ("lastword.dev/v1alpha1", "AgentExitList")

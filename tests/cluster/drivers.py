@@ -50,7 +50,7 @@ class KubernetesDriver:
     def check_no_record(self, *pods):
         """An end that leaves none: when a later failure has its record, the observer had seen it."""
         later = self.make(agents.pod(agents.container("exit 77")))
-        self.check_record(later, exit_code=77)
+        self.check_record(later, exitCode=77)
         assert [self.records(pod) for pod in pods] == [[] for _ in pods]
 
     def clean(self):

@@ -206,7 +206,7 @@ def check_job_records(cluster, name, container, code):
             return kube.records(cluster, drivers.INJECTED, pod["metadata"]["uid"])
         if code != 0:
             kube.wait_until(found, f"the record of {pod['metadata']['name']}")
-        assert [(r["spec"]["container"], r["spec"]["exit_code"]) for r in found()] == \
+        assert [(r["spec"]["container"], r["spec"]["exitCode"]) for r in found()] == \
             [(container, code)] * (code != 0)
 
 

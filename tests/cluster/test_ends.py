@@ -38,16 +38,16 @@ def test_seed(driver):
     assert line["payload_snippet"] == ("thread 'main' panicked at src/main.rs:4:5:\n"
                                        "index out of bounds: the len is 3")
     assert pod.phase == "Running" and pod.running("proxy")
-    driver.check_record(pod, exit_code=101, error_type="Panic", silent=True, final=True,
-                        source="watchdog", container="main", restart_count=0,
-                        payload_snippet=line["payload_snippet"])
+    driver.check_record(pod, exitCode=101, errorType="Panic", silent=True, final=True,
+                        source="watchdog", container="main", restartCount=0,
+                        payloadSnippet=line["payload_snippet"])
     if isinstance(pod, kube.KubernetesPod):
         said = pod.cluster.kubectl("logs", "-n", pod.namespace, pod.name, "-c", kube.OUR_CONTAINER)
         assert "index out of bounds" in said
     # The sidecar goes on until somebody deletes the pod.
     codes, _ = pod.delete()
     assert codes.get("proxy") in (0, None) and len(pod.lines()) == 1
-    driver.check_record(pod, exit_code=101)
+    driver.check_record(pod, exitCode=101)
 
 
 def test_exit_0(driver):
@@ -69,8 +69,8 @@ def test_codes(driver, code):
     line = wrapped.wait_line("end")
     assert line["exit_code"] == code
     check_watchdog_ends(wrapped)
-    driver.check_record(wrapped, exit_code=code, silent=False, source="watchdog",
-                        error_type=line["error_type"])
+    driver.check_record(wrapped, exitCode=code, silent=False, source="watchdog",
+                        errorType=line["error_type"])
 
 
 def test_out_of_memory(driver):
@@ -83,7 +83,7 @@ def test_out_of_memory(driver):
     assert line["error_type"] == "OOMKilled" and line["oom_kills"] >= 1
     assert line["log_tail"].startswith("ready\n")
     check_watchdog_ends(wrapped)
-    driver.check_record(wrapped, exit_code=137, error_type="OOMKilled", silent=False,
+    driver.check_record(wrapped, exitCode=137, errorType="OOMKilled", silent=False,
                         reason="OOMKilled")
 
 
@@ -93,7 +93,7 @@ def test_segmentation_fault(driver):
     line = wrapped.wait_line("end")
     assert (line["exit_code"], line["signal"], line["error_type"]) == (139, "SIGSEGV", "Segfault")
     check_watchdog_ends(wrapped)
-    driver.check_record(wrapped, exit_code=139, error_type="Segfault", signal="SIGSEGV")
+    driver.check_record(wrapped, exitCode=139, errorType="Segfault", signal="SIGSEGV")
 
 
 def test_no_such_program(driver):
@@ -102,7 +102,7 @@ def test_no_such_program(driver):
     assert pod.wait_end()[0] == 127
     line = pod.wait_line("end")
     assert line["error_type"] == "StartError" and "/no/such" in line["payload_snippet"]
-    driver.check_record(pod, exit_code=127, error_type="StartError")
+    driver.check_record(pod, exitCode=127, errorType="StartError")
 
 
 def test_shim_killed_from_the_host(driver):
@@ -113,7 +113,7 @@ def test_shim_killed_from_the_host(driver):
     line = pod.wait_line("end")
     assert (line["error_type"], line["log_tail"]) == ("Killed", "ready\n")
     assert "exit_code" not in line and pod.phase == "Running"
-    driver.check_record(pod, exit_code=137, error_type="Killed", silent=True, source="watchdog")
+    driver.check_record(pod, exitCode=137, errorType="Killed", silent=True, source="watchdog")
 
 
 def test_restarted_agent(driver):
@@ -126,7 +126,7 @@ def test_restarted_agent(driver):
     pod.wait_phase("Succeeded")
     ends = [(line["shim_instance"], line["exit_code"]) for line in pod.lines()]
     assert ends == [(1, 3), (2, 0)]
-    driver.check_record(pod, exit_code=3, restart_count=0, final=False, silent=False)
+    driver.check_record(pod, exitCode=3, restartCount=0, final=False, silent=False)
 
 
 # ---- Deletion ----
@@ -143,8 +143,8 @@ def test_deletion_while_running(driver):
     flush, end = wrapped.lines()
     assert (flush["event"], flush["log_tail"]) == ("flush", "ready\n")
     assert (end["event"], end["exit_code"], end["log_tail"]) == ("end", 42, "ready\ngot 15 0\n")
-    driver.check_record(wrapped, exit_code=42, error_type=end["error_type"],
-                        log_tail="ready\ngot 15 0\n")
+    driver.check_record(wrapped, exitCode=42, errorType=end["error_type"],
+                        logTail="ready\ngot 15 0\n")
 
 
 # How an agent takes SIGTERM; how long it lives; its code at the end.
@@ -177,7 +177,7 @@ def test_deletion_of_one_that_does_not_end(driver, how):
     if code == 0:
         driver.check_no_record(wrapped)
     else:
-        driver.check_record(wrapped, error_type="Terminated")
+        driver.check_record(wrapped, errorType="Terminated")
 
 
 # ---- Agents that hang ----
@@ -193,7 +193,7 @@ def test_deadline(driver):
     told, end = pod.wait_line("deadline"), pod.wait_line("end")
     assert told["duration_seconds"] >= 2 and end["error_type"] == "Timeout"
     assert end["log_tail"] == "ready\ngot 15 0\n" and pod.running("proxy")
-    driver.check_record(pod, exit_code=42, error_type="Timeout", silent=True)
+    driver.check_record(pod, exitCode=42, errorType="Timeout", silent=True)
 
 
 def test_silence_is_told(driver):
@@ -211,7 +211,7 @@ def test_silence_kills_when_told(driver):
                                               "lastword.dev/on-silence": "kill"}))
     assert pod.wait_end()[0] in (137, 143)
     assert pod.wait_line("end")["error_type"] == "Stalled"
-    driver.check_record(pod, error_type="Stalled")
+    driver.check_record(pod, errorType="Stalled")
 
 
 # ---- Done files ----
@@ -235,7 +235,7 @@ def test_done_file_ends_polling_sidecars(driver):
     assert wrapped.wait_end("promtail")[0] == wrapped.wait_end("docker-daemon")[0] == 0
     assert plain.wait_end("claude")[0] == 7
     assert plain.phase == "Running" and plain.running("promtail")
-    driver.check_record(wrapped, exit_code=7, container="claude")
+    driver.check_record(wrapped, exitCode=7, container="claude")
 
 
 # ---- Shapes of pods ----
@@ -248,7 +248,7 @@ def test_distroless(driver):
     pod.delete()
     assert [(line["event"], line.get("exit_code")) for line in pod.lines()] == \
         [("flush", None), ("end", 42)]
-    driver.check_record(pod, exit_code=42)
+    driver.check_record(pod, exitCode=42)
 
 
 def test_restricted(driver):
@@ -258,7 +258,7 @@ def test_restricted(driver):
     assert pod.wait_end()[0] == 101
     line = pod.wait_line("end")
     assert (line["shim_uid"], line["error_type"]) == (1000, "Panic")
-    driver.check_record(pod, exit_code=101, shim_uid=1000)
+    driver.check_record(pod, exitCode=101, shimUid=1000)
 
 
 def test_shared_process_namespace(driver):
@@ -271,7 +271,7 @@ def test_shared_process_namespace(driver):
     assert wrapped.output() == plain.output() == "ready\ngot 15 0\n"
     end = wrapped.lines()[-1]
     assert (end["event"], end["exit_code"]) == ("end", 42)
-    driver.check_record(wrapped, exit_code=42, source="watchdog")
+    driver.check_record(wrapped, exitCode=42, source="watchdog")
 
 
 def test_pre_stop_hook_of_the_agent(driver):
@@ -284,4 +284,4 @@ def test_pre_stop_hook_of_the_agent(driver):
     delete_all(wrapped, plain)
     for pod in (wrapped, plain):
         assert "from the hook\n" in pod.output() and "got 15 0\n" in pod.output()
-    driver.check_record(wrapped, exit_code=42, source="watchdog")
+    driver.check_record(wrapped, exitCode=42, source="watchdog")

@@ -28,7 +28,7 @@ def agent(installed):
 
 
 def check(driver, pod):
-    driver.check_record(pod, exit_code=5, silent=True, restart_count=0,
+    driver.check_record(pod, exitCode=5, silent=True, restartCount=0,
                         summary="exit 5: fatal: the model is gone")
 
 

@@ -15,7 +15,7 @@ from waiting import HANG, wait_until
 QUICK = ("--step-in", "1s", "--watch-idle", "1s", "--start-failing", "1s")
 
 
-TIMES = ("started_at", "finished_at")
+TIMES = ("startedAt", "finishedAt")
 
 
 def expected(which):
@@ -102,7 +102,7 @@ def test_a_recorded_history(cluster, observe, which):
     # One Event for each record that is not grouped, with the record's name; no pod has an owner.
     told = [entry for status in c.told.values() for entry in status["notifications"]]
     delivered = [e for e in told if e["state"] == "Delivered"]
-    assert {e["to"] for e in told} == {"event-pod"}
+    assert {e["receiver"] for e in told} == {"event-pod"}
     assert len(c.event_objects) >= len(delivered)
     event = next(e for e in c.event_objects.values() if "exit-101-alone" in e["message"])
     assert event["type"] == "Warning" and event["reason"] == "AgentExit"

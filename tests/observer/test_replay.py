@@ -61,9 +61,9 @@ def test_every_end_has_a_record():
             if status["name"] == "main" and terminated and terminated["exitCode"] != 0:
                 runs.add(key)
     expected = yaml.safe_load((ROOT / "tests/data/podwatch/expected-plain.yaml").read_text())
-    never = {r["pod"] for r in expected if r["error_type"] == "NeverStarted"}
+    never = {r["pod"] for r in expected if r["errorType"] == "NeverStarted"}
     assert never == {"config-error", "image-never", "init-fails"}
-    assert {(r["pod"], r["restart_count"]) for r in expected if r["pod"] not in never} == runs
+    assert {(r["pod"], r["restartCount"]) for r in expected if r["pod"] not in never} == runs
     assert len(runs) == 27 and len(expected) == 30
 
 

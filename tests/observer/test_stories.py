@@ -62,8 +62,8 @@ def tell(tmp_path):
 
 
 def brief(records):
-    return [(r["metadata"]["name"].split(".", 2)[2], r["spec"]["error_type"],
-             r["spec"].get("exit_code"), r["spec"]["silent"]) for r in records]
+    return [(r["metadata"]["name"].split(".", 2)[2], r["spec"]["errorType"],
+             r["spec"].get("exitCode"), r["spec"]["silent"]) for r in records]
 
 
 def test_a_pod_vanishes(tell):
@@ -106,7 +106,7 @@ def test_a_taint_on_a_node_that_is_well(tell):
     done = pod(ended(0, "Completed"), ended(0, "Completed"), "Succeeded", metadata=DELETED,
                status=TAINTED)
     records = tell([pod(RUNNING), deleted, done, ("DELETED", done)])
-    assert all(r["spec"].get("exit_code") == 0 for r in records)
+    assert all(r["spec"].get("exitCode") == 0 for r in records)
 
 
 def test_an_end_that_was_reset(tell):
@@ -140,13 +140,13 @@ def test_what_waits_to_be_told_is_redacted_before_it_is_cut(tell):
     waiting = {"waiting": {"reason": "ErrImagePull", "message": message}}
     records = tell([pod(waiting, phase="Pending", more=[watchdog])], seconds=40)
     spec = records[0]["spec"]
-    assert spec["error_type"] == "NeverStarted"
-    assert spec["task_id"] == "for [redacted]"
+    assert spec["errorType"] == "NeverStarted"
+    assert spec["taskId"] == "for [redacted]"
     assert spec["message"].startswith("xxx") and len(spec["message"]) == 256
     assert "corp" not in json.dumps(records)
     # One that vanished as well: its context is all that is left.
     records = tell([pod(RUNNING, more=[watchdog]), ("DELETED", pod(RUNNING, more=[watchdog]))])
-    assert records[0]["spec"]["task_id"] == "for [redacted]"
+    assert records[0]["spec"]["taskId"] == "for [redacted]"
 
 
 def test_a_pod_given_up_before_it_started(tell):
@@ -204,5 +204,5 @@ def test_several_agents(tell):
 
 def test_context_of_a_pod_without_a_watchdog(tell):
     record = tell([pod(ended(1))])[0]
-    assert (record["spec"]["agent"], record["spec"]["task_id"]) == ("rex", "7")
+    assert (record["spec"]["agent"], record["spec"]["taskId"]) == ("rex", "7")
     assert record["metadata"]["labels"]["lastword.dev/agent"] == "rex"

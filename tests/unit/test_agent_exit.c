@@ -1,5 +1,6 @@
-/* The record's shape: the table and the CRD are the same, what is written is never refused, names
- * are DNS subdomains and as many as there are ends. */
+/* The record: the table and the CRD are the same, the API server never refuses what is written,
+ * names are DNS subdomains, different for different terminations. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -87,6 +88,52 @@ static void test_table_and_crd_are_the_same(void **state)
 		if (fields[i].type == AGENT_EXIT_TIME)
 			assert_true(json_string_is(json_get(property, "format"), "date-time"));
 	}
+}
+
+/* snake_case as camelCase. */
+static void camel_case(const char *key, char ret_name[64])
+{
+	size_t length = 0;
+	for (const char *c = key; *c != '\0'; c++)
+		ret_name[length++] = *c != '_' ? *c : (char)toupper((unsigned char)*++c);
+	ret_name[length] = '\0';
+}
+
+static void test_both_names_of_a_field(void **state)
+{
+	(void)state;
+	size_t count;
+	const struct agent_exit_field *fields = agent_exit_fields(&count);
+	for (size_t i = 0; i < count; i++) {
+		char name[64];
+		bool context = fields[i].origin == AGENT_EXIT_FROM_CONTEXT ||
+		               fields[i].type == AGENT_EXIT_CONTEXT;
+		camel_case(fields[i].key, name);
+		assert_string_equal(fields[i].name, name);
+		assert_int_equal(agent_exit_key_reserved(fields[i].key), !context);
+	}
+	assert_true(agent_exit_key_reserved("event"));
+	assert_false(agent_exit_key_reserved("exitCode"));
+	assert_false(agent_exit_key_reserved(""));
+}
+
+static void test_context_has_its_fields(void **state)
+{
+	(void)state;
+	struct agent_exit exit;
+	agent_exit_init(&exit);
+	agent_exit_add_context(&exit, "task_id", "T-1");
+	agent_exit_add_context(&exit, "workflow_id", "nightly");
+	agent_exit_add_context(&exit, "agent", "coder");
+	agent_exit_add_context(&exit, "taskId", "as the user wrote it");
+	assert_string_equal(exit.task_id, "T-1");
+	assert_string_equal(exit.workflow_id, "nightly");
+	assert_string_equal(exit.agent, "coder");
+	assert_int_equal(exit.context_count, 1);
+	assert_string_equal(exit.context[0].key, "taskId");
+	for (size_t i = 0; i < AGENT_EXIT_CONTEXT_MAX; i++)
+		agent_exit_add_context(&exit, "team", "a");
+	assert_int_equal(exit.context_count, AGENT_EXIT_CONTEXT_MAX);
 }
 
 /* ---- A validator of what the schema uses ---- */
@@ -224,7 +271,7 @@ static void test_the_least_record(void **state)
 	        "\"lastword.dev/pod\":\"coder-7f9\",\"lastword.dev/silent\":\"false\"}},"
 	        "\"spec\":{\"pod\":\"coder-7f9\",\"namespace\":\"agents\","
 	        "\"uid\":\"482ceb03-5110-4436-8a54-a9d35ad157af\",\"container\":\"main\","
-	        "\"restart_count\":0,\"error_type\":\"Panic\",\"silent\":false,\"final\":false,"
+	        "\"restartCount\":0,\"errorType\":\"Panic\",\"silent\":false,\"final\":false,"
 	        "\"source\":\"kubelet\"}}");
 	buffer_free(&out);
 }
@@ -266,6 +313,9 @@ static void fill_to_the_limits(struct agent_exit *exit, const char *text)
 		exit->context[i] = (struct agent_exit_context){keys[i], text};
 	}
 	exit->resolved_at = INT64_C(1790000000000000000);
+	exit->condition_count = AGENT_EXIT_CONDITIONS_MAX;
+	for (size_t i = 0; i < AGENT_EXIT_CONDITIONS_MAX; i++)
+		exit->conditions[i] = (struct agent_exit_condition){keys[i], text, 1, text, text};
 	exit->notification_count = AGENT_EXIT_NOTIFICATIONS_MAX;
 	for (size_t i = 0; i < AGENT_EXIT_NOTIFICATIONS_MAX; i++)
 		exit->notifications[i] =
@@ -355,6 +405,8 @@ static void test_status_is_read_back(void **state)
 	struct agent_exit back;
 	fill_required(&exit);
 	exit.resolved_at = INT64_C(1790000000000000000);
+	exit.conditions[exit.condition_count++] = (struct agent_exit_condition){
+	        "Silent", "True", 2000000000, "OthersRun", "the container proxy still ran"};
 	exit.notifications[exit.notification_count++] = (struct agent_exit_notification){
 	        "event-pod", AGENT_EXIT_NOTIFICATION_FAILED, "coder-7f9.17", 1000000000, 3,
 	        "no route"};
@@ -363,11 +415,17 @@ static void test_status_is_read_back(void **state)
 	json_add_member(crd->arena, object, "status", json_get(patch, "status"));
 	assert_true(agent_exit_read(object, &back, NULL));
 	assert_int_equal(back.resolved_at, exit.resolved_at);
+	assert_int_equal(back.condition_count, 1);
+	assert_string_equal(back.conditions[0].type, "Silent");
+	assert_string_equal(back.conditions[0].status, "True");
+	assert_int_equal(back.conditions[0].last_transition_time, 2000000000);
+	assert_string_equal(back.conditions[0].reason, "OthersRun");
+	assert_string_equal(back.conditions[0].message, "the container proxy still ran");
 	assert_int_equal(back.notification_count, 1);
-	assert_string_equal(back.notifications[0].to, "event-pod");
+	assert_string_equal(back.notifications[0].receiver, "event-pod");
 	assert_string_equal(back.notifications[0].state, "Failed");
 	assert_string_equal(back.notifications[0].id, "coder-7f9.17");
-	assert_int_equal(back.notifications[0].at, 1000000000);
+	assert_int_equal(back.notifications[0].time, 1000000000);
 	assert_int_equal(back.notifications[0].attempts, 3);
 	assert_string_equal(back.notifications[0].message, "no route");
 }
@@ -383,10 +441,11 @@ static void test_reading_what_is_not_so(void **state)
 	        {"{\"metadata\":{\"name\":1}}", "metadata.name is number, expected a string"},
 	        {"{\"metadata\":{\"name\":\"a\"},\"spec\":[]}",
 	         "a: spec is array, expected an object"},
-	        {"{\"metadata\":{\"name\":\"a\"},\"spec\":{\"pod\":1,\"exit_code\":\"x\","
-	         "\"context\":[1,\"x\"],\"silent\":\"true\",\"duration_seconds\":-1,"
-	         "\"cpu_seconds\":1e300,\"oom_kills\":-2,\"started_at\":\"yesterday\","
-	         "\"restart_count\":1.5},\"status\":{\"told\":[1,{}]}}",
+	        {"{\"metadata\":{\"name\":\"a\"},\"spec\":{\"pod\":1,\"exitCode\":\"x\","
+	         "\"context\":[1,\"x\"],\"silent\":\"true\",\"durationSeconds\":-1,"
+	         "\"cpuSeconds\":1e300,\"oomKills\":-2,\"startedAt\":\"yesterday\","
+	         "\"restartCount\":1.5},\"status\":{\"resolvedAt\":1,"
+	         "\"conditions\":[1,{\"type\":1}],\"notifications\":[1,{}]}}",
 	         NULL},
 	};
 	const struct crd *crd = *state;
@@ -406,6 +465,7 @@ static void test_reading_what_is_not_so(void **state)
 		assert_null(exit.pod);
 		assert_false(exit.silent);
 		assert_int_equal(exit.context_count, 0);
+		assert_int_equal(exit.condition_count, 0);
 		assert_int_equal(exit.notification_count, 0);
 		const int64_t unknown[] = {exit.exit_code, exit.duration,   exit.cpu,
 		                           exit.oom_kills, exit.started_at, exit.restart_count};
@@ -540,6 +600,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_table_and_crd_are_the_same),
+	        cmocka_unit_test(test_both_names_of_a_field),
+	        cmocka_unit_test(test_context_has_its_fields),
 	        cmocka_unit_test(test_everything_in_the_schema_has_a_limit),
 	        cmocka_unit_test(test_the_least_record),
 	        cmocka_unit_test(test_what_is_written_fits_the_schema),
