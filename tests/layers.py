@@ -27,7 +27,7 @@ MAY = {
     "cli": {"cli", "webhook", *LIB},  # the CLI is the webhook's pure modules on files
 }
 MAIN_MAY = {"webhook": {"certs"}}
-CLI_MAY_USE = {"config", "admission", "policy", "mutate", "record", "patch", "verify"}
+CLI_MAY_USE = {"config", "admission", "policy", "mutate", "plan", "record", "patch", "verify"}
 
 # The one home of each third-party header.
 HOME = {

@@ -16,14 +16,10 @@
 #include <stdint.h>
 
 #include "lib/base/error.h"
+#include "webhook/strings.h"
 
 /* A larger file is refused. */
 #define CONFIG_SIZE_MAX ((size_t)1024 * 1024)
-
-struct strings {
-	const char **items;
-	size_t count;
-};
 
 /* The resources that a rule may fill in and the sidecar may have. */
 enum resource_name { RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_EPHEMERAL_STORAGE, RESOURCE_COUNT };
@@ -124,8 +120,5 @@ bool config_load(const char *path, struct config **ret_config, struct error *err
 
 /* NULL is fine. */
 void config_free(struct config *config);
-
-/* The name is that of a signal, as kill -l writes it with SIG in front. */
-bool signal_name_valid(const char *name);
 
 #endif

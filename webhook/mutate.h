@@ -11,7 +11,7 @@
 
 #include "lib/document/json.h"
 #include "webhook/patch.h"
-#include "webhook/policy.h"
+#include "webhook/plan.h"
 
 /* Fills an empty patch; it stays empty when there is nothing to do. record: the decision record for
  * the status annotation; NULL: there is no room for annotations. A failure is the patch's. */

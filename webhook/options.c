@@ -1,39 +1,11 @@
 #include "webhook/options.h"
 
-#include <ctype.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/duration.h"
-#include "lib/base/utf8.h"
-#include "lib/kube/agent_exit.h"
 #include "lib/kube/names.h"
 #include "webhook/pod.h"
-
-/* The API server cuts warnings of more than 256 characters when there are many. */
-#define WARNING_SIZE 240
-
-void plan_warn(struct arena *arena, struct plan *plan, const char *format, ...)
-{
-	if (plan->warnings.count >= POLICY_WARNINGS_MAX)
-		return;
-	if (plan->warnings.items == NULL)
-		plan->warnings.items =
-		        arena_allocate(arena, POLICY_WARNINGS_MAX * sizeof *plan->warnings.items);
-	if (plan->warnings.items == NULL)
-		return;
-
-	char text[WARNING_SIZE];
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	size_t length = utf8_valid_prefix(text, strlen(text)); /* a cut may split a character */
-	const char *copy = arena_copy(arena, text, length);
-	if (copy != NULL)
-		plan->warnings.items[plan->warnings.count++] = copy;
-}
+#include "webhook/validate.h"
 
 /* ---- Reading one annotation into one option ---- */
 
@@ -215,17 +187,6 @@ bool options_command(struct arena *arena, const json *pod, struct plan *plan,
 }
 
 /* ---- Context ---- */
-
-bool context_name_valid(const char *name)
-{
-	if (!isalpha((unsigned char)name[0]) && name[0] != '_')
-		return false;
-	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	                             "0123456789_");
-	if (name[length] != '\0' || length > 63)
-		return false;
-	return !agent_exit_key_reserved(name) && strcmp(name, "lastword") != 0;
-}
 
 static const char *context_source_value(const struct context_field *field, const json *pod,
                                         const json *env_container)

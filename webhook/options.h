@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "lib/document/json.h"
-#include "webhook/policy.h"
+#include "webhook/plan.h"
 
 /* A context value longer than this is cut, between two characters. */
 #define CONTEXT_VALUE_MAX 256
@@ -32,12 +32,5 @@ bool options_context(struct arena *arena, const struct config *config, const jso
 /* lastword.dev/command as a list of strings; false when absent or bad (then with a warning). */
 bool options_command(struct arena *arena, const json *pod, struct plan *plan,
                      struct strings *ret_command);
-
-/* A warning for the person who created the pod; kept up to POLICY_WARNINGS_MAX. */
-void plan_warn(struct arena *arena, struct plan *plan, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
-
-/* Letters, digits and underscores, not starting with a digit, and not a report field of its own. */
-bool context_name_valid(const char *name);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include "lib/document/quantity.h"
 #include "lib/kube/names.h"
-#include "webhook/policy.h"
 
 const char *pod_annotation(const json *pod, const char *key)
 {

@@ -22,9 +22,11 @@ json *pod_volume(const json *pod, const char *name);
 
 /* Always, OnFailure or Never. */
 const char *pod_restart_policy(const json *pod);
-/* 0 to GRACE_SECONDS_MAX; the API server takes more, but nobody waits for it. */
+/* 0 to GRACE_SECONDS_MAX, Kubernetes' own default when the pod does not say; the API server takes
+ * more, but nobody waits for it. */
 int64_t pod_grace_seconds(const json *pod);
-#define GRACE_SECONDS_MAX INT32_MAX
+#define GRACE_SECONDS_DEFAULT 30
+#define GRACE_SECONDS_MAX     INT32_MAX
 /* By spec.os, a node selector or required node affinity, or options that only Windows has. */
 bool pod_is_windows(const json *pod);
 /* The owner reference that controls the pod; NULL when there is none. */

@@ -1,6 +1,7 @@
 /*
- * policy: what is to be done to a pod, and why. Pure: request and configuration in, plan out; no
- * I/O, no clock. mutate.h makes the patch from the plan, record.h the decision record.
+ * policy: what is to be done to a pod, and why. Pure: request and configuration in, plan
+ * (plan.h) out; no I/O, no clock. mutate.h makes the patch from the plan, record.h the decision
+ * record.
  *
  * Invariants (tests/blackbox/test_policy.py, test_reviews.py, test_random_pods.py):
  * - plan.reason != REASON_APPLIED: the pod stays as it is.
@@ -8,8 +9,6 @@
  * - plan.watchdog exactly when at least one container is wrapped now or was before.
  * - Decided from the pod's fields: planning the patched pod again has nothing to do.
  * - An annotation with a bad value means the default and a warning, never a refusal.
- *
- * Everything in a plan lives in the arena, or in the pod and configuration it was made from.
  */
 #ifndef LASTWORD_WEBHOOK_POLICY_H
 #define LASTWORD_WEBHOOK_POLICY_H
@@ -20,76 +19,12 @@
 
 #include "lib/document/json.h"
 #include "webhook/config.h"
-#include "webhook/reason.h"
+#include "webhook/plan.h"
 
 /* More than these are not looked at (REASON_TOO_LARGE): work stays bounded. */
 #define POLICY_CONTAINERS_MAX 200
 #define POLICY_VOLUMES_MAX    500
 #define POLICY_MOUNTS_MAX     250 /* of one container */
-#define POLICY_WARNINGS_MAX   16
-
-/* Kubernetes' own default, when the pod does not say. */
-#define GRACE_SECONDS_DEFAULT 30
-
-struct policy_input {
-	const struct config *config;
-	unsigned server_minor; /* Kubernetes 1.x of the API server; 0: unknown */
-	const char *namespace; /* the request's; "" when unknown */
-	const json *pod;       /* metadata and spec: a Pod or a pod template */
-};
-
-/* What is done to a container. */
-enum part {
-	PART_TERMINATION_MESSAGE_POLICY,
-	PART_RESOURCES,
-	PART_COMMAND,
-	PART_PRE_STOP,
-	PART_COUNT,
-};
-/* terminationMessagePolicy, resources, command, preStop: the names in the record. */
-extern const char *const part_names[PART_COUNT];
-
-struct container_plan {
-	const json *container;
-	size_t index; /* in spec.containers */
-	const char *name;
-	enum reason parts[PART_COUNT];
-	struct resources fill;      /* PART_RESOURCES done: what to add */
-	struct strings command;     /* PART_COMMAND done: the command to run, $ escaped as needed */
-	bool add_mount;             /* wrapped, now or before, and the shim is not mounted */
-	const char *restart_policy; /* its own; NULL: the pod's */
-};
-
-struct context_value {
-	const char *name;
-	const char *value;
-};
-
-struct plan {
-	enum reason reason;
-	const struct rule *rule; /* NULL: none matches */
-	struct container_plan *containers;
-	size_t container_count;
-
-	/* The pod's share; meaningful when watchdog. */
-	bool watchdog;     /* the pod has, or gets, our sidecar */
-	bool native;       /* the sidecar is an init container with restartPolicy Always */
-	bool image_volume; /* the shim comes in an image volume */
-	bool add_watchdog; /* false: it is there */
-	bool add_install;  /* classic with emptyDir, and not there */
-	bool add_volume;
-	struct resources sidecar_resources;
-	int64_t user; /* uid and gid that no container of the pod has; -1: none set */
-	int64_t grace_seconds;
-	const char *restart_policy;
-	const char *owner_kind; /* the controlling owner, or NULL */
-	const char *owner_name;
-	struct shim_options shim;
-	struct context_value *context;
-	size_t context_count;
-
-	struct strings warnings;
-};
 
 /* False only when the arena is full. */
 bool policy_decide(const struct policy_input *input, struct arena *arena, struct plan *ret_plan);

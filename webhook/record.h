@@ -6,7 +6,7 @@
 #ifndef LASTWORD_WEBHOOK_RECORD_H
 #define LASTWORD_WEBHOOK_RECORD_H
 
-#include "webhook/policy.h"
+#include "webhook/plan.h"
 
 struct buffer;
 

@@ -5,7 +5,6 @@
 #include "lib/base/glob.h"
 #include "lib/kube/names.h"
 #include "webhook/pod.h"
-#include "webhook/policy.h"
 
 bool matches_any(const struct strings *patterns, const char *text)
 {
@@ -54,6 +53,9 @@ const struct rule *select_rule(const struct config *config, const char *namespac
 	return NULL;
 }
 
+/* Names of an annotation that are looked at: more containers no pod of ours has. */
+#define NAMES_MAX 200
+
 /* ---- Agents: a set of indices, filled from one source after the other ---- */
 
 struct picked {
@@ -84,7 +86,7 @@ static bool pick(struct picked *picked, const char *name)
 /* Picks the names of a comma-separated list; the first that is not there goes to *ret_missing. */
 static void pick_list(struct picked *picked, const char *list, const char **ret_missing)
 {
-	for (size_t names = 0; *list != '\0' && names < POLICY_CONTAINERS_MAX; names++) {
+	for (size_t names = 0; *list != '\0' && names < NAMES_MAX; names++) {
 		list += strspn(list, ", \t");
 		size_t length = strcspn(list, ", \t");
 		char name[256]; /* a container's name has at most 63 bytes */

@@ -1,0 +1,166 @@
+#include "webhook/command.h"
+
+#include <string.h>
+
+#include "lib/base/glob.h"
+#include "lib/kube/names.h"
+#include "webhook/options.h"
+#include "webhook/pod.h"
+#include "webhook/select.h"
+
+enum reason command_pod_obstacle(const struct policy_input *input, const struct plan *plan)
+{
+	const json *spec = json_get(input->pod, "spec");
+	if (pod_is_windows(input->pod))
+		return REASON_WINDOWS;
+	if (json_is_true(json_get(spec, "hostNetwork")))
+		return REASON_HOST_NETWORK;
+	const char *runtime_class = json_get_string(spec, "runtimeClassName");
+	if (runtime_class != NULL && !matches_any(&input->config->runtime_classes, runtime_class))
+		return REASON_RUNTIME_CLASS;
+	if (options_shim_off(input->pod, plan->rule))
+		return REASON_SHIM_OFF;
+	return REASON_APPLIED;
+}
+
+static bool is_localhost_profile(const json *security_context, const char *profile)
+{
+	return json_string_is(json_find(security_context, profile, "type", NULL), "Localhost");
+}
+
+/* A profile from the node's files may deny, or kill at, what the shim does. */
+static bool has_localhost_profile(const json *pod, const json *container)
+{
+	static const char *const profiles[] = {"seccompProfile", "appArmorProfile"};
+	const json *pod_context = json_find(pod, "spec", "securityContext", NULL);
+	const json *own_context = json_get(container, "securityContext");
+	for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++)
+		if (is_localhost_profile(own_context, profiles[i]) ||
+		    (json_get(own_context, profiles[i]) == NULL &&
+		     is_localhost_profile(pod_context, profiles[i])))
+			return true;
+
+	/* AppArmor before Kubernetes 1.30. */
+	static const char old_key[] = "container.apparmor.security.beta.kubernetes.io/";
+	const json *annotations = json_find(pod, "metadata", "annotations", NULL);
+	for (const json *n = json_first(annotations); n != NULL; n = json_next(n)) {
+		const char *value = json_string(n);
+		if (strncmp(json_key(n), old_key, sizeof old_key - 1) == 0 &&
+		    json_string_is(json_get(container, "name"), json_key(n) + sizeof old_key - 1) &&
+		    value != NULL && strncmp(value, "localhost/", 10) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool append_escaped(struct arena *arena, struct strings *list, const struct strings *more)
+{
+	for (size_t i = 0; i < more->count; i++) {
+		const char *escaped = kubelet_literal(arena, more->items[i]);
+		if (escaped == NULL)
+			return false;
+		list->items[list->count++] = escaped;
+	}
+	return true;
+}
+
+static const struct image_command *find_image(const struct config *config, const char *image)
+{
+	for (size_t i = 0; image != NULL && i < config->image_count; i++)
+		if (glob_match(config->images[i].image, image))
+			return &config->images[i];
+	return NULL;
+}
+
+/* The command of a container that names none: the annotation's, or that of its image. */
+static bool unnamed_command(const struct policy_input *input, struct arena *arena,
+                            struct plan *plan, bool only_one, const json *container,
+                            struct strings *ret_command)
+{
+	struct strings entrypoint = {0};
+	struct strings cmd = {0};
+	if (!only_one && pod_annotation(input->pod, KEY_PREFIX "command") != NULL)
+		plan_warn(arena, plan,
+		          "lastword: annotation lastword.dev/command ignored: more than one agent "
+		          "container names no command");
+	if (!only_one || !options_command(arena, input->pod, plan, &entrypoint)) {
+		const struct image_command *image =
+		        find_image(input->config, json_get_string(container, "image"));
+		if (image == NULL)
+			return false;
+		entrypoint = image->entrypoint;
+		if (json_size(json_get(container, "args")) == 0)
+			cmd = image->cmd;
+	}
+
+	struct strings command = {.items = arena_allocate(arena, (entrypoint.count + cmd.count +
+	                                                          1) * sizeof(char *))};
+	if (command.items == NULL || !append_escaped(arena, &command, &entrypoint) ||
+	    !append_escaped(arena, &command, &cmd) || command.count == 0)
+		return false;
+	*ret_command = command;
+	return true;
+}
+
+static bool named_command(struct arena *arena, const json *command, struct strings *ret_command)
+{
+	struct strings list = {.items = arena_allocate(arena, json_size(command) * sizeof(char *))};
+	if (list.items == NULL || !is_string_array(command))
+		return false;
+	for (const json *n = json_first(command); n != NULL; n = json_next(n))
+		list.items[list.count++] = json_string(n);
+	*ret_command = list;
+	return true;
+}
+
+bool command_is_missing(const json *container)
+{
+	return json_size(json_get(container, "command")) == 0;
+}
+
+/* A watchdog that is there serves only the containers that its flags name. */
+static bool watchdog_knows(const json *watchdog, const char *name)
+{
+	const json *command = json_get(watchdog, "command");
+	for (const json *n = json_first(command); n != NULL; n = json_next(n)) {
+		const char *value =
+		        json_string_is(n, "--container") ? json_string(json_next(n)) : NULL;
+		size_t length = value == NULL ? 0 : strcspn(value, "=");
+		if (length > 0 && strlen(name) == length && strncmp(name, value, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+enum reason command_decide(const struct wrapping *wrapping, const json *container,
+                           struct strings *ret_command)
+{
+	if (wrapping->obstacle != REASON_APPLIED)
+		return wrapping->obstacle;
+	if (container_is_wrapped(container))
+		return REASON_ALREADY;
+	if (json_is_true(json_get(container, "tty")))
+		return REASON_TTY;
+	if (has_localhost_profile(wrapping->input->pod, container))
+		return REASON_SECURITY_PROFILE;
+	if (container_mount_is_taken(container))
+		return REASON_MOUNT_TAKEN;
+	if (!wrapping->plan->native && json_size(json_get(container, "restartPolicyRules")) > 0)
+		return REASON_RESTART_RULES;
+	if (wrapping->watchdog != NULL &&
+	    !watchdog_knows(wrapping->watchdog, json_get_string(container, "name")))
+		return REASON_WATCHDOG_PRESENT;
+
+	struct strings command;
+	bool known =
+	        command_is_missing(container)
+	                ? unnamed_command(wrapping->input, wrapping->arena, wrapping->plan,
+	                                  wrapping->only_one, container, &command)
+	                : named_command(wrapping->arena, json_get(container, "command"), &command);
+	if (!known)
+		return REASON_NO_COMMAND;
+	if (matches_any(&wrapping->input->config->init_systems, command.items[0]))
+		return REASON_INIT_SYSTEM;
+	*ret_command = command;
+	return REASON_APPLIED;
+}

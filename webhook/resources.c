@@ -1,0 +1,156 @@
+#include "webhook/resources.h"
+
+#include "lib/document/quantity.h"
+#include "webhook/pod.h"
+
+/* The larger of two quantities; one that cannot be read loses. */
+static const char *larger(const char *a, const char *b)
+{
+	struct quantity first;
+	struct quantity second;
+	if (!quantity_parse(a, &first, NULL))
+		return b;
+	if (!quantity_parse(b, &second, NULL))
+		return a;
+	return quantity_compare(&first, &second) >= 0 ? a : b;
+}
+
+/* What is there, as text; YAML may have a number. */
+static const char *quantity_text(const json *container, const char *kind, const char *name)
+{
+	return json_scalar_text(json_find(container, "resources", kind, name, NULL));
+}
+
+static bool is_given(const json *container, const char *kind, const char *name)
+{
+	const json *node = json_find(container, "resources", kind, name, NULL);
+	return node != NULL && !json_is_null(node);
+}
+
+/* A limit without a request is a request too: Kubernetes copies it (defaults.go). So a request is
+ * filled only where neither is given, and a limit is raised to the request. */
+enum reason resources_fill(const json *pod, const struct rule *rule, const json *container,
+                           struct resources *ret_fill)
+{
+	if (json_find(pod, "spec", "resources", NULL) != NULL)
+		return REASON_POD_LEVEL;
+
+	struct resources fill = {0};
+	bool any = false;
+	for (size_t i = 0; i < RESOURCE_COUNT; i++) {
+		const char *name = resource_names[i];
+		if (is_given(container, "limits", name))
+			continue;
+		const char *request = quantity_text(container, "requests", name);
+		if (!is_given(container, "requests", name))
+			request = fill.requests[i] = rule->resources.requests[i];
+		if (request == NULL && is_given(container, "requests", name))
+			continue; /* not a quantity that we can read: no limit beside it */
+		fill.limits[i] = rule->resources.limits[i];
+		if (fill.limits[i] != NULL && request != NULL)
+			fill.limits[i] = larger(fill.limits[i], request);
+		any = any || fill.limits[i] != NULL || fill.requests[i] != NULL;
+	}
+	if (!any)
+		return REASON_PRESENT;
+	*ret_fill = fill;
+	return REASON_APPLIED;
+}
+
+static bool all_have_limit(const struct plan *plan, const json *pod, size_t resource)
+{
+	const json *containers = json_find(pod, "spec", "containers", NULL);
+	for (const json *c = json_first(containers); c != NULL; c = json_next(c)) {
+		bool has =
+		        is_given(c, "limits", resource_names[resource]) || container_is_watchdog(c);
+		for (size_t i = 0; !has && i < plan->container_count; i++)
+			has = plan->containers[i].container == c &&
+			      plan->containers[i].fill.limits[resource] != NULL;
+		if (!has)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Guaranteed pods stay so: requests equal to limits. Else requests only, and a limit where every
+ * container has one: a quota on limits then asks for ours too, and none else needs it.
+ */
+struct resources resources_of_sidecar(const struct config *config, const json *pod,
+                                      const struct plan *plan)
+{
+	struct resources resources = config->sidecar.resources;
+	if (json_find(pod, "spec", "resources", NULL) != NULL)
+		return resources;
+	if (pod_is_guaranteed(pod)) {
+		for (size_t i = 0; i < RESOURCE_COUNT; i++)
+			resources.requests[i] = resources.limits[i];
+		return resources;
+	}
+	for (size_t i = 0; i < RESOURCE_COUNT; i++)
+		if (!all_have_limit(plan, pod, i))
+			resources.limits[i] = NULL;
+	return resources;
+}
+
+static bool add_quantity(struct quantity *sum, const char *text)
+{
+	struct quantity value;
+	return text == NULL || (quantity_parse(text, &value, NULL) && quantity_add(sum, &value));
+}
+
+/* The sum of what all containers request, those that live beside each other; ours is more. */
+static bool sum_requests(const json *pod, const char *name, struct quantity *sum)
+{
+	static const char *const lists[] = {"initContainers", "containers"};
+	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+		const json *list = json_find(pod, "spec", lists[i], NULL);
+		for (const json *c = json_first(list); c != NULL; c = json_next(c)) {
+			bool counts =
+			        i == 1 || json_string_is(json_get(c, "restartPolicy"), "Always");
+			if (counts && !add_quantity(sum, quantity_text(c, "requests", name)))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* The quantity, ours, is within that of the pod. */
+static bool is_within(const struct quantity *ours, const char *pods)
+{
+	struct quantity most;
+	return quantity_parse(pods, &most, NULL) && quantity_compare(ours, &most) <= 0;
+}
+
+/* Requests are validated as a sum, limits each for itself (validatePodResourceConsistency() in
+ * k8s.io/kubernetes/pkg/apis/core/validation). A request that is missing becomes the limit. */
+bool resources_fit(const json *pod, const struct resources *resources)
+{
+	const json *whole = json_get(pod, "spec");
+	for (size_t i = 0; i < RESOURCE_COUNT; i++) {
+		const char *name = resource_names[i];
+		const char *limit = quantity_text(whole, "limits", name);
+		const char *request = quantity_text(whole, "requests", name);
+		struct quantity sum;
+		struct quantity own;
+		if (request == NULL)
+			request = limit;
+		if (!quantity_parse("0", &sum, NULL) || !add_quantity(&sum, resources->requests[i]))
+			return false;
+		if (request != NULL &&
+		    (!sum_requests(pod, name, &sum) || !is_within(&sum, request)))
+			return false;
+		if (limit != NULL && resources->limits[i] != NULL &&
+		    (!quantity_parse(resources->limits[i], &own, NULL) || !is_within(&own, limit)))
+			return false;
+	}
+	return true;
+}
+
+/* What the pod as a whole requests nothing of, no container of it may. */
+void resources_drop_unrequested(const json *pod, struct resources *resources)
+{
+	for (size_t i = 0; i < RESOURCE_COUNT; i++)
+		if (!is_given(json_get(pod, "spec"), "requests", resource_names[i]))
+			resources->requests[i] = resources->limits[i] = NULL;
+}

@@ -1,0 +1,14 @@
+/*
+ * strings: a list of texts; whose they are says who has the list.
+ */
+#ifndef LASTWORD_WEBHOOK_STRINGS_H
+#define LASTWORD_WEBHOOK_STRINGS_H
+
+#include <stddef.h>
+
+struct strings {
+	const char **items;
+	size_t count;
+};
+
+#endif
