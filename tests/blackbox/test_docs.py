@@ -52,17 +52,12 @@ def test_context_cannot_take_a_field_of_the_report(tmp_path):
     written = set(re.findall(r'write_?\w*\(&?writer, "([a-z_]+)"',
                              (ROOT / "watchdog/report.c").read_text()))
     assert fields == written
-<<<<<<< HEAD
     base = (ROOT / "manifests/base/config.yaml").read_text()
     for name in [*fields, "task_id_2"]:
         config = tmp_path / "config.yaml"
         config.write_text(base.replace("\ncontext:\n", f"\ncontext:\n  {name}: label:x\n"))
         done = subprocess.run([BUILD / "bin/lastword", "check", "-c", config], capture_output=True)
         assert done.returncode == (1 if name in fields else 0), (name, done)
-=======
-    taken = (ROOT / "webhook/validate.c").read_text().split("taken[] = {")[1].split("}")[0]
-    assert fields <= set(re.findall(r'"([a-z_]+)"', taken))
->>>>>>> ac90f84 (Remove the webhook's include circles and split its large modules)
 
 
 def test_metrics_are_documented():
