@@ -5,11 +5,15 @@
  * Input: steps, each a byte that says what (connect, send a made message, send raw bytes, close,
  * spoil the ring) and a byte that says who; then what that takes.
  */
-#define subcommand_watch job_watch_of_the_fuzzer
-#include "watchdog/watch.c" /* its static functions are what is tested */
-
 #include <dirent.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "watchdog/watch_socket.h"
 
 #define PEERS 4
 
@@ -48,21 +52,19 @@ static int peers[PEERS]; /* the other ends; -1: none */
 
 static void begin(void)
 {
-	static char *names[] = {"main", "second"};
+	static const char *const names[] = {"main", "second"};
 	static char output[TAIL_MAX];
-	memset(&watched.slots, 0, sizeof watched.slots);
-	watched.life = (struct sidecar_lifecycle){.terminated_at = -1};
+	memset(&watched.agents, 0, sizeof watched.agents);
+	watched.lifecycle = (struct sidecar_lifecycle){.terminated_at = -1};
 	watched.ring_size = RING_SIZE_MIN;
 	watched.pod.tail_size = 256;
-	watched.listener = -1;
+	watch_socket_init(&watched);
 	watched.signals = -1;
 	watched.output = output;
 	watched.output_size = sizeof output;
-	watched.outbox.fd = -1; /* lines stay in it */
+	watched.queue.fd = -1; /* lines stay in it */
 	for (size_t i = 0; i < 2; i++)
-		require(read_container(names[i], &watched, NULL));
-	for (size_t i = 0; i < CLIENTS_MAX; i++)
-		watched.clients[i].socket = -1;
+		require(watch_add_agent(&watched, names[i], RESTART_NEVER, NULL));
 	for (size_t i = 0; i < PEERS; i++)
 		peers[i] = -1;
 }
@@ -74,7 +76,7 @@ static void connect_peer(size_t who)
 		return;
 	require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
 	peers[who] = ends[0];
-	*place(&watched) = (struct client){.socket = ends[1], .drop_at = NEVER};
+	watch_add_pending(&watched, ends[1], NEVER);
 }
 
 static void send_made(size_t who, struct input *input)
@@ -102,7 +104,7 @@ static void send_raw(size_t who, struct input *input)
 
 static void spoil_ring(struct input *input)
 {
-	struct mapped_ring *memory = &watched.slots[next_byte(input) % 2].memory;
+	struct mapped_ring *memory = &watched.agents[next_byte(input) % 2].ring;
 	size_t length;
 	const uint8_t *bytes = next_bytes(input, next_byte(input), &length);
 	if (memory->map != NULL)
@@ -110,22 +112,22 @@ static void spoil_ring(struct input *input)
 }
 
 /* What the loop does when everything is readable. */
-static void hear_all(void)
+static void receive_all(void)
 {
-	for (size_t i = 0; i < watched.life.count; i++)
-		if (watched.slots[i].socket >= 0)
-			hear_shim(&watched, &watched.slots[i]);
-	for (size_t i = 0; i < CLIENTS_MAX; i++)
-		if (watched.clients[i].socket >= 0)
-			hear_client(&watched, &watched.clients[i]);
+	for (size_t i = 0; i < watched.lifecycle.count; i++)
+		if (watched.agents[i].socket >= 0)
+			watch_receive_from_shim(&watched, &watched.agents[i]);
+	for (size_t i = 0; i < PENDING_MAX; i++)
+		if (watched.pending[i].socket >= 0)
+			watch_receive_pending(&watched, &watched.pending[i]);
 }
 
 /* Each line is one JSON object, and not too long for a container runtime. */
 static size_t count_ends(void)
 {
 	size_t ends = 0;
-	const char *line = watched.outbox.bytes + watched.outbox.start;
-	const char *end = watched.outbox.bytes + watched.outbox.end;
+	const char *line = watched.queue.bytes + watched.queue.start;
+	const char *end = watched.queue.bytes + watched.queue.end;
 	while (line < end) {
 		const char *stop = memchr(line, '\n', (size_t)(end - line));
 		require(stop != NULL && *line == '{' && stop[-1] == '}');
@@ -134,7 +136,7 @@ static size_t count_ends(void)
 		ends += memcmp(line, event, sizeof event - 1) == 0;
 		line = stop + 1;
 	}
-	watched.outbox.start = watched.outbox.end = 0;
+	watched.queue.start = watched.queue.end = 0;
 	return ends;
 }
 
@@ -157,7 +159,7 @@ static void step(struct input *input)
 		peers[who] = -1;
 	}
 	if (what & 0x80)
-		hear_all();
+		receive_all();
 }
 
 static int open_files(void)
@@ -189,15 +191,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (peers[i] >= 0)
 			close(peers[i]);
 	for (int i = 0; i < 64; i++) {
-		hear_all();
+		receive_all();
 		ends += count_ends();
 	}
-	for (size_t i = 0; i < watched.life.count; i++) {
-		require(watched.slots[i].socket < 0 && watched.slots[i].memory.map == NULL);
-		told += watched.slots[i].shim_instance;
+	for (size_t i = 0; i < watched.lifecycle.count; i++) {
+		require(watched.agents[i].socket < 0 && watched.agents[i].ring.map == NULL);
+		told += watched.agents[i].shim_instance;
 	}
-	for (size_t i = 0; i < CLIENTS_MAX; i++)
-		require(watched.clients[i].socket < 0);
+	for (size_t i = 0; i < PENDING_MAX; i++)
+		require(watched.pending[i].socket < 0);
 	require(ends <= told); /* LEAVING takes a greeting back */
 	require(!count_files || open_files() == before);
 	return 0;

@@ -649,9 +649,9 @@ def test_socket_that_is_taken(pod):
     assert (line["exit_code"], line["log_tail"]) == (2, "mine\n")
     assert watch.ended() == 0
     taken, there = watch.errors.splitlines()
-    assert taken.startswith('lastword: the socket "lastword" of this pod; trying on, agents run '
-                            "without me: Address ")
-    assert there == "lastword: the socket is there now"
+    assert taken.startswith('lastword: cannot listen on the socket "lastword" of this pod; the '
+                            "watchdog tries again every second, agents run without it: Address ")
+    assert there == "lastword: the watchdog listens on its socket now"
 
 
 def test_stdout_that_nobody_reads(pod):
