@@ -208,7 +208,8 @@ const char *kubelet_literal(struct arena *arena, const char *text)
 	return escaped;
 }
 
-bool array_string_is(const json *array, size_t index, const char *text)
+/* The array's element at index is the string text. */
+static bool array_string_is(const json *array, size_t index, const char *text)
 {
 	return json_string_is(json_at(array, index), text);
 }

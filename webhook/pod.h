@@ -64,8 +64,6 @@ bool volume_is_ours(const json *volume, const char *image);
  * itself when there is no $ in it; NULL when the arena is full. */
 const char *kubelet_literal(struct arena *arena, const char *text);
 
-/* The array's element at index is the string text. */
-bool array_string_is(const json *array, size_t index, const char *text);
 /* An array of at least one string and nothing else. */
 bool is_string_array(const json *array);
 

@@ -408,48 +408,6 @@ const char *json_scalar_text(const json *node)
 	return is_type(node, cJSON_Number) ? json_number_text(node) : json_string(node);
 }
 
-static bool same_scalar(const json *a, const json *b)
-{
-	int type = a->type & 0xFF;
-	if (type != (b->type & 0xFF))
-		return false;
-	if (type == cJSON_Number && (a->valuestring == NULL || b->valuestring == NULL))
-		return !(a->valuedouble < b->valuedouble) && !(a->valuedouble > b->valuedouble);
-	if (type == cJSON_String || type == cJSON_Number)
-		return strcmp(a->valuestring, b->valuestring) == 0;
-	return true;
-}
-
-/* The node in b's tree that stands where walk->node stands in a's; both parents are known. */
-static const json *counterpart(const json *node, const json *parent_a, const json *parent_b)
-{
-	if (is_type(parent_a, cJSON_Object))
-		return json_get(parent_b, node->string);
-	const json *other = parent_b->child;
-	for (const json *n = parent_a->child; n != node && other != NULL; n = n->next)
-		other = other->next;
-	return other;
-}
-
-bool json_equal(const json *a, const json *b)
-{
-	if (a == NULL || b == NULL)
-		return a == b;
-	const json *others[JSON_DEPTH_MAX + 1]; /* b's node beside each of the walk's parents */
-	const json *other = b;
-	for (struct walk walk = {.node = a}; walk.node != NULL;) {
-		if (walk.depth > 0)
-			other = counterpart(walk.node, walk.parents[walk.depth - 1],
-			                    others[walk.depth - 1]);
-		if (other == NULL || !same_scalar(walk.node, other) ||
-		    json_size(walk.node) != json_size(other))
-			return false;
-		others[walk.depth] = other;
-		walk_next(&walk);
-	}
-	return true;
-}
-
 /* ---- Making and changing ---- */
 
 /* What cJSON's own makers make, without their detour through its allocator. */
@@ -481,7 +439,7 @@ json *json_new_bool(struct arena *arena, bool value)
 	return new_node(arena, value ? cJSON_True : cJSON_False);
 }
 
-json *json_new_string_n(struct arena *arena, const char *text, size_t length)
+static json *new_string(struct arena *arena, const char *text, size_t length)
 {
 	json *node = new_node(arena, cJSON_String);
 	char *copy = node == NULL ? NULL : arena_copy(arena, text, length);
@@ -493,7 +451,7 @@ json *json_new_string_n(struct arena *arena, const char *text, size_t length)
 
 json *json_new_string(struct arena *arena, const char *text)
 {
-	return json_new_string_n(arena, text, strlen(text));
+	return new_string(arena, text, strlen(text));
 }
 
 json *json_new_integer(struct arena *arena, int64_t value)

@@ -83,15 +83,11 @@ bool json_double(const json *node, double *ret_value);
 const char *json_number_text(const json *node);
 /* A string's text, or a number's own where it was kept; else NULL. */
 const char *json_scalar_text(const json *node);
-/* Same value, whatever the order of members. Numbers: by text where both have it, else by value.
- * Not for input of hostile size: members are compared pairwise. */
-bool json_equal(const json *a, const json *b);
 
 /* --- Making and changing; NULL or false when the arena is full --- */
 json *json_new_object(struct arena *arena);
 json *json_new_array(struct arena *arena);
 json *json_new_string(struct arena *arena, const char *text);
-json *json_new_string_n(struct arena *arena, const char *text, size_t length);
 json *json_new_integer(struct arena *arena, int64_t value);
 /* A number that keeps its text. */
 json *json_new_number_text(struct arena *arena, const char *text);

@@ -70,7 +70,7 @@ static unsigned digit_at(const struct quantity *quantity, int64_t position)
 	return index < 0 || index >= quantity->count ? 0 : quantity->digits[index];
 }
 
-/* |a| + |b|, or |a| - |b| for |a| >= |b|; into *ret_result, whose sign and format are kept. */
+/* |a| + |b|, or |a| - |b| for |a| >= |b|; into *ret_result, whose sign is kept. */
 static bool combine(const struct quantity *a, const struct quantity *b, bool subtract,
                     struct quantity *ret_result)
 {
@@ -123,7 +123,6 @@ static void round_away_from_zero(struct quantity *quantity, int64_t scale)
 	struct quantity one = {.count = 1, .scale = scale, .digits = {1}};
 	if (magnitude(quantity) <= scale) {
 		one.negative = quantity->negative;
-		one.format = quantity->format;
 		*quantity = one;
 		return;
 	}
@@ -178,15 +177,13 @@ static bool split(const char *text, bool *ret_negative, struct parts *ret_parts)
 	return *text == '\0';
 }
 
-static bool interpret_suffix(const char *text, int *ret_base, int32_t *ret_exponent,
-                             enum quantity_format *ret_format)
+static bool interpret_suffix(const char *text, int *ret_base, int32_t *ret_exponent)
 {
 	for (size_t i = 0; i < SUFFIX_COUNT; i++) {
 		if (strcmp(suffixes[i].text, text) != 0)
 			continue;
 		*ret_base = suffixes[i].base;
 		*ret_exponent = suffixes[i].exponent;
-		*ret_format = suffixes[i].base == 2 ? QUANTITY_BINARY_SI : QUANTITY_DECIMAL_SI;
 		return true;
 	}
 	if (text[0] != 'e' && text[0] != 'E')
@@ -202,7 +199,6 @@ static bool interpret_suffix(const char *text, int *ret_base, int32_t *ret_expon
 		return false;
 	*ret_base = 10;
 	*ret_exponent = (int32_t)(uint32_t)(unsigned long long)exponent; /* wraps there too */
-	*ret_format = QUANTITY_DECIMAL_EXPONENT;
 	return true;
 }
 
@@ -227,7 +223,7 @@ static bool read_quantity(const char *text, struct quantity *ret_quantity)
 	int32_t exponent;
 	struct quantity quantity = {.count = 0};
 	if (text[0] == '\0' || !split(text, &quantity.negative, &parts) ||
-	    !interpret_suffix(parts.suffix, &base, &exponent, &quantity.format))
+	    !interpret_suffix(parts.suffix, &base, &exponent))
 		return false;
 	if (!parts.has_number && !takes_no_digits(&parts, base, exponent))
 		return false;
@@ -246,18 +242,10 @@ static bool read_quantity(const char *text, struct quantity *ret_quantity)
 		return false;
 	round_away_from_zero(&quantity, SCALE_NANO);
 
-	if (quantity.format == QUANTITY_BINARY_SI) {
-		struct quantity most = {.count = 0};
-		take_digits(&most, "9223372036854775807", 19);
-		struct quantity one = {.count = 1, .digits = {1}};
-		if (compare_magnitudes(&quantity, &most) > 0) {
-			most.negative = quantity.negative;
-			most.format = QUANTITY_BINARY_SI;
-			quantity = most;
-		} else if (compare_magnitudes(&quantity, &one) < 0) {
-			quantity.format = QUANTITY_DECIMAL_SI;
-		}
-	}
+	struct quantity most = {.negative = quantity.negative};
+	take_digits(&most, "9223372036854775807", 19);
+	if (base == 2 && compare_magnitudes(&quantity, &most) > 0)
+		quantity = most;
 	*ret_quantity = quantity;
 	return true;
 }
@@ -296,45 +284,11 @@ bool quantity_add(struct quantity *sum, const struct quantity *more)
 	bool swap = subtract && compare_magnitudes(sum, more) < 0;
 	const struct quantity first = swap ? *more : *sum;
 	const struct quantity second = swap ? *sum : *more;
-	struct quantity result = {.format = sum->format, .negative = first.negative};
+	struct quantity result = {.negative = first.negative};
 	if (!combine(&first, &second, subtract, &result))
 		return false;
 	*sum = result;
 	return true;
-}
-
-/* ---- Printing ---- */
-
-static void print_digits(struct buffer *out, const struct quantity *quantity, int64_t zeros)
-{
-	if (quantity->negative)
-		buffer_append_char(out, '-');
-	for (size_t i = 0; i < quantity->count; i++)
-		buffer_append_char(out, (char)('0' + quantity->digits[i]));
-	for (int64_t i = 0; i < zeros; i++)
-		buffer_append_char(out, '0');
-}
-
-static const char *decimal_suffix(int64_t exponent)
-{
-	for (size_t i = 0; i < SUFFIX_COUNT; i++)
-		if (suffixes[i].base == 10 && suffixes[i].exponent == exponent)
-			return suffixes[i].text;
-	return NULL;
-}
-
-/* The largest exponent that is a multiple of 3 and leaves an integer. */
-static void print_decimal(struct buffer *out, const struct quantity *quantity,
-                          enum quantity_format format)
-{
-	int64_t zeros = ((quantity->scale % 3) + 3) % 3;
-	int64_t exponent = quantity->scale - zeros;
-	print_digits(out, quantity, zeros);
-	const char *suffix = decimal_suffix(exponent);
-	if (format == QUANTITY_DECIMAL_SI && suffix != NULL)
-		buffer_append_text(out, suffix);
-	else if (exponent != 0)
-		buffer_printf(out, "e%" PRId64, exponent);
 }
 
 bool quantity_to_integer(const struct quantity *quantity, int64_t *ret_value)
@@ -348,36 +302,4 @@ bool quantity_to_integer(const struct quantity *quantity, int64_t *ret_value)
 		return false;
 	*ret_value = quantity->negative ? (int64_t)(0 - value) : (int64_t)value;
 	return true;
-}
-
-/* Powers of 1024, unless that would say less: fractions and small numbers are decimal. */
-static bool print_binary(struct buffer *out, const struct quantity *quantity)
-{
-	int64_t value;
-	if (!quantity_to_integer(quantity, &value) || (value > -1024 && value < 1024))
-		return false;
-	int exponent = 0;
-	while (value % 1024 == 0 && exponent < 60) {
-		value /= 1024;
-		exponent += 10;
-	}
-	buffer_printf(out, "%" PRId64, value);
-	for (size_t i = 0; i < SUFFIX_COUNT; i++)
-		if (exponent > 0 && suffixes[i].base == 2 && suffixes[i].exponent == exponent)
-			buffer_append_text(out, suffixes[i].text);
-	return true;
-}
-
-void quantity_print(struct buffer *out, const struct quantity *quantity)
-{
-	if (quantity->count == 0) {
-		buffer_append_char(out, '0');
-		return;
-	}
-	if (quantity->format != QUANTITY_BINARY_SI) {
-		print_decimal(out, quantity, quantity->format);
-		return;
-	}
-	if (!print_binary(out, quantity))
-		print_decimal(out, quantity, QUANTITY_DECIMAL_SI);
 }

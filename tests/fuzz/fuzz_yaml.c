@@ -5,6 +5,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/document/yaml.h"
+#include "tests/unit/json_equal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -10,6 +10,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/document/json.h"
+#include "tests/unit/json_equal.h"
 #include "lib/document/yaml.h"
 
 static struct arena *arena;

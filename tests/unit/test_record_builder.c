@@ -17,6 +17,7 @@
 #include "lib/base/buffer.h"
 #include "lib/base/files.h"
 #include "lib/document/yaml.h"
+#include "tests/unit/json_equal.h"
 #include "observer/record/record_builder.h"
 
 #define FOLDER      "tests/data/records/"
