@@ -20,25 +20,25 @@
 #define INTERVAL_MAX  (10 * SECOND)
 #define BACKOFF_MAX   (30 * SECOND)
 #define CONFLICT_WAIT (SECOND / 20)
-#define REPEAT        (3600 * SECOND)
-#define STEPS_MAX     32 /* at once; a healthy start takes four */
+#define REPEAT        (3600 * SECOND) /* of an event whose cause lasts */
+#define STEPS_MAX     32              /* at once; a healthy start takes four */
 #define EVENT_MAX     4096
 
-struct keeper {
-	struct keeper_options options;
+struct certificate_manager {
+	struct certificate_manager_options options;
 	struct kube_client *client;
-	struct round round;
+	struct reconciler reconciler;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool stopping;
 
-	/* The thread's own: */
-	struct error failure;  /* "" when all is well */
-	int64_t failure_told;  /* monotonic */
-	const char *waits_for; /* told; static */
-	unsigned failures;     /* one after the other */
-	int64_t running_out;   /* monotonic: when it was told last; 0: not */
+	/* Used by the thread alone: */
+	struct error failure;         /* of the last reconcile; "": it succeeded */
+	int64_t failure_reported_at;  /* monotonic */
+	const char *waiting_for;      /* reported; static */
+	unsigned failures;            /* in a row */
+	int64_t expiring_reported_at; /* monotonic: when it was told last; 0: not */
 	bool event_due;
 };
 
@@ -52,46 +52,46 @@ static void read_clock(void *context, int64_t *ret_now, int64_t *ret_monotonic)
 static bool call(void *context, const struct kube_request *request, struct kube_response *response,
                  struct error *error)
 {
-	struct keeper *keeper = context;
-	return kube_call(keeper->client, request, response, error);
+	struct certificate_manager *manager = context;
+	return kube_call(manager->client, request, response, error);
 }
 
-static bool use(void *context, const char *chain, const char *key, struct error *error)
+static bool use_certificate(void *context, const char *chain, const char *key, struct error *error)
 {
-	struct keeper *keeper = context;
-	return keeper->options.use(keeper->options.context, chain, key, error);
+	struct certificate_manager *manager = context;
+	return manager->options.use_certificate(manager->options.context, chain, key, error);
 }
 
-static void tell(struct keeper *keeper, enum keeper_event event, bool healing, const char *reason,
-                 const char *error)
+static void report_event(struct certificate_manager *manager, enum certificate_event_type type,
+                         bool repair, const char *reason, const char *error)
 {
-	const struct keeper_news news = {
-	        .event = event, .healing = healing, .reason = reason, .error = error};
-	keeper->options.tell(keeper->options.context, &news);
+	const struct certificate_event news = {
+	        .type = type, .repair = repair, .reason = reason, .error = error};
+	manager->options.report_event(manager->options.context, &news);
 }
 
-/* ---- A rest between rounds ---- */
+/* ---- The pause between two reconciles ---- */
 
-static bool is_stopping(struct keeper *keeper)
+static bool is_stopping(struct certificate_manager *manager)
 {
-	pthread_mutex_lock(&keeper->lock);
-	bool stopping = keeper->stopping;
-	pthread_mutex_unlock(&keeper->lock);
+	pthread_mutex_lock(&manager->lock);
+	bool stopping = manager->stopping;
+	pthread_mutex_unlock(&manager->lock);
 	return stopping;
 }
 
-static void rest(struct keeper *keeper, int64_t nanoseconds)
+static void rest(struct certificate_manager *manager, int64_t nanoseconds)
 {
 	int64_t end = clock_now() + nanoseconds;
 	struct timespec until = {.tv_sec = end / SECOND, .tv_nsec = end % SECOND};
-	pthread_mutex_lock(&keeper->lock);
-	while (!keeper->stopping &&
-	       pthread_cond_timedwait(&keeper->wake, &keeper->lock, &until) != ETIMEDOUT)
+	pthread_mutex_lock(&manager->lock);
+	while (!manager->stopping &&
+	       pthread_cond_timedwait(&manager->wake, &manager->lock, &until) != ETIMEDOUT)
 		;
-	pthread_mutex_unlock(&keeper->lock);
+	pthread_mutex_unlock(&manager->lock);
 }
 
-/* Replicas that start together do not stay in step. */
+/* A random part of most, so that replicas that started together do not stay in step. */
 static int64_t jitter(int64_t most)
 {
 	uint32_t random = 0;
@@ -100,17 +100,17 @@ static int64_t jitter(int64_t most)
 	return (int64_t)(random % 1000) * most / 1000;
 }
 
-static int64_t interval(const struct keeper *keeper)
+static int64_t interval(const struct certificate_manager *manager)
 {
-	const struct rotate_policy *policy = &keeper->options.policy;
+	const struct rotate_policy *policy = &manager->options.policy;
 	int64_t interval = policy->leaf_lifetime / 60;
-	if (interval > policy->settle / 4)
-		interval = policy->settle / 4;
+	if (interval > policy->propagation_delay / 4)
+		interval = policy->propagation_delay / 4;
 	if (interval > INTERVAL_MAX)
 		interval = INTERVAL_MAX;
 	int64_t most =
 	        policy->leaf_lifetime / 10 < BACKOFF_MAX ? policy->leaf_lifetime / 10 : BACKOFF_MAX;
-	for (unsigned i = 0; i < keeper->failures && interval < most; i++)
+	for (unsigned i = 0; i < manager->failures && interval < most; i++)
 		interval *= 2;
 	if (interval > most)
 		interval = most;
@@ -119,50 +119,52 @@ static int64_t interval(const struct keeper *keeper)
 	return interval - jitter(interval / 4);
 }
 
-/* ---- What is told ---- */
+/* ---- Events ---- */
 
-static void tell_round(struct keeper *keeper, const struct round_report *report)
+static void report_reconcile(struct certificate_manager *manager,
+                             const struct reconcile_report *report)
 {
 	const struct rotate_plan *plan = &report->plan;
 	if (report->serves)
-		tell(keeper, KEEPER_CERTIFICATE_IN_USE, false, NULL, NULL);
+		report_event(manager, CERTIFICATE_IN_USE, false, NULL, NULL);
 	if (report->wrote)
-		tell(keeper,
-		     plan->step == ROTATE_WRITE_BUNDLES ? KEEPER_BUNDLES_WRITTEN
-		     : plan->new_authority              ? KEEPER_AUTHORITY_MADE
-		                                        : KEEPER_SECRET_WRITTEN,
-		     plan->healing, plan->reason, NULL);
-	const char *waits_for = plan->step == ROTATE_WAIT ? plan->reason : NULL;
-	if (waits_for != NULL && waits_for != keeper->waits_for)
-		tell(keeper, KEEPER_WAITS, false, waits_for, NULL);
-	keeper->waits_for = waits_for;
+		report_event(manager,
+		             plan->step == ROTATE_WRITE_BUNDLES ? CERTIFICATE_BUNDLES_WRITTEN
+		             : plan->new_ca                     ? CERTIFICATE_CA_CREATED
+		                                                : CERTIFICATE_SECRET_WRITTEN,
+		             plan->repair, plan->reason, NULL);
+	const char *waiting_for = plan->step == ROTATE_WAIT ? plan->reason : NULL;
+	if (waiting_for != NULL && waiting_for != manager->waiting_for)
+		report_event(manager, CERTIFICATE_WAITING, false, waiting_for, NULL);
+	manager->waiting_for = waiting_for;
 }
 
-static void tell_failure(struct keeper *keeper, const struct error *error, int64_t monotonic)
+static void report_failure(struct certificate_manager *manager, const struct error *error,
+                           int64_t monotonic)
 {
-	bool again = strcmp(error->message, keeper->failure.message) != 0 ||
-	             monotonic - keeper->failure_told >= REPEAT;
-	keeper->failure = *error;
-	keeper->failures++;
-	keeper->options.failed(keeper->options.context);
+	bool again = strcmp(error->message, manager->failure.message) != 0 ||
+	             monotonic - manager->failure_reported_at >= REPEAT;
+	manager->failure = *error;
+	manager->failures++;
+	manager->options.count_failure(manager->options.context);
 	if (!again)
 		return;
-	keeper->failure_told = monotonic;
-	tell(keeper, KEEPER_FAILED, false, NULL, error->message);
+	manager->failure_reported_at = monotonic;
+	report_event(manager, CERTIFICATE_RECONCILE_FAILED, false, NULL, error->message);
 }
 
-static void tell_recovery(struct keeper *keeper)
+static void report_recovery(struct certificate_manager *manager)
 {
-	keeper->failures = 0;
-	if (keeper->failure.message[0] == '\0')
+	manager->failures = 0;
+	if (manager->failure.message[0] == '\0')
 		return;
-	keeper->failure.message[0] = '\0';
-	tell(keeper, KEEPER_RECOVERED, false, NULL, NULL);
+	manager->failure.message[0] = '\0';
+	report_event(manager, CERTIFICATE_RECONCILE_RECOVERED, false, NULL, NULL);
 }
 
-static void write_event(const struct keeper *keeper, int64_t now, struct buffer *body)
+static void write_event(const struct certificate_manager *manager, int64_t now, struct buffer *body)
 {
-	const struct publish_names *names = &keeper->options.names;
+	const struct certificate_names *names = &manager->options.names;
 	char time[TIMESTAMP_SIZE];
 	char end[TIMESTAMP_SIZE];
 	char host[256] = "";
@@ -171,12 +173,12 @@ static void write_event(const struct keeper *keeper, int64_t now, struct buffer 
 	gethostname(host, sizeof host - 1);
 	timestamp_print(now / SECOND * SECOND, time);
 	snprintf(time + strlen("2026-11-23T08:15:30"), 2, "Z"); /* metav1.Time has whole seconds */
-	timestamp_print(keeper->round.serving.not_after, end);
+	timestamp_print(manager->reconciler.serving.not_after, end);
 	snprintf(message, sizeof message,
-	         "The webhook's certificate ends at %s and is not renewed: %s", end,
-	         keeper->failure.message[0] != '\0' ? keeper->failure.message
-	         : keeper->waits_for != NULL        ? keeper->waits_for
-	                                            : "no reason known");
+	         "The webhook's certificate expires at %s and is not renewed: %s", end,
+	         manager->failure.message[0] != '\0' ? manager->failure.message
+	         : manager->waiting_for != NULL      ? manager->waiting_for
+	                                             : "the reason is not known");
 	json_writer_init(&writer, body);
 	json_write_object_begin(&writer);
 	json_write_member(&writer, "apiVersion", "v1");
@@ -195,7 +197,7 @@ static void write_event(const struct keeper *keeper, int64_t now, struct buffer 
 	json_write_member(&writer, "name", names->secret);
 	json_write_object_end(&writer);
 	json_write_member(&writer, "type", "Warning");
-	json_write_member(&writer, "reason", "CertificateRunsOut");
+	json_write_member(&writer, "reason", "CertificateExpiring");
 	json_write_member(&writer, "message", message);
 	json_write_member(&writer, "firstTimestamp", time);
 	json_write_member(&writer, "lastTimestamp", time);
@@ -210,143 +212,144 @@ static void write_event(const struct keeper *keeper, int64_t now, struct buffer 
 	json_write_object_end(&writer);
 }
 
-/* An Event that cannot be made now is tried again in the next round: the API may be what fails. */
-static void send_event(struct keeper *keeper, int64_t now)
+/* If the Event cannot be created now, the next reconcile tries again: the API may be what fails. */
+static void send_event(struct certificate_manager *manager, int64_t now)
 {
 	struct kube_response _cleanup_kube_response_ response;
 	struct buffer _cleanup_buffer_ body;
 	char path[256];
 	kube_response_init(&response);
 	buffer_init(&body, EVENT_MAX);
-	write_event(keeper, now, &body);
+	write_event(manager, now, &body);
 	snprintf(path, sizeof path, "/api/v1/namespaces/%s/events",
-	         keeper->options.names.namespace);
+	         manager->options.names.namespace);
 	const struct kube_request request = {.method = "POST",
 	                                     .path = path,
 	                                     .body = buffer_text(&body),
 	                                     .body_length = body.length};
-	if (buffer_ok(&body) && kube_call(keeper->client, &request, &response, NULL))
-		keeper->event_due = false;
+	if (buffer_ok(&body) && kube_call(manager->client, &request, &response, NULL))
+		manager->event_due = false;
 }
 
-static void warn(struct keeper *keeper, int64_t now, int64_t monotonic)
+static void report_expiry(struct certificate_manager *manager, int64_t now, int64_t monotonic)
 {
-	const struct rotate_serving *serving = &keeper->round.serving;
+	const struct rotate_serving *serving = &manager->reconciler.serving;
 	if (!serving->any || !rotate_nearly_over(serving->not_before, serving->not_after, now)) {
-		keeper->running_out = 0;
-		keeper->event_due = false;
+		manager->expiring_reported_at = 0;
+		manager->event_due = false;
 		return;
 	}
-	if (keeper->running_out == 0 || monotonic - keeper->running_out >= REPEAT) {
-		keeper->running_out = monotonic;
-		keeper->event_due = true;
-		tell(keeper, KEEPER_RUNS_OUT, false, keeper->waits_for,
-		     keeper->failure.message[0] == '\0' ? NULL : keeper->failure.message);
+	if (manager->expiring_reported_at == 0 ||
+	    monotonic - manager->expiring_reported_at >= REPEAT) {
+		manager->expiring_reported_at = monotonic;
+		manager->event_due = true;
+		report_event(manager, CERTIFICATE_EXPIRING, false, manager->waiting_for,
+		             manager->failure.message[0] == '\0' ? NULL : manager->failure.message);
 	}
-	if (keeper->event_due)
-		send_event(keeper, now);
+	if (manager->event_due)
+		send_event(manager, now);
 }
 
-static void report_obstacle(struct keeper *keeper)
+static void report_readiness(struct certificate_manager *manager)
 {
 	char text[ERROR_MESSAGE_SIZE];
-	const char *why = keeper->failure.message[0] != '\0' ? keeper->failure.message
-	                  : keeper->waits_for != NULL        ? keeper->waits_for
-	                                                     : "not yet done";
-	bool served = keeper->round.serving.any;
-	if (served && rotate_published(&keeper->round.serving)) {
-		keeper->options.obstacle(keeper->options.context, NULL);
+	const char *why = manager->failure.message[0] != '\0' ? manager->failure.message
+	                  : manager->waiting_for != NULL      ? manager->waiting_for
+	                                                      : "the first reconcile is under way";
+	bool served = manager->reconciler.serving.any;
+	if (served && rotate_is_published(&manager->reconciler.serving)) {
+		manager->options.set_not_ready_reason(manager->options.context, NULL);
 		return;
 	}
 	snprintf(text, sizeof text, "%s: %.600s",
-	         served ? "the certificate is not published" : "no certificate", why);
-	keeper->options.obstacle(keeper->options.context, text);
+	         served ? "the certificate's CA is not in every caBundle" : "no certificate", why);
+	manager->options.set_not_ready_reason(manager->options.context, text);
 }
 
 /* ---- The thread ---- */
 
-/* Rounds until there is nothing more to do at once. */
-static void work(struct keeper *keeper)
+/* Reconciles until nothing is left that can be done at once. */
+static void reconcile_until_done(struct certificate_manager *manager)
 {
 	struct error error;
-	enum round_end end = ROUND_AGAIN;
+	enum reconcile_result end = RECONCILE_AGAIN;
 	int64_t now;
 	int64_t monotonic;
-	for (unsigned step = 0; end == ROUND_AGAIN && step < STEPS_MAX; step++) {
-		struct round_report report;
-		end = round_run(&keeper->round, &report, &error);
-		if (is_stopping(keeper))
+	for (unsigned step = 0; end == RECONCILE_AGAIN && step < STEPS_MAX; step++) {
+		struct reconcile_report report;
+		end = reconcile(&manager->reconciler, &report, &error);
+		if (is_stopping(manager))
 			return;
-		tell_round(keeper, &report);
-		if (end == ROUND_AGAIN && !report.wrote)
-			rest(keeper, jitter(CONFLICT_WAIT));
+		report_reconcile(manager, &report);
+		if (end == RECONCILE_AGAIN && !report.wrote)
+			rest(manager, jitter(CONFLICT_WAIT));
 	}
 	read_clock(NULL, &now, &monotonic);
-	if (end == ROUND_FAILED)
-		tell_failure(keeper, &error, monotonic);
+	if (end == RECONCILE_FAILED)
+		report_failure(manager, &error, monotonic);
 	else
-		tell_recovery(keeper);
-	report_obstacle(keeper);
-	warn(keeper, now, monotonic);
+		report_recovery(manager);
+	report_readiness(manager);
+	report_expiry(manager, now, monotonic);
 }
 
 static void *run(void *context)
 {
-	struct keeper *keeper = context;
-	while (!is_stopping(keeper)) {
-		work(keeper);
-		rest(keeper, interval(keeper));
+	struct certificate_manager *manager = context;
+	while (!is_stopping(manager)) {
+		reconcile_until_done(manager);
+		rest(manager, interval(manager));
 	}
 	return NULL;
 }
 
-static void keeper_free(struct keeper *keeper)
+static void certificate_manager_free(struct certificate_manager *manager)
 {
-	kube_client_free(keeper->client);
-	pthread_cond_destroy(&keeper->wake);
-	pthread_mutex_destroy(&keeper->lock);
-	free(keeper);
+	kube_client_free(manager->client);
+	pthread_cond_destroy(&manager->wake);
+	pthread_mutex_destroy(&manager->lock);
+	free(manager);
 }
 
-bool keeper_start(const struct keeper_options *options, struct keeper **ret_keeper,
-                  struct error *error)
+bool certificate_manager_start(const struct certificate_manager_options *options,
+                               struct certificate_manager **ret_manager, struct error *error)
 {
 	pthread_condattr_t monotonic;
-	struct keeper *keeper = calloc(1, sizeof *keeper);
-	if (keeper == NULL)
-		return error_set(error, "no memory for the certificates");
-	pthread_mutex_init(&keeper->lock, NULL);
+	struct certificate_manager *manager = calloc(1, sizeof *manager);
+	if (manager == NULL)
+		return error_set(error, "no memory for the certificate manager");
+	pthread_mutex_init(&manager->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&keeper->wake, &monotonic);
+	pthread_cond_init(&manager->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	keeper->options = *options;
-	keeper->round = (struct round){.names = &keeper->options.names,
-	                               .policy = &keeper->options.policy,
-	                               .context = keeper,
-	                               .call = call,
-	                               .clock = read_clock,
-	                               .use = use};
-	bool started = kube_client_new(options->account, &keeper->client, error);
-	if (started && pthread_create(&keeper->thread, NULL, run, keeper) != 0)
-		started = error_set(error, "no thread for the certificates");
+	manager->options = *options;
+	manager->reconciler = (struct reconciler){.names = &manager->options.names,
+	                                          .policy = &manager->options.policy,
+	                                          .context = manager,
+	                                          .call = call,
+	                                          .clock = read_clock,
+	                                          .use_certificate = use_certificate};
+	bool started = kube_client_new(options->service_account_dir, &manager->client, error);
+	if (started && pthread_create(&manager->thread, NULL, run, manager) != 0)
+		started = error_set(error, "cannot start the thread of the certificate manager");
 	if (!started) {
-		keeper_free(keeper);
+		certificate_manager_free(manager);
 		return false;
 	}
-	*ret_keeper = keeper;
+	*ret_manager = manager;
 	return true;
 }
 
-void keeper_stop(struct keeper *keeper)
+void certificate_manager_stop(struct certificate_manager *manager)
 {
-	if (keeper == NULL)
+	if (manager == NULL)
 		return;
-	pthread_mutex_lock(&keeper->lock);
-	keeper->stopping = true;
-	pthread_cond_signal(&keeper->wake);
-	pthread_mutex_unlock(&keeper->lock);
-	kube_stop(keeper->client);
-	pthread_join(keeper->thread, NULL);
-	keeper_free(keeper);
+	pthread_mutex_lock(&manager->lock);
+	manager->stopping = true;
+	pthread_cond_signal(&manager->wake);
+	pthread_mutex_unlock(&manager->lock);
+	kube_stop(manager->client);
+	pthread_join(manager->thread, NULL);
+	certificate_manager_free(manager);
 }

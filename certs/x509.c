@@ -58,11 +58,11 @@ static bool add_extension(X509 *certificate, int nid, void *value, int critical)
 	       X509_add1_ext_i2d(certificate, nid, value, critical, X509V3_ADD_DEFAULT) == 1;
 }
 
-static bool add_basic_constraints(X509 *certificate, bool authority)
+static bool add_basic_constraints(X509 *certificate, bool ca)
 {
 	BASIC_CONSTRAINTS *constraints = BASIC_CONSTRAINTS_new();
 	bool added = constraints != NULL;
-	if (added && authority) {
+	if (added && ca) {
 		constraints->ca = 0xFF;
 		constraints->pathlen = ASN1_INTEGER_new(); /* of value 0 */
 		added = constraints->pathlen != NULL && ASN1_INTEGER_set(constraints->pathlen, 0);
@@ -75,11 +75,11 @@ static bool add_basic_constraints(X509 *certificate, bool authority)
 /* Bits of RFC 5280, 4.2.1.3, as ASN1_BIT_STRING_set_bit() counts them. */
 enum key_usage_bit { DIGITAL_SIGNATURE = 0, KEY_CERT_SIGN = 5, CRL_SIGN = 6 };
 
-static bool add_key_usage(X509 *certificate, bool authority)
+static bool add_key_usage(X509 *certificate, bool ca)
 {
 	ASN1_BIT_STRING *usage = ASN1_BIT_STRING_new();
 	bool added = usage != NULL;
-	if (authority)
+	if (ca)
 		added = added && ASN1_BIT_STRING_set_bit(usage, KEY_CERT_SIGN, 1) == 1 &&
 		        ASN1_BIT_STRING_set_bit(usage, CRL_SIGN, 1) == 1;
 	else
@@ -101,7 +101,7 @@ static bool add_server_usage(X509 *certificate)
 
 /* The identifier is the SHA-1 of the public key (RFC 5280, 4.2.1.2, method 1): a name, not a
  * protection. */
-static bool add_key_identifiers(X509 *certificate, X509 *authority)
+static bool add_key_identifiers(X509 *certificate, X509 *ca)
 {
 	unsigned char digest[SHA_DIGEST_LENGTH];
 	unsigned length = sizeof digest;
@@ -111,18 +111,18 @@ static bool add_key_identifiers(X509 *certificate, X509 *authority)
 	             ASN1_OCTET_STRING_set(identifier, digest, (int)length) == 1 &&
 	             add_extension(certificate, NID_subject_key_identifier, identifier, 0);
 	ASN1_OCTET_STRING_free(identifier);
-	if (!added || authority == NULL)
+	if (!added || ca == NULL)
 		return added;
 
-	/* An authority of someone else's making may have no identifier: then the leaf has none. */
-	const ASN1_OCTET_STRING *issuer = X509_get0_subject_key_id(authority);
+	/* A CA that somebody else made may have no identifier: then the leaf has none. */
+	const ASN1_OCTET_STRING *issuer = X509_get0_subject_key_id(ca);
 	if (issuer == NULL)
 		return true;
-	AUTHORITY_KEYID *authority_id = AUTHORITY_KEYID_new();
-	added = authority_id != NULL &&
-	        (authority_id->keyid = ASN1_OCTET_STRING_dup(issuer)) != NULL &&
-	        add_extension(certificate, NID_authority_key_identifier, authority_id, 0);
-	AUTHORITY_KEYID_free(authority_id);
+	AUTHORITY_KEYID *authority_key_id = AUTHORITY_KEYID_new();
+	added = authority_key_id != NULL &&
+	        (authority_key_id->keyid = ASN1_OCTET_STRING_dup(issuer)) != NULL &&
+	        add_extension(certificate, NID_authority_key_identifier, authority_key_id, 0);
+	AUTHORITY_KEYID_free(authority_key_id);
 	return added;
 }
 
@@ -171,22 +171,21 @@ static bool set_subject(X509 *certificate, const char *common_name)
 	                                  (const unsigned char *)common_name, -1, -1, 0) == 1;
 }
 
-/* authority NULL: the certificate is an authority, signed by itself. */
-static bool fill(X509 *certificate, const struct x509_profile *profile, EVP_PKEY *key,
-                 X509 *authority, EVP_PKEY *authority_key)
+/* ca NULL: the certificate is a CA's, signed by itself. */
+static bool fill(X509 *certificate, const struct x509_profile *profile, EVP_PKEY *key, X509 *ca,
+                 EVP_PKEY *ca_key)
 {
-	bool own = authority == NULL;
+	bool own = ca == NULL;
 	return X509_set_version(certificate, 2) == 1 && set_serial(certificate, profile->serial) &&
 	       set_subject(certificate, profile->common_name) &&
-	       X509_set_issuer_name(certificate,
-	                            X509_get_subject_name(own ? certificate : authority)) == 1 &&
+	       X509_set_issuer_name(certificate, X509_get_subject_name(own ? certificate : ca)) ==
+	               1 &&
 	       ASN1_TIME_set(X509_getm_notBefore(certificate), profile->not_before) != NULL &&
 	       ASN1_TIME_set(X509_getm_notAfter(certificate), profile->not_after) != NULL &&
 	       X509_set_pubkey(certificate, key) == 1 && add_basic_constraints(certificate, own) &&
 	       add_key_usage(certificate, own) && (own || add_server_usage(certificate)) &&
-	       add_key_identifiers(certificate, authority) &&
-	       (own || add_names(certificate, profile)) &&
-	       X509_sign(certificate, own ? key : authority_key, EVP_sha256()) > 0;
+	       add_key_identifiers(certificate, ca) && (own || add_names(certificate, profile)) &&
+	       X509_sign(certificate, own ? key : ca_key, EVP_sha256()) > 0;
 }
 
 static bool check_profile(const struct x509_profile *profile, bool leaf, struct error *error)
@@ -208,15 +207,14 @@ static bool check_profile(const struct x509_profile *profile, bool leaf, struct 
 	return true;
 }
 
-static bool make(const struct x509_profile *profile, X509 *authority, EVP_PKEY *authority_key,
+static bool make(const struct x509_profile *profile, X509 *ca, EVP_PKEY *ca_key,
                  struct certificate **ret_certificate, struct private_key **ret_key,
                  struct error *error)
 {
 	ERR_clear_error();
 	X509 *certificate = X509_new();
 	EVP_PKEY *key = EVP_EC_gen("P-256");
-	if (certificate == NULL || key == NULL ||
-	    !fill(certificate, profile, key, authority, authority_key)) {
+	if (certificate == NULL || key == NULL || !fill(certificate, profile, key, ca, ca_key)) {
 		X509_free(certificate);
 		EVP_PKEY_free(key);
 		return fail(error, "making a certificate");
@@ -226,25 +224,24 @@ static bool make(const struct x509_profile *profile, X509 *authority, EVP_PKEY *
 	return true;
 }
 
-bool x509_make_authority(const struct x509_profile *profile, struct certificate **ret_certificate,
-                         struct private_key **ret_key, struct error *error)
+bool x509_make_ca(const struct x509_profile *profile, struct certificate **ret_certificate,
+                  struct private_key **ret_key, struct error *error)
 {
 	return check_profile(profile, false, error) &&
 	       make(profile, NULL, NULL, ret_certificate, ret_key, error);
 }
 
-bool x509_make_leaf(const struct x509_profile *profile, const struct certificate *authority,
-                    const struct private_key *authority_key, struct certificate **ret_certificate,
+bool x509_make_leaf(const struct x509_profile *profile, const struct certificate *ca,
+                    const struct private_key *ca_key, struct certificate **ret_certificate,
                     struct private_key **ret_key, struct error *error)
 {
 	return check_profile(profile, true, error) &&
-	       make(profile, unwrap(authority), unwrap_key(authority_key), ret_certificate, ret_key,
-	            error);
+	       make(profile, unwrap(ca), unwrap_key(ca_key), ret_certificate, ret_key, error);
 }
 
 /* ---- Reading and writing ---- */
 
-/* Instead of OpenSSL's, which would ask at the terminal. */
+/* Instead of OpenSSL's own callback, which would ask on the terminal. */
 static int no_password(char *text, int size, int writing, void *context)
 {
 	(void)text;
@@ -321,7 +318,7 @@ static bool ran_out_of_memory(void)
 }
 
 /* For a no that OpenSSL gave. */
-static enum x509_answer no(bool out_of_memory)
+static enum x509_result no(bool out_of_memory)
 {
 	return ran_out_of_memory() || out_of_memory ? X509_NO_MEMORY : X509_NO;
 }
@@ -353,7 +350,7 @@ bool x509_read_certificates(const char *pem, size_t length, struct certificate *
 	return true;
 }
 
-enum x509_answer x509_read_key(const char *pem, size_t length, struct private_key **ret_key,
+enum x509_result x509_read_key(const char *pem, size_t length, struct private_key **ret_key,
                                struct error *error)
 {
 	ERR_clear_error();
@@ -419,7 +416,7 @@ void x509_validity(const struct certificate *certificate, int64_t *ret_not_befor
 	read_time(X509_get0_notAfter(unwrap(certificate)), ret_not_after);
 }
 
-bool x509_is_authority(const struct certificate *certificate)
+bool x509_is_ca(const struct certificate *certificate)
 {
 	uint32_t flags = X509_get_extension_flags(unwrap(certificate));
 	bool is = (flags & EXFLAG_CA) != 0 && (flags & EXFLAG_INVALID) == 0 &&
@@ -428,7 +425,8 @@ bool x509_is_authority(const struct certificate *certificate)
 	return is;
 }
 
-enum x509_answer x509_key_fits(const struct certificate *certificate, const struct private_key *key)
+enum x509_result x509_key_matches(const struct certificate *certificate,
+                                  const struct private_key *key)
 {
 	ERR_clear_error();
 	if (X509_check_private_key(unwrap(certificate), unwrap_key(key)) == 1)
@@ -436,7 +434,7 @@ enum x509_answer x509_key_fits(const struct certificate *certificate, const stru
 	return no(false);
 }
 
-enum x509_answer x509_has_names(const struct certificate *leaf, const char *const *names,
+enum x509_result x509_has_names(const struct certificate *leaf, const char *const *names,
                                 size_t name_count, struct error *error)
 {
 	ERR_clear_error();
@@ -452,12 +450,12 @@ enum x509_answer x509_has_names(const struct certificate *leaf, const char *cons
 	return X509_YES;
 }
 
-/* The authority is the anchor, self-signed or not, as a certificate in Go's pool of roots is. */
-static enum x509_answer verify_chain(X509_STORE *store, X509_STORE_CTX *context, X509 *leaf,
-                                     X509 *authority, int64_t now, struct error *error)
+/* The CA is the trust anchor, self-signed or not, as a certificate in Go's pool of roots is. */
+static enum x509_result verify_chain(X509_STORE *store, X509_STORE_CTX *context, X509 *leaf,
+                                     X509 *ca, int64_t now, struct error *error)
 {
 	error_set(error, "no memory");
-	if (store == NULL || context == NULL || X509_STORE_add_cert(store, authority) != 1 ||
+	if (store == NULL || context == NULL || X509_STORE_add_cert(store, ca) != 1 ||
 	    X509_STORE_CTX_init(context, store, leaf, NULL) != 1)
 		return X509_NO_MEMORY;
 	X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context);
@@ -472,16 +470,16 @@ static enum x509_answer verify_chain(X509_STORE *store, X509_STORE_CTX *context,
 	return no(code == X509_V_ERR_OUT_OF_MEM || code == X509_V_ERR_UNSPECIFIED);
 }
 
-enum x509_answer x509_verify(const struct certificate *leaf, const struct certificate *authority,
+enum x509_result x509_verify(const struct certificate *leaf, const struct certificate *ca,
                              int64_t now, struct error *error)
 {
 	ERR_clear_error();
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *context = X509_STORE_CTX_new();
-	enum x509_answer response =
-	        verify_chain(store, context, unwrap(leaf), unwrap(authority), now, error);
+	enum x509_result result =
+	        verify_chain(store, context, unwrap(leaf), unwrap(ca), now, error);
 	X509_STORE_CTX_free(context);
 	X509_STORE_free(store);
 	ERR_clear_error();
-	return response;
+	return result;
 }

@@ -1,9 +1,9 @@
 /*
- * x509: keys and certificates: made, read, checked, written. The only home of OpenSSL.
+ * x509: makes, reads, checks and writes keys and certificates. The only module that uses OpenSSL.
  *
- * What is made: authorities and leaves with ECDSA P-256 keys and ecdsa-with-SHA256 signatures, in
+ * It makes CA and leaf certificates with ECDSA P-256 keys and ecdsa-with-SHA256 signatures, in
  * the profile of RFC 5280 that Go's crypto/x509 and `openssl verify -x509_strict` insist on:
- *   authority  basicConstraints CA:TRUE, pathlen:0 (critical), keyUsage keyCertSign, cRLSign
+ *   CA         basicConstraints CA:TRUE, pathlen:0 (critical), keyUsage keyCertSign, cRLSign
  *              (critical), subject key identifier
  *   leaf       basicConstraints CA:FALSE (critical), keyUsage digitalSignature (critical),
  *              extended key usage serverAuth, subject and authority key identifiers, the DNS names
@@ -15,7 +15,7 @@
  *
  * Certificates and keys belong to the caller, who frees them; freeing wipes keys. Keys leave this
  * module as PKCS #8 PEM only, into a buffer that the caller made for secrets (lib/base/buffer.h).
- * No error message holds key material. Input is untrusted: whatever the bytes, the response is a
+ * No error message holds key material. Input is untrusted: whatever the bytes, the result is a
  * value or an error. Thread-safe for different objects.
  */
 #ifndef LASTWORD_CERTS_X509_H
@@ -57,25 +57,26 @@ struct x509_profile {
 	size_t name_count;                      /* 1 to X509_NAMES_MAX */
 	int64_t not_before;                     /* first second of validity */
 	int64_t not_after;                      /* last second of validity; up to the year 9999 */
-	unsigned char serial[X509_SERIAL_SIZE]; /* random; all zeros is refused */
+	unsigned char serial[X509_SERIAL_SIZE]; /* random; not all zeros */
 };
 
-/* A self-signed authority and its key. */
-bool x509_make_authority(const struct x509_profile *profile, struct certificate **ret_certificate,
-                         struct private_key **ret_key, struct error *error);
+/* A self-signed CA certificate and its key. */
+bool x509_make_ca(const struct x509_profile *profile, struct certificate **ret_certificate,
+                  struct private_key **ret_key, struct error *error);
 
-/* A leaf, signed by the authority, whose key must be the one given. */
-bool x509_make_leaf(const struct x509_profile *profile, const struct certificate *authority,
-                    const struct private_key *authority_key, struct certificate **ret_certificate,
+/* A leaf certificate, signed by the CA with its key. */
+bool x509_make_leaf(const struct x509_profile *profile, const struct certificate *ca,
+                    const struct private_key *ca_key, struct certificate **ret_certificate,
                     struct private_key **ret_key, struct error *error);
 
-/* What could not be found out for want of memory is not a no: a no can cost a key its life. */
-enum x509_answer { X509_NO, X509_YES, X509_NO_MEMORY };
+/* X509_NO_MEMORY: the result is not known because memory is short. That is not a no: for a no the
+ * caller may discard a key. */
+enum x509_result { X509_NO, X509_YES, X509_NO_MEMORY };
 
 /* ---- Reading and writing ---- */
 
-/* Reads the certificates of a PEM text, as Go's CertPool.AppendCertsFromPEM does: each block by
- * itself, so that one which is broken hides no other. At most capacity are stored in list.
+/* Reads the certificates of a PEM text as Go's CertPool.AppendCertsFromPEM does: each block by
+ * itself, so that a broken one hides no other. At most capacity are stored in list.
  * *ret_clean: every CERTIFICATE block was read, stored, and no other kind of block was there;
  * text between blocks does not count. False only when there is no memory; then nothing is
  * stored. */
@@ -84,7 +85,7 @@ bool x509_read_certificates(const char *pem, size_t length, struct certificate *
                             struct error *error);
 
 /* The first private key of a PEM text, unencrypted (PKCS #8, or the older forms). */
-enum x509_answer x509_read_key(const char *pem, size_t length, struct private_key **ret_key,
+enum x509_result x509_read_key(const char *pem, size_t length, struct private_key **ret_key,
                                struct error *error);
 
 /* Append PEM. False when there is no memory or room. */
@@ -101,19 +102,19 @@ void x509_validity(const struct certificate *certificate, int64_t *ret_not_befor
                    int64_t *ret_not_after);
 
 /* May sign leaves: CA:TRUE, and keyCertSign where a key usage is given. */
-bool x509_is_authority(const struct certificate *certificate);
+bool x509_is_ca(const struct certificate *certificate);
 
-/* Is the key the certificate's? */
-enum x509_answer x509_key_fits(const struct certificate *certificate,
-                               const struct private_key *key);
+/* Does the key belong to the certificate? */
+enum x509_result x509_key_matches(const struct certificate *certificate,
+                                  const struct private_key *key);
 
-/* Does a client that trusts nothing but this authority, and whose clock shows second now, take the
- * certificate for a server's? error says why not. */
-enum x509_answer x509_verify(const struct certificate *leaf, const struct certificate *authority,
+/* Does a client that trusts only this CA, and whose clock shows second now, accept the certificate
+ * for a server? error says why not. */
+enum x509_result x509_verify(const struct certificate *leaf, const struct certificate *ca,
                              int64_t now, struct error *error);
 
-/* Is it a certificate for each of the DNS names? error says which not. */
-enum x509_answer x509_has_names(const struct certificate *leaf, const char *const *names,
+/* Is it a certificate for each of the DNS names? error says for which it is not. */
+enum x509_result x509_has_names(const struct certificate *leaf, const char *const *names,
                                 size_t name_count, struct error *error);
 
 #endif

@@ -37,7 +37,7 @@ struct settings {
 	struct watched_file certificate;
 	struct watched_file key;
 	bool self; /* certificates of our own making instead of the two files */
-	struct publish_names names;
+	struct certificate_names names;
 	struct rotate_policy policy;
 	unsigned kube_minor;             /* 0: unknown */
 	const char *service_account_dir; /* with ca.crt and token */
@@ -60,7 +60,7 @@ static const char usage[] =
         "  --webhook-config NAME  the MutatingWebhookConfiguration whose caBundles are kept\n"
         "  --secret NAME        where certificates and keys are kept\n"
         "  --cert-lifetime DURATION  of a certificate (default 720h)\n"
-        "  --ca-lifetime DURATION  of the authority (default 8760h)\n"
+        "  --ca-lifetime DURATION  of a CA (default 8760h)\n"
         "  --propagation-delay DURATION  until every API server knows a new caBundle (default 5m)\n"
         "  --listen ADDR:PORT   the webhook, TLS (default :8443)\n"
         "  --metrics ADDR:PORT  /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
@@ -98,7 +98,7 @@ static bool take_certs(const char *value, void *target, struct error *error)
 
 static bool check_settings(struct settings *settings, struct error *error)
 {
-	const struct publish_names *names = &settings->names;
+	const struct certificate_names *names = &settings->names;
 	bool files = settings->certificate.path != NULL || settings->key.path != NULL;
 	bool named = names->service != NULL || names->namespace != NULL ||
 	             names->configuration != NULL || names->secret != NULL;
@@ -116,7 +116,7 @@ static bool check_settings(struct settings *settings, struct error *error)
 	    names->secret == NULL)
 		return error_set(error, "--certs self: expected --service, --namespace, "
 		                        "--webhook-config and --secret");
-	return publish_names_init(&settings->names, error) &&
+	return certificate_names_init(&settings->names, error) &&
 	       rotate_check_policy(&settings->policy, error);
 }
 
@@ -134,8 +134,8 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"webhook-config", flag_text, &settings->names.configuration},
 	        {"secret", flag_text, &settings->names.secret},
 	        {"cert-lifetime", flag_duration, &settings->policy.leaf_lifetime},
-	        {"ca-lifetime", flag_duration, &settings->policy.authority_lifetime},
-	        {"propagation-delay", flag_duration, &settings->policy.settle},
+	        {"ca-lifetime", flag_duration, &settings->policy.ca_lifetime},
+	        {"propagation-delay", flag_duration, &settings->policy.propagation_delay},
 	        {"listen", flag_text, &server->listen},
 	        {"metrics", flag_text, &server->metrics},
 	        {"kube-version", take_kube_version, &settings->kube_minor},
@@ -205,16 +205,17 @@ static void reload_identity(struct webhook_server *server, struct settings *sett
 		            error.message, NULL);
 }
 
-/* ---- Certificates of our own making: what their keeper has to say, on its thread ---- */
+/* ---- Certificates of our own making: hooks of the certificate manager, which calls them on its
+ * thread ---- */
 
 static bool use_certificate(void *context, const char *chain, const char *key, struct error *error)
 {
 	return webhook_set_identity(context, chain, key, error);
 }
 
-static void take_obstacle(void *context, const char *text)
+static void set_not_ready_reason(void *context, const char *reason)
 {
-	webhook_set_obstacle(context, text);
+	webhook_set_obstacle(context, reason);
 }
 
 static void count_failure(void *context)
@@ -225,46 +226,50 @@ static void count_failure(void *context)
 static const struct {
 	enum log_level level;
 	const char *message;
-} news_lines[] = {
-        [KEEPER_SECRET_WRITTEN] = {LOG_INFO, "certificates: the Secret is written"},
-        [KEEPER_AUTHORITY_MADE] = {LOG_INFO, "certificates: there is a new authority"},
-        [KEEPER_BUNDLES_WRITTEN] = {LOG_INFO, "certificates: the caBundles are written"},
-        [KEEPER_CERTIFICATE_IN_USE] = {LOG_INFO, "certificate in use"},
-        [KEEPER_WAITS] = {LOG_INFO, "certificates: waiting"},
-        [KEEPER_FAILED] = {LOG_ERROR, "certificates cannot be kept, the one in use stays"},
-        [KEEPER_RECOVERED] = {LOG_INFO, "certificates are kept again"},
-        [KEEPER_RUNS_OUT] = {LOG_WARNING, "the certificate runs out and is not renewed"},
+} event_lines[] = {
+        [CERTIFICATE_SECRET_WRITTEN] = {LOG_INFO, "certificates: wrote the Secret"},
+        [CERTIFICATE_CA_CREATED] = {LOG_INFO, "certificates: created a new CA"},
+        [CERTIFICATE_BUNDLES_WRITTEN] = {LOG_INFO, "certificates: wrote the caBundles"},
+        [CERTIFICATE_IN_USE] = {LOG_INFO, "certificate in use"},
+        [CERTIFICATE_WAITING] = {LOG_INFO, "certificates: waiting"},
+        [CERTIFICATE_RECONCILE_FAILED] =
+                {LOG_ERROR, "cannot reconcile the certificates; the one in use stays in use"},
+        [CERTIFICATE_RECONCILE_RECOVERED] = {LOG_INFO, "the certificates are reconciled again"},
+        [CERTIFICATE_EXPIRING] = {LOG_WARNING,
+                                  "the certificate is about to expire and is not renewed"},
 };
 
-static void take_news(void *context, const struct keeper_news *news)
+static void log_certificate_event(void *context, const struct certificate_event *event)
 {
-	if (news->event == KEEPER_CERTIFICATE_IN_USE)
+	if (event->type == CERTIFICATE_IN_USE)
 		webhook_count_rotation(context, WEBHOOK_ROTATION_CERTIFICATE);
-	if (news->event == KEEPER_AUTHORITY_MADE)
-		webhook_count_rotation(context, WEBHOOK_ROTATION_AUTHORITY);
+	if (event->type == CERTIFICATE_CA_CREATED)
+		webhook_count_rotation(context, WEBHOOK_ROTATION_CA);
 	struct log_line line;
-	log_begin(&line, news->healing ? LOG_WARNING : news_lines[news->event].level,
-	          news_lines[news->event].message);
-	log_text(&line, "reason", news->reason);
-	log_text(&line, "error", news->error);
+	log_begin(&line, event->repair ? LOG_WARNING : event_lines[event->type].level,
+	          event_lines[event->type].message);
+	log_text(&line, "reason", event->reason);
+	log_text(&line, "error", event->error);
 	log_end(&line);
 }
 
-static bool start_keeper(struct webhook_server *server, const struct settings *settings,
-                         struct keeper **ret_keeper, struct error *error)
+static bool start_certificate_manager(struct webhook_server *server,
+                                      const struct settings *settings,
+                                      struct certificate_manager **ret_manager, struct error *error)
 {
-	const struct keeper_options options = {.names = settings->names,
-	                                       .policy = settings->policy,
-	                                       .account = settings->service_account_dir,
-	                                       .context = server,
-	                                       .use = use_certificate,
-	                                       .obstacle = take_obstacle,
-	                                       .tell = take_news,
-	                                       .failed = count_failure};
+	const struct certificate_manager_options options = {
+	        .names = settings->names,
+	        .policy = settings->policy,
+	        .service_account_dir = settings->service_account_dir,
+	        .context = server,
+	        .use_certificate = use_certificate,
+	        .set_not_ready_reason = set_not_ready_reason,
+	        .report_event = log_certificate_event,
+	        .count_failure = count_failure};
 	if (!settings->self)
 		return true;
 	webhook_set_obstacle(server, "no certificate yet");
-	return keeper_start(&options, ret_keeper, error);
+	return certificate_manager_start(&options, ret_manager, error);
 }
 
 static bool ask_once(const struct settings *settings, unsigned *ret_minor, struct error *error)
@@ -377,8 +382,8 @@ int main(int argc, char **argv)
 	        .server = {.listen = ":8443", .metrics = ":9090", .threads = default_threads()},
 	        .service_account_dir = KUBE_ACCOUNT,
 	        .policy = {.leaf_lifetime = INT64_C(720) * 3600 * SECOND,
-	                   .authority_lifetime = INT64_C(8760) * 3600 * SECOND,
-	                   .settle = 300 * SECOND},
+	                   .ca_lifetime = INT64_C(8760) * 3600 * SECOND,
+	                   .propagation_delay = 300 * SECOND},
 	        .drain = 5 * SECOND,
 	        .stop_timeout = 10 * SECOND,
 	};
@@ -403,13 +408,13 @@ int main(int argc, char **argv)
 	}
 	webhook_set_config(server, config);
 	webhook_set_server_minor(server, settings.kube_minor);
-	struct keeper *keeper = NULL;
-	if (!start_keeper(server, &settings, &keeper, &error)) {
+	struct certificate_manager *manager = NULL;
+	if (!start_certificate_manager(server, &settings, &manager, &error)) {
 		webhook_stop(server, 0);
 		return fail(&error);
 	}
 	run(server, &settings, signals);
-	keeper_stop(keeper);
+	certificate_manager_stop(manager);
 	drain(server, &settings, signals);
 	webhook_stop(server, (unsigned)(settings.stop_timeout / SECOND));
 	close(signals);

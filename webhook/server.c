@@ -335,7 +335,7 @@ static const struct metric_definition metric_expiry = {
 static const struct metric_definition metric_rotations = {
         .type = METRIC_COUNTER,
         .name = "lastword_certificate_rotations_total",
-        .help = "Certificates of our own making put in use, and authorities made, here.",
+        .help = "Own certificates that this replica began to serve, and CAs that it created.",
         .labels = {"kind"},
 };
 static const struct metric_definition metric_certificate_failures = {
@@ -384,8 +384,7 @@ static bool make_metrics(struct webhook_metrics *metrics)
 	family = metrics_add(registry, &metric_rotations);
 	metrics->rotations[WEBHOOK_ROTATION_CERTIFICATE] =
 	        metric_get(family, (const char *const[]){"certificate"});
-	metrics->rotations[WEBHOOK_ROTATION_AUTHORITY] =
-	        metric_get(family, (const char *const[]){"authority"});
+	metrics->rotations[WEBHOOK_ROTATION_CA] = metric_get(family, (const char *const[]){"ca"});
 	metrics->certificate_failures = single(registry, &metric_certificate_failures, NULL);
 	metrics->connections = single(registry, &metric_connections, NULL);
 	metrics->overloaded = single(registry, &metric_overloaded, NULL);

@@ -49,7 +49,7 @@ void webhook_set_obstacle(struct webhook_server *server, const char *text);
 /* What happened to certificates that the program makes itself. */
 enum webhook_rotation {
 	WEBHOOK_ROTATION_CERTIFICATE, /* another one is in use */
-	WEBHOOK_ROTATION_AUTHORITY,   /* this replica has made one */
+	WEBHOOK_ROTATION_CA,          /* this replica has made one */
 	WEBHOOK_ROTATIONS,
 };
 void webhook_count_rotation(struct webhook_server *server, enum webhook_rotation rotation);

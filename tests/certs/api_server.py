@@ -1,6 +1,6 @@
-"""As much of a Kubernetes API server as certificates need: one Secret, one
-MutatingWebhookConfiguration and Events, over TLS, with resource versions and conflicts as the real
-one has them, and faults on demand."""
+"""The part of a Kubernetes API server that the certificate manager needs: one Secret, one
+MutatingWebhookConfiguration and Events, over TLS, with resource versions and conflicts like the real
+one, and faults on demand."""
 import base64
 import copy
 import http.server
@@ -21,7 +21,7 @@ EVENTS = "/api/v1/namespaces/lastword-system/events"
 
 
 def configuration(bundle=None, webhooks=2):
-    """With more in it than a webhook of ours has, so that touching any of it would be seen."""
+    """It has more fields than ours, so that a change to any of them shows."""
     client = {"service": {"name": "lastword-webhook", "namespace": "lastword-system",
                           "path": "/mutate", "port": 443}}
     if bundle is not None:

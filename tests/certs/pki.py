@@ -47,9 +47,9 @@ def public_bytes(holder):
 
 
 class SelfSigned:
-    """An authority, a self-signed server certificate, or with an issuer a leaf of it."""
+    """A CA, a self-signed server certificate, or with an issuer a leaf of it."""
 
-    def __init__(self, name, authority=True, issuer=None, names=None, start=-3600, end=86400,
+    def __init__(self, name, ca=True, issuer=None, names=None, start=-3600, end=86400,
                  use_rsa=False):
         self.private = (rsa.generate_private_key(65537, 2048) if use_rsa
                         else ec.generate_private_key(ec.SECP256R1()))
@@ -63,7 +63,7 @@ class SelfSigned:
             .not_valid_after(now + datetime.timedelta(seconds=end))
             .add_extension(x509.SubjectAlternativeName(
                 [x509.DNSName(n) for n in names or [name]]), False)
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), True))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True))
         self.certificate = builder.sign(issuer.private if issuer else self.private,
                                         hashes.SHA256())
         self.chain = pem(self.certificate)

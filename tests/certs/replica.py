@@ -1,4 +1,4 @@
-"""One replica of the real webhook with certificates of its own making."""
+"""One replica of the real webhook that makes its certificates itself."""
 import os
 import socket
 import ssl
@@ -24,8 +24,8 @@ class Replica(Webhook):
                 [BUILD / "bin/lastword-webhook", "--config", config, "--certs", "self",
                  "--service", "lastword-webhook", "--namespace", "lastword-system",
                  "--webhook-config", "lastword", "--secret", "lastword-webhook-tls",
-                 "--service-account-dir", api.account, "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0",
-                 "--kube-version", "1.36", "--drain", "0s", *arguments],
+                 "--service-account-dir", api.account, "--listen", "127.0.0.1:0",
+                 "--metrics", "127.0.0.1:0", "--kube-version", "1.36", "--drain", "0s", *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **api.environment, **(environment or {})})
         listening = wait_until(self._listening, "the webhook to listen")

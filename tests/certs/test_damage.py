@@ -1,6 +1,6 @@
-"""What people and tools do to the Secret and the configuration: healed, and said. All the while a
-client that trusts only what is in the caBundle dials both replicas: damage to the Secret never
-shows."""
+"""What people and tools do to the Secret and the configuration: the replicas repair it and log why.
+All the while a client that trusts only what is in the caBundle dials both replicas: it never
+notices damage to the Secret."""
 import base64
 import copy
 import subprocess
@@ -14,8 +14,8 @@ from pki import NAMES, SelfSigned, key_of, load, public_bytes
 from replica import LONG
 from waiting import wait_until
 
-WROTE = ("certificates: the Secret is written", "certificates: there is a new authority",
-         "certificates: the caBundles are written")
+WROTE = ("certificates: wrote the Secret", "certificates: created a new CA",
+         "certificates: wrote the caBundles")
 
 
 def encode(text):
@@ -61,17 +61,16 @@ class Dialer(threading.Thread):
 
 
 def is_healthy(api, replicas, tmp_path):
-    """Nothing is under way either: the authority whose key is there is the settled one."""
+    """No change of the CA is under way either: the CA with the key is the serving CA."""
     secret = api.get(SECRET)
     annotations = ((secret or {}).get("metadata") or {}).get("annotations") or {}
     signers = [certificate for certificate in load(api.data("ca.crt"))
                if public_bytes(certificate) == key_of(api.data("ca.key"))]
-    if len(signers) != 1 or annotations.get("lastword.dev/settled") != \
+    if len(signers) != 1 or annotations.get("lastword.dev/serving-ca") != \
             signers[0].fingerprint(hashes.SHA256()).hex():
         return False
-    authorities, leafs = load(api.data("ca.crt")), load(api.data("tls.crt"))
-    if len(leafs) != 1 or not authorities or \
-            any(load(api.bundle(i)) != authorities for i in (0, 1)):
+    cas, leafs = load(api.data("ca.crt")), load(api.data("tls.crt"))
+    if len(leafs) != 1 or not cas or any(load(api.bundle(i)) != cas for i in (0, 1)):
         return False
     if any(replica.served() != leafs[0] or replica.ready()[0] != 200 for replica in replicas):
         return False
@@ -90,7 +89,7 @@ def empty_secret(api):
     api.change(SECRET, lambda s: s.update(data={"tls.crt": "", "tls.key": ""}))
 
 
-def garble_authorities(api):
+def garble_cas(api):
     api.change(SECRET, lambda s: set_data(s, ca_crt=api.data("ca.crt")[:300] + "\n"))
 
 
@@ -113,8 +112,8 @@ def half_written(api):
 
 
 def expired_leaf(api):
-    authority = SelfSigned("authority")
-    leaf = SelfSigned("x", False, authority, NAMES, start=-7200, end=-3600)
+    ca = SelfSigned("ca")
+    leaf = SelfSigned("x", False, ca, NAMES, start=-7200, end=-3600)
     api.change(SECRET, lambda s: set_data(s, tls_crt=leaf.chain, tls_key=leaf.key))
 
 
@@ -122,37 +121,37 @@ def lost_annotations(api):
     api.change(SECRET, lambda s: s["metadata"].pop("annotations"))
 
 
-def authority_by_hand(api):
-    authority = SelfSigned("by hand", use_rsa=True)
-    api.change(SECRET, lambda s: set_data(s, ca_crt=authority.chain, ca_key=authority.key))
+def ca_by_hand(api):
+    ca = SelfSigned("by hand", use_rsa=True)
+    api.change(SECRET, lambda s: set_data(s, ca_crt=ca.chain, ca_key=ca.key))
 
 
 def all_by_hand(api):
     """A pair that would do, but that no API server trusts yet."""
-    authority = SelfSigned("by hand")
-    leaf = SelfSigned("x", False, authority, NAMES)
-    api.change(SECRET, lambda s: set_data(s, ca_crt=authority.chain, ca_key=authority.key,
+    ca = SelfSigned("by hand")
+    leaf = SelfSigned("x", False, ca, NAMES)
+    api.change(SECRET, lambda s: set_data(s, ca_crt=ca.chain, ca_key=ca.key,
                                           tls_crt=leaf.chain, tls_key=leaf.key))
 
 
-def authority_expired(api):
-    authority = SelfSigned("by hand", start=-7200, end=-3600)
-    api.change(SECRET, lambda s: set_data(s, ca_crt=authority.chain, ca_key=authority.key))
+def ca_expired(api):
+    ca = SelfSigned("by hand", start=-7200, end=-3600)
+    api.change(SECRET, lambda s: set_data(s, ca_crt=ca.chain, ca_key=ca.key))
 
 
 @pytest.mark.parametrize("damage,reason", [
-    (delete_secret, "the Secret is not there"),
-    (empty_secret, "the Secret has no authority with its key"),
-    (garble_authorities, "ca.crt has something that is no certificate"),
-    (garble_base64, "the Secret has no certificate for our names with its key"),
-    (lose_key, "the Secret has no authority with its key"),
-    (foreign_key, "the Secret has no authority with its key"),
-    (half_written, "the Secret has no certificate for our names with its key"),
-    (expired_leaf, "the certificate is not of the authority"),
-    (lost_annotations, None),  # by then there may be several authorities: settled anew
-    (authority_by_hand, "the new authority has settled"),
-    (all_by_hand, "the new authority has settled"),
-    (authority_expired, "the authority has expired")])
+    (delete_secret, "the Secret does not exist"),
+    (empty_secret, "the Secret has no CA with its key"),
+    (garble_cas, "ca.crt has something that is not a certificate"),
+    (garble_base64, "the Secret has no certificate for the Service's names with its key"),
+    (lose_key, "the Secret has no CA with its key"),
+    (foreign_key, "the Secret has no CA with its key"),
+    (half_written, "the Secret has no certificate for the Service's names with its key"),
+    (expired_leaf, "the certificate was not issued by the CA"),
+    (lost_annotations, None),  # by then there may be several CAs: one is published again
+    (ca_by_hand, "every API server trusts the new CA"),
+    (all_by_hand, "every API server trusts the new CA"),
+    (ca_expired, "the CA has expired")])
 def test_secret(pair, tmp_path, damage, reason):
     cluster, replicas = pair
     api = cluster.api
@@ -162,25 +161,24 @@ def test_secret(pair, tmp_path, damage, reason):
         version = api.version
         damage(api)
         wait_until(lambda: api.version > version + 1 and is_healthy(api, replicas, tmp_path),
-                   "healing")
+                   "the repair")
     assert dialer.failures == [] and dialer.count > 0
 
-    def said():
+    def reasons():
         return [line["reason"] for replica, n in zip(replicas, seen)
                 for line in replica.lines()[n:] if line["message"] in WROTE]
-    # The damage may meet the change of authority that healed the one before: its last step is a
-    # whole Secret too.
-    enough = {reason, "the new authority has settled"}
-    wait_until(lambda: said() if reason is None else enough & set(said()), "that it is said")
+    # The damage may meet the change of the CA that repaired the previous damage: its last step
+    # writes a whole Secret too.
+    enough = {reason, "every API server trusts the new CA"}
+    wait_until(lambda: reasons() if reason is None else enough & set(reasons()), "the log line")
 
 
-def test_authority_by_hand_is_the_one_that_signs(pair, tmp_path):
+def test_ca_by_hand_is_the_one_that_signs(pair, tmp_path):
     cluster, replicas = pair
-    authority = SelfSigned("my own")
-    cluster.api.change(SECRET, lambda s: set_data(s, ca_crt=authority.chain,
-                                                  ca_key=authority.key))
+    ca = SelfSigned("my own")
+    cluster.api.change(SECRET, lambda s: set_data(s, ca_crt=ca.chain, ca_key=ca.key))
     wait_until(lambda: is_healthy(cluster.api, replicas, tmp_path) and
-               load(cluster.api.data("tls.crt"))[0].issuer == authority.certificate.subject,
+               load(cluster.api.data("tls.crt"))[0].issuer == ca.certificate.subject,
                "a certificate of it")
 
 
@@ -215,10 +213,10 @@ def test_bundle(pair, tmp_path, damage):
     leaf = api.data("tls.crt")
     version = api.version
     api.change(CONFIGURATION, lambda c: damage(c["webhooks"], api))
-    wait_until(lambda: api.version > version + 1 and is_healthy(api, replicas, tmp_path), "healing")
+    wait_until(lambda: api.version > version + 1 and is_healthy(api, replicas, tmp_path), "the repair")
     webhooks = api.get(CONFIGURATION)["webhooks"]
     assert all(load(api.bundle(i)) == load(api.data("ca.crt")) for i in range(len(webhooks)))
-    assert api.data("tls.crt") == leaf  # what is served was good all the time
+    assert api.data("tls.crt") == leaf  # the certificate was good all the time
     if damage is not bundle_foreign:
         assert load(api.data("ca.crt")) == load(api.bundle())
 
@@ -226,7 +224,7 @@ def test_bundle(pair, tmp_path, damage):
 def test_configuration_applied_again(pair, tmp_path):
     cluster, replicas = pair
     cluster.api.put(CONFIGURATION, None)
-    wait_until(lambda: all(r.ready()[0] == 503 for r in replicas), "that it is missed")
+    wait_until(lambda: all(r.ready()[0] == 503 for r in replicas), "the replicas to notice")
     cluster.api.put(CONFIGURATION, configuration())
     wait_until(lambda: is_healthy(cluster.api, replicas, tmp_path), "health")
 
@@ -237,8 +235,8 @@ FAULTS = ["drop", "garbage", (500, "InternalError"), (409, "Conflict"), (429, "T
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_every_request_fails_once(cluster, tmp_path, fault):
-    """The first request, then the second, … of a first start that takes about seven; those of
-    which nobody knows whether they were carried out, too."""
+    """Each request of a first start (about seven) fails once, also in ways that leave open whether
+    the API server carried it out."""
     api = cluster.api
     api.put(CONFIGURATION, configuration())
     hit = set()

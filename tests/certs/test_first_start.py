@@ -1,5 +1,5 @@
-"""From nothing to a certificate that the API server takes; what is made stands up to others'
-checks."""
+"""From nothing to a certificate that the API server accepts; OpenSSL and Python's cryptography
+check it too."""
 import datetime
 import subprocess
 
@@ -28,16 +28,16 @@ def test_nothing_there(started):
     secret = api.get(SECRET)
     assert secret["type"] == "kubernetes.io/tls"
     assert set(secret["data"]) == {"tls.crt", "tls.key", "ca.crt", "ca.key"}
-    authority, = load(api.data("ca.crt"))
+    ca, = load(api.data("ca.crt"))
     leaf, = load(api.data("tls.crt"))
-    assert load(api.bundle(0)) == load(api.bundle(1)) == [authority]
+    assert load(api.bundle(0)) == load(api.bundle(1)) == [ca]
     assert replica.served() == leaf
     with replica.dial(api.bundle()) as tls:
         assert tls.version() == "TLSv1.3"
     expiry = leaf.not_valid_after.replace(tzinfo=datetime.timezone.utc).timestamp()
     assert replica.metric("lastword_certificate_expiry_timestamp_seconds") == expiry
     assert replica.metric('lastword_certificate_rotations_total{kind="certificate"}') == 1
-    assert replica.metric('lastword_certificate_rotations_total{kind="authority"}') == 1
+    assert replica.metric('lastword_certificate_rotations_total{kind="ca"}') == 1
 
 
 def test_nothing_else_is_touched(started):
@@ -66,20 +66,20 @@ def extension(certificate, kind):
 def test_profile(started):
     """What Go's crypto/x509 insists on: no common names, critical basic constraints, usages."""
     api, _ = started
-    authority, = load(api.data("ca.crt"))
+    ca, = load(api.data("ca.crt"))
     leaf, = load(api.data("tls.crt"))
-    for certificate, is_authority in ((authority, True), (leaf, False)):
+    for certificate, is_ca in ((ca, True), (leaf, False)):
         assert certificate.version == x509.Version.v3
         assert 0 < certificate.serial_number < 1 << 128
         assert certificate.serial_number > 1 << 64  # one in 2^64 would not be
         assert isinstance(certificate.public_key().curve, ec.SECP256R1)
         assert isinstance(certificate.signature_hash_algorithm, hashes.SHA256)
         constraints = extension(certificate, x509.BasicConstraints)
-        assert constraints.critical and constraints.value.ca == is_authority
+        assert constraints.critical and constraints.value.ca == is_ca
         usage = extension(certificate, x509.KeyUsage)
         assert usage.critical
         assert (usage.value.key_cert_sign, usage.value.digital_signature) == \
-            (is_authority, not is_authority)
+            (is_ca, not is_ca)
         extension(certificate, x509.SubjectKeyIdentifier)
         now = datetime.datetime.utcnow()
         assert certificate.not_valid_before < now - datetime.timedelta(minutes=5)
@@ -87,9 +87,9 @@ def test_profile(started):
         x509.DNSName) == NAMES
     assert list(extension(leaf, x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.SERVER_AUTH]
     assert extension(leaf, x509.AuthorityKeyIdentifier).value.key_identifier == \
-        extension(authority, x509.SubjectKeyIdentifier).value.digest
-    assert leaf.issuer == authority.subject and leaf.subject != authority.subject
-    assert leaf.not_valid_after <= authority.not_valid_after
+        extension(ca, x509.SubjectKeyIdentifier).value.digest
+    assert leaf.issuer == ca.subject and leaf.subject != ca.subject
+    assert leaf.not_valid_after <= ca.not_valid_after
 
 
 def test_openssl_takes_it_strictly(started, tmp_path):
@@ -128,7 +128,7 @@ def test_three_replicas_agree(cluster):
 
 
 def test_an_empty_secret_is_filled(cluster):
-    """Made before by whoever does not let the webhook create Secrets; with things of others."""
+    """As the manifests ship it: the account may not create Secrets. Other content of it stays."""
     cluster.api.put(CONFIGURATION, configuration())
     cluster.api.put(SECRET, {"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
                              "metadata": {"name": "lastword-webhook-tls", "labels": {"a": "b"},
@@ -142,8 +142,9 @@ def test_an_empty_secret_is_filled(cluster):
 
 def test_a_configuration_that_comes_later(cluster):
     replica = cluster.start(*LONG, "--propagation-delay", "300ms")
-    wait_until(lambda: replica.ready()[1] == "the certificate is not published: there is no webhook "
-               "configuration to publish to\n", "the reason")
+    reason = "there is no webhook configuration to publish the CA in"
+    wait_until(lambda: replica.ready()[1] ==
+               f"the certificate's CA is not in every caBundle: {reason}\n", "the reason")
     cluster.api.put(CONFIGURATION, configuration())
     replica.wait_ready()
     assert load(cluster.api.bundle()) == load(cluster.api.data("ca.crt"))
@@ -157,7 +158,7 @@ def test_without_permission(cluster, verb, path, says):
     cluster.api.fault = lambda method, p, n: (403, "Forbidden") if (method, p) == (verb, path) \
         else None
     replica = cluster.start(*LONG, "--propagation-delay", "300ms")
-    failed = "certificates cannot be kept, the one in use stays"
+    failed = "cannot reconcile the certificates; the one in use stays in use"
     line = wait_until(lambda: replica.lines(failed), "the failure")[0]
     assert line["level"] == "error" and f"{verb} {path}: {says}" in line["error"]
     status, text = replica.ready()
@@ -166,7 +167,7 @@ def test_without_permission(cluster, verb, path, says):
     assert len(replica.lines(failed)) == 1  # once is enough
     cluster.api.fault = None
     replica.wait_ready()
-    assert replica.lines("certificates are kept again")
+    assert replica.lines("the certificates are reconciled again")
 
 
 def test_a_wrong_clock_makes_nothing(cluster):
@@ -181,18 +182,18 @@ def test_a_wrong_clock_makes_nothing(cluster):
 
 
 def test_moves_over_from_other_certificates(cluster):
-    """Until now files, signed by somebody else, and replicas that go on serving them: their
-    authority stays trusted, and ours serves only once everybody trusts it."""
+    """Until now the certificate came from files, signed by another CA, and other replicas go on
+    serving it: that CA stays trusted, and ours serves only once every API server trusts it."""
     from pki import SelfSigned
     other = SelfSigned("somebody", names=NAMES)
     cluster.api.put(CONFIGURATION, configuration(other.chain))
     replica = cluster.start(*LONG, "--propagation-delay", "300ms")
-    wait_until(lambda: len(load(cluster.api.bundle())) == 2, "both authorities")
+    wait_until(lambda: len(load(cluster.api.bundle())) == 2, "both CAs")
     replica.wait_ready()
     published = cluster.api.bundles[1][0]
-    settled = [line for line in replica.lines("certificates: the Secret is written")
-               if line["reason"] == "the new authority has settled"]
-    assert len(cluster.api.bundles) == 2 and len(settled) == 1 and published > 0
+    trusted = [line for line in replica.lines("certificates: wrote the Secret")
+               if line["reason"] == "every API server trusts the new CA"]
+    assert len(cluster.api.bundles) == 2 and len(trusted) == 1 and published > 0
     assert other.certificate in load(cluster.api.bundle(1))
 
 
@@ -206,7 +207,8 @@ def test_moves_over_from_other_certificates(cluster):
     (["--certs", "self", "--service", "a", "--namespace", "b.c", "--webhook-config", "c",
       "--secret", "d"], 'name of the namespace, got "b.c"'),
     (["--certs", "self", "--service", "a", "--namespace", "b", "--webhook-config", "c",
-      "--secret", "d", "--propagation-delay", "10m", "--cert-lifetime", "59m"], "6 times the time to settle"),
+      "--secret", "d", "--propagation-delay", "10m", "--cert-lifetime", "59m"],
+     "6 times the propagation delay"),
     (["--certs", "self", "--service", "a", "--namespace", "b", "--webhook-config", "c",
       "--secret", "d", "--ca-lifetime", "1000h"], "at least 2 times a certificate's"),
     (["--certs", "self", "--propagation-delay", "-1s"], "0 or more")])

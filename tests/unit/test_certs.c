@@ -1,5 +1,6 @@
-/* Keys, certificates and whole rounds against a Secret and a configuration in memory: what is made,
- * what is read from rubbish, and every allocation failing in turn, OpenSSL's too. */
+/* Keys, certificates and whole reconciles against a Secret and a webhook configuration in memory:
+ * what is made, how malformed input is read, and what happens when each allocation fails in turn,
+ * also OpenSSL's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +12,9 @@
 #include <cmocka.h>
 #include <openssl/crypto.h>
 
-#include "certs/publish.h"
+#include "certs/ca_bundles.h"
+#include "certs/read_state.h"
+#include "certs/secret.h"
 #include "certs/reconcile.h"
 #include "certs/x509.h"
 #include "lib/base/base64.h"
@@ -20,7 +23,7 @@
 #include "lib/document/json.h"
 #include "tests/unit/failing_malloc.h"
 
-/* ---- OpenSSL's allocations fail by its own hooks ---- */
+/* ---- OpenSSL's own hooks make its allocations fail ---- */
 
 static void *openssl_malloc(size_t size, const char *file, int line)
 {
@@ -55,8 +58,8 @@ struct cluster {
 	char served[4096];
 };
 
-/* Of the allocations of a round (5,000 to 34,000, nearly all OpenSSL's) every so many fails; with 1
- * it takes minutes, and shows the same. */
+/* Only every STRIDE-th allocation of a reconcile (5,000 to 34,000, nearly all OpenSSL's) is made to
+ * fail: with 1 the test takes minutes and shows the same. */
 #ifdef __SANITIZE_ADDRESS__
 #define STRIDE 2003
 #else
@@ -64,7 +67,7 @@ struct cluster {
 #endif
 
 static const struct rotate_policy policy = {
-        .leaf_lifetime = 60 * SECOND, .authority_lifetime = 120 * SECOND, .settle = 5 * SECOND};
+        .leaf_lifetime = 60 * SECOND, .ca_lifetime = 120 * SECOND, .propagation_delay = 5 * SECOND};
 
 static void take(char **text, const char *value)
 {
@@ -73,7 +76,7 @@ static void take(char **text, const char *value)
 	assert_non_null(*text);
 }
 
-/* As much of a merge patch as there is in ours: members of data and annotations. */
+/* The part of a merge patch that ours use: members of data and annotations. */
 static void merge_members(struct arena *arena, json *object, const json *patch)
 {
 	for (const json *member = json_first(patch); member != NULL; member = json_next(member)) {
@@ -125,17 +128,17 @@ static void store_bundle(struct cluster *cluster, const struct kube_request *req
 	cluster->version++;
 }
 
-static bool answer_get(struct cluster *cluster, bool secret, struct kube_response *answer)
+static bool get_response(struct cluster *cluster, bool secret, struct kube_response *response)
 {
 	if (secret && cluster->secret == NULL) {
-		answer->status = 404;
+		response->status = 404;
 		return false;
 	}
-	answer->status = 200;
+	response->status = 200;
 	if (secret)
-		buffer_append_text(&answer->body, cluster->secret);
+		buffer_append_text(&response->body, cluster->secret);
 	else
-		buffer_printf(&answer->body,
+		buffer_printf(&response->body,
 		              "{\"kind\":\"MutatingWebhookConfiguration\",\"metadata\":{"
 		              "\"resourceVersion\":\"%u\"},\"webhooks\":[{\"clientConfig\":{"
 		              "\"caBundle\":\"%s\"}}]}",
@@ -143,8 +146,8 @@ static bool answer_get(struct cluster *cluster, bool secret, struct kube_respons
 	return true;
 }
 
-/* The cluster itself has all the memory it needs. */
-static bool call(void *context, const struct kube_request *request, struct kube_response *answer,
+/* Allocations of the simulated cluster never fail. */
+static bool call(void *context, const struct kube_request *request, struct kube_response *response,
                  struct error *error)
 {
 	struct cluster *cluster = context;
@@ -153,10 +156,10 @@ static bool call(void *context, const struct kube_request *request, struct kube_
 	bool good = true;
 	until_failure = SIZE_MAX;
 	if (cluster->calls++ == cluster->failing_call) {
-		answer->status = 0;
+		response->status = 0;
 		good = error_set(error, "injected");
 	} else if (request->method == NULL) {
-		good = answer_get(cluster, secret, answer);
+		good = get_response(cluster, secret, response);
 	} else if (secret) {
 		store_secret(cluster, request);
 	} else {
@@ -173,7 +176,7 @@ static void read_clock(void *context, int64_t *ret_now, int64_t *ret_monotonic)
 	*ret_monotonic = cluster->now;
 }
 
-static bool use(void *context, const char *chain, const char *key, struct error *error)
+static bool use_certificate(void *context, const char *chain, const char *key, struct error *error)
 {
 	struct cluster *cluster = context;
 	(void)error;
@@ -182,18 +185,18 @@ static bool use(void *context, const char *chain, const char *key, struct error 
 	return true;
 }
 
-static struct publish_names names = {
+static struct certificate_names names = {
         .service = "s", .namespace = "n", .configuration = "c", .secret = "t"};
 
-static void begin(struct cluster *cluster, struct round *round)
+static void begin(struct cluster *cluster, struct reconciler *reconciler)
 {
 	*cluster = (struct cluster){.now = 1000000 * SECOND, .failing_call = SIZE_MAX};
-	*round = (struct round){.names = &names,
-	                        .policy = &policy,
-	                        .context = cluster,
-	                        .call = call,
-	                        .clock = read_clock,
-	                        .use = use};
+	*reconciler = (struct reconciler){.names = &names,
+	                                  .policy = &policy,
+	                                  .context = cluster,
+	                                  .call = call,
+	                                  .clock = read_clock,
+	                                  .use_certificate = use_certificate};
 }
 
 static void end(struct cluster *cluster)
@@ -202,37 +205,37 @@ static void end(struct cluster *cluster)
 	free(cluster->bundle);
 }
 
-/* Rounds until there is nothing more to do; the number of rounds that failed. */
-static size_t run_rounds(struct round *round)
+/* Reconciles until nothing is left to do. Returns the number of reconciles that failed. */
+static size_t reconcile_until_done(struct reconciler *reconciler)
 {
-	struct round_report report;
+	struct reconcile_report report;
 	struct error error;
 	size_t failures = 0;
 	for (unsigned i = 0; i < 20; i++) {
-		enum round_end end = round_run(round, &report, &error);
-		if (end == ROUND_REST)
+		enum reconcile_result end = reconcile(reconciler, &report, &error);
+		if (end == RECONCILE_DONE)
 			return failures;
-		failures += end == ROUND_FAILED;
+		failures += end == RECONCILE_FAILED;
 	}
-	fail_msg("20 rounds without an end");
+	fail_msg("20 reconciles without an end");
 	return failures;
 }
 
 /* ---- Tests ---- */
 
-/* Months in a moment: leaves and authorities come and go. */
-static void test_lives(void **state)
+/* Ten minutes stand for months: leaf certificates and CAs are replaced many times. */
+static void test_months_of_rotation(void **state)
 {
 	(void)state;
 	struct cluster cluster;
-	struct round round;
+	struct reconciler reconciler;
 	char last[sizeof cluster.served] = "";
 	unsigned certificates = 0;
-	begin(&cluster, &round);
+	begin(&cluster, &reconciler);
 	for (unsigned second = 0; second < 600; second++) {
-		assert_int_equal(run_rounds(&round), 0);
-		assert_true(round.serving.any && rotate_published(&round.serving));
-		assert_true(cluster.now + 10 * SECOND < round.serving.not_after);
+		assert_int_equal(reconcile_until_done(&reconciler), 0);
+		assert_true(reconciler.serving.any && rotate_is_published(&reconciler.serving));
+		assert_true(cluster.now + 10 * SECOND < reconciler.serving.not_after);
 		certificates += strcmp(last, cluster.served) != 0;
 		memcpy(last, cluster.served, sizeof last);
 		cluster.now += SECOND;
@@ -241,17 +244,17 @@ static void test_lives(void **state)
 	end(&cluster);
 }
 
-/* Every call to the API fails once, in turn. */
+/* Each call to the API fails once, in turn. */
 static void test_every_call_fails(void **state)
 {
 	(void)state;
 	for (size_t n = 0;; n++) {
 		struct cluster cluster;
-		struct round round;
-		begin(&cluster, &round);
+		struct reconciler reconciler;
+		begin(&cluster, &reconciler);
 		cluster.failing_call = n;
-		size_t failures = run_rounds(&round);
-		assert_true(rotate_published(&round.serving));
+		size_t failures = reconcile_until_done(&reconciler);
+		assert_true(rotate_is_published(&reconciler.serving));
 		bool reached = cluster.calls > n;
 		end(&cluster);
 		if (!reached)
@@ -260,47 +263,47 @@ static void test_every_call_fails(void **state)
 	}
 }
 
-/* A state that is to be left in one round, so that all that a round can do is done: the next
- * authority has settled. */
-static void settle(struct cluster *cluster, struct round *round)
+/* Brings the cluster to a state in which one reconcile does all that a reconcile can do: every API
+ * server trusts the next CA. */
+static void publish_next_ca(struct cluster *cluster, struct reconciler *reconciler)
 {
-	assert_int_equal(run_rounds(round), 0);
+	assert_int_equal(reconcile_until_done(reconciler), 0);
 	for (unsigned second = 0; second < 90; second++) {
 		cluster->now += SECOND;
-		assert_int_equal(run_rounds(round), 0);
+		assert_int_equal(reconcile_until_done(reconciler), 0);
 	}
 }
 
-/* What a round makes of a failed allocation is a failure or the right thing; never a key thrown
- * away, which a wrong "no" from OpenSSL would do. */
+/* After a failed allocation a reconcile fails or does the right thing; it never discards a key
+ * because OpenSSL answered no instead of "no memory". */
 static void walk_allocations(int64_t later, bool first_start)
 {
 	struct cluster cluster;
-	struct round round;
-	begin(&cluster, &round);
+	struct reconciler reconciler;
+	begin(&cluster, &reconciler);
 	if (!first_start)
-		settle(&cluster, &round);
+		publish_next_ca(&cluster, &reconciler);
 	cluster.now += later;
 	size_t n = 0;
 	for (bool reached = true; reached; n += STRIDE) {
 		struct cluster copy = cluster;
-		struct round again = round;
-		struct round_report report;
+		struct reconciler again = reconciler;
+		struct reconcile_report report;
 		struct error error = {""};
 		copy.secret = cluster.secret == NULL ? NULL : strdup(cluster.secret);
 		copy.bundle = cluster.bundle == NULL ? NULL : strdup(cluster.bundle);
 		again.context = &copy;
 		fail_after(n, false);
-		enum round_end how = round_run(&again, &report, &error);
+		enum reconcile_result how = reconcile(&again, &report, &error);
 		until_failure = SIZE_MAX;
 		reached = failed;
-		if (how == ROUND_FAILED)
+		if (how == RECONCILE_FAILED)
 			assert_string_not_equal(error.message, "");
-		assert_true(first_start || !report.plan.new_authority);
-		assert_int_equal(report.plan.healing, false);
-		assert_int_equal(run_rounds(&again),
-		                 0); /* it goes on from there, whatever it was */
-		assert_true(rotate_published(&again.serving));
+		assert_true(first_start || !report.plan.new_ca);
+		assert_int_equal(report.plan.repair, false);
+		assert_int_equal(reconcile_until_done(&again),
+		                 0); /* it recovers, whatever failed */
+		assert_true(rotate_is_published(&again.serving));
 		end(&copy);
 	}
 	print_message("# %zu allocations\n", n);
@@ -314,7 +317,7 @@ static void test_allocations_of_a_first_start(void **state)
 	walk_allocations(0, true);
 }
 
-static void test_allocations_of_a_quiet_round(void **state)
+static void test_allocations_of_a_quiet_reconcile(void **state)
 {
 	(void)state;
 	walk_allocations(0, false);
@@ -326,7 +329,7 @@ static void test_allocations_of_a_renewal(void **state)
 	walk_allocations(45 * SECOND, false);
 }
 
-static void test_rubbish(void **state)
+static void test_malformed_pem(void **state)
 {
 	(void)state;
 	static const char *const texts[] = {
@@ -363,12 +366,12 @@ static void test_profiles_that_are_refused(void **state)
 	struct error error;
 	struct x509_profile profile = {.common_name = "c", .not_before = 10, .not_after = 5};
 	profile.serial[0] = 1;
-	assert_false(x509_make_authority(&profile, &certificate, &key, &error));
+	assert_false(x509_make_ca(&profile, &certificate, &key, &error));
 	profile.not_after = 20;
 	profile.serial[0] = 0;
-	assert_false(x509_make_authority(&profile, &certificate, &key, &error));
+	assert_false(x509_make_ca(&profile, &certificate, &key, &error));
 	profile.serial[15] = 1;
-	assert_true(x509_make_authority(&profile, &certificate, &key, &error));
+	assert_true(x509_make_ca(&profile, &certificate, &key, &error));
 	struct certificate *leaf = NULL;
 	struct private_key *leaf_key = NULL;
 	profile.names = long_name;
@@ -381,12 +384,13 @@ static void test_profiles_that_are_refused(void **state)
 	assert_int_equal(x509_verify(leaf, certificate, 15, &error), X509_YES);
 	assert_int_equal(x509_verify(leaf, certificate, 21, &error), X509_NO);
 	assert_int_equal(x509_verify(leaf, certificate, 9, &error), X509_NO);
-	assert_int_equal(x509_verify(leaf, leaf, 15, &error), X509_YES); /* trusted by itself */
+	assert_int_equal(x509_verify(leaf, leaf, 15, &error),
+	                 X509_YES); /* it is its own trust anchor */
 	assert_int_equal(x509_verify(certificate, leaf, 15, &error), X509_NO);
-	assert_int_equal(x509_key_fits(leaf, key), X509_NO);
-	assert_int_equal(x509_key_fits(leaf, leaf_key), X509_YES);
-	assert_true(x509_is_authority(certificate));
-	assert_false(x509_is_authority(leaf));
+	assert_int_equal(x509_key_matches(leaf, key), X509_NO);
+	assert_int_equal(x509_key_matches(leaf, leaf_key), X509_YES);
+	assert_true(x509_is_ca(certificate));
+	assert_false(x509_is_ca(leaf));
 	x509_certificate_free(leaf);
 	x509_key_free(leaf_key);
 	x509_certificate_free(certificate);
@@ -395,67 +399,68 @@ static void test_profiles_that_are_refused(void **state)
 	x509_key_free(NULL);
 }
 
-/* A replica with a valid leaf believes the Secret only so far. */
+/* A replica with a valid leaf does not follow the Secret blindly. */
 static void test_serving_has_a_memory(void **state)
 {
 	(void)state;
-	struct rotate_view view = {.authority_count = 2,
+	struct rotate_view view = {.ca_count = 2,
 	                           .bundles = ROTATE_BUNDLES_READ,
 	                           .bundle_count = 1,
-	                           .has_settled = true};
+	                           .has_serving_ca = true};
 	struct rotate_serving serving = {.any = false};
 	const int64_t now = 1000 * SECOND;
-	view.authorities[0] = (struct rotate_authority){.id = {{1}}, .not_after = INT64_MAX};
-	view.authorities[1] = (struct rotate_authority){.id = {{2}}, .not_after = INT64_MAX};
-	view.authorities[0].bundles = 1;
-	view.leaf.fits = true;
+	view.cas[0] = (struct rotate_ca){.id = {{1}}, .not_after = INT64_MAX};
+	view.cas[1] = (struct rotate_ca){.id = {{2}}, .not_after = INT64_MAX};
+	view.cas[0].bundles = 1;
+	view.leaf.usable = true;
 	view.leaf.issuer = 0;
 	view.leaf.id = (struct rotate_id){{10}};
 	view.leaf.not_after = 2 * now;
-	view.settled = view.authorities[0].id;
+	view.serving_ca = view.cas[0].id;
 	assert_true(rotate_serve(&view, &policy, now, 0, &serving));
 	rotate_served(&view, &serving);
-	assert_false(rotate_serve(&view, &policy, now, 0, &serving)); /* it is that one */
+	assert_false(rotate_serve(&view, &policy, now, 0, &serving)); /* it is served already */
 
-	/* Another authority's leaf, vouched for, which this replica has not seen in the bundle. */
+	/* A leaf of another CA, the serving CA by now, which this replica has not seen in the
+	 * caBundle. */
 	view.leaf.issuer = 1;
 	view.leaf.id = (struct rotate_id){{20}};
-	view.settled = view.authorities[1].id;
+	view.serving_ca = view.cas[1].id;
 	assert_false(rotate_serve(&view, &policy, now, 0, &serving));
-	view.authorities[1].bundles = 1;
+	view.cas[1].bundles = 1;
 	assert_false(rotate_serve(&view, &policy, now, 1, &serving));
-	assert_false(rotate_serve(&view, &policy, now, policy.settle, &serving));
-	assert_true(rotate_serve(&view, &policy, now, policy.settle + 1, &serving));
-	view.authorities[1].bundles = 0; /* a break: from the beginning */
-	assert_false(rotate_serve(&view, &policy, now, policy.settle + 2, &serving));
-	view.authorities[1].bundles = 1;
-	assert_false(rotate_serve(&view, &policy, now, policy.settle + 3, &serving));
-	view.bundles = ROTATE_BUNDLES_UNKNOWN; /* not known is no break */
-	assert_true(rotate_serve(&view, &policy, now, 3 * policy.settle, &serving));
-	/* Nothing to lose: what is served is trusted no more, or has expired. */
+	assert_false(rotate_serve(&view, &policy, now, policy.propagation_delay, &serving));
+	assert_true(rotate_serve(&view, &policy, now, policy.propagation_delay + 1, &serving));
+	view.cas[1].bundles = 0; /* a break: the delay begins again */
+	assert_false(rotate_serve(&view, &policy, now, policy.propagation_delay + 2, &serving));
+	view.cas[1].bundles = 1;
+	assert_false(rotate_serve(&view, &policy, now, policy.propagation_delay + 3, &serving));
+	view.bundles = ROTATE_BUNDLES_UNKNOWN; /* an unknown caBundle is no break */
+	assert_true(rotate_serve(&view, &policy, now, 3 * policy.propagation_delay, &serving));
+	/* Nothing is left to protect: the CA of the served leaf is no longer trusted. */
 	view.bundles = ROTATE_BUNDLES_READ;
-	view.authorities[0].bundles = 0;
+	view.cas[0].bundles = 0;
 	serving.seen_count = 0;
-	assert_true(rotate_serve(&view, &policy, now, 3 * policy.settle, &serving));
-	view.has_settled = false;
-	assert_false(rotate_serve(&view, &policy, now, 9 * policy.settle, &serving));
+	assert_true(rotate_serve(&view, &policy, now, 3 * policy.propagation_delay, &serving));
+	view.has_serving_ca = false;
+	assert_false(rotate_serve(&view, &policy, now, 9 * policy.propagation_delay, &serving));
 }
 
 int main(void)
 {
 	struct error error;
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_lives),
+	        cmocka_unit_test(test_months_of_rotation),
 	        cmocka_unit_test(test_every_call_fails),
 	        cmocka_unit_test(test_allocations_of_a_first_start),
-	        cmocka_unit_test(test_allocations_of_a_quiet_round),
+	        cmocka_unit_test(test_allocations_of_a_quiet_reconcile),
 	        cmocka_unit_test(test_allocations_of_a_renewal),
-	        cmocka_unit_test(test_rubbish),
+	        cmocka_unit_test(test_malformed_pem),
 	        cmocka_unit_test(test_profiles_that_are_refused),
 	        cmocka_unit_test(test_serving_has_a_memory),
 	};
 	if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1 ||
-	    !publish_names_init(&names, &error))
+	    !certificate_names_init(&names, &error))
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

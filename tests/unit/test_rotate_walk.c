@@ -1,16 +1,17 @@
-/* Every state of the certificates' life that three replicas can reach, walked.
+/* Walks every state of the certificate rotation that three replicas can reach.
  *
- * The model: one Secret, one configuration, API servers that learn of a bundle late, and replicas
- * that read the bundles, read the Secret and decide, and write if nothing has changed: three steps
- * with everything else in between, a death included. Time passes in ticks of a second; everything
- * is kept relative to now, so that the walk ends. The decisions are rotate's own.
+ * The model: one Secret, one webhook configuration, API servers that learn of a caBundle late, and
+ * replicas that read the caBundle, read the Secret and decide, and write if nothing has changed:
+ * three steps, between which anything else may happen, also the replica's death. Time passes in
+ * ticks of a second; all times are kept relative to now, so that the walk ends. The decisions are
+ * rotate's own.
  *
- * To keep the walk short without leaving anything out:
- * - What a replica serves has no part in what it writes. So three replicas write, and a fourth one
- *   serves: whatever holds for it holds for each. It has no memory of bundles, which would only
- *   make it more careful: it may change to the Secret's leaf as one that has just started.
+ * Two things keep the walk short without leaving anything out:
+ * - What a replica serves has no influence on what it writes. So three replicas write, and a fourth
+ *   one serves: what holds for it holds for each. It does not remember caBundles, which would only
+ *   make it more careful: like a replica that has just started, it may serve the Secret's leaf.
  * - Where a replica has stopped between two steps matters only once something has changed since. So
- *   one that rests may, just before any event, be one that had read already, or had decided (the
+ *   a resting replica may, just before any event, be one that had already read or decided (the
  *   prelude); one for which the event changed nothing rests again.
  */
 #include <setjmp.h>
@@ -27,16 +28,16 @@
 #include "lib/base/clock.h"
 #include "lib/base/duration.h"
 
-#define REPLICAS    3
-#define AUTHORITIES 8 /* at a time */
-#define VERSIONS    6 /* of the bundles that some API server may still have */
+#define REPLICAS 3
+#define CAS      8 /* at a time */
+#define VERSIONS 6 /* of the bundles that some API server may still have */
 
 #define BASE 100000 /* now, for rotate, in seconds */
 
-/* In ticks. A leaf lives six settles, an authority twelve. */
+/* In ticks. A leaf is valid for six propagation delays, a CA for twelve. */
 struct model {
 	int replicas; /* that write */
-	int settle;
+	int propagation_delay;
 	int pause;          /* the longest stop between two steps of a replica */
 	int late;           /* API servers learn of a bundle in less than so many ticks */
 	int skew[REPLICAS]; /* of the clocks */
@@ -45,16 +46,16 @@ struct model {
 	struct rotate_policy policy;
 };
 
-static struct model make_model(int replicas, int settle, int late)
+static struct model make_model(int replicas, int propagation_delay, int late)
 {
 	return (struct model){
 	        .replicas = replicas,
-	        .settle = settle,
-	        .pause = settle + 1,
+	        .propagation_delay = propagation_delay,
+	        .pause = propagation_delay + 1,
 	        .late = late,
-	        .policy = {.settle = settle * SECOND,
-	                   .leaf_lifetime = 6 * settle * SECOND,
-	                   .authority_lifetime = 12 * settle * SECOND},
+	        .policy = {.propagation_delay = propagation_delay * SECOND,
+	                   .leaf_lifetime = 6 * propagation_delay * SECOND,
+	                   .ca_lifetime = 12 * propagation_delay * SECOND},
 	};
 }
 
@@ -70,11 +71,11 @@ struct leaf {
 };
 
 struct bundle {
-	uint8_t mask; /* of authorities */
+	uint8_t mask; /* of CAs */
 	int8_t exists;
-	int8_t untidy;
+	int8_t malformed;
 	int8_t foreign; /* not written by a replica */
-	tick age;       /* of a former one: since when it is replaced */
+	tick age;       /* of a former bundle: time since it was replaced */
 };
 
 enum phase { IDLE, HAS_BUNDLE, HAS_PLAN };
@@ -85,28 +86,28 @@ struct replica {
 	int8_t phase;
 	tick paused;
 	struct bundle bundle; /* HAS_BUNDLE: what was read */
-	int8_t fresh;         /* HAS_BUNDLE: the bundle is still that */
+	int8_t fresh;         /* HAS_BUNDLE: the bundle has not changed since */
 	int8_t step;          /* HAS_PLAN */
 	uint8_t keep;
-	int8_t new_authority;
+	int8_t new_ca;
 	int8_t new_leaf;
-	int8_t stamp;
+	int8_t next_ca;
 };
 
 struct state {
 	struct {
 		tick not_before;
 		tick not_after;
-	} authority[AUTHORITIES]; /* not_after 0 and not_before 0: unused */
-	int8_t exists;            /* the Secret */
-	int8_t untidy;
+	} ca[CAS];     /* not_after 0 and not_before 0: unused */
+	int8_t exists; /* the Secret */
+	int8_t malformed;
 	uint8_t mask;
 	int8_t signer;
 	int8_t fits;
 	struct leaf leaf;
-	int8_t settled;
-	int8_t published;
-	tick published_at;
+	int8_t serving_ca;
+	int8_t next_ca;
+	tick next_ca_published_at;
 	struct bundle bundle;
 	struct bundle former[VERSIONS];
 	struct replica replica[REPLICAS];
@@ -117,10 +118,10 @@ struct state {
 
 /* ---- rotate's view of a state ---- */
 
-static struct rotate_id id_of(int authority, int kind)
+static struct rotate_id id_of(int ca, int kind)
 {
 	struct rotate_id id = {{0}};
-	id.bytes[0] = (unsigned char)authority;
+	id.bytes[0] = (unsigned char)ca;
 	id.bytes[1] = (unsigned char)kind;
 	return id;
 }
@@ -130,28 +131,28 @@ static int64_t time_of(int ticks)
 	return (BASE + ticks) * SECOND;
 }
 
-/* index[i]: which authority the view's i-th is. */
+/* index[i]: the state's number of the view's i-th CA. */
 static void make_view(const struct state *state, const struct bundle *bundle,
-                      struct rotate_view *view, int index[AUTHORITIES])
+                      struct rotate_view *view, int index[CAS])
 {
 	*view = (struct rotate_view){.signer = -1, .leaf = {.issuer = -1}};
 	view->secret_exists = state->exists;
-	view->secret_untidy = state->untidy;
+	view->secret_malformed = state->malformed;
 	view->bundles = bundle->exists ? ROTATE_BUNDLES_READ : ROTATE_BUNDLES_ABSENT;
 	view->bundle_count = bundle->exists ? 1 : 0;
-	view->bundles_untidy = bundle->exists && bundle->untidy;
+	view->bundles_malformed = bundle->exists && bundle->malformed;
 	for (int pass = 0; pass < 2; pass++)
-		for (int i = 0; i < AUTHORITIES; i++) {
+		for (int i = 0; i < CAS; i++) {
 			bool in_secret = state->mask >> i & 1;
 			bool in_bundle = bundle->exists && (bundle->mask >> i & 1);
 			if (pass == 0 ? !in_secret : in_secret || !in_bundle)
 				continue;
-			size_t n = view->authority_count++;
+			size_t n = view->ca_count++;
 			index[n] = i;
-			view->authorities[n] = (struct rotate_authority){
+			view->cas[n] = (struct rotate_ca){
 			        .id = id_of(i, 0),
-			        .not_before = time_of(state->authority[i].not_before),
-			        .not_after = time_of(state->authority[i].not_after),
+			        .not_before = time_of(state->ca[i].not_before),
+			        .not_after = time_of(state->ca[i].not_after),
 			        .in_secret = in_secret,
 			        .bundles = in_bundle,
 			};
@@ -160,15 +161,15 @@ static void make_view(const struct state *state, const struct bundle *bundle,
 			if (state->leaf.any && state->leaf.issuer == i)
 				view->leaf.issuer = (int)n;
 		}
-	view->leaf.fits = state->leaf.any && state->fits;
+	view->leaf.usable = state->leaf.any && state->fits;
 	view->leaf.id = id_of(state->leaf.issuer, state->leaf.not_after + 100);
 	view->leaf.not_before = time_of(state->leaf.not_before);
 	view->leaf.not_after = time_of(state->leaf.not_after);
-	view->has_settled = state->settled >= 0;
-	view->settled = id_of(state->settled, 0);
-	view->has_published = state->published >= 0;
-	view->published = id_of(state->published, 0);
-	view->published_at = time_of(state->published_at);
+	view->has_serving_ca = state->serving_ca >= 0;
+	view->serving_ca = id_of(state->serving_ca, 0);
+	view->has_next_ca = state->next_ca >= 0;
+	view->next_ca = id_of(state->next_ca, 0);
+	view->next_ca_published_at = time_of(state->next_ca_published_at);
 }
 
 /* ---- Keeping the state small ---- */
@@ -180,10 +181,10 @@ static unsigned references(const struct state *state)
 		used |= 1u << state->signer;
 	if (state->leaf.any)
 		used |= 1u << state->leaf.issuer;
-	if (state->settled >= 0)
-		used |= 1u << state->settled;
-	if (state->published >= 0)
-		used |= 1u << state->published;
+	if (state->serving_ca >= 0)
+		used |= 1u << state->serving_ca;
+	if (state->next_ca >= 0)
+		used |= 1u << state->next_ca;
 	for (int i = 0; i < VERSIONS; i++)
 		used |= state->former[i].mask;
 	for (int i = 0; i < REPLICAS; i++) {
@@ -195,21 +196,21 @@ static unsigned references(const struct state *state)
 	return used;
 }
 
-static uint8_t move_mask(uint8_t mask, const int8_t to[AUTHORITIES])
+static uint8_t move_mask(uint8_t mask, const int8_t to[CAS])
 {
 	unsigned moved = 0;
-	for (int i = 0; i < AUTHORITIES; i++)
+	for (int i = 0; i < CAS; i++)
 		if (mask >> i & 1)
 			moved |= 1u << to[i];
 	return (uint8_t)moved;
 }
 
-static int8_t move_index(int8_t index, const int8_t to[AUTHORITIES])
+static int8_t move_index(int8_t index, const int8_t to[CAS])
 {
 	return index < 0 ? -1 : to[index];
 }
 
-static void move_leaf(struct leaf *leaf, const int8_t to[AUTHORITIES])
+static void move_leaf(struct leaf *leaf, const int8_t to[CAS])
 {
 	if (leaf->any)
 		leaf->issuer = to[leaf->issuer];
@@ -217,23 +218,23 @@ static void move_leaf(struct leaf *leaf, const int8_t to[AUTHORITIES])
 		*leaf = (struct leaf){.issuer = -1};
 }
 
-/* Authorities that nobody refers to are forgotten, the others numbered anew, in their order. */
+/* Forgets CAs that nothing refers to, and numbers the others anew, in their order. */
 static void renumber(struct state *state)
 {
 	unsigned used = references(state);
-	int8_t to[AUTHORITIES] = {0};
+	int8_t to[CAS] = {0};
 	struct state old = *state;
 	int8_t count = 0;
-	memset(state->authority, 0, sizeof state->authority);
-	for (int i = 0; i < AUTHORITIES; i++)
+	memset(state->ca, 0, sizeof state->ca);
+	for (int i = 0; i < CAS; i++)
 		if (used >> i & 1) {
 			to[i] = count;
-			state->authority[count++] = old.authority[i];
+			state->ca[count++] = old.ca[i];
 		}
 	state->mask = move_mask(state->mask, to);
 	state->signer = move_index(state->signer, to);
-	state->settled = move_index(state->settled, to);
-	state->published = move_index(state->published, to);
+	state->serving_ca = move_index(state->serving_ca, to);
+	state->next_ca = move_index(state->next_ca, to);
 	move_leaf(&state->leaf, to);
 	state->bundle.mask = move_mask(state->bundle.mask, to);
 	for (int i = 0; i < VERSIONS; i++)
@@ -251,7 +252,7 @@ static int compare_versions(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct bundle));
 }
 
-/* Former bundles that no API server can have any more are forgotten; equal ones are one. */
+/* Forgets former bundles that no API server can know any more, and joins equal ones. */
 static void prune_versions(struct state *state, const struct model *model)
 {
 	struct bundle kept[VERSIONS];
@@ -293,16 +294,16 @@ static void rest(struct replica *replica)
 	*replica = (struct replica){.phase = IDLE};
 }
 
-/* What rotate does not look at is not told apart. */
+/* Erases what rotate does not look at, so that states which differ only there are the same. */
 static void blur(struct state *state)
 {
-	if (state->published < 0)
-		state->published_at = 0;
+	if (state->next_ca < 0)
+		state->next_ca_published_at = 0;
 	if (!state->leaf.any)
 		state->fits = 0;
-	for (int i = 0; i < AUTHORITIES; i++)
+	for (int i = 0; i < CAS; i++)
 		if (i != state->signer)
-			state->authority[i].not_before = 0;
+			state->ca[i].not_before = 0;
 	state->served.not_before = 0;
 }
 
@@ -318,18 +319,18 @@ static void normalise(struct state *state, const struct model *model)
 
 static void pass_time(struct state *state, const struct model *model)
 {
-	for (int i = 0; i < AUTHORITIES; i++) {
-		if (state->authority[i].not_after > -model->settle - 2) {
-			state->authority[i].not_after--;
-			state->authority[i].not_before--;
+	for (int i = 0; i < CAS; i++) {
+		if (state->ca[i].not_after > -model->propagation_delay - 2) {
+			state->ca[i].not_after--;
+			state->ca[i].not_before--;
 		}
 	}
-	if (state->leaf.any && state->leaf.not_after > -model->settle - 2) {
+	if (state->leaf.any && state->leaf.not_after > -model->propagation_delay - 2) {
 		state->leaf.not_after--;
 		state->leaf.not_before--;
 	}
-	if (state->published >= 0 && state->published_at > -model->settle - 2)
-		state->published_at--;
+	if (state->next_ca >= 0 && state->next_ca_published_at > -model->propagation_delay - 2)
+		state->next_ca_published_at--;
 	for (int i = 0; i < VERSIONS; i++)
 		state->former[i].age++;
 	for (int i = 0; i < REPLICAS; i++) {
@@ -337,12 +338,12 @@ static void pass_time(struct state *state, const struct model *model)
 		if (replica->phase != IDLE && ++replica->paused > model->pause)
 			rest(replica);
 	}
-	/* What has expired is served, but to nobody's good. */
+	/* Clients do not accept an expired leaf: serving it counts as serving none. */
 	if (--state->served.not_after <= model->server_skew)
 		state->served = (struct leaf){.issuer = -1};
 }
 
-/* The bundle changes: who has read the old one can no longer write to it. */
+/* The bundle changes: a replica that has read the old one can no longer write to it. */
 static void set_bundle(struct state *state, struct bundle bundle)
 {
 	int slot = 0;
@@ -352,7 +353,7 @@ static void set_bundle(struct state *state, struct bundle bundle)
 	state->former[slot] = state->bundle;
 	state->former[slot].age = 0;
 	state->bundle = bundle;
-	if (state->settled >= 0 && bundle.mask >> state->settled & 1)
+	if (state->serving_ca >= 0 && bundle.mask >> state->serving_ca & 1)
 		state->gap = 0;
 	else if (state->gap)
 		state->bundle.foreign = 1;
@@ -372,7 +373,7 @@ static void secret_changed(struct state *state)
 			rest(&state->replica[i]);
 }
 
-static int8_t new_authority(struct state *state, const struct model *model, int now)
+static int8_t new_ca(struct state *state, const struct model *model, int now)
 {
 	int64_t not_before;
 	int64_t not_after;
@@ -380,11 +381,11 @@ static int8_t new_authority(struct state *state, const struct model *model, int 
 	int8_t index = 0;
 	while (used >> index & 1)
 		index++;
-	assert_true(index < AUTHORITIES);
-	rotate_validity(time_of(now), model->policy.authority_lifetime, INT64_MAX, &not_before,
+	assert_true(index < CAS);
+	rotate_validity(time_of(now), model->policy.ca_lifetime, INT64_MAX, &not_before,
 	                &not_after);
-	state->authority[index].not_before = (tick)(not_before / SECOND - BASE);
-	state->authority[index].not_after = (tick)(not_after / SECOND + 1 - BASE);
+	state->ca[index].not_before = (tick)(not_before / SECOND - BASE);
+	state->ca[index].not_after = (tick)(not_after / SECOND + 1 - BASE);
 	return index;
 }
 
@@ -393,8 +394,7 @@ static void new_leaf(struct state *state, const struct model *model, int now)
 	int64_t not_before;
 	int64_t not_after;
 	rotate_validity(time_of(now), model->policy.leaf_lifetime,
-	                time_of(state->authority[state->signer].not_after), &not_before,
-	                &not_after);
+	                time_of(state->ca[state->signer].not_after), &not_before, &not_after);
 	state->leaf = (struct leaf){
 	        .any = 1,
 	        .issuer = state->signer,
@@ -404,7 +404,7 @@ static void new_leaf(struct state *state, const struct model *model, int now)
 	state->fits = 1;
 }
 
-/* A leaf of a new authority while the former's has expired: nobody had anything to lose. */
+/* A leaf of a new CA is made after the former CA's leaf expired: nothing was left to protect. */
 static void forgive_gap(struct state *state, int now)
 {
 	if (!state->leaf.any || state->leaf.issuer == state->signer || state->leaf.not_after > now)
@@ -419,27 +419,27 @@ static void write_secret(struct state *state, const struct model *model, struct 
                          int now)
 {
 	state->exists = 1;
-	state->untidy = 0;
+	state->malformed = 0;
 	uint8_t mask = replica.keep;
-	if (replica.new_authority || replica.new_leaf || replica.stamp == ROTATE_STAMP_KEEP)
+	if (replica.new_ca || replica.new_leaf || replica.next_ca == ROTATE_NEXT_CA_KEEP)
 		state->mask = mask;
-	if (replica.new_authority) {
+	if (replica.new_ca) {
 		state->signer = -1;
-		int8_t index = new_authority(state, model, now);
+		int8_t index = new_ca(state, model, now);
 		state->signer = index;
 		state->mask = (uint8_t)(mask | 1u << index);
 	}
 	if (replica.new_leaf) {
 		forgive_gap(state, now);
 		new_leaf(state, model, now);
-		state->settled = state->signer;
-		state->published = -1;
+		state->serving_ca = state->signer;
+		state->next_ca = -1;
 	}
-	if (replica.stamp == ROTATE_STAMP_CLEAR)
-		state->published = -1;
-	if (replica.stamp == ROTATE_STAMP_NOW) {
-		state->published = state->signer;
-		state->published_at = (tick)now;
+	if (replica.next_ca == ROTATE_NEXT_CA_CLEAR)
+		state->next_ca = -1;
+	if (replica.next_ca == ROTATE_NEXT_CA_SET) {
+		state->next_ca = state->signer;
+		state->next_ca_published_at = (tick)now;
 	}
 	secret_changed(state);
 }
@@ -457,7 +457,7 @@ static void read_secret(const struct state *state, const struct model *model, in
 {
 	struct rotate_view view;
 	struct rotate_plan plan;
-	int index[AUTHORITIES];
+	int index[CAS];
 	make_view(state, &replica->bundle, &view, index);
 	rotate_decide(&view, &model->policy, time_of(model->skew[who]), &plan);
 	bool fresh = replica->fresh;
@@ -467,18 +467,18 @@ static void read_secret(const struct state *state, const struct model *model, in
 		return; /* nothing to write, or in vain */
 	replica->phase = HAS_PLAN;
 	replica->step = (int8_t)plan.step;
-	replica->new_authority = plan.new_authority;
+	replica->new_ca = plan.new_ca;
 	replica->new_leaf = plan.new_leaf;
-	replica->stamp = (int8_t)plan.stamp;
+	replica->next_ca = (int8_t)plan.next_ca;
 	if (plan.step == ROTATE_WRITE_BUNDLES)
 		replica->keep = state->mask;
 	else
-		for (size_t i = 0; i < view.authority_count; i++)
+		for (size_t i = 0; i < view.ca_count; i++)
 			if (plan.keep[i])
 				replica->keep |= (uint8_t)(1u << index[i]);
 }
 
-/* What a replica has done up to now, of what the event may undo. */
+/* The steps that a replica has taken up to now and that the event may make obsolete. */
 static void prepare(struct state *state, const struct model *model, int who, enum prelude prelude)
 {
 	struct replica *replica = &state->replica[who];
@@ -488,8 +488,8 @@ static void prepare(struct state *state, const struct model *model, int who, enu
 		read_secret(state, model, who, replica);
 }
 
-/* One that would read and decide the same now as it did is one that rests. */
-static void settle_replica(struct state *state, const struct model *model, int who)
+/* A replica that would read and decide now what it read and decided before counts as resting. */
+static void rest_replica(struct state *state, const struct model *model, int who)
 {
 	struct replica *replica = &state->replica[who];
 	struct replica again = {.phase = IDLE};
@@ -499,15 +499,15 @@ static void settle_replica(struct state *state, const struct model *model, int w
 		return;
 	read_bundle(state, &again);
 	read_secret(state, model, who, &again);
-	bool timeless = !again.new_authority && !again.new_leaf && again.stamp != ROTATE_STAMP_NOW;
+	bool timeless = !again.new_ca && !again.new_leaf && again.next_ca != ROTATE_NEXT_CA_SET;
 	if (timeless)
 		again.paused = replica->paused; /* when it was decided makes no difference */
 	if (memcmp(&again, replica, sizeof again) == 0)
 		rest(replica);
 }
 
-/* Goes on to the end of its round, from wherever it is. */
-static void finish_round(struct state *state, const struct model *model, int who)
+/* Takes the remaining steps of a reconcile, from wherever the replica is. */
+static void finish_reconcile(struct state *state, const struct model *model, int who)
 {
 	struct replica *replica = &state->replica[who];
 	prepare(state, model, who, DECIDE);
@@ -527,7 +527,7 @@ static void serve(struct state *state, const struct model *model)
 {
 	struct rotate_view view;
 	struct rotate_serving fresh = {.any = false};
-	int index[AUTHORITIES];
+	int index[CAS];
 	make_view(state, &state->bundle, &view, index);
 	if (rotate_serve(&view, &model->policy, time_of(model->server_skew), time_of(0), &fresh))
 		state->served = state->leaf;
@@ -537,11 +537,11 @@ static void serve(struct state *state, const struct model *model)
 
 enum damage {
 	SECRET_DELETED,
-	AUTHORITIES_GARBLED,
+	CAS_GARBLED,
 	KEY_LOST,
 	LEAF_BROKEN,
 	ANNOTATIONS_LOST,
-	AUTHORITY_BY_HAND,
+	CA_BY_HAND,
 	ALL_BY_HAND,
 	BUNDLE_EMPTIED,
 	BUNDLE_FOREIGN,
@@ -552,11 +552,11 @@ enum damage {
 	DAMAGES,
 };
 
-static void replace_authority(struct state *state, const struct model *model, bool with_leaf)
+static void replace_ca(struct state *state, const struct model *model, bool with_leaf)
 {
 	state->mask = 0;
 	state->signer = -1;
-	int8_t index = new_authority(state, model, 0);
+	int8_t index = new_ca(state, model, 0);
 	state->signer = index;
 	state->mask = (uint8_t)(1u << index);
 	if (with_leaf)
@@ -568,15 +568,15 @@ static void damage_secret(struct state *state, const struct model *model, enum d
 	switch (damage) {
 	case SECRET_DELETED:
 		state->exists = 0;
-		state->untidy = 0;
+		state->malformed = 0;
 		state->mask = 0;
 		state->signer = -1;
 		state->leaf = (struct leaf){.issuer = -1};
-		state->settled = -1;
-		state->published = -1;
+		state->serving_ca = -1;
+		state->next_ca = -1;
 		break;
-	case AUTHORITIES_GARBLED:
-		state->untidy = 1;
+	case CAS_GARBLED:
+		state->malformed = 1;
 		state->mask = 0;
 		break;
 	case KEY_LOST:
@@ -586,11 +586,11 @@ static void damage_secret(struct state *state, const struct model *model, enum d
 		state->fits = 0;
 		break;
 	case ANNOTATIONS_LOST:
-		state->settled = -1;
-		state->published = -1;
+		state->serving_ca = -1;
+		state->next_ca = -1;
 		break;
 	default:
-		replace_authority(state, model, damage == ALL_BY_HAND);
+		replace_ca(state, model, damage == ALL_BY_HAND);
 	}
 	secret_changed(state);
 }
@@ -605,12 +605,12 @@ static void damage_bundle(struct state *state, const struct model *model, enum d
 	if (damage == BUNDLE_FOREIGN)
 		bundle.mask = 0;
 	if (damage == BUNDLE_FOREIGN || damage == BUNDLE_ADDED)
-		bundle.mask = (uint8_t)(bundle.mask | 1u << new_authority(state, model, 0));
-	if (damage == BUNDLE_REAPPLIED && state->settled >= 0)
-		bundle.mask = (uint8_t)(1u << state->settled);
+		bundle.mask = (uint8_t)(bundle.mask | 1u << new_ca(state, model, 0));
+	if (damage == BUNDLE_REAPPLIED && state->serving_ca >= 0)
+		bundle.mask = (uint8_t)(1u << state->serving_ca);
 	if (damage == BUNDLE_GARBLED) {
 		bundle.mask = 0;
-		bundle.untidy = 1;
+		bundle.malformed = 1;
 	}
 	if (damage == CONFIGURATION_DELETED)
 		bundle = (struct bundle){.foreign = 1};
@@ -693,16 +693,17 @@ static void set_add(struct set *set, const struct state *state)
 
 static void print_state(const struct state *state)
 {
-	print_message("secret exists %d untidy %d mask %02x signer %d fits %d leaf %d by %d "
-	              "[%d,%d) settled %d published %d at %d\nbundle exists %d mask %02x foreign "
+	print_message("secret exists %d malformed %d mask %02x signer %d fits %d leaf %d by %d "
+	              "[%d,%d) serving-ca %d next-ca %d at %d\nbundle exists %d mask %02x foreign "
 	              "%d\n",
-	              state->exists, state->untidy, state->mask, state->signer, state->fits,
+	              state->exists, state->malformed, state->mask, state->signer, state->fits,
 	              state->leaf.any, state->leaf.issuer, state->leaf.not_before,
-	              state->leaf.not_after, state->settled, state->published, state->published_at,
-	              state->bundle.exists, state->bundle.mask, state->bundle.foreign);
-	for (int i = 0; i < AUTHORITIES; i++)
-		print_message("authority %d [%d,%d)\n", i, state->authority[i].not_before,
-		              state->authority[i].not_after);
+	              state->leaf.not_after, state->serving_ca, state->next_ca,
+	              state->next_ca_published_at, state->bundle.exists, state->bundle.mask,
+	              state->bundle.foreign);
+	for (int i = 0; i < CAS; i++)
+		print_message("CA %d [%d,%d)\n", i, state->ca[i].not_before,
+		              state->ca[i].not_after);
 	for (int i = 0; i < VERSIONS; i++)
 		if (state->former[i].exists)
 			print_message("former mask %02x age %d\n", state->former[i].mask,
@@ -717,9 +718,9 @@ static bool is_verified(const struct state *state, const struct leaf *leaf,
 {
 	if (!bundle->exists || bundle->foreign || (bundle->mask >> leaf->issuer & 1))
 		return true;
-	/* Does it trust anything that a replica could serve? Clocks differ by a tick. */
-	for (int i = 0; i < AUTHORITIES; i++)
-		if ((bundle->mask >> i & 1) && state->authority[i].not_after > 1)
+	/* Does it trust any CA whose leaf a replica could serve? Clocks differ by a tick. */
+	for (int i = 0; i < CAS; i++)
+		if ((bundle->mask >> i & 1) && state->ca[i].not_after > 1)
 			return false;
 	return true;
 }
@@ -739,8 +740,8 @@ static void check_safety(const struct state *state, struct model *model)
 /* The events, by number. */
 enum event {
 	TIME_PASSES,
-	ROUND,
-	SERVE = ROUND + REPLICAS,
+	RECONCILE,
+	SERVE = RECONCILE + REPLICAS,
 	RESTART,
 	CONFIGURATION_APPLIED,
 	DAMAGE,
@@ -752,7 +753,7 @@ static void play(struct state *state, const struct model *model, int event)
 	if (event == TIME_PASSES)
 		pass_time(state, model);
 	else if (event < SERVE)
-		finish_round(state, model, event - ROUND);
+		finish_reconcile(state, model, event - RECONCILE);
 	else if (event == SERVE)
 		serve(state, model);
 	else if (event == RESTART)
@@ -763,7 +764,8 @@ static void play(struct state *state, const struct model *model, int event)
 		damage(state, model, (enum damage)(event - DAMAGE));
 }
 
-/* Only such events can undo what a replica has read or decided. */
+/* Only an event that changes a shared object can make obsolete what a replica has read or decided.
+ */
 static bool is_shared(const struct state *before, const struct model *model, int event)
 {
 	struct state after = *before;
@@ -778,7 +780,7 @@ static bool is_shared(const struct state *before, const struct model *model, int
 static void walk_event(struct model *model, struct set *set, size_t from, int event)
 {
 	bool shared = is_shared(&set->states[from], model, event);
-	if (event >= ROUND + model->replicas && event < SERVE)
+	if (event >= RECONCILE + model->replicas && event < SERVE)
 		return;
 	int preludes = shared ? PRELUDES * PRELUDES * PRELUDES : 1;
 	for (int prelude = 0; prelude < preludes; prelude++) {
@@ -791,7 +793,7 @@ static void walk_event(struct model *model, struct set *set, size_t from, int ev
 			possible = possible &&
 			           (each[i] == REST ||
 			            (i < model->replicas && state.replica[i].phase != HAS_PLAN &&
-			             i != event - ROUND &&
+			             i != event - RECONCILE &&
 			             (each[i] == DECIDE || event != TIME_PASSES)));
 		if (!possible)
 			continue;
@@ -799,19 +801,19 @@ static void walk_event(struct model *model, struct set *set, size_t from, int ev
 			prepare(&state, model, i, each[i]);
 		play(&state, model, event);
 		for (int i = 0; i < REPLICAS; i++)
-			settle_replica(&state, model, i);
+			rest_replica(&state, model, i);
 		normalise(&state, model);
 		check_safety(&state, model);
 		set_add(set, &state);
 	}
 }
 
-/* Damage is done while all rest, or are in the midst of a round that began just before; and once
- * what is served is published: until then there is nothing to lose. */
+/* Damage is done while all replicas rest, or are in a reconcile that began just before, and only
+ * once the served leaf is published: before that there is nothing to lose. */
 static bool may_be_damaged(const struct state *state)
 {
-	bool idle = state->damages > 0 && state->settled >= 0 && !state->gap &&
-	            (state->bundle.mask >> state->settled & 1);
+	bool idle = state->damages > 0 && state->serving_ca >= 0 && !state->gap &&
+	            (state->bundle.mask >> state->serving_ca & 1);
 	for (int i = 0; i < REPLICAS; i++)
 		idle = idle && state->replica[i].phase == IDLE;
 	return idle;
@@ -831,8 +833,8 @@ static struct state first_state(int damages)
 	struct state state;
 	memset(&state, 0, sizeof state);
 	state.signer = -1;
-	state.settled = -1;
-	state.published = -1;
+	state.serving_ca = -1;
+	state.next_ca = -1;
 	state.leaf.issuer = -1;
 	state.served.issuer = -1;
 	state.damages = (int8_t)damages;
@@ -845,7 +847,7 @@ static bool is_healthy(const struct state *state, const struct model *model)
 {
 	struct rotate_view view;
 	struct rotate_plan plan;
-	int index[AUTHORITIES];
+	int index[CAS];
 	make_view(state, &state->bundle, &view, index);
 	rotate_decide(&view, &model->policy, time_of(0), &plan);
 	struct rotate_serving serving = {.any = false};
@@ -853,27 +855,27 @@ static bool is_healthy(const struct state *state, const struct model *model)
 	    !rotate_serve(&view, &model->policy, time_of(0), time_of(0), &serving))
 		return false;
 	rotate_served(&view, &serving);
-	return rotate_published(&serving);
+	return rotate_is_published(&serving);
 }
 
-/* One replica that lives on is enough, and a configuration. */
+/* One running replica and a webhook configuration are enough. */
 static bool gets_healthy(struct state state, const struct model *model)
 {
 	if (!state.bundle.exists)
 		state.bundle = (struct bundle){.exists = 1, .foreign = 1};
 	for (int i = 0; i < REPLICAS; i++)
 		rest(&state.replica[i]);
-	/* An authority made by hand may be anything; a bad leaf may have to run out. */
-	for (int i = 0; i < 14 * model->settle; i++) {
+	/* A CA made by hand may be anything; a bad leaf may have to expire first. */
+	for (int i = 0; i < 14 * model->propagation_delay; i++) {
 		struct state before;
-		unsigned rounds = 0;
+		unsigned turns = 0;
 		do {
 			before = state;
-			finish_round(&state, model, 0);
+			finish_reconcile(&state, model, 0);
 			normalise(&state, model);
-		} while (memcmp(&before, &state, sizeof state) != 0 && ++rounds < 20);
-		if (rounds == 20)
-			return false; /* goes round in circles */
+		} while (memcmp(&before, &state, sizeof state) != 0 && ++turns < 20);
+		if (turns == 20)
+			return false; /* the steps go in a circle */
 		if (is_healthy(&state, model))
 			return true;
 		pass_time(&state, model);
@@ -882,7 +884,7 @@ static bool gets_healthy(struct state state, const struct model *model)
 	return false;
 }
 
-/* Replicas that rest: what they do next depends on nothing but Secret and bundle. */
+/* What a resting replica does next depends on nothing but the Secret and the bundle. */
 static size_t count_unhealthy(const struct set *set, const struct model *model)
 {
 	struct set shared;
@@ -945,8 +947,9 @@ static void __attribute__((unused)) test_damage(void **context)
 	assert_int_equal(model.unsafe, 0);
 }
 
-/* The walk sees what it is there to see: API servers that are later than settle. */
-static void test_settle_is_needed(void **context)
+/* The walk finds the states that it is there to find when API servers are later than the
+ * propagation delay. */
+static void test_propagation_delay_is_needed(void **context)
 {
 	(void)context;
 	struct model model = make_model(1, 1, 2);
@@ -958,7 +961,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_three_replicas),
-	        cmocka_unit_test(test_settle_is_needed),
+	        cmocka_unit_test(test_propagation_delay_is_needed),
 #ifndef __SANITIZE_ADDRESS__ /* the same code with more states: nothing new to see for sanitizers \
                               */
 	        cmocka_unit_test(test_clocks_that_differ),
