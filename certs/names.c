@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "certs/x509.h"
+#include "lib/base/ascii.h"
 
 /* RFC 1123: a label of at most 63, or labels with dots of at most 253. */
 static bool is_dns_name(const char *text, bool label)
@@ -13,8 +14,7 @@ static bool is_dns_name(const char *text, bool label)
 	if (length == 0 || length > (label ? 63 : X509_NAME_MAX))
 		return false;
 	for (size_t i = 0; i < length; i++) {
-		bool letter =
-		        (text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9');
+		bool letter = ascii_is_lower(text[i]) || ascii_is_digit(text[i]);
 		bool last = i + 1 == length || text[i + 1] == '.';
 		if (text[i] == '.' && !label && in_label > 0)
 			in_label = 0;

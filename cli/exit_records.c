@@ -1,12 +1,12 @@
 #include "cli/exit_records.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/documents.h"
 #include "lib/base/buffer.h"
+#include "lib/http/url.h"
 
 #define PAGE_RECORDS  250
 #define PAGE_MAX      ((size_t)64 * 1024 * 1024)
@@ -147,32 +147,21 @@ static bool load_file(struct loading *loading, const char *path, struct error *e
 
 /* ---- From the API server ---- */
 
-/* RFC 3986: what is not unreserved, as %XX. */
-static void append_encoded(struct buffer *out, const char *text)
-{
-	for (; *text != '\0'; text++) {
-		if (isalnum((unsigned char)*text) || strchr("-._~", *text) != NULL)
-			buffer_append_char(out, *text);
-		else
-			buffer_printf(out, "%%%02X", (unsigned)(unsigned char)*text);
-	}
-}
-
 static void write_path(const struct exit_source *source, const char *token, struct buffer *path)
 {
 	buffer_append_text(path, "/apis/" AGENT_EXIT_API_VERSION);
 	if (source->namespace != NULL) {
 		buffer_append_text(path, "/namespaces/");
-		append_encoded(path, source->namespace);
+		url_escape(path, source->namespace);
 	}
 	buffer_printf(path, "/" AGENT_EXIT_PLURAL "?limit=%d", PAGE_RECORDS);
 	if (source->selector != NULL) {
 		buffer_append_text(path, "&labelSelector=");
-		append_encoded(path, source->selector);
+		url_escape(path, source->selector);
 	}
 	if (token[0] != '\0') {
 		buffer_append_text(path, "&continue=");
-		append_encoded(path, token);
+		url_escape(path, token);
 	}
 }
 

@@ -184,7 +184,7 @@ int main(int argc, char **argv)
 {
 	static struct observer observer;
 	struct settings settings = {
-	        .observer = observer_defaults, .account = KUBE_ACCOUNT, .metrics = ":9090"};
+	        .observer = observer_defaults, .account = KUBE_SERVICE_ACCOUNT_DIR, .metrics = ":9090"};
 	struct kube_client *_cleanup_kube_client_ client = NULL;
 	struct status status;
 	struct error error;

@@ -380,7 +380,7 @@ int main(int argc, char **argv)
 {
 	struct settings settings = {
 	        .server = {.listen = ":8443", .metrics = ":9090", .threads = default_threads()},
-	        .service_account_dir = KUBE_ACCOUNT,
+	        .service_account_dir = KUBE_SERVICE_ACCOUNT_DIR,
 	        .policy = {.leaf_lifetime = INT64_C(720) * 3600 * SECOND,
 	                   .ca_lifetime = INT64_C(8760) * 3600 * SECOND,
 	                   .propagation_delay = 300 * SECOND},

@@ -1,7 +1,6 @@
 #include "lib/base/clock.h"
 #include "lib/http/client.h"
 
-#include <ctype.h>
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -318,15 +317,4 @@ void http_client_run(struct http_client *client, int64_t nanoseconds)
 void http_client_wake(struct http_client *client)
 {
 	curl_multi_wakeup(client->multi);
-}
-
-void http_escape(struct buffer *out, const char *text)
-{
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
-		if (isascii(c) && (isalnum(c) || strchr("-._~/", c) != NULL))
-			buffer_append_char(out, (char)c);
-		else
-			buffer_printf(out, "%%%02X", c);
-	}
 }

@@ -73,7 +73,4 @@ void http_client_run(struct http_client *client, int64_t nanoseconds);
 /* Ends the wait of http_client_run(), the present or the next one. Any thread. */
 void http_client_wake(struct http_client *client);
 
-/* Appends text as a part of a URL's query. */
-void http_escape(struct buffer *out, const char *text);
-
 #endif

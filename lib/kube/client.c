@@ -1,4 +1,3 @@
-#include "lib/base/clock.h"
 #include "lib/kube/client.h"
 
 #include <stdatomic.h>
@@ -8,22 +7,23 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/files.h"
 #include "lib/http/client.h"
 #include "lib/document/json.h"
 #include "lib/kube/version.h"
 
-#define RETRY_FIRST (SECOND / 10)
-#define RETRY_MOST  (30 * SECOND)
-/* Whoever asks has other things to do, and asks again. */
+#define RETRY_DELAY_MIN (SECOND / 10)
+#define RETRY_DELAY_MAX (30 * SECOND)
+/* The caller has other work, and asks again later. */
 #define VERSION_TIMEOUT (2 * SECOND)
 #define TOKEN_MAX       ((size_t)64 * 1024)
-#define STATUS_MAX      ((size_t)64 * 1024) /* of a refused stream's body */
+#define STATUS_MAX      ((size_t)64 * 1024) /* of the body of a failed stream */
 #define WAIT_FOR_EVER   (3600 * SECOND)
 
 struct kube_client {
 	struct http_client *http;
-	char *account;
+	char *service_account_dir;
 	char address[300]; /* https://host:port */
 	atomic_bool stopped;
 	struct kube_operation *first;
@@ -62,7 +62,8 @@ bool kube_in_cluster(void)
 	       getenv("KUBERNETES_SERVICE_PORT") != NULL;
 }
 
-bool kube_client_new(const char *account, struct kube_client **ret_client, struct error *error)
+bool kube_client_new(const char *service_account_dir, struct kube_client **ret_client,
+                     struct error *error)
 {
 	char path[512];
 	const char *host = getenv("KUBERNETES_SERVICE_HOST");
@@ -72,16 +73,16 @@ bool kube_client_new(const char *account, struct kube_client **ret_client, struc
 		                        "not set");
 	if (strlen(host) > 253 || strlen(port) > 5)
 		return error_set(error, "KUBERNETES_SERVICE_HOST or _PORT is no address");
-	snprintf(path, sizeof path, "%s/ca.crt", account);
+	snprintf(path, sizeof path, "%s/ca.crt", service_account_dir);
 
 	struct kube_client *client = calloc(1, sizeof *client);
 	if (client == NULL)
 		return error_set(error, "no memory for a client");
 	snprintf(client->address, sizeof client->address,
 	         strchr(host, ':') == NULL ? "https://%s:%s" : "https://[%s]:%s", host, port);
-	client->account = strdup(account);
+	client->service_account_dir = strdup(service_account_dir);
 	client->http = http_client_new(path);
-	if (client->account == NULL || client->http == NULL) {
+	if (client->service_account_dir == NULL || client->http == NULL) {
 		kube_client_free(client);
 		return error_set(error, "no memory for a client");
 	}
@@ -120,7 +121,7 @@ void kube_client_free(struct kube_client *client)
 		kube_cancel(operation);
 	}
 	http_client_free(client->http);
-	free(client->account);
+	free(client->service_account_dir);
 	free(client);
 }
 
@@ -140,10 +141,9 @@ void kube_run(struct kube_client *client, int64_t nanoseconds)
 	http_client_run(client->http, atomic_load(&client->stopped) ? 0 : nanoseconds);
 }
 
-/* ---- An response's meaning ---- */
+/* ---- What a response means ---- */
 
-/* Takes reason, message and code from a Status object; false: the body is none that says Failure.
- */
+/* Takes reason, message and code from the body if it is a Status object that reports a failure. */
 static bool read_status(struct kube_response *response, char *message, size_t size)
 {
 	struct arena *_cleanup_arena_ arena = arena_new(0);
@@ -164,7 +164,7 @@ static bool read_status(struct kube_response *response, char *message, size_t si
 	return true;
 }
 
-/* A Status is small and says so at once; other responses are not parsed here. */
+/* The API server begins a Status object so; other responses of status 2xx are not parsed here. */
 static bool may_be_status(const struct kube_response *response)
 {
 	static const char start[] = "{\"kind\":\"Status\"";
@@ -172,8 +172,9 @@ static bool may_be_status(const struct kube_response *response)
 	       strncmp(buffer_text(&response->body), start, sizeof start - 1) == 0;
 }
 
-/* Judges what came; true: success. */
-static bool judge(struct kube_operation *operation, const char *problem, struct error *error)
+/* True when the response is a success. */
+static bool check_response(struct kube_operation *operation, const char *problem,
+                           struct error *error)
 {
 	struct kube_response *response = &operation->response;
 	char message[ERROR_MESSAGE_SIZE] = "";
@@ -208,12 +209,12 @@ static void on_finish(void *context, const struct http_result *result)
 {
 	struct kube_operation *operation = context;
 	struct error error;
-	/* Half an response is none. */
+	/* A response that was cut off counts as none. */
 	operation->response.status =
 	        result->problem != NULL && result->status / 100 == 2 ? 0 : result->status;
 	operation->response.retry_after = result->retry_after;
 	operation->response.date = result->date;
-	bool good = judge(operation, result->problem, &error);
+	bool good = check_response(operation, result->problem, &error);
 	operation->finish(operation->context, &operation->response, good ? NULL : &error);
 	operation_free(operation);
 }
@@ -221,7 +222,7 @@ static void on_finish(void *context, const struct http_result *result)
 static bool read_token(const struct kube_client *client, struct buffer *token, struct error *error)
 {
 	char path[512];
-	snprintf(path, sizeof path, "%s/token", client->account);
+	snprintf(path, sizeof path, "%s/token", client->service_account_dir);
 	if (!file_read(path, token, error))
 		return false;
 	buffer_truncate(token, strcspn(buffer_text(token), "\r\n"));
@@ -249,7 +250,7 @@ static struct kube_operation *operation_new(struct kube_client *client,
 	return operation;
 }
 
-/* url and token are scratch. */
+/* url and token: scratch. */
 static bool begin(struct kube_operation *operation, const struct kube_request *request,
                   struct buffer *url, struct buffer *token, struct error *error)
 {
@@ -320,12 +321,12 @@ static bool pass_on(void *context, const char *bytes, size_t length)
 	return waiting->receive(waiting->context, bytes, length);
 }
 
-static void take_answer(void *context, struct kube_response *response, const struct error *error)
+static void take_response(void *context, struct kube_response *response, const struct error *error)
 {
 	struct waiting *waiting = context;
 	kube_response_free(waiting->response);
 	*waiting->response = *response;
-	buffer_init(&response->body, 0); /* the waiting one owns it now */
+	buffer_init(&response->body, 0); /* waiting->response owns it now */
 	waiting->good = error == NULL;
 	if (error != NULL)
 		error_set(waiting->error, "%s", error->message);
@@ -339,7 +340,7 @@ static bool call_once(struct kube_client *client, const struct kube_request *req
 	kube_response_free(waiting->response);
 	kube_response_init(waiting->response);
 	waiting->done = false;
-	if (!kube_start(client, request, waiting->receive == NULL ? NULL : pass_on, take_answer,
+	if (!kube_start(client, request, waiting->receive == NULL ? NULL : pass_on, take_response,
 	                waiting, &operation, waiting->error))
 		return false;
 	while (!waiting->done && !atomic_load(&client->stopped))
@@ -369,7 +370,7 @@ bool kube_call(struct kube_client *client, const struct kube_request *request,
 		if (call_once(client, request, &waiting))
 			return true;
 		if (getentropy(&random, sizeof random) != 0)
-			random = 0; /* no jitter then */
+			random = 0; /* without jitter then */
 		int64_t delay =
 		        attempt >= request->attempts
 		                ? -1
@@ -387,7 +388,7 @@ bool kube_call(struct kube_client *client, const struct kube_request *request,
 
 /* ---- Decisions and questions ---- */
 
-static bool worth_a_retry(const char *method, long status)
+static bool is_retriable(const char *method, long status)
 {
 	switch (status) {
 	case 0:
@@ -406,17 +407,17 @@ static bool worth_a_retry(const char *method, long status)
 int64_t kube_retry_delay(const char *method, const struct kube_response *response, unsigned attempt,
                          uint64_t random)
 {
-	if (!worth_a_retry(method, response->status))
+	if (!is_retriable(method, response->status))
 		return -1;
 	unsigned doublings = attempt > 0 ? attempt - 1 : 0;
-	int64_t most = doublings >= 9 ? RETRY_MOST : RETRY_FIRST << doublings;
-	most = most > RETRY_MOST ? RETRY_MOST : most;
+	int64_t most = doublings >= 9 ? RETRY_DELAY_MAX : RETRY_DELAY_MIN << doublings;
+	most = most > RETRY_DELAY_MAX ? RETRY_DELAY_MAX : most;
 	int64_t delay = most / 2 + (int64_t)(random % (uint64_t)(most / 2 + 1));
 	if (response->retry_after < 0)
 		return delay;
-	/* Everybody was told the same moment: the jitter comes on top. */
-	int64_t told = response->retry_after;
-	return told >= delay ? told + (int64_t)(random % (uint64_t)RETRY_FIRST) : delay;
+	/* Every client was given the same moment: the jitter is added to it. */
+	int64_t wanted = response->retry_after;
+	return wanted >= delay ? wanted + (int64_t)(random % (uint64_t)RETRY_DELAY_MIN) : delay;
 }
 
 bool kube_server_minor(struct kube_client *client, unsigned *ret_minor, struct error *error)

@@ -6,13 +6,13 @@
  * rotates; a rotated CA is noticed within a minute.
  *
  * A client belongs to one thread, which either blocks in kube_call() and kube_stream(), or runs
- * many requests side by side with kube_start() and kube_run(). kube_stop() may be called from any
- * thread: whatever blocks returns, and the client is good for nothing more.
+ * many requests at a time with kube_start() and kube_run(). kube_stop() may be called from any
+ * thread: every blocking call returns, and the client cannot be used again.
  *
- * What counts as success is a complete response of status 200 to 299 that is no Status object with
+ * A request succeeds with a complete response of status 200 to 299 that is not a Status object with
  * `status: Failure`. Everything else fails; the error then names request, status, and the Status'
- * reason and message, and response->status and ->reason tell it to a program: 404 NotFound, 409
- * AlreadyExists (POST) or Conflict (PUT of an old resourceVersion), 410 Expired, 403 Forbidden.
+ * reason and message, and response->status and ->reason have them for the program: 404 NotFound,
+ * 409 AlreadyExists (POST) or Conflict (PUT of an old resourceVersion), 410 Expired, 403 Forbidden.
  */
 #ifndef LASTWORD_LIB_KUBE_CLIENT_H
 #define LASTWORD_LIB_KUBE_CLIENT_H
@@ -25,7 +25,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 
-#define KUBE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
+#define KUBE_SERVICE_ACCOUNT_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
 
 #define KUBE_TIMEOUT      (10 * SECOND) /* nanoseconds for a request, if it says nothing */
 #define KUBE_RESPONSE_MAX ((size_t)4 * 1024 * 1024)
@@ -38,8 +38,9 @@
 struct kube_client;
 struct kube_operation;
 
-/* account: the folder with ca.crt and token. Reads nothing yet but the environment. */
-bool kube_client_new(const char *account, struct kube_client **ret_client, struct error *error);
+/* service_account_dir: the folder with ca.crt and token. Reads only the environment yet. */
+bool kube_client_new(const char *service_account_dir, struct kube_client **ret_client,
+                     struct error *error);
 /* Operations under way are cancelled. NULL is fine. */
 void kube_client_free(struct kube_client *client);
 static inline void kube_client_cleanup(struct kube_client **client)
@@ -48,19 +49,19 @@ static inline void kube_client_cleanup(struct kube_client **client)
 }
 #define _cleanup_kube_client_ __attribute__((cleanup(kube_client_cleanup)))
 
-/* The environment names an API server. */
+/* True when the environment names an API server. */
 bool kube_in_cluster(void);
 
 /* Texts are only used during the call that takes the request. */
 struct kube_request {
 	const char *method;       /* NULL: GET */
-	const char *path;         /* with the query: "/api/v1/pods?limit=500"; see http_escape() */
+	const char *path;         /* with the query: "/api/v1/pods?limit=500"; see lib/http/url.h */
 	const char *content_type; /* of the body; NULL: JSON */
-	const char *accept;       /* NULL: whatever the server likes */
+	const char *accept;       /* NULL: any */
 	const char *body;         /* NULL: none */
 	size_t body_length;
 	int64_t timeout;      /* nanoseconds for the whole; 0: KUBE_TIMEOUT, of a stream none */
-	int64_t idle_timeout; /* nanoseconds without a byte after which it is dead; 0: none */
+	int64_t idle_timeout; /* nanoseconds without a byte after which it fails; 0: none */
 	size_t response_max;  /* bytes of the response's body; 0: KUBE_RESPONSE_MAX; streams: no
 	                         limit */
 	unsigned attempts;    /* of kube_call(): 0 and 1 mean no retry */
@@ -70,8 +71,8 @@ struct kube_request {
 struct kube_response {
 	long status;         /* of HTTP, or of a Status within a 200; 0: no complete response */
 	char reason[64];     /* of a Status object: "AlreadyExists"; "" else */
-	int64_t retry_after; /* nanoseconds to leave the server alone; -1: it says nothing */
-	int64_t date; /* the server's clock, nanoseconds, whole seconds; -1: it says nothing */
+	int64_t retry_after; /* nanoseconds to wait, by the header Retry-After; -1: no header */
+	int64_t date;       /* the server's clock, nanoseconds, by the header Date; -1: no header */
 	struct buffer body; /* empty for a stream */
 };
 
@@ -80,27 +81,29 @@ void kube_response_free(struct kube_response *response);
 #define _cleanup_kube_response_ __attribute__((cleanup(kube_response_free)))
 
 /*
- * Does a request and waits for its end. *response (initialised; emptied first) is filled as far as
- * it goes, also on failure. With attempts it is tried again after kube_retry_delay().
+ * Sends a request and waits for its end. *response (initialised; emptied first) is filled as far as
+ * it arrives, also on failure. With attempts, a failed request is sent again after
+ * kube_retry_delay().
  */
 bool kube_call(struct kube_client *client, const struct kube_request *request,
                struct kube_response *response, struct error *error);
 
-/* Some bytes of a successful stream, as they come. false: enough, the stream fails. */
+/* Called with each part of a successful stream's body. False ends the stream, which fails. */
 typedef bool kube_receive(void *context, const char *bytes, size_t length);
 
-/* As kube_call(), but the body goes to receive(). True: the server ended the stream well. Without
- * an idle_timeout a half-open connection is never noticed. */
+/* As kube_call(), but the body goes to receive(). True: the server ended the stream in order.
+ * Without an idle_timeout a half-open connection is never noticed. */
 bool kube_stream(struct kube_client *client, const struct kube_request *request,
                  kube_receive *receive, void *context, struct kube_response *response,
                  struct error *error);
 
-/* Any thread: kube_call(), kube_stream() and kube_run(), present and to come, return at once. */
+/* From any thread: kube_call(), kube_stream() and kube_run() return at once, now and later. */
 void kube_stop(struct kube_client *client);
 
 /* ---- Many at a time ---- */
 
-/* The end of an operation, which is gone afterwards. error: NULL for success. May start others. */
+/* Called at the end of an operation, which is freed afterwards. error: NULL for success. It may
+ * start others. */
 typedef void kube_finish(void *context, struct kube_response *response, const struct error *error);
 
 /* Begins a request; receive NULL: the body is in the response. On failure finish() is not called.
@@ -110,19 +113,20 @@ bool kube_start(struct kube_client *client, const struct kube_request *request,
                 struct kube_operation **ret_operation, struct error *error);
 /* finish() is not called. Not from receive(). */
 void kube_cancel(struct kube_operation *operation);
-/* Moves everything on; waits for at most so many nanoseconds until something happens. */
+/* Handles what has arrived; waits for at most so many nanoseconds until something does. */
 void kube_run(struct kube_client *client, int64_t nanoseconds);
-/* Ends the wait of kube_run(). Any thread. */
+/* Ends the wait of kube_run(). From any thread. */
 void kube_wake(struct kube_client *client);
 
 /* ---- Decisions and questions ---- */
 
 /*
  * Pure. How long to wait, in nanoseconds, before attempt + 1 of a request whose attempt (1, 2, …)
- * ended so; -1: another attempt makes no sense. random: any number, for the jitter.
+ * ended with this response; -1: another attempt makes no sense. random: any number, for the jitter.
  *
- * Tried again: no response (a GET only: of others nobody knows what was done), 429, 500, 502, 503,
- * 504. The wait doubles from 100 ms to 30 s, of which a random half; never less than Retry-After.
+ * A request is retried after 429, 500, 502, 503, 504, and a GET also without a response (of other
+ * methods nobody knows whether they took effect). The wait doubles from 100 ms to 30 s, half of it
+ * random, and is never shorter than Retry-After.
  */
 int64_t kube_retry_delay(const char *method, const struct kube_response *response, unsigned attempt,
                          uint64_t random);

@@ -1,5 +1,6 @@
 /*
- * kube_version: the version of an API server, as people and the server itself write it. Pure.
+ * kube_version: parses the version of an API server, as people and the server write it. Pure;
+ * thread-safe.
  */
 #ifndef LASTWORD_LIB_KUBE_VERSION_H
 #define LASTWORD_LIB_KUBE_VERSION_H

@@ -6,7 +6,7 @@
 
 #include "lib/kube/agent_exit.h"
 #include "lib/base/buffer.h"
-#include "lib/http/client.h"
+#include "lib/http/url.h"
 #include "lib/document/json.h"
 #include "lib/base/log.h"
 #include "observer/pod/pod.h"
@@ -201,14 +201,6 @@ static void take_record(struct collector *collector, const json *metadata)
 
 /* ---- The list ---- */
 
-static char *escape(const char *text)
-{
-	struct buffer out;
-	buffer_init(&out, (size_t)64 * 1024);
-	http_escape(&out, text);
-	return buffer_steal(&out);
-}
-
 static bool take_page(struct collector *collector, const struct kube_response *response)
 {
 	json *root;
@@ -218,7 +210,7 @@ static bool take_page(struct collector *collector, const struct kube_response *r
 		return false;
 	const char *next = json_get_string_or(json_get(root, "metadata"), "continue", "");
 	free(collector->next_page);
-	collector->next_page = *next == '\0' ? NULL : escape(next);
+	collector->next_page = *next == '\0' ? NULL : url_escaped(next);
 	for (json *n = json_first(json_get(root, "items")); n != NULL; n = json_next(n))
 		take_record(collector, json_get(n, "metadata"));
 	return true;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/http/client.h"
+#include "lib/http/url.h"
 #include "lib/base/log.h"
 
 /* An object may have 1.5 MiB in etcd, and more as JSON; a page is parsed as a whole. */
@@ -18,14 +18,6 @@
 
 static void step(void *context);
 
-static char *escape(const char *text)
-{
-	struct buffer out;
-	buffer_init(&out, (size_t)64 * 1024);
-	http_escape(&out, text);
-	return buffer_steal(&out);
-}
-
 bool watcher_init(struct watcher *watcher, struct engine *engine, const char *path,
                   const char *selector, int64_t idle, const struct watcher_sink *sink)
 {
@@ -33,7 +25,7 @@ bool watcher_init(struct watcher *watcher, struct engine *engine, const char *pa
 	        .engine = engine,
 	        .sink = *sink,
 	        .path = path,
-	        .selector = escape(selector),
+	        .selector = url_escaped(selector),
 	        .idle = idle,
 	        .page = PAGE_PODS,
 	        .timer = {.fire = step, .context = watcher},
@@ -107,7 +99,7 @@ static bool take_page(struct watcher *watcher, const struct kube_response *respo
 	const json *metadata = json_get(root, "metadata");
 	const char *version = json_get_string_or(metadata, "resourceVersion", "");
 	const char *next = json_get_string_or(metadata, "continue", "");
-	char *token = *next == '\0' ? NULL : escape(next);
+	char *token = *next == '\0' ? NULL : url_escaped(next);
 	if (*version == '\0' || strlen(version) >= sizeof watcher->version ||
 	    (*next != '\0' && token == NULL)) {
 		free(token);

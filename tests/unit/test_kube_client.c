@@ -1,11 +1,11 @@
-/* The pure part of lib/kube/client: when to try again. */
+/* The pure parts of lib/kube/client (when a request is retried) and lib/http/url. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "lib/http/client.h"
+#include "lib/http/url.h"
 #include "lib/kube/client.h"
 
 #define MILLISECOND INT64_C(1000000)
@@ -17,7 +17,7 @@ static int64_t delay(const char *method, long status, int64_t retry_after, unsig
 	return kube_retry_delay(method, &response, attempt, random);
 }
 
-static void test_what_is_tried_again(void **state)
+static void test_what_is_retried(void **state)
 {
 	(void)state;
 	const long again[] = {429, 500, 502, 503, 504};
@@ -48,12 +48,12 @@ static void test_delays_double_with_jitter(void **state)
 static void test_retry_after_is_kept(void **state)
 {
 	(void)state;
-	const int64_t told = 7000 * MILLISECOND;
+	const int64_t wanted = 7000 * MILLISECOND;
 	for (uint64_t random = 0; random < 1000; random++) {
-		int64_t got = delay("POST", 429, told, 1, random * 1234567);
-		assert_true(got >= told && got < told + 100 * MILLISECOND);
+		int64_t got = delay("POST", 429, wanted, 1, random * 1234567);
+		assert_true(got >= wanted && got < wanted + 100 * MILLISECOND);
 	}
-	/* What the server asks for is less than we would wait anyway. */
+	/* The server asks for less than the client waits anyway. */
 	assert_int_equal(delay("POST", 429, 1, 20, 0), 15000 * MILLISECOND);
 }
 
@@ -62,15 +62,15 @@ static void test_escape(void **state)
 	(void)state;
 	struct buffer out;
 	buffer_init(&out, 100);
-	http_escape(&out, "lastword.dev/injected=a b,\xc3\xa9&+?");
-	assert_string_equal(buffer_text(&out), "lastword.dev/injected%3Da%20b%2C%C3%A9%26%2B%3F");
+	url_escape(&out, "lastword.dev/injected=a b,\xc3\xa9&+?");
+	assert_string_equal(buffer_text(&out), "lastword.dev%2Finjected%3Da%20b%2C%C3%A9%26%2B%3F");
 	buffer_free(&out);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_what_is_tried_again),
+	        cmocka_unit_test(test_what_is_retried),
 	        cmocka_unit_test(test_delays_double_with_jitter),
 	        cmocka_unit_test(test_retry_after_is_kept),
 	        cmocka_unit_test(test_escape),
