@@ -183,8 +183,9 @@ static int fail(const struct error *error)
 int main(int argc, char **argv)
 {
 	static struct observer observer;
-	struct settings settings = {
-	        .observer = observer_defaults, .account = KUBE_SERVICE_ACCOUNT_DIR, .metrics = ":9090"};
+	struct settings settings = {.observer = observer_defaults,
+	                            .account = KUBE_SERVICE_ACCOUNT_DIR,
+	                            .metrics = ":9090"};
 	struct kube_client *_cleanup_kube_client_ client = NULL;
 	struct status status;
 	struct error error;

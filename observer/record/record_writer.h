@@ -16,7 +16,7 @@
  *    (403, 404, 422: no right, no namespace, no CRD, not valid), or when there is no more time
  *    (publisher_print()), printed in our own log.
  *  - Trouble of the server (no response, 429, 5xx) is never a reason to give up.
- *  - 409 after an attempt without an response is our own record: it is told at once.
+ *  - 409 after an attempt without a response is our own record: it is told at once.
  *  - `bytes` is the memory of all publications; the giver stops reading events while it is high.
  */
 #ifndef LASTWORD_OBSERVER_RECORD_RECORD_WRITER_H

@@ -81,7 +81,7 @@ static void retry(struct watcher *watcher, const struct kube_response *response,
 	}
 	if (watcher->failures > 1 || response->status != 0)
 		log_message(LOG_WARNING, "watching pods failed, it is tried again", "error",
-		            error == NULL ? "an response that makes no sense" : error->message,
+		            error == NULL ? "a response that makes no sense" : error->message,
 		            NULL);
 	later(watcher, delay);
 }

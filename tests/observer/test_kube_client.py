@@ -132,10 +132,10 @@ def test_a_200_that_is_an_error_is_one(serve):
     assert outcome["error"] == "GET /a: status 410 Expired: too old"
 
 
-def test_an_answer_has_a_ceiling(serve):
+def test_a_response_has_a_ceiling(serve):
     server = serve(lambda request: request.send(200, b"x" * 5001))
     assert run(server, "max=5000", "call", "GET", "/a")["error"] == (
-        "GET /a: the answer is too large")
+        "GET /a: the response is too large")
     outcome = run(server, "max=5001", "call", "GET", "/a")
     assert "error" not in outcome and len(outcome["body"]) == 5001
 
