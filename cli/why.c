@@ -127,6 +127,13 @@ static void write_usage(struct buffer *out, const struct agent_exit *exit)
 		              (long long)(exit->cpu % 1000000000 / 100000000));
 	if (exit->oom_kills > 0)
 		write_number(out, "OOM Kills:", exit->oom_kills);
+	if (exit->silences > 0)
+		write_number(out, "Silences:", exit->silences);
+	if (exit->deadline_exceeded_at > 0) {
+		char time[TIMESTAMP_SIZE];
+		timestamp_print(exit->deadline_exceeded_at, time);
+		buffer_printf(out, "%-14sexceeded at %s\n", "Deadline:", time);
+	}
 }
 
 static void write_cause(struct buffer *out, const struct agent_exit *exit)

@@ -167,6 +167,11 @@ void report_write(const struct report_pod *pod, struct report *report, struct bu
 	write_known(&writer, "max_rss_bytes", report->max_rss);
 	write_seconds(&writer, "cpu_seconds", report->cpu);
 	write_known(&writer, "oom_kills", report->oom_kills);
+	if (report->silences > 0) {
+		json_write_key(&writer, "silences");
+		json_write_unsigned(&writer, report->silences);
+	}
+	json_write_member_time(&writer, "deadline_exceeded_at", report->deadline_exceeded_at);
 	write_known(&writer, "shim_uid", report->shim_uid);
 	if (report->reports_lost > 0) {
 		json_write_key(&writer, "reports_lost");

@@ -22,6 +22,8 @@
  *   started_at, finished_at, duration_seconds   the last on the monotonic clock
  *   silence_seconds   of silent-agent
  *   max_rss_bytes, cpu_seconds, oom_kills  of the command and its children, of the cgroup
+ *   silences          of end: how often the shim reported silence; absent: never
+ *   deadline_exceeded_at  of end: when the shim reported the deadline; absent: it did not
  *   shim_uid          the user that the shim ran as
  *   reports_lost        lines about this container that were not printed, by now: too many, or
  *                     stdout was not read
@@ -76,6 +78,8 @@ struct report {
 	int64_t cpu;
 	int64_t oom_kills;
 	int64_t shim_uid;
+	uint64_t silences;            /* 0: none */
+	int64_t deadline_exceeded_at; /* nanoseconds since 1970; 0: it was not */
 	uint64_t reports_lost;
 	/* The newest output; redacted in place. */
 	char *output;

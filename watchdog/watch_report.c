@@ -27,6 +27,8 @@ static struct report report_about(const struct agent *agent, enum report_event e
 	        .cpu = -1,
 	        .oom_kills = -1,
 	        .shim_uid = agent->uid,
+	        .silences = event == EVENT_END ? agent->silences : 0,
+	        .deadline_exceeded_at = event == EVENT_END ? agent->deadline_exceeded_at : 0,
 	        .reports_lost = agent->reports_lost,
 	};
 }
@@ -111,10 +113,13 @@ void watch_report_event(struct watch *watch, struct agent *agent, const struct m
 {
 	bool silent = message->type == MESSAGE_SILENT;
 	struct report report = report_about(agent, silent ? EVENT_SILENT_AGENT : EVENT_DEADLINE);
-	if (silent)
+	if (silent) {
 		report.silence = known(message->duration);
-	else
+		agent->silences++;
+	} else {
 		report.duration = known(message->duration);
+		agent->deadline_exceeded_at = report.time;
+	}
 	print(watch, agent, &report);
 }
 

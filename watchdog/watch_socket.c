@@ -198,6 +198,8 @@ static void take_hello(struct watch *watch, struct pending_connection *pending,
 	agent->hello.duration = hello->duration < 0 ? 0 : hello->duration;
 	agent->connected_at = clock_now();
 	agent->uid = peer_uid(agent->socket);
+	agent->silences = 0;
+	agent->deadline_exceeded_at = 0;
 	agent->termination_requested = hello->signal != 0 || watch->lifecycle.terminated_at >= 0;
 	container_of(watch, agent)->state = CONTAINER_RUNNING;
 	send_welcome(watch, agent);

@@ -42,7 +42,10 @@ struct agent {
 	int64_t connected_at;
 	int64_t uid;                /* of the shim; -1: unknown */
 	bool termination_requested; /* the shim, or the whole pod, was asked to end */
-	struct mapped_ring ring;    /* the connected shim's */
+	/* Of the last shim: what it was reported for while it ran. */
+	uint64_t silences;
+	int64_t deadline_exceeded_at; /* nanoseconds since 1970; 0: it was not */
+	struct mapped_ring ring;      /* the connected shim's */
 	rate_bucket rates[RATE_COUNT];
 	uint64_t reports_lost;
 };

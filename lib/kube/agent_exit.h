@@ -120,6 +120,8 @@ struct agent_exit {
 	int64_t cpu;
 	int64_t max_rss_bytes;
 	int64_t oom_kills;
+	int64_t silences;
+	int64_t deadline_exceeded_at;
 	const char *reason;
 	const char *message;
 	const char *pod_reason;

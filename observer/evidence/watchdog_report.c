@@ -71,6 +71,8 @@ bool line_read(struct arena *arena, const char *text, size_t length, const char 
 	        .max_rss_bytes = number(object, "max_rss_bytes"),
 	        .cpu = seconds(object, "cpu_seconds"),
 	        .oom_kills = number(object, "oom_kills"),
+	        .silences = number(object, "silences"),
+	        .deadline_exceeded_at = time_of(object, "deadline_exceeded_at"),
 	        .shim_instance = number(object, "shim_instance"),
 	        .shim_uid = number(object, "shim_uid"),
 	        .reports_lost = number(object, "reports_lost"),

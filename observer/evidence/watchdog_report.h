@@ -36,6 +36,8 @@ struct line {
 	int64_t max_rss_bytes;
 	int64_t cpu;
 	int64_t oom_kills;
+	int64_t silences;
+	int64_t deadline_exceeded_at;
 	int64_t shim_instance;
 	int64_t shim_uid;
 	int64_t reports_lost;

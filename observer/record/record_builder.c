@@ -275,6 +275,8 @@ static void fill_line(struct judging *judging)
 	exit->cpu = line->cpu;
 	exit->max_rss_bytes = line->max_rss_bytes;
 	exit->oom_kills = line->oom_kills;
+	exit->silences = line->silences;
+	exit->deadline_exceeded_at = line->deadline_exceeded_at;
 	exit->shim_instance = line->shim_instance;
 	exit->shim_uid = line->shim_uid;
 	exit->reports_lost = line->reports_lost;

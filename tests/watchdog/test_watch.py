@@ -118,6 +118,24 @@ def test_silence_and_deadline_are_told(pod):
     assert silent["log_tail"] == "on it\n" and 0.3 <= silent["silence_seconds"] < HANG
     assert 1 <= deadline["duration_seconds"] < HANG and "error_type" not in deadline
     assert end["log_tail"] == "on it\ndone\n" and end["error_type"] == "Error"
+    assert (end["silences"], end["deadline_exceeded_at"]) == (1, deadline["time"])
+    assert "silences" not in silent and "deadline_exceeded_at" not in deadline
+    assert watch.ended() == 0
+
+
+def test_an_end_says_what_was_reported_of_its_run(pod):
+    """Each silence counts, also where the shim is killed; the next run begins anew."""
+    watch = pod.watch(*CLASSIC[:2], "--restart-policy", "OnFailure")
+    process = pod.shim("sh", "-c", "echo a; sleep 0.6; echo b; exec sleep 60",
+                       flags=("--silence-after", "200ms"))
+    first, second = watch.next(), watch.next()
+    assert first["event"] == second["event"] == "silent-agent"
+    kill(process.pid)
+    end = watch.next()
+    assert (end["event"], end["silences"]) == ("end", 2) and "deadline_exceeded_at" not in end
+    assert pod.run("true", flags=("--silence-after", "20s"))[0] == 0
+    end = watch.next()
+    assert end["event"] == "end" and "silences" not in end
     assert watch.ended() == 0
 
 
