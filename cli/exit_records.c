@@ -6,11 +6,7 @@
 
 #include "cli/documents.h"
 #include "lib/base/buffer.h"
-<<<<<<< HEAD
 #include "lib/http/url.h"
-=======
-#include "lib/base/url.h"
->>>>>>> 09470bf (Define URL escaping once, in lib/base/url.h)
 
 #define PAGE_RECORDS  250
 #define PAGE_MAX      ((size_t)64 * 1024 * 1024)

@@ -55,11 +55,7 @@ bool kube_in_cluster(void);
 /* Texts are only used during the call that takes the request. */
 struct kube_request {
 	const char *method;       /* NULL: GET */
-<<<<<<< HEAD
 	const char *path;         /* with the query: "/api/v1/pods?limit=500"; see lib/http/url.h */
-=======
-	const char *path;         /* with the query: "/api/v1/pods?limit=500"; see lib/base/url.h */
->>>>>>> 09470bf (Define URL escaping once, in lib/base/url.h)
 	const char *content_type; /* of the body; NULL: JSON */
 	const char *accept;       /* NULL: any */
 	const char *body;         /* NULL: none */

@@ -6,12 +6,7 @@
 
 #include "lib/kube/agent_exit.h"
 #include "lib/base/buffer.h"
-<<<<<<< HEAD
 #include "lib/http/url.h"
-=======
-#include "lib/base/url.h"
-#include "lib/http/client.h"
->>>>>>> 09470bf (Define URL escaping once, in lib/base/url.h)
 #include "lib/document/json.h"
 #include "lib/base/log.h"
 #include "observer/pod/pod.h"

@@ -4,12 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-<<<<<<< HEAD
 #include "lib/http/url.h"
-=======
-#include "lib/base/url.h"
-#include "lib/http/client.h"
->>>>>>> 09470bf (Define URL escaping once, in lib/base/url.h)
 #include "lib/base/log.h"
 
 /* An object may have 1.5 MiB in etcd, and more as JSON; a page is parsed as a whole. */

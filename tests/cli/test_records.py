@@ -136,7 +136,7 @@ def test_hundreds_of_records_come_page_by_page(cluster):
     gets = [call[-1] for call in cluster.calls() if call[0] == "get"]
     assert len(gets) == 8
     assert gets[0] == "/apis/lastword.dev/v1alpha1/namespaces/agents/agentexits?limit=250"
-    assert gets[1] == gets[0] + "&continue=120/%2B%3D%20%26%3F"
+    assert gets[1] == gets[0] + "&continue=120%2F%2B%3D%20%26%3F"
 
 
 def test_an_expired_list_is_begun_anew(cluster):
@@ -164,9 +164,9 @@ def test_why_asks_for_one_pod_and_its_like(cluster):
     cluster.lastword("why", "coder-7f9")
     assert [call[-1] for call in cluster.calls() if call[0] == "get"] == [
         "/apis/lastword.dev/v1alpha1/namespaces/agents/agentexits?limit=250&labelSelector="
-        "lastword.dev/pod%3Dcoder-7f9",
+        "lastword.dev%2Fpod%3Dcoder-7f9",
         "/apis/lastword.dev/v1alpha1/namespaces/agents/agentexits?limit=250&labelSelector="
-        "lastword.dev/fingerprint%3D5f0c2a91d3e8b764"]
+        "lastword.dev%2Ffingerprint%3D5f0c2a91d3e8b764"]
 
 
 def test_a_long_pod_name_is_found_by_its_cut_label(cluster):

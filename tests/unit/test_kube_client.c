@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include "lib/http/url.h"
-#include "lib/base/url.h"
 #include "lib/kube/client.h"
 
 #define MILLISECOND INT64_C(1000000)
