@@ -7,14 +7,14 @@
 #include <stdint.h>
 
 /*
- * "oom_kill" of memory.events (v2) or memory.oom_control (v1, Linux 4.13+); -1: not to be had.
- * In a container the cgroup is mounted as the root of its hierarchy; elsewhere /proc/self/cgroup
- * says where it is.
+ * "oom_kill" of memory.events (v2) or memory.oom_control (v1, Linux 4.13+); -1: not available. In a
+ * container the cgroup is mounted as the root of its hierarchy; elsewhere /proc/self/cgroup tells
+ * where it is.
  */
 int64_t cgroup_oom_kills(void);
 
-/* The memory cgroup's path in the text of /proc/self/cgroup, for v1 (named "memory") or v2. Pure;
- * copies into ret_path ("" when there is none). */
+/* Finds the path of a cgroup in the text of /proc/self/cgroup: controller is "memory" for v1, ""
+ * for v2. Copies it into ret_path, "" if there is none. Pure. */
 void cgroup_find_path(const char *text, const char *controller, char *ret_path, unsigned size);
 
 #endif

@@ -9,10 +9,10 @@
 
 #include "watchdog/stderr_log.h"
 
-/* What the child says before it can execute, or cannot. */
+/* What the child sends if it cannot execute the command. */
 struct failure {
 	int number;   /* errno */
-	bool in_exec; /* else in what comes before */
+	bool in_exec; /* in exec; else before it */
 };
 
 int child_exec_code(int exec_errno)
@@ -20,13 +20,14 @@ int child_exec_code(int exec_errno)
 	return exec_errno == ENOENT ? 127 : 126;
 }
 
-static bool have_foreground(void)
+static bool has_foreground(void)
 {
 	return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
-/* In the child. The parent's death before prctl() shows in getppid(). All else may fail, and the
- * command runs all the same: less alike (session, group, terminal), or with its output not seen. */
+/* In the child. If the parent ended before prctl(), getppid() shows it. Other failures do not keep
+ * the command from running: it then lacks a session, a group or the terminal, or its output does
+ * not go through the shim. */
 static bool prepare(const struct child *child, const struct signals *signals, pid_t parent, int out,
                     int err)
 {
@@ -51,9 +52,9 @@ static bool prepare(const struct child *child, const struct signals *signals, pi
 	return true;
 }
 
-static _Noreturn void become(char **command, const struct child *child,
-                             const struct signals *signals, pid_t parent, int out, int err,
-                             int status)
+static _Noreturn void execute_in_child(char **command, const struct child *child,
+                                       const struct signals *signals, pid_t parent, int out,
+                                       int err, int status)
 {
 	struct failure failure = {.in_exec = false};
 	if (prepare(child, signals, parent, out, err)) {
@@ -66,7 +67,7 @@ static _Noreturn void become(char **command, const struct child *child,
 	_exit(child_exec_code(failure.number));
 }
 
-/* Waits until the pipe closes at exec, or brings the reason why there was none. */
+/* Waits until exec closes the pipe, or the child sends why there was no exec. */
 static bool failed_to_start(int status, struct failure *ret_failure)
 {
 	ssize_t got;
@@ -76,7 +77,7 @@ static bool failed_to_start(int status, struct failure *ret_failure)
 	return got == (ssize_t)sizeof *ret_failure;
 }
 
-static void reap(pid_t pid)
+static void wait_for(pid_t pid)
 {
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -85,7 +86,7 @@ static void reap(pid_t pid)
 bool child_start(char **command, const struct signals *signals, int out, int err,
                  struct child *ret_child, struct error *error)
 {
-	struct child child = {.terminal = have_foreground()};
+	struct child child = {.terminal = has_foreground()};
 	struct failure failure = {0};
 	int status[2];
 	pid_t self = getpid();
@@ -93,17 +94,17 @@ bool child_start(char **command, const struct signals *signals, int out, int err
 		return error_set_errno(error, errno, "pipe2");
 	child.pid = fork();
 	if (child.pid == 0)
-		become(command, &child, signals, self, out, err, status[1]);
+		execute_in_child(command, &child, signals, self, out, err, status[1]);
 	int number = errno;
 	signals_hold();
-	/* Where even closing is denied the pipe would never end: it is taken to run. */
+	/* If even close(2) is denied the pipe would never end: assume that the command runs. */
 	bool closed = close(status[1]) == 0;
 	bool failed = child.pid > 0 && closed && failed_to_start(status[0], &failure);
 	close(status[0]);
 	if (child.pid < 0)
 		return error_set_errno(error, number, "fork");
 	if (failed) {
-		reap(child.pid);
+		wait_for(child.pid);
 		child_release_terminal(&child);
 		if (!failure.in_exec)
 			return error_set_errno(error, failure.number, "preparing the command");

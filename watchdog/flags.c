@@ -43,7 +43,7 @@ bool flag_kill(const char *value, void *target, struct error *error)
 	return true;
 }
 
-/* The flag that a word names: --name, or --name=value with *ret_value behind the "=". */
+/* The flag that an argument names: --name, or --name=value with *ret_value behind the "=". */
 static const struct flag *find(const struct flag *flags, size_t count, const char *word,
                                const char **ret_value)
 {
@@ -71,17 +71,17 @@ int subcommand_flags_read(const struct flag *flags, size_t count, int argc, char
 		struct error error = {""};
 		const struct flag *flag = find(flags, count, word, &value);
 		if (flag == NULL) {
-			stderr_log("%.100s is no flag of this job, passed over", word);
+			stderr_log("ignoring %.100s: no such flag", word);
 			continue;
 		}
 		if (value == NULL && (i == argc || strcmp(argv[i], "--") == 0)) {
-			stderr_log("--%s has no value, passed over", flag->name);
+			stderr_log("ignoring --%s: it has no value", flag->name);
 			continue;
 		}
 		if (value == NULL)
 			value = argv[i++];
 		if (!flag->take(value, flag->target, &error))
-			stderr_log("--%s %.100s passed over: %s", flag->name, value, error.message);
+			stderr_log("ignoring --%s %.100s: %s", flag->name, value, error.message);
 	}
 	return i < argc ? i + 1 : argc;
 }

@@ -1,8 +1,8 @@
 /*
- * flags: the command line of a job as a table.
+ * flags: the command line of a subcommand as a table.
  *
- * Lenient on purpose: these flags are written by the webhook into other people's pods. An unknown
- * flag or a bad value is said on stderr and passed over, the default stays; it never stops a pod.
+ * Lenient on purpose: the webhook writes these flags into other people's pods, and a bad one must
+ * never stop a pod. An unknown flag or a bad value is logged and ignored, the default stays.
  */
 #ifndef LASTWORD_WATCHDOG_FLAGS_H
 #define LASTWORD_WATCHDOG_FLAGS_H
@@ -16,8 +16,8 @@ flag_take flag_signal; /* int: of a name such as "SIGUSR1" */
 flag_take flag_kill;   /* bool: kill or report */
 
 /*
- * Reads argv[0..argc), up to a "--". Returns the index after the "--", or argc when there is none:
- * there begins the wrapped command. Values follow their flag, as a word of their own or after "=".
+ * Reads argv[0..argc), up to a "--". Returns the index after the "--", where the wrapped command
+ * begins, or argc if there is none. A value is the next argument, or follows after "=".
  */
 int subcommand_flags_read(const struct flag *flags, size_t count, int argc, char **argv);
 

@@ -1,8 +1,9 @@
 /*
- * flush: the preStop hook. The wrapped hook first, then the agent's flush signal, then the report.
+ * flush: the preStop hook. Runs the wrapped hook, sends the agent its flush signal, then has the
+ * watchdog print a report.
  *
- * Our own part takes at most min(1 s, grace/10), and no time at all when nobody answers: deletion
- * waits for it.
+ * The part after the wrapped hook takes at most min(1 s, grace/10), and no time if no watchdog
+ * listens: the deletion of the pod waits for it.
  */
 #include "watchdog/subcommands.h"
 
@@ -29,7 +30,7 @@
 #define GRACE_DEFAULT (30 * SECOND)
 #define CODE_SIGNALED 128
 
-/* How often waiting for the hook is tried where it fails, a hundredth of a second apart. */
+/* How often waitpid(2) is tried when it fails, 10 ms apart. */
 #define WAIT_TRIES 100
 
 struct options {
@@ -39,12 +40,12 @@ struct options {
 	int signal; /* 0: none */
 };
 
-/* The hook's exit status, as the shell tells it. */
+/* The hook's exit status, as a shell would tell it. */
 static int run_hook(char **hook)
 {
 	int status = 0;
 	pid_t pid = fork();
-	if (pid <= 0) /* the hook matters more than the report */
+	if (pid <= 0) /* also if fork(2) failed: the hook matters more than the report */
 		_exit(child_execute_directly(hook, NULL));
 	for (int tries = 0; waitpid(pid, &status, 0) < 0 && tries < WAIT_TRIES; tries++)
 		nanosleep(&(struct timespec){.tv_nsec = 10 * MILLISECOND}, NULL);
@@ -63,7 +64,7 @@ static bool same_program(const char *pid)
 	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
-/* The process was started as: PROGRAM run --name NAME … */
+/* The process was started as PROGRAM run --name NAME … */
 static bool is_shim_of(const char *pid, const char *name)
 {
 	char path[64];
@@ -88,8 +89,9 @@ static bool is_shim_of(const char *pid, const char *name)
 }
 
 /*
- * To the shim, which knows whether the command wants it. In a pod that shares its process namespace
- * it is not process 1; and a neighbour may have started what looks like it: all of them get it.
+ * Sends the signal to the shim, which forwards it if the command would notice it. In a pod that
+ * shares its process namespace the shim is not process 1, and another container may have started a
+ * process that looks like it: all that match are signalled.
  */
 static void send_signal(const struct options *options)
 {
@@ -109,7 +111,7 @@ static void send_signal(const struct options *options)
 	if (processes != NULL)
 		closedir(processes);
 	if (!sent)
-		stderr_log("flush: the process of %s is not to be seen, no signal was sent",
+		stderr_log("flush: found no shim of container %s, no signal was sent",
 		           options->name);
 }
 
@@ -129,7 +131,7 @@ static int connect_to(const char *name)
 }
 
 /* Returns when the report is printed, or `until` is reached. */
-static void ask_for_report(int fd, const char *name, int64_t until)
+static void request_report(int fd, const char *name, int64_t until)
 {
 	struct message flush = message_make(MESSAGE_FLUSH);
 	memcpy(flush.name, name, strnlen(name, CONTAINER_NAME_MAX));
@@ -144,7 +146,7 @@ static void ask_for_report(int fd, const char *name, int64_t until)
 	}
 }
 
-/* What the agent does with its signal shows in its output: that gets half of our time. */
+/* The agent has half of the time to print what it does on its signal. */
 static void report(const struct options *options)
 {
 	int64_t bound = clock_earlier(SECOND, options->grace / 10);
@@ -156,7 +158,7 @@ static void report(const struct options *options)
 		return;
 	if (options->signal != 0)
 		poll(NULL, 0, clock_timeout(clock_now(), clock_after(start, bound / 2)));
-	ask_for_report(fd, options->name, clock_after(start, bound));
+	request_report(fd, options->name, clock_after(start, bound));
 	close(fd);
 }
 

@@ -1,6 +1,7 @@
 /*
- * install: copies this program for the agent's container, in a native sidecar's postStart or in an
- * init container. A hook that hangs makes a pod undeletable, so an alarm ends this one.
+ * install: copies this program into the volume of the agent's container, in the postStart hook of a
+ * native sidecar or in an init container. A hook that hangs keeps its pod from being deleted, so an
+ * alarm ends this one.
  */
 #include "watchdog/subcommands.h"
 
@@ -17,12 +18,12 @@
 #include "lib/base/error.h"
 #include "watchdog/stderr_log.h"
 
-#define OURSELVES    "/proc/self/exe"
+#define SELF         "/proc/self/exe"
 #define SECONDS_MAX  3
 #define PIECE        ((size_t)16 * 1024)
 #define PATH_MAX_OWN 4096
 
-/* A handler, because process 1 ignores SIGALRM's default action. */
+/* A handler: process 1 ignores signals with default action. */
 static void on_alarm(int number)
 {
 	static const char line[] = "lastword: install: gave up after 3 s\n";
@@ -63,14 +64,14 @@ static bool write_fully(int fd, const char *bytes, size_t length)
 }
 
 /* The file at path is this program, byte for byte. */
-static bool is_there(int ourselves, const char *path)
+static bool is_up_to_date(int self, const char *path)
 {
 	static char a[PIECE];
 	static char b[PIECE];
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	bool same = fd >= 0;
 	while (same) {
-		ssize_t length_a = read_fully(ourselves, a, sizeof a);
+		ssize_t length_a = read_fully(self, a, sizeof a);
 		ssize_t length_b = read_fully(fd, b, sizeof b);
 		same = length_a >= 0 && length_a == length_b && memcmp(a, b, (size_t)length_a) == 0;
 		if (length_a < (ssize_t)sizeof a)
@@ -78,7 +79,7 @@ static bool is_there(int ourselves, const char *path)
 	}
 	if (fd >= 0)
 		close(fd);
-	lseek(ourselves, 0, SEEK_SET);
+	lseek(self, 0, SEEK_SET);
 	return same;
 }
 
@@ -88,7 +89,7 @@ static bool copy(int from, int to, struct error *error)
 	for (;;) {
 		ssize_t length = read_fully(from, piece, sizeof piece);
 		if (length < 0)
-			return error_set_errno(error, errno, "reading %s", OURSELVES);
+			return error_set_errno(error, errno, "reading %s", SELF);
 		if (!write_fully(to, piece, (size_t)length))
 			return error_set_errno(error, errno, "writing");
 		if (length < (ssize_t)sizeof piece)
@@ -96,8 +97,9 @@ static bool copy(int from, int to, struct error *error)
 	}
 }
 
-/* Under another name first: whoever executes path finds the old file or the whole new one. */
-static bool copy_ourselves(int ourselves, const char *path, struct error *error)
+/* Written under another name and renamed: who executes path finds the old file or the complete new
+ * one. */
+static bool install_copy(int self, const char *path, struct error *error)
 {
 	char temporary[PATH_MAX_OWN];
 	int length = snprintf(temporary, sizeof temporary, "%s.new", path);
@@ -107,7 +109,7 @@ static bool copy_ourselves(int ourselves, const char *path, struct error *error)
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0500);
 	if (fd < 0)
 		return error_set_errno(error, errno, "%s", temporary);
-	bool copied = copy(ourselves, fd, error);
+	bool copied = copy(self, fd, error);
 	if (copied && fchmod(fd, 0555) < 0)
 		copied = error_set_errno(error, errno, "fchmod");
 	if (close(fd) < 0 && copied)
@@ -121,8 +123,8 @@ static bool copy_ourselves(int ourselves, const char *path, struct error *error)
 	return true;
 }
 
-/* The copy runs: the right machine, the volume is not mounted noexec. */
-static bool try_it(const char *path, struct error *error)
+/* Executes the copy: the architecture may be wrong, or the volume mounted noexec. */
+static bool try_to_execute(const char *path, struct error *error)
 {
 	int status = 0;
 	pid_t pid = fork();
@@ -154,15 +156,16 @@ int subcommand_install(int argc, char **argv)
 		stderr_log("install: expected one file name");
 		return 2;
 	}
-	int ourselves = open(OURSELVES, O_RDONLY | O_CLOEXEC);
-	if (ourselves < 0) {
-		stderr_log_errno(errno, "install: %s", OURSELVES);
+	int self = open(SELF, O_RDONLY | O_CLOEXEC);
+	if (self < 0) {
+		stderr_log_errno(errno, "install: %s", SELF);
 		return 1;
 	}
-	/* A running shim keeps its file: flush knows it by that. */
-	bool done = is_there(ourselves, argv[0]) || copy_ourselves(ourselves, argv[0], &error);
-	close(ourselves);
-	if (!done || !try_it(argv[0], &error)) {
+	/* A file that is up to date is not replaced: flush identifies a running shim by its file.
+	 */
+	bool done = is_up_to_date(self, argv[0]) || install_copy(self, argv[0], &error);
+	close(self);
+	if (!done || !try_to_execute(argv[0], &error)) {
 		stderr_log("install: %s", error.message);
 		return 1;
 	}

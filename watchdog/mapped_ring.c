@@ -16,18 +16,18 @@ static bool allocate_and_seal(int fd, size_t size)
 	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
 }
 
-static bool map_ring(int fd, size_t size, int flags, struct mapped_ring *ret_memory,
+static bool map_ring(int fd, size_t size, int flags, struct mapped_ring *ret_ring,
                      struct error *error)
 {
 	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
 	if (map == MAP_FAILED)
 		return error_set_errno(error, errno, "mapping %zu bytes", size);
-	*ret_memory =
+	*ret_ring =
 	        (struct mapped_ring){.ring = ring_format(map, size), .map = map, .map_size = size};
 	return true;
 }
 
-bool mapped_ring_create_shared(size_t size, struct mapped_ring *ret_memory, int *ret_fd,
+bool mapped_ring_create_shared(size_t size, struct mapped_ring *ret_ring, int *ret_fd,
                                struct error *error)
 {
 	size_t whole = ring_memory_size(size);
@@ -39,7 +39,7 @@ bool mapped_ring_create_shared(size_t size, struct mapped_ring *ret_memory, int 
 		close(fd);
 		return false;
 	}
-	if (!map_ring(fd, whole, MAP_SHARED, ret_memory, error)) {
+	if (!map_ring(fd, whole, MAP_SHARED, ret_ring, error)) {
 		close(fd);
 		return false;
 	}
@@ -47,17 +47,17 @@ bool mapped_ring_create_shared(size_t size, struct mapped_ring *ret_memory, int 
 	return true;
 }
 
-bool mapped_ring_create_private(size_t size, struct mapped_ring *ret_memory, struct error *error)
+bool mapped_ring_create_private(size_t size, struct mapped_ring *ret_ring, struct error *error)
 {
-	return map_ring(-1, ring_memory_size(size), MAP_PRIVATE | MAP_ANONYMOUS, ret_memory, error);
+	return map_ring(-1, ring_memory_size(size), MAP_PRIVATE | MAP_ANONYMOUS, ret_ring, error);
 }
 
-void mapped_ring_free(struct mapped_ring *memory)
+void mapped_ring_free(struct mapped_ring *ring)
 {
-	if (memory->map == NULL)
+	if (ring->map == NULL)
 		return;
-	/* Whoever holds on to the memfd would have its pages charged to us for ever. */
-	madvise(memory->map, memory->map_size, MADV_REMOVE);
-	munmap(memory->map, memory->map_size);
-	*memory = (struct mapped_ring){0};
+	/* While any process keeps the memfd, its pages stay charged to the watchdog. */
+	madvise(ring->map, ring->map_size, MADV_REMOVE);
+	munmap(ring->map, ring->map_size);
+	*ring = (struct mapped_ring){0};
 }

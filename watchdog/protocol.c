@@ -76,8 +76,8 @@ bool message_send(int socket, const struct message *message, const void *extra, 
 	return sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-/* The first file descriptor that came with a message, -1 for none; the others are closed. There is
- * room for one header, which may have more than one descriptor. */
+/* The first descriptor that came with a message, -1 for none; the others are closed. The control
+ * buffer has room for one header, which may carry more than one descriptor. */
 static int received_fd(struct msghdr *header)
 {
 	int first = -1;
@@ -104,14 +104,15 @@ enum received message_receive(int socket, struct message *ret_message, char *ext
 	struct iovec parts[2] = {{.iov_base = &raw, .iov_len = sizeof raw},
 	                         {.iov_base = extra, .iov_len = capacity}};
 	struct msghdr header = {.msg_iov = parts, .msg_iovlen = capacity > 0 ? 2 : 1};
-	/* Without room for them the kernel drops what file descriptors come along. To close one
-	 * that a stranger sent may take as long as the stranger likes (FUSE). */
+	/* Without a control buffer the kernel drops descriptors that come along. Closing one that a
+	 * stranger sent may take as long as the stranger likes (FUSE). */
 	if (ret_fd != NULL) {
 		header.msg_control = control.bytes;
 		header.msg_controllen = sizeof control.bytes;
 	}
 	ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	/* It closed without reading all of ours: told once, before what it had still sent. */
+	/* The other end closed without reading all: the kernel reports that once, before what it
+	 * had still sent. */
 	if (got < 0 && errno == ECONNRESET)
 		got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -124,7 +125,7 @@ enum received message_receive(int socket, struct message *ret_message, char *ext
 	bool good = message_decode(&raw, length, ret_message, NULL);
 	if (fd >= 0 && !good)
 		close(fd);
-	if (length == 0) /* or an empty message: no different */
+	if (length == 0) /* an empty message looks the same */
 		return RECEIVED_END;
 	if (!good)
 		return RECEIVED_GARBAGE;

@@ -1,12 +1,11 @@
 /*
- * protocol: what shim, flush and watchdog say to each other. PROTOCOL.md has the states of both
- * ends, who waits for whom, and what each crash point leaves.
+ * protocol: the messages between shim, flush and watchdog. PROTOCOL.md has the states of both ends,
+ * who waits for whom, and what each crash leaves.
  *
- * Messages over an abstract SOCK_SEQPACKET socket, a datagram each: one fixed record in the byte
- * order of the machine (both ends run on the same kernel); MESSAGE_TAIL carries bytes behind it. A
- * field that a type does not use is zero. Shim and watchdog are one file, so another version is
- * somebody else's: not understood. Whatever comes in is untrusted: message_decode() checks it, and
- * names are terminated and printable.
+ * Each message is one datagram on an abstract SOCK_SEQPACKET socket: a fixed record in the byte
+ * order of the machine (both ends run on the same kernel), behind which MESSAGE_TAIL carries bytes.
+ * Fields that a type does not use are zero. Whatever is received is untrusted: message_decode()
+ * checks it, and names are terminated and printable.
  *
  * Thread safety: no state but the arguments.
  */
@@ -35,13 +34,13 @@ enum message_type {
 	MESSAGE_HELLO = 1,       /* shim: name, pid, started_at, duration so far, signal as below */
 	MESSAGE_WELCOME = 2,     /* watchdog: the ring's memfd comes with it, if there is one */
 	MESSAGE_REFUSED = 3,     /* watchdog: no such container, or it has a live shim */
-	MESSAGE_TERMINATING = 4, /* shim: signal: it was told to terminate */
+	MESSAGE_TERMINATING = 4, /* shim: it received signal, which asks it to terminate */
 	MESSAGE_SILENT = 5,      /* shim: no output for duration */
 	MESSAGE_DEADLINE = 6,    /* shim: it has run for duration, its deadline */
 	MESSAGE_TAIL = 7,     /* shim without a shared ring: the newest output, total counts all */
-	MESSAGE_EXIT = 8,     /* shim: the end, everything below */
-	MESSAGE_ACK = 9,      /* watchdog: to EXIT and FLUSH, when the line is printed */
-	MESSAGE_FLUSH = 10,   /* flush: name: print what the ring holds */
+	MESSAGE_EXIT = 8,     /* shim: the command has ended; all fields below */
+	MESSAGE_ACK = 9,      /* watchdog: the report of EXIT or FLUSH is printed */
+	MESSAGE_FLUSH = 10,   /* flush: print a report of what the ring of name holds */
 	MESSAGE_LEAVING = 11, /* shim: it could not start the command and executes it directly */
 	MESSAGE_TYPE_MAX = MESSAGE_LEAVING
 };
@@ -54,7 +53,7 @@ struct message {
 	int32_t pid;          /* as the sender's PID namespace counts */
 	int32_t ended;        /* enum ended of lib/diagnosis/classify.h */
 	int32_t exit_code;    /* what the shim exits with */
-	int32_t signal;       /* that ended the command, or that was received */
+	int32_t signal;       /* the one that ended the command, or was received */
 	int32_t killed_by_us; /* enum killed_by_us */
 	int32_t unused;
 	int64_t started_at;  /* nanoseconds since 1970 */
@@ -66,10 +65,11 @@ struct message {
 	uint64_t total;      /* bytes of output so far */
 };
 
-/* A message of that type; all else zero. */
+/* A message of that type; the other fields are zero. */
 struct message message_make(enum message_type type);
 
-/* Checks what came in: length, magic, version, type, name. false: error says what is wrong. */
+/* Checks a received datagram: length, magic, version, type, name. false: error tells what is wrong.
+ */
 bool message_decode(const void *bytes, size_t length, struct message *ret_message,
                     struct error *error);
 
@@ -77,8 +77,8 @@ bool message_decode(const void *bytes, size_t length, struct message *ret_messag
 void protocol_address(const char *name, struct sockaddr_un *ret_address, socklen_t *ret_length);
 
 /*
- * Sends without waiting; extra bytes may follow the record, fd (-1: none) goes with it. false, with
- * errno: not sent (EAGAIN: the other end does not read).
+ * Sends without waiting; extra bytes may follow the record, fd (-1: none) is sent along. false,
+ * with errno: it was not sent (EAGAIN: the receive queue is full).
  */
 bool message_send(int socket, const struct message *message, const void *extra, size_t extra_length,
                   int fd);
@@ -86,10 +86,10 @@ bool message_send(int socket, const struct message *message, const void *extra, 
 enum received { RECEIVED_MESSAGE, RECEIVED_NOTHING, RECEIVED_END, RECEIVED_GARBAGE };
 
 /*
- * Receives one message without waiting. extra (capacity bytes) takes what follows the record. A
- * file descriptor that came along is put into *ret_fd if that is wanted (it is the caller's then,
- * CLOEXEC), else not even received. GARBAGE: a message that did not pass message_decode(). END: the
- * other end is gone, or the socket failed.
+ * Receives one message without waiting. extra (capacity bytes) takes what follows the record. If
+ * ret_fd is not NULL, a descriptor that was sent along is stored there (-1: none; CLOEXEC, the
+ * caller closes it); else descriptors are not received. GARBAGE: message_decode() rejected the
+ * message. END: the other end has closed, or the socket failed.
  */
 enum received message_receive(int socket, struct message *ret_message, char *extra, size_t capacity,
                               size_t *ret_extra_length, int *ret_fd);

@@ -19,12 +19,12 @@
 /* A pipe that poll(2) calls writable takes this much without waiting (pipe(7)). */
 #define WRITE_MAX ((size_t)PIPE_BUF)
 
-/* linux/fs.h; that header does not go together with musl's. */
+/* From linux/fs.h, which conflicts with musl's headers. */
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 8
 #endif
 
-/* How often reading what is known to be there is tried, a millisecond apart. */
+/* How often read(2) of bytes that are in the pipe is tried, a millisecond apart. */
 #define READ_TRIES 1000
 
 void pump_init(struct pump *pump)
@@ -34,7 +34,7 @@ void pump_init(struct pump *pump)
 	pump->budget = -1;
 	pump->held = 0;
 	pump->full = false;
-	pump->told = false;
+	pump->error_logged = false;
 }
 
 bool pump_open(struct pump *pump, int out, struct error *error)
@@ -85,7 +85,7 @@ struct pollfd pump_poll(const struct pump *pump)
 	return (struct pollfd){.fd = pump->in, .events = POLLIN};
 }
 
-static void show(struct output *output, const char *bytes, size_t length, int64_t now)
+static void copy_to_ring(struct output *output, const char *bytes, size_t length, int64_t now)
 {
 	output->last = now;
 	ring_write(&output->ring, bytes, length, now);
@@ -102,8 +102,8 @@ static size_t allowed(const struct pump *pump, size_t most)
 	return pump->budget >= 0 && (uint64_t)pump->budget < most ? (size_t)pump->budget : most;
 }
 
-/* Takes from the pipe into the ring what tee() has handed on. It is there, so only a failing kernel
- * delays it. */
+/* Reads into the ring what tee() has duplicated. The bytes are in the pipe, so read(2) waits for
+ * nothing. */
 static bool consume(struct pump *pump, size_t length, struct output *output, int64_t now)
 {
 	output->last = now;
@@ -141,14 +141,14 @@ static enum step step_tee(struct pump *pump, struct output *output, int64_t now)
 	if (moved == 0 || errno == EPIPE)
 		return STEP_CLOSED;
 	if (errno == EAGAIN) {
-		pump->full = !writable(pump); /* either side may be the reason */
+		pump->full = !writable(pump); /* or the pipe is empty */
 		return STEP_WAIT;
 	}
 	pump->tees = false;
-	return STEP_MOVED; /* by hand */
+	return STEP_MOVED; /* the next step copies */
 }
 
-/* As write(2), but of a pipe that is full or a socket EAGAIN. */
+/* As write(2), but EAGAIN where it would block. */
 static ssize_t write_now(struct pump *pump)
 {
 	struct iovec held = {.iov_base = pump->bytes + pump->start, .iov_len = pump->held};
@@ -158,7 +158,7 @@ static ssize_t write_now(struct pump *pump)
 		                          (long)RWF_NOWAIT);
 		if (written >= 0 || errno == EAGAIN || errno == EINTR || errno == EPIPE)
 			return written;
-		pump->nowait = false; /* not known, not for this file, denied: write(2) tells */
+		pump->nowait = false; /* not supported, or denied: write(2) tells */
 	}
 	if (!writable(pump)) {
 		errno = EAGAIN;
@@ -176,9 +176,9 @@ static enum step write_held(struct pump *pump)
 	if (written < 0 && errno == EPIPE)
 		return STEP_CLOSED;
 	if (written < 0) {
-		if (!pump->told)
-			stderr_log_errno(errno, "output is lost");
-		pump->told = true;
+		if (!pump->error_logged)
+			stderr_log_errno(errno, "cannot write the command's output, it is lost");
+		pump->error_logged = true;
 		written = (ssize_t)pump->held;
 	}
 	pump->start += (size_t)written;
@@ -194,11 +194,11 @@ static enum step step_copy(struct pump *pump, struct output *output, int64_t now
 		if (got == 0)
 			return STEP_CLOSED;
 		if (got < 0)
-			return STEP_WAIT; /* EAGAIN; what else there may be is tried again */
+			return STEP_WAIT; /* EAGAIN, or an error that the next try meets again */
 		pump->start = 0;
 		pump->held = (size_t)got;
 		spend(pump, pump->held);
-		show(output, pump->bytes, pump->held, now);
+		copy_to_ring(output, pump->bytes, pump->held, now);
 	}
 	enum step step = write_held(pump);
 	output->last = now;
@@ -226,8 +226,7 @@ bool pump_step(struct pump *pump, struct output *output, int64_t now)
 		if (step == STEP_CLOSED || is_spent(pump))
 			pump_close(pump);
 		else if (tees || (pump->nowait && pump->held == 0))
-			break; /* that was all, as a rule; poll(2) tells for less than another try
-			        */
+			break; /* mostly that was all: poll(2) is cheaper than another try */
 	}
 	return any;
 }
@@ -237,7 +236,7 @@ void pump_finish(struct pump *pump)
 	int inside = 0;
 	if (pump->in < 0)
 		return;
-	/* The most that a pipe holds by default, if it cannot be told. */
+	/* If the kernel does not tell: what a pipe holds by default. */
 	if (ioctl(pump->in, FIONREAD, &inside) < 0 || inside < 0)
 		inside = 16 * 4096;
 	pump->budget = inside;

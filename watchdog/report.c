@@ -7,7 +7,7 @@
 #include "lib/base/json_write.h"
 #include "lib/base/utf8.h"
 
-/* Context may not take more than this, escaped: enough is left for all else and some output. */
+/* Escaped bytes of all context fields: the rest of the line is for the other fields and output. */
 #define CONTEXT_SPACE ((size_t)6 * 1024)
 
 /* What follows log_tail at the end of the line. */
@@ -82,7 +82,7 @@ static void write_end(struct json_writer *writer, const struct report_pod *pod,
 	json_write_member(writer, "fingerprint", print);
 }
 
-/* KEY=VALUE as members, those that there is space for. */
+/* KEY=VALUE as members, as long as there is room. */
 static void write_context(struct json_writer *writer, const struct report_pod *pod)
 {
 	static char storage[CONTEXT_SPACE];
@@ -107,7 +107,8 @@ static void write_context(struct json_writer *writer, const struct report_pod *p
 	}
 }
 
-/* The start of the next character, or after the next line end where one is near. */
+/* Where text may begin at or after from: behind the next line end if it is near, else at the next
+ * character. */
 static size_t next_start(const char *text, size_t length, size_t from)
 {
 	const size_t near = 256;
@@ -119,7 +120,7 @@ static size_t next_start(const char *text, size_t length, size_t from)
 	return from;
 }
 
-/* log_tail: as much of the end as the report may have and the line has room for. */
+/* log_tail: the last tail_size bytes, or as many as the line has room for. */
 static void write_tail(struct json_writer *writer, const char *text, size_t length,
                        size_t tail_size)
 {

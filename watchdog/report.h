@@ -1,13 +1,14 @@
 /*
- * report: the JSON line that the watchdog prints for an event. Pure but for memory of its own.
+ * report: the JSON line that the watchdog prints for an event. Pure, but for static memory.
  *
  * One line, at most REPORT_LINE_MAX bytes with its line end (containerd and CRI-O cut at 16 KiB).
- * What does not fit is left out: the oldest of log_tail, and context fields beyond 6 KiB in all.
- * All that came from the agent is redacted first.
+ * What does not fit is left out: the beginning of log_tail, and context fields beyond 6 KiB in
+ * total. All text of the agent is redacted first.
  *
- * Fields (docs/security.md says what each is worth; absent: not known or not of this event):
+ * Fields (docs/security.md says who vouches for each; one that is absent is unknown, or does not
+ * belong to the event):
  *   event             end, flush, silent-agent, deadline
- *   time              of the line; RFC 3339, UTC
+ *   time              of the report; RFC 3339, UTC
  *   version           of this program
  *   source            "watchdog"
  *   pod, namespace, uid, node, owner   from the flags and the downward API
@@ -25,11 +26,9 @@
  *   silences          of end: how often the shim reported silence; absent: never
  *   deadline_exceeded_at  of end: when the shim reported the deadline; absent: it did not
  *   shim_uid          the user that the shim ran as
- *   reports_lost        lines about this container that were not printed, by now: too many, or
- *                     stdout was not read
- *   context           every --context KEY=VALUE, as members KEY of the line itself
- *   log_bytes_total   bytes of output since the start
- *   log_tail          the end of it
+ *   reports_lost      reports about this container that were not printed so far: there were too
+ * many, or stdout was not read context           every --context KEY=VALUE, as members KEY of the
+ * line itself log_bytes_total   bytes of output since the start log_tail          the end of it
  */
 #ifndef LASTWORD_WATCHDOG_REPORT_H
 #define LASTWORD_WATCHDOG_REPORT_H
@@ -49,7 +48,8 @@ struct buffer;
 #define REPORT_TEXT_MAX    ((size_t)320) /* bytes of each text of struct report_pod */
 #define REPORT_TAIL_MAX    ((size_t)8 * 1024)
 
-/* What all lines of this watchdog say. Texts live as long as argv and the environment. */
+/* What all reports of this watchdog have in common. Texts live as long as argv and the environment.
+ */
 struct report_pod {
 	const char *name; /* each may be NULL */
 	const char *namespace;
@@ -59,7 +59,7 @@ struct report_pod {
 	const char *context[REPORT_CONTEXT_MAX]; /* KEY=VALUE, redacted */
 	size_t context_count;
 	struct redact_patterns patterns;
-	size_t tail_size; /* bytes of output in a line */
+	size_t tail_size; /* bytes of output in a report */
 };
 
 enum report_event { EVENT_END, EVENT_FLUSH, EVENT_SILENT_AGENT, EVENT_DEADLINE };
@@ -84,7 +84,7 @@ struct report {
 	/* The newest output; redacted in place. */
 	char *output;
 	size_t output_length;
-	bool output_cut; /* it does not begin where the output began */
+	bool output_cut; /* the beginning of the output is missing */
 	uint64_t total;
 };
 

@@ -3,11 +3,11 @@
  * for what it trusts.
  *
  * Invariants:
- *  - Before the command runs any failure of ours ends in executing it directly.
- *  - What the loop needs from the kernel was tried before (probe()), and nothing in the loop that
- *    fails ends it: only the command's own end does.
- *  - The command's end is told once, after its output was carried; exit waits 100 ms for that, or
- *    --wait from the start if no watchdog was there yet, and no longer.
+ * - Any failure of the shim before the command runs ends in executing the command directly.
+ *  - probe() tries what the loop needs from the kernel before the command runs. No failure in the
+ *    loop ends it: only the command's own end does.
+ *  - The command's end is reported once, after its output was carried. The shim waits 100 ms for
+ *    that, or until --wait after the start if no watchdog was there yet, and no longer.
  */
 #include "watchdog/subcommands.h"
 
@@ -41,7 +41,7 @@
 
 struct options {
 	const char *name;
-	int64_t grace;         /* between SIGTERM and SIGKILL when we are told to kill */
+	int64_t grace;         /* between SIGTERM and SIGKILL when the shim ends the command */
 	int64_t deadline;      /* 0: none */
 	int64_t silence_after; /* 0: none */
 	bool kill_on_deadline;
@@ -49,7 +49,7 @@ struct options {
 	const char *done_file;
 	const char *socket;
 	int64_t user; /* of the watchdog; -1: any */
-	int64_t wait; /* for a watchdog that was not there yet, from the start on */
+	int64_t wait; /* from the start, for a watchdog that was not there yet */
 };
 
 enum { STREAM_OUT, STREAM_ERR, STREAM_COUNT };
@@ -59,12 +59,12 @@ struct run {
 	struct signals signals;
 	struct child child;
 	struct pump pumps[STREAM_COUNT];
-	bool was_open[STDERR_FILENO + 1]; /* as it was handed to us */
-	bool one_pipe;    /* stdout and stderr are the same file: one pipe keeps their order */
-	bool output_seen; /* it goes through a pipe of ours: silence can be told */
+	bool was_open[STDERR_FILENO + 1]; /* of descriptors 0 to 2, when the shim started */
+	bool one_pipe;        /* stdout and stderr are the same file: one pipe keeps their order */
+	bool output_is_piped; /* through a pipe of the shim: silence can be noticed */
 	bool process_1;
 	struct output output;
-	struct watchdog_client link;
+	struct watchdog_client client;
 
 	int64_t start; /* clock_now() */
 	int64_t started_at;
@@ -74,16 +74,17 @@ struct run {
 	int status;
 	struct rusage usage;
 	enum killed_by_us killed_by_us;
-	bool told_deadline;
-	int64_t told_silence; /* output.last of the silence that was told; -1: none */
-	int64_t kill_at;      /* SIGKILL after a SIGTERM of ours */
-	int64_t reap_at;      /* waited for without a signal: at first, or again when it failed */
+	bool deadline_reported;
+	int64_t reported_silence; /* output.last of the silence that was reported; -1: none */
+	int64_t kill_at;          /* when SIGKILL follows the SIGTERM that the shim sent */
+	int64_t reap_at; /* when to call wait4(2) without a SIGCHLD: at first, and after a failure
+	                  */
 };
 
 /* ---- Before the command runs ---- */
 
-/* Whether the kernel lets us do what the loop does. A seccomp profile that denies it is found out
- * here, where the command can still be executed directly. */
+/* Whether the kernel lets the shim do what the loop does. A seccomp profile that denies it is
+ * noticed here, while the command can still be executed directly. */
 static bool probe(const struct run *run, struct error *error)
 {
 	struct signalfd_siginfo info;
@@ -97,7 +98,7 @@ static bool probe(const struct run *run, struct error *error)
 		if (run->pumps[i].in >= 0 &&
 		    (read(run->pumps[i].in, &byte, 1) >= 0 || errno != EAGAIN))
 			return error_set_errno(error, errno, "reading a pipe");
-	/* There may be children: of whoever has become the shim. They count as orphans. */
+	/* There may be children of the process that executed the shim. They count as orphans. */
 	if (waitpid(-1, NULL, WNOHANG) < 0 && errno != ECHILD)
 		return error_set_errno(error, errno, "waitpid");
 	return true;
@@ -112,10 +113,10 @@ static bool same_file(int a, int b)
 }
 
 /*
- * Keeps our own descriptors out of the places 0 to 2 that were handed to us closed; before anything
- * is opened. Close-on-exec: the command finds them closed.
+ * Fills those of the descriptors 0 to 2 that were closed when the shim started, before it opens
+ * anything else. Close-on-exec: the command finds them closed.
  */
-static bool fill_places(struct run *run, struct error *error)
+static bool reserve_standard_descriptors(struct run *run, struct error *error)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		run->was_open[fd] = fcntl(fd, F_GETFD) >= 0;
@@ -125,7 +126,8 @@ static bool fill_places(struct run *run, struct error *error)
 	return true;
 }
 
-/* Pipes for what is not a terminal (a program looks different on one) and not closed. */
+/* A pipe for each of stdout and stderr that is open and no terminal: programs behave differently on
+ * a terminal. */
 static bool open_pumps(struct run *run, struct error *error)
 {
 	static const int streams[STREAM_COUNT] = {STDOUT_FILENO, STDERR_FILENO};
@@ -137,7 +139,7 @@ static bool open_pumps(struct run *run, struct error *error)
 			continue;
 		if (!pump_open(&run->pumps[i], streams[i], error))
 			return error_wrap(error, "a pipe for the command's output");
-		run->output_seen = true;
+		run->output_is_piped = true;
 	}
 	return true;
 }
@@ -149,9 +151,9 @@ static int write_end(const struct run *run, int stream)
 	return run->pumps[stream].command;
 }
 
-/* Orphans of the command become children of the shim. Returns whether they did before: execve(2)
- * keeps it, and they are none of a command's business that is executed directly. */
-static int take_orphans(const struct run *run)
+/* Has orphans of the command become children of the shim. Returns whether the process was a
+ * subreaper before: execve(2) keeps it, and a command that is executed directly must not be one. */
+static int become_subreaper(const struct run *run)
 {
 	int before = 0;
 	prctl(PR_GET_CHILD_SUBREAPER, &before);
@@ -168,17 +170,18 @@ static bool set_up(struct run *run, char **command, struct error *error)
 	run->started_at = clock_wall();
 	run->start = clock_now();
 	run->reap_at = run->start;
-	watchdog_client_init(&run->link, run->options.name, run->options.socket, run->options.user,
-	                     run->start, &run->output.ring);
+	watchdog_client_init(&run->client, run->options.name, run->options.socket,
+	                     run->options.user, run->start, &run->output.ring);
 	run->output.last = run->start;
 	run->oom_kills = cgroup_oom_kills();
-	run->link.hello.started_at = run->started_at;
-	/* First the watchdog knows of us: whoever kills us from now on is seen. */
-	watchdog_client_connect(&run->link, run->start);
-	int was_subreaper = take_orphans(run);
+	run->client.hello.started_at = run->started_at;
+	/* The shim registers with the watchdog before it starts the command: from now on the
+	 * watchdog notices when the shim is killed. */
+	watchdog_client_connect(&run->client, run->start);
+	int was_subreaper = become_subreaper(run);
 	if (!child_start(command, &run->signals, write_end(run, STREAM_OUT),
 	                 write_end(run, STREAM_ERR), &run->child, error)) {
-		watchdog_client_send(&run->link, message_make(MESSAGE_LEAVING));
+		watchdog_client_send(&run->client, message_make(MESSAGE_LEAVING));
 		prctl(PR_SET_CHILD_SUBREAPER, was_subreaper);
 		return false;
 	}
@@ -191,20 +194,20 @@ static void tear_down(struct run *run)
 {
 	for (size_t i = 0; i < STREAM_COUNT; i++)
 		pump_close(&run->pumps[i]);
-	watchdog_client_close(&run->link);
+	watchdog_client_close(&run->client);
 	if (run->signals.fd >= 0)
 		close(run->signals.fd);
 }
 
 /* ---- While it runs ---- */
 
-static void tell(struct run *run, enum message_type type, int64_t duration)
+static void send_event(struct run *run, enum message_type type, int64_t duration)
 {
 	struct message message = message_make(type);
 	message.started_at = run->started_at;
 	message.duration = duration;
 	message.killed_by_us = (int32_t)run->killed_by_us;
-	watchdog_client_send(&run->link, message);
+	watchdog_client_send(&run->client, message);
 }
 
 static void reap(struct run *run)
@@ -215,7 +218,7 @@ static void reap(struct run *run)
 	int flags = WNOHANG | (run->child.terminal ? WUNTRACED : 0);
 	while ((pid = wait4(-1, &status, flags, &usage)) > 0) {
 		if (pid != run->child.pid)
-			continue; /* an orphan of the command's */
+			continue; /* an orphan of the command */
 		if (WIFSTOPPED(status)) {
 			child_stopped(&run->child, WSTOPSIG(status));
 			continue;
@@ -224,13 +227,14 @@ static void reap(struct run *run)
 		run->status = status;
 		run->usage = usage;
 	}
-	/* Its signal is used up, and no other comes. */
+	/* The SIGCHLD has been read, and no other one comes. */
 	bool refused = pid < 0 && errno != ECHILD;
 	run->reap_at = refused ? clock_after(clock_now(), RETRY_WAIT) : NEVER;
 }
 
-/* One a turn: to forward it may take a while, and who sends many must not keep output waiting. */
-static void take_signal(struct run *run)
+/* One signal per turn of the loop: forwarding may take 10 ms, and a flood of signals must not keep
+ * the output waiting. */
+static void handle_signal(struct run *run)
 {
 	struct signalfd_siginfo info;
 	if (!signals_next(&run->signals, &info))
@@ -241,63 +245,63 @@ static void take_signal(struct run *run)
 	if (signal_terminates(number)) {
 		struct message message = message_make(MESSAGE_TERMINATING);
 		message.signal = number;
-		watchdog_client_send(&run->link, message);
+		watchdog_client_send(&run->client, message);
 	}
 	if (!run->ended)
 		signals_forward(run->child.pid, &info, run->process_1);
 }
 
-static void end_it(struct run *run, enum killed_by_us why, int64_t now)
+static void terminate_command(struct run *run, enum killed_by_us why, int64_t now)
 {
 	if (run->killed_by_us != KILLED_BY_US_NOT)
 		return;
 	run->killed_by_us = why;
 	signals_send(run->child.pid, SIGTERM);
-	signals_send(run->child.pid, SIGCONT); /* a stopped one would not notice */
+	signals_send(run->child.pid, SIGCONT); /* a stopped process does not see SIGTERM */
 	run->kill_at = clock_after(now, run->options.grace);
 }
 
 static int64_t deadline_at(const struct run *run)
 {
-	if (run->options.deadline <= 0 || run->told_deadline)
+	if (run->options.deadline <= 0 || run->deadline_reported)
 		return NEVER;
 	return clock_after(run->start, run->options.deadline);
 }
 
 static int64_t silence_at(const struct run *run)
 {
-	/* Who waits for the reader of our output is not silent. */
+	/* A command that waits for the reader of its output is not silent. */
 	if (run->pumps[STREAM_OUT].full || run->pumps[STREAM_ERR].full)
 		return NEVER;
-	if (run->options.silence_after <= 0 || !run->output_seen ||
-	    run->told_silence == run->output.last)
+	if (run->options.silence_after <= 0 || !run->output_is_piped ||
+	    run->reported_silence == run->output.last)
 		return NEVER;
 	return clock_after(run->output.last, run->options.silence_after);
 }
 
-static void look_at_clock(struct run *run, int64_t now)
+static void check_timers(struct run *run, int64_t now)
 {
 	if (now >= deadline_at(run)) {
-		run->told_deadline = true;
+		run->deadline_reported = true;
 		if (run->options.kill_on_deadline)
-			end_it(run, KILLED_BY_US_DEADLINE, now);
-		tell(run, MESSAGE_DEADLINE, now - run->start);
+			terminate_command(run, KILLED_BY_US_DEADLINE, now);
+		send_event(run, MESSAGE_DEADLINE, now - run->start);
 	}
 	if (now >= silence_at(run)) {
-		run->told_silence = run->output.last;
+		run->reported_silence = run->output.last;
 		if (run->options.kill_on_silence)
-			end_it(run, KILLED_BY_US_SILENCE, now);
-		tell(run, MESSAGE_SILENT, now - run->output.last);
+			terminate_command(run, KILLED_BY_US_SILENCE, now);
+		send_event(run, MESSAGE_SILENT, now - run->output.last);
 	}
 	if (now >= run->kill_at) {
 		run->kill_at = NEVER;
 		signals_send(run->child.pid, SIGKILL);
 	}
-	watchdog_client_connect(&run->link, now);
+	watchdog_client_connect(&run->client, now);
 }
 
-/* What poll(2) said about the pumps is in polls. */
-static bool carry(struct run *run, const struct pollfd polls[STREAM_COUNT], int64_t now)
+/* polls: what poll(2) returned for the pumps. Returns whether any byte was carried. */
+static bool pump_output(struct run *run, const struct pollfd polls[STREAM_COUNT], int64_t now)
 {
 	bool any = false;
 	for (size_t i = 0; i < STREAM_COUNT; i++)
@@ -310,10 +314,10 @@ static int64_t next_time(const struct run *run)
 {
 	int64_t next = clock_earlier(deadline_at(run), silence_at(run));
 	next = clock_earlier(clock_earlier(next, run->kill_at), run->reap_at);
-	return clock_earlier(next, watchdog_client_next(&run->link));
+	return clock_earlier(next, watchdog_client_next(&run->client));
 }
 
-/* Everything is non-blocking: where poll(2) fails all of it is tried, now and then. */
+/* Where poll(2) fails every descriptor is tried, after a pause: all of them are non-blocking. */
 static void wait_for(struct pollfd *polls, size_t count, int64_t until)
 {
 	if (poll(polls, count, clock_timeout(clock_now(), until)) >= 0)
@@ -329,27 +333,28 @@ static void loop(struct run *run)
 	while (!run->ended) {
 		struct pollfd polls[] = {
 		        {.fd = run->signals.fd, .events = POLLIN},
-		        watchdog_client_poll(&run->link),
+		        watchdog_client_poll(&run->client),
 		        pump_poll(&run->pumps[STREAM_OUT]),
 		        pump_poll(&run->pumps[STREAM_ERR]),
 		};
 		wait_for(polls, sizeof polls / sizeof polls[0], next_time(run));
 		int64_t now = clock_now();
 		if (polls[0].revents != 0)
-			take_signal(run);
+			handle_signal(run);
 		if (polls[0].revents != 0 || now >= run->reap_at)
 			reap(run);
 		if (polls[1].revents != 0)
-			watchdog_client_receive(&run->link, now);
-		carry(run, polls + 2, now);
-		if (!run->ended) /* its process id may be another's by now */
-			look_at_clock(run, now);
+			watchdog_client_receive(&run->client, now);
+		pump_output(run, polls + 2, now);
+		if (!run->ended) /* after its end the process id may belong to another process */
+			check_timers(run, now);
 	}
 }
 
 /* ---- When it has ended ---- */
 
-/* Carries what the command left in its pipes; a stuck reader gets 5 s after the last progress. */
+/* Carries what the command left in its pipes. A reader that is stuck has 5 s since the last byte.
+ */
 static void finish_output(struct run *run)
 {
 	int64_t until = clock_after(clock_now(), FINISH_WAIT);
@@ -358,7 +363,7 @@ static void finish_output(struct run *run)
 	struct pollfd polls[STREAM_COUNT] = {{.revents = POLLIN}, {.revents = POLLIN}};
 	for (;;) {
 		int64_t now = clock_now();
-		if (carry(run, polls, now))
+		if (pump_output(run, polls, now))
 			until = clock_after(now, FINISH_WAIT);
 		for (size_t i = 0; i < STREAM_COUNT; i++)
 			polls[i] = pump_poll(&run->pumps[i]);
@@ -377,7 +382,7 @@ static int exit_code(const struct run *run)
 	return WEXITSTATUS(run->status);
 }
 
-static enum ended how_it_ended(const struct run *run)
+static enum ended how_command_ended(const struct run *run)
 {
 	if (run->child.exec_errno != 0)
 		return ENDED_NOT_EXECUTED;
@@ -389,13 +394,13 @@ static int64_t nanoseconds(struct timeval time)
 	return (int64_t)time.tv_sec * SECOND + (int64_t)time.tv_usec * 1000;
 }
 
-static struct message end_message(const struct run *run)
+static struct message exit_message(const struct run *run)
 {
 	struct message message = message_make(MESSAGE_EXIT);
 	int64_t oom_kills = cgroup_oom_kills();
-	memcpy(message.name, run->link.hello.name, sizeof message.name);
+	memcpy(message.name, run->client.hello.name, sizeof message.name);
 	message.pid = getpid();
-	message.ended = (int32_t)how_it_ended(run);
+	message.ended = (int32_t)how_command_ended(run);
 	message.exit_code = exit_code(run);
 	message.signal = WIFSIGNALED(run->status) ? WTERMSIG(run->status) : 0;
 	message.killed_by_us = (int32_t)run->killed_by_us;
@@ -411,32 +416,33 @@ static struct message end_message(const struct run *run)
 	return message;
 }
 
-/* In the classic life the watchdog's container starts after the agent's: a command that was quicker
- * waits for it here, unless it is told to terminate. */
+/* A classic sidecar starts after the agent's container: the shim of a command that ends sooner
+ * waits for it here, unless it is asked to terminate. */
 static void wait_for_watchdog(struct run *run)
 {
 	int64_t until = clock_after(run->start, run->options.wait);
 	for (;;) {
 		int64_t now = clock_now();
-		watchdog_client_connect(&run->link, now);
-		if (run->link.socket >= 0 || now >= until || run->link.hello.signal != 0)
+		watchdog_client_connect(&run->client, now);
+		if (run->client.socket >= 0 || now >= until || run->client.hello.signal != 0)
 			return;
 		struct pollfd signals = {.fd = run->signals.fd, .events = POLLIN};
 		poll(&signals, 1,
-		     clock_timeout(now, clock_earlier(until, watchdog_client_next(&run->link))));
-		take_signal(run);
+		     clock_timeout(now, clock_earlier(until, watchdog_client_next(&run->client))));
+		handle_signal(run);
 	}
 }
 
-static void tell_end(struct run *run)
+static void send_exit(struct run *run)
 {
-	struct message message = end_message(run);
-	if (run->link.map == NULL)
+	struct message message = exit_message(run);
+	if (run->client.map == NULL)
 		wait_for_watchdog(run);
-	watchdog_client_send_exit(&run->link, &message, clock_after(clock_now(), ACK_WAIT));
+	watchdog_client_send_exit(&run->client, &message, clock_after(clock_now(), ACK_WAIT));
 }
 
-/* Sidecars that poll for the file stop when it is there. One that the command wrote stays. */
+/* Other sidecars wait for this file and stop when it is there. A file that the command itself has
+ * written stays as it is. */
 static void write_done_file(const struct run *run)
 {
 	const char *path = run->options.done_file;
@@ -455,7 +461,7 @@ static void write_done_file(const struct run *run)
 	close(fd);
 }
 
-static void say_not_executed(struct run *run, const char *command)
+static void report_not_executed(struct run *run, const char *command)
 {
 	char text[512];
 	int length = snprintf(text, sizeof text, "cannot execute %.200s: %s", command,
@@ -487,15 +493,14 @@ static char **read_options(struct options *options, int argc, char **argv)
 
 int subcommand_run(int argc, char **argv)
 {
-	static struct run
-	        run; /* with the pumps' buffers: not on the stack, nor in the file's data */
+	static struct run run; /* static: it holds the pumps' buffers */
 	run.options.name = "";
 	run.options.grace = GRACE_DEFAULT;
 	run.options.socket = PROTOCOL_SOCKET;
 	run.options.user = -1;
 	run.signals.fd = -1;
-	run.link.socket = -1;
-	run.told_silence = -1;
+	run.client.socket = -1;
+	run.reported_silence = -1;
 	run.kill_at = NEVER;
 	for (size_t i = 0; i < STREAM_COUNT; i++)
 		pump_init(&run.pumps[i]);
@@ -506,18 +511,19 @@ int subcommand_run(int argc, char **argv)
 	}
 
 	struct error error = {""};
-	bool taken = fill_places(&run, &error) && signals_take(&run.signals, &error);
+	bool taken =
+	        reserve_standard_descriptors(&run, &error) && signals_take(&run.signals, &error);
 	if (!taken || !set_up(&run, command, &error)) {
 		stderr_log("%s; running %.200s without lastword", error.message, command[0]);
 		tear_down(&run);
 		return child_execute_directly(command, taken ? &run.signals : NULL);
 	}
 	if (run.child.exec_errno != 0)
-		say_not_executed(&run, command[0]);
+		report_not_executed(&run, command[0]);
 	loop(&run);
 	child_release_terminal(&run.child);
 	finish_output(&run);
-	tell_end(&run);
+	send_exit(&run);
 	write_done_file(&run);
 	tear_down(&run);
 	return exit_code(&run);

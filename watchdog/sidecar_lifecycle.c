@@ -20,21 +20,21 @@ bool restart_policy_parse(const char *text, enum restart_policy *ret_policy)
 	return false;
 }
 
-static bool any_open(const struct sidecar_lifecycle *life)
+static bool any_running(const struct sidecar_lifecycle *lifecycle)
 {
-	for (size_t i = 0; i < life->count; i++)
-		if (life->containers[i].state == CONTAINER_RUNNING)
+	for (size_t i = 0; i < lifecycle->count; i++)
+		if (lifecycle->containers[i].state == CONTAINER_RUNNING)
 			return true;
 	return false;
 }
 
-/* When this container can be counted on no more. */
-static int64_t gone_at(const struct sidecar_lifecycle *life,
+/* When this container is gone for good. */
+static int64_t gone_at(const struct sidecar_lifecycle *lifecycle,
                        const struct lifecycle_container *container)
 {
 	switch (container->state) {
 	case CONTAINER_WAITING:
-		return clock_after(life->began_at, life->start_timeout);
+		return clock_after(lifecycle->began_at, lifecycle->start_timeout);
 	case CONTAINER_RUNNING:
 		return NEVER;
 	case CONTAINER_TERMINATED:
@@ -42,23 +42,25 @@ static int64_t gone_at(const struct sidecar_lifecycle *life,
 	}
 	bool final = container->policy == RESTART_NEVER ||
 	             (container->policy == RESTART_ON_FAILURE && !container->failed);
-	return final ? life->began_at : NEVER;
+	return final ? lifecycle->began_at : NEVER;
 }
 
-int64_t sidecar_lifecycle_end_at(const struct sidecar_lifecycle *life)
+int64_t sidecar_lifecycle_end_at(const struct sidecar_lifecycle *lifecycle)
 {
-	if (life->terminated_at >= 0) {
-		int64_t classic = life->grace >= 2 * CLASSIC_LEFT ? life->grace - CLASSIC_LEFT
-		                                                  : life->grace / 2;
-		if (!any_open(life))
-			return life->terminated_at;
-		return clock_after(life->terminated_at, life->classic ? classic : NATIVE_LEFT);
+	if (lifecycle->terminated_at >= 0) {
+		int64_t classic = lifecycle->grace >= 2 * CLASSIC_LEFT
+		                          ? lifecycle->grace - CLASSIC_LEFT
+		                          : lifecycle->grace / 2;
+		if (!any_running(lifecycle))
+			return lifecycle->terminated_at;
+		return clock_after(lifecycle->terminated_at,
+		                   lifecycle->classic ? classic : NATIVE_LEFT);
 	}
-	if (!life->classic)
+	if (!lifecycle->classic)
 		return NEVER;
-	int64_t over = life->began_at;
-	for (size_t i = 0; i < life->count; i++) {
-		int64_t gone = gone_at(life, &life->containers[i]);
+	int64_t over = lifecycle->began_at;
+	for (size_t i = 0; i < lifecycle->count; i++) {
+		int64_t gone = gone_at(lifecycle, &lifecycle->containers[i]);
 		over = gone > over ? gone : over;
 	}
 	return over;

@@ -1,17 +1,19 @@
 /*
- * life: when the watchdog may end. Pure: what happened and the time come in, the answer goes out.
+ * sidecar_lifecycle: when the sidecar may end. Pure: events and times in, a point of time out.
  *
- * A container's life: AWAITED until its shim says hello, OPEN while one is connected, ENDED after.
+ * A container is WAITING until its shim connects, RUNNING while a shim is connected, TERMINATED
+ * afterwards.
  *
- * native (a sidecar that ends before it is told to is restarted, and takes the pod's readiness with
- * it): never before SIGTERM; then when nothing is OPEN, at the latest 1.5 s later (the kubelet
- * gives it about 2 s after the others).
+ * native: the kubelet restarts a native sidecar that ends early, and the pod is unready meanwhile.
+ * So it never ends before SIGTERM; then when no container is RUNNING, at the latest 1.5 s later
+ * (the kubelet gives it about 2 s after the others).
  *
- * classic (the pod is not complete before it ends): when each container is gone for good:
- *   ENDED finally, as its restart policy says: Never always, OnFailure with exit code 0, Always
- *   never; or still AWAITED when the start timeout is over (it may have ended before we began).
- * After SIGTERM nobody is restarted: when nothing is OPEN, at the latest 2 s before the grace
- * period ends (half of it where it is shorter than 4 s).
+ * classic: the pod is not complete before the sidecar ends. So it ends when each container is gone
+ * for good: TERMINATED and not to be restarted (by its restart policy: Never is never restarted,
+ * OnFailure not after exit code 0, Always always), or still WAITING when the start timeout is over
+ * (it may have ended before the sidecar began). After SIGTERM no container is restarted: the
+ * sidecar ends when none is RUNNING, at the latest 2 s before the grace period ends (after half of
+ * it, if it is shorter than 4 s).
  */
 #ifndef LASTWORD_WATCHDOG_SIDECAR_LIFECYCLE_H
 #define LASTWORD_WATCHDOG_SIDECAR_LIFECYCLE_H
@@ -22,7 +24,7 @@
 
 #define CONTAINERS_MAX 32
 
-/* UNSET: as the pod's; not for sidecar_lifecycle_end_at(). */
+/* RESTART_UNSET: to be replaced by the pod's, before sidecar_lifecycle_end_at() is called. */
 enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER, RESTART_UNSET };
 
 enum container_state { CONTAINER_WAITING, CONTAINER_RUNNING, CONTAINER_TERMINATED };
@@ -30,7 +32,7 @@ enum container_state { CONTAINER_WAITING, CONTAINER_RUNNING, CONTAINER_TERMINATE
 struct lifecycle_container {
 	enum restart_policy policy;
 	enum container_state state;
-	bool failed; /* the end of an ENDED one */
+	bool failed; /* how a TERMINATED one ended */
 };
 
 struct sidecar_lifecycle {
@@ -46,8 +48,8 @@ struct sidecar_lifecycle {
 /* "Always", "OnFailure", "Never". */
 bool restart_policy_parse(const char *text, enum restart_policy *ret_policy);
 
-/* The point of time from which on the watchdog is to be gone, if nothing else happens; NEVER. It is
- * over when that is not after now. */
-int64_t sidecar_lifecycle_end_at(const struct sidecar_lifecycle *life);
+/* When the sidecar is to end if nothing else happens; NEVER. It is time when that is not after now.
+ */
+int64_t sidecar_lifecycle_end_at(const struct sidecar_lifecycle *lifecycle);
 
 #endif

@@ -32,7 +32,7 @@ bool signals_take(struct signals *ret_signals, struct error *error)
 	struct signals signals = {.fd = -1};
 	const uint64_t all = UINT64_MAX;
 	const struct sigaction plain = {.sa_handler = SIG_DFL};
-	/* An ignored SIGCHLD would have the kernel throw the command's status away. */
+	/* While SIGCHLD is ignored the kernel discards the command's exit status. */
 	if (sigaction(SIGCHLD, &plain, &signals.child) < 0)
 		return error_set_errno(error, errno, "sigaction");
 	if (set_mask(all, &signals.mask) < 0) {
@@ -100,7 +100,7 @@ static bool read_text(const char *path, char *text, size_t size)
 	return length > 0;
 }
 
-/* What the process does with signals. false: it cannot be told. */
+/* Which signals the process catches and blocks. false: /proc does not tell. */
 static bool read_masks(pid_t pid, uint64_t *ret_caught, uint64_t *ret_blocked)
 {
 	char path[32];
@@ -112,9 +112,10 @@ static bool read_masks(pid_t pid, uint64_t *ret_caught, uint64_t *ret_blocked)
 }
 
 /*
- * The process is in sigwait() or one of its sisters for this signal. The kernel takes what is
- * waited for out of SigBlk meanwhile (signal.c, do_sigtimedwait), but queues it for process 1 too.
- * Where we may not look (another user, file capabilities) it does not: most have simply no handler.
+ * Whether the process waits for this signal in sigwait(3) or the like. Meanwhile the kernel takes
+ * the signal out of SigBlk (signal.c, do_sigtimedwait), and delivers it also to process 1. Where
+ * the shim may not look (another user, file capabilities) the answer is no: most processes simply
+ * have no handler.
  */
 static bool waits_for(pid_t pid, int number)
 {
@@ -134,14 +135,15 @@ static bool waits_for(pid_t pid, int number)
 	       set & BIT(number);
 }
 
-/* Whether process 1 would have noticed. Where its masks do not tell it would: a handler that saves
- * work must run. */
+/* Whether the command would have noticed the signal as process 1. If /proc does not tell, it would:
+ * a handler that saves work must run. */
 static bool noticed(pid_t pid, int number)
 {
 	for (int probe = 0; probe < BLOCKED_PROBES; probe++) {
 		uint64_t caught;
 		uint64_t blocked;
-		if (probe > 0) /* many block signals for a moment, around fork for instance */
+		if (probe >
+		    0) /* many programs block signals for a moment, around fork(2) for instance */
 			nanosleep(&(struct timespec){.tv_nsec = PROBE_WAIT}, NULL);
 		if (!read_masks(pid, &caught, &blocked) || caught & BIT(number))
 			return true;
@@ -151,8 +153,9 @@ static bool noticed(pid_t pid, int number)
 	return true;
 }
 
-/* Root without CAP_KILL may not signal a process that has changed its user, but may make it the
- * owner of a pipe, whom the kernel signals that something came in (fcntl(2), F_SETOWN, F_SETSIG).
+/* Root without CAP_KILL may not signal a process that has changed its user, but it may make the
+ * process the owner of a pipe: the kernel then signals the owner that there are bytes to read
+ * (fcntl(2), F_SETOWN, F_SETSIG).
  */
 static bool send_as_owner(pid_t pid, int number)
 {

@@ -1,14 +1,15 @@
 /*
- * signals: how the shim takes every signal and which of them the command gets.
+ * signals: how the shim receives every signal, and which of them it forwards to the command.
  *
- * All signals are blocked and read from a signalfd, so nothing runs asynchronously. The kernel's
- * own 64-bit masks are used, because C libraries keep some real-time signals out of theirs.
+ * All signals are blocked and read from a signalfd, so there are no asynchronous handlers. The
+ * kernel's own 64-bit masks are used, because C libraries leave some real-time signals out of
+ * sigset_t.
  *
- * Forwarding. Where the shim stands in for process 1 of a PID namespace, a signal is forwarded only
- * if the command catches it, or blocks it for good or waits for it (sigwait, signalfd): the kernel
- * drops signals with default action that are sent to process 1 (signal.c, SIGNAL_UNKILLABLE), so
- * the command would not have noticed either. Anywhere else a signal is forwarded as it came.
- * SIGCHLD never is; a queued signal keeps its value. The shim's own SIGPIPE is not the command's.
+ * Forwarding: the kernel drops signals with default action that are sent to process 1 of a PID
+ * namespace (signal.c, SIGNAL_UNKILLABLE). So where the shim is process 1 in place of the command,
+ * it forwards a signal only if the command would have noticed it: if the command catches it, blocks
+ * it for good, or waits for it (sigwait, signalfd). Elsewhere every signal is forwarded. SIGCHLD
+ * and the shim's own SIGPIPE never are; a queued signal keeps its value.
  */
 #ifndef LASTWORD_WATCHDOG_SIGNALS_H
 #define LASTWORD_WATCHDOG_SIGNALS_H
@@ -27,31 +28,31 @@ struct signals {
 	struct sigaction child; /* SIGCHLD's disposition as it was before */
 };
 
-/* Blocks everything and opens the signalfd; on failure everything is as before. */
+/* Blocks all signals and opens the signalfd; on failure everything is as before. */
 bool signals_take(struct signals *ret_signals, struct error *error);
 
-/* Blocks everything once more: fork() of the C library puts back a mask that it may not have got.
+/* Blocks all signals once more: fork() of the C library restores a mask that may be another one.
  */
 void signals_hold(void);
 
-/* Mask and dispositions as they were: in the command before exec. Async-signal-safe. */
+/* Restores mask and dispositions, in the child before exec. Async-signal-safe. */
 void signals_restore(const struct signals *signals);
 
 /* The next signal; false: none is pending. */
 bool signals_next(const struct signals *signals, struct signalfd_siginfo *ret_info);
 
-/* As kill(2), also to a process of another user where the shim is root without CAP_KILL. true: it
- * was sent, as far as can be told. */
+/* As kill(2), and also works on a process of another user where the shim is root without CAP_KILL.
+ * true: it was sent, as far as the kernel tells. */
 bool signals_send(pid_t pid, int number);
 
 /*
- * Sends to pid what was received. as_process_1: only what the command would have noticed as process
- * 1, see above. Returns whether it was sent. May take 10 ms for a signal that is blocked and not
- * caught.
+ * Forwards a received signal to pid. as_process_1: only if the command would have noticed it as
+ * process 1, see above. Returns whether it was sent. Takes up to 10 ms for a signal that is blocked
+ * and not caught.
  */
 bool signals_forward(pid_t pid, const struct signalfd_siginfo *info, bool as_process_1);
 
-/* What /proc/PID/status says about a signal; pure. false: the text does not tell. */
+/* A signal mask of /proc/PID/status, such as "\nSigCgt:"; pure. false: it is not in the text. */
 bool signals_find_mask(const char *status, const char *field, uint64_t *ret_mask);
 
 /* The signal asks a process to end: SIGTERM, SIGINT, SIGQUIT, SIGHUP. */

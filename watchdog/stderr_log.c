@@ -32,7 +32,7 @@ static void put(const char *format, va_list arguments, const char *reason)
 	struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
 	/* Where poll(2) fails writing is tried all the same. */
 	if (poll(&ready, 1, STUCK_WAIT) == 0 || write(STDERR_FILENO, line, used) < 0)
-		errno = saved; /* nobody is left to be told */
+		errno = saved; /* nowhere is left to log it */
 }
 
 void stderr_log(const char *format, ...)

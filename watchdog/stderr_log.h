@@ -1,8 +1,7 @@
 /*
- * say: one line on stderr, in one write(2), beginning with "lastword: ". That is all the logging
- * there is inside the agent's pod: a line says that something of ours does not work, and how the
- * agent goes on without it. Never fails visibly; a stderr that does not take it within 100 ms
- * loses it.
+ * stderr_log: one line on stderr, in one write(2), beginning with "lastword: ". It is the only log
+ * inside the agent's pod: a line says what of lastword does not work, and how the agent goes on
+ * without it. Failures are ignored; a line that stderr does not take within 100 ms is lost.
  */
 #ifndef LASTWORD_WATCHDOG_STDERR_LOG_H
 #define LASTWORD_WATCHDOG_STDERR_LOG_H

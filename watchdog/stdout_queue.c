@@ -7,49 +7,49 @@
 
 #include "lib/base/clock.h"
 
-bool stdout_queue_add(struct stdout_queue *outbox, const char *line, size_t length, size_t spare)
+bool stdout_queue_add(struct stdout_queue *queue, const char *line, size_t length, size_t spare)
 {
-	size_t room = STDOUT_QUEUE_SIZE - (outbox->end - outbox->start);
+	size_t room = STDOUT_QUEUE_SIZE - (queue->end - queue->start);
 	if (spare > room || length > room - spare)
 		return false;
-	if (length > STDOUT_QUEUE_SIZE - outbox->end) {
-		memmove(outbox->bytes, outbox->bytes + outbox->start, outbox->end - outbox->start);
-		outbox->end -= outbox->start;
-		outbox->start = 0;
+	if (length > STDOUT_QUEUE_SIZE - queue->end) {
+		memmove(queue->bytes, queue->bytes + queue->start, queue->end - queue->start);
+		queue->end -= queue->start;
+		queue->start = 0;
 	}
-	memcpy(outbox->bytes + outbox->end, line, length);
-	outbox->end += length;
+	memcpy(queue->bytes + queue->end, line, length);
+	queue->end += length;
 	return true;
 }
 
-struct pollfd stdout_queue_poll(const struct stdout_queue *outbox)
+struct pollfd stdout_queue_poll(const struct stdout_queue *queue)
 {
-	int fd = outbox->start < outbox->end ? outbox->fd : -1;
+	int fd = queue->start < queue->end ? queue->fd : -1;
 	return (struct pollfd){.fd = fd, .events = POLLOUT};
 }
 
-void stdout_queue_write(struct stdout_queue *outbox)
+void stdout_queue_write(struct stdout_queue *queue)
 {
-	struct pollfd ready = stdout_queue_poll(outbox);
+	struct pollfd ready = stdout_queue_poll(queue);
 	while (ready.fd >= 0 && poll(&ready, 1, 0) == 1) {
-		size_t length = outbox->end - outbox->start;
+		size_t length = queue->end - queue->start;
 		/* A pipe that poll(2) calls writable takes this much without waiting (pipe(7)). */
-		ssize_t written = write(outbox->fd, outbox->bytes + outbox->start,
+		ssize_t written = write(queue->fd, queue->bytes + queue->start,
 		                        length < PIPE_BUF ? length : PIPE_BUF);
 		if (written < 0 && (errno == EINTR || errno == EAGAIN))
 			return;
-		outbox->start = written < 0 ? outbox->end : outbox->start + (size_t)written;
-		if (outbox->start == outbox->end)
-			outbox->start = outbox->end = 0;
-		ready = stdout_queue_poll(outbox);
+		queue->start = written < 0 ? queue->end : queue->start + (size_t)written;
+		if (queue->start == queue->end)
+			queue->start = queue->end = 0;
+		ready = stdout_queue_poll(queue);
 	}
 }
 
-void stdout_queue_drain(struct stdout_queue *outbox, int64_t until)
+void stdout_queue_drain(struct stdout_queue *queue, int64_t until)
 {
 	for (;;) {
-		stdout_queue_write(outbox);
-		struct pollfd ready = stdout_queue_poll(outbox);
+		stdout_queue_write(queue);
+		struct pollfd ready = stdout_queue_poll(queue);
 		int64_t now = clock_now();
 		if (ready.fd < 0 || now >= until)
 			return;

@@ -1,10 +1,10 @@
 /*
- * outbox: lines on their way to a stdout that may not be read at once.
+ * stdout_queue: reports that wait until stdout takes them.
  *
- * A line is kept whole or not at all. Nothing here waits but stdout_queue_drain(): a container
- * runtime that does not read must not keep the watchdog from answering shims, or from ending in
- * time. stdout is never switched to non-blocking (others may share it): it is written to only when
- * poll(2) says that there is room, and no more than there is.
+ * A report is queued whole or not at all. Only stdout_queue_drain() waits: a container runtime that
+ * does not read must not keep the watchdog from serving shims, or from ending in time. stdout is
+ * not switched to non-blocking, since other processes may share it: the queue writes only what
+ * poll(2) says there is room for.
  */
 #ifndef LASTWORD_WATCHDOG_STDOUT_QUEUE_H
 #define LASTWORD_WATCHDOG_STDOUT_QUEUE_H
@@ -23,16 +23,16 @@ struct stdout_queue {
 	char bytes[STDOUT_QUEUE_SIZE];
 };
 
-/* Appends, if it leaves room for `spare` bytes more; false: it does not, the line is lost. */
-bool stdout_queue_add(struct stdout_queue *outbox, const char *line, size_t length, size_t spare);
+/* Appends a line if that leaves room for `spare` more bytes; false: it does not. */
+bool stdout_queue_add(struct stdout_queue *queue, const char *line, size_t length, size_t spare);
 
-/* What to poll for; fd is -1 when it is empty. */
-struct pollfd stdout_queue_poll(const struct stdout_queue *outbox);
+/* What to poll for; fd is -1 when the queue is empty. */
+struct pollfd stdout_queue_poll(const struct stdout_queue *queue);
 
-/* Writes what can be written at once. A write error loses what there is. */
-void stdout_queue_write(struct stdout_queue *outbox);
+/* Writes what can be written at once. A write error empties the queue. */
+void stdout_queue_write(struct stdout_queue *queue);
 
 /* Writes everything, at most until `until` (clock_now()). */
-void stdout_queue_drain(struct stdout_queue *outbox, int64_t until);
+void stdout_queue_drain(struct stdout_queue *queue, int64_t until);
 
 #endif

@@ -13,72 +13,73 @@
 #define BACKOFF_FIRST (20 * MILLISECOND)
 #define BACKOFF_MAX   (2 * SECOND)
 
-/* The ring that the shim has while there is no watchdog: what one MESSAGE_TAIL can tell. */
+/* The ring that the shim uses while it has no shared one. One MESSAGE_TAIL carries all of it. */
 static _Alignas(struct ring_header) char own_ring[sizeof(struct ring_header) + TAIL_MAX];
 
-void watchdog_client_init(struct watchdog_client *link, const char *name, const char *address,
+void watchdog_client_init(struct watchdog_client *client, const char *name, const char *address,
                           int64_t user, int64_t start, struct ring *ring)
 {
-	*link = (struct watchdog_client){.socket = -1,
-	                                 .backoff = BACKOFF_FIRST,
-	                                 .address = address,
-	                                 .user = user,
-	                                 .start = start,
-	                                 .hello = message_make(MESSAGE_HELLO),
-	                                 .ring = ring};
+	*client = (struct watchdog_client){.socket = -1,
+	                                   .backoff = BACKOFF_FIRST,
+	                                   .address = address,
+	                                   .user = user,
+	                                   .start = start,
+	                                   .hello = message_make(MESSAGE_HELLO),
+	                                   .ring = ring};
 	size_t length = strnlen(name, CONTAINER_NAME_MAX);
-	memcpy(link->hello.name, name, length);
-	link->hello.pid = getpid();
+	memcpy(client->hello.name, name, length);
+	client->hello.pid = getpid();
 	*ring = ring_format(own_ring, sizeof own_ring);
 }
 
-static void lost(struct watchdog_client *link, int64_t now)
+static void disconnect(struct watchdog_client *client, int64_t now)
 {
-	if (link->socket >= 0)
-		close(link->socket);
-	link->socket = -1;
-	link->shared = false;
-	link->retry_at = clock_after(now, link->backoff);
-	link->backoff = clock_earlier(link->backoff * 2, BACKOFF_MAX);
+	if (client->socket >= 0)
+		close(client->socket);
+	client->socket = -1;
+	client->shared = false;
+	client->retry_at = clock_after(now, client->backoff);
+	client->backoff = clock_earlier(client->backoff * 2, BACKOFF_MAX);
 }
 
-/* The other end is the user that it has to be. */
-static bool is_trusted(const struct watchdog_client *link)
+/* The watchdog runs as the user that it has to. */
+static bool is_trusted(const struct watchdog_client *client)
 {
 	struct ucred peer;
 	socklen_t length = sizeof peer;
-	if (link->user < 0)
+	if (client->user < 0)
 		return true;
-	return getsockopt(link->socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-	       peer.uid == (uid_t)link->user;
+	return getsockopt(client->socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+	       peer.uid == (uid_t)client->user;
 }
 
-void watchdog_client_connect(struct watchdog_client *link, int64_t now)
+void watchdog_client_connect(struct watchdog_client *client, int64_t now)
 {
 	struct sockaddr_un address;
 	socklen_t length;
-	if (link->socket >= 0 || now < link->retry_at)
+	if (client->socket >= 0 || now < client->retry_at)
 		return;
-	link->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	protocol_address(link->address, &address, &length);
-	link->hello.duration = clock_now() - link->start;
-	if (link->socket < 0 || connect(link->socket, (struct sockaddr *)&address, length) < 0 ||
-	    !is_trusted(link) || !message_send(link->socket, &link->hello, NULL, 0, -1))
-		lost(link, now);
+	client->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	protocol_address(client->address, &address, &length);
+	client->hello.duration = clock_now() - client->start;
+	if (client->socket < 0 ||
+	    connect(client->socket, (struct sockaddr *)&address, length) < 0 ||
+	    !is_trusted(client) || !message_send(client->socket, &client->hello, NULL, 0, -1))
+		disconnect(client, now);
 }
 
-struct pollfd watchdog_client_poll(const struct watchdog_client *link)
+struct pollfd watchdog_client_poll(const struct watchdog_client *client)
 {
-	return (struct pollfd){.fd = link->socket, .events = POLLIN};
+	return (struct pollfd){.fd = client->socket, .events = POLLIN};
 }
 
-int64_t watchdog_client_next(const struct watchdog_client *link)
+int64_t watchdog_client_next(const struct watchdog_client *client)
 {
-	return link->socket >= 0 ? NEVER : link->retry_at;
+	return client->socket >= 0 ? NEVER : client->retry_at;
 }
 
-/* Goes over to the ring in the watchdog's memfd, with what the old one holds. */
-static void share(struct watchdog_client *link, int memory)
+/* Changes over to the ring in the watchdog's memfd, with the content of the old one. */
+static void use_shared_ring(struct watchdog_client *client, int memory)
 {
 	struct stat status;
 	struct ring ring;
@@ -96,57 +97,57 @@ static void share(struct watchdog_client *link, int memory)
 		munmap(map, size);
 		return;
 	}
-	ring_take_over(&ring, link->ring);
-	*link->ring = ring;
-	if (link->map != NULL)
-		munmap(link->map, link->map_size);
-	link->map = map;
-	link->map_size = size;
-	link->shared = true;
-	link->backoff = BACKOFF_FIRST;
+	ring_take_over(&ring, client->ring);
+	*client->ring = ring;
+	if (client->map != NULL)
+		munmap(client->map, client->map_size);
+	client->map = map;
+	client->map_size = size;
+	client->shared = true;
+	client->backoff = BACKOFF_FIRST;
 }
 
 /* Returns the type of the message that came, 0 for none. */
-static int receive(struct watchdog_client *link, int64_t now)
+static int receive(struct watchdog_client *client, int64_t now)
 {
 	struct message message;
 	int memory = -1;
-	enum received received = message_receive(link->socket, &message, NULL, 0, NULL, &memory);
+	enum received received = message_receive(client->socket, &message, NULL, 0, NULL, &memory);
 	if (received == RECEIVED_NOTHING)
 		return 0;
 	if (received != RECEIVED_MESSAGE || message.type == MESSAGE_REFUSED) {
-		lost(link, now);
+		disconnect(client, now);
 		return 0;
 	}
-	if (message.type == MESSAGE_WELCOME && memory >= 0 && !link->shared)
-		share(link, memory);
+	if (message.type == MESSAGE_WELCOME && memory >= 0 && !client->shared)
+		use_shared_ring(client, memory);
 	if (memory >= 0)
 		close(memory);
 	return message.type;
 }
 
-void watchdog_client_receive(struct watchdog_client *link, int64_t now)
+void watchdog_client_receive(struct watchdog_client *client, int64_t now)
 {
-	if (link->socket >= 0)
-		receive(link, now);
+	if (client->socket >= 0)
+		receive(client, now);
 }
 
-void watchdog_client_send(struct watchdog_client *link, struct message message)
+void watchdog_client_send(struct watchdog_client *client, struct message message)
 {
-	memcpy(message.name, link->hello.name, sizeof message.name);
-	/* A watchdog that comes later is told with the hello. */
+	memcpy(message.name, client->hello.name, sizeof message.name);
+	/* A watchdog that starts later learns it from the HELLO. */
 	if (message.type == MESSAGE_TERMINATING)
-		link->hello.signal = message.signal;
-	if (link->socket >= 0)
-		message_send(link->socket, &message, NULL, 0, -1);
+		client->hello.signal = message.signal;
+	if (client->socket >= 0)
+		message_send(client->socket, &message, NULL, 0, -1);
 }
 
-/* Sends, waiting while the other end's queue is full. */
-static bool send_until(struct watchdog_client *link, const struct message *message,
+/* Sends, and waits while the watchdog's receive queue is full. */
+static bool send_until(struct watchdog_client *client, const struct message *message,
                        const char *extra, size_t length, int64_t until)
 {
-	while (!message_send(link->socket, message, extra, length, -1)) {
-		struct pollfd poll_socket = {.fd = link->socket, .events = POLLOUT};
+	while (!message_send(client->socket, message, extra, length, -1)) {
+		struct pollfd poll_socket = {.fd = client->socket, .events = POLLOUT};
 		if (errno != EAGAIN || clock_now() >= until)
 			return false;
 		poll(&poll_socket, 1, clock_timeout(clock_now(), until));
@@ -154,52 +155,52 @@ static bool send_until(struct watchdog_client *link, const struct message *messa
 	return true;
 }
 
-/* Without it the end is told all the same. */
-static void send_tail(struct watchdog_client *link, int64_t until)
+/* A failure does not matter: EXIT is sent without the output then. */
+static void send_tail(struct watchdog_client *client, int64_t until)
 {
 	static char tail[TAIL_MAX];
 	struct message message = message_make(MESSAGE_TAIL);
 	bool cut;
-	size_t length = ring_read(link->ring, tail, sizeof tail, &message.total, &cut);
-	send_until(link, &message, tail, length, until);
+	size_t length = ring_read(client->ring, tail, sizeof tail, &message.total, &cut);
+	send_until(client, &message, tail, length, until);
 }
 
-bool watchdog_client_send_exit(struct watchdog_client *link, const struct message *exit,
+bool watchdog_client_send_exit(struct watchdog_client *client, const struct message *exit,
                                int64_t until)
 {
-	/* While the last output was carried the watchdog may have gone, and another one come. */
-	watchdog_client_receive(link, clock_now());
-	watchdog_client_connect(link, NEVER); /* whenever it was due */
-	if (link->socket < 0)
+	/* While the last output was carried the watchdog may have been restarted. */
+	watchdog_client_receive(client, clock_now());
+	watchdog_client_connect(client, NEVER); /* even if the backoff is not over */
+	if (client->socket < 0)
 		return false;
-	/* A ring that is on its way will do. */
-	watchdog_client_receive(link, clock_now());
-	if (link->socket < 0)
+	/* The WELCOME with a ring may be there by now. */
+	watchdog_client_receive(client, clock_now());
+	if (client->socket < 0)
 		return false;
-	if (!link->shared)
-		send_tail(link, until);
-	if (!send_until(link, exit, NULL, 0, until))
+	if (!client->shared)
+		send_tail(client, until);
+	if (!send_until(client, exit, NULL, 0, until))
 		return false;
-	while (link->socket >= 0) {
-		struct pollfd poll_socket = watchdog_client_poll(link);
-		int type = receive(link, clock_now());
+	while (client->socket >= 0) {
+		struct pollfd poll_socket = watchdog_client_poll(client);
+		int type = receive(client, clock_now());
 		if (type == MESSAGE_ACK)
 			return true;
 		int64_t now = clock_now();
 		if (now >= until)
 			return false;
-		if (type == 0 && link->socket >= 0)
+		if (type == 0 && client->socket >= 0)
 			poll(&poll_socket, 1, clock_timeout(now, until));
 	}
 	return false;
 }
 
-void watchdog_client_close(struct watchdog_client *link)
+void watchdog_client_close(struct watchdog_client *client)
 {
-	if (link->socket >= 0)
-		close(link->socket);
-	link->socket = -1;
-	if (link->map != NULL)
-		munmap(link->map, link->map_size);
-	link->map = NULL;
+	if (client->socket >= 0)
+		close(client->socket);
+	client->socket = -1;
+	if (client->map != NULL)
+		munmap(client->map, client->map_size);
+	client->map = NULL;
 }

@@ -1,13 +1,11 @@
 /*
- * link: the shim's side of the connection to the watchdog. PROTOCOL.md has the states.
+ * watchdog_client: the shim's connection to the watchdog. PROTOCOL.md has the states.
  *
- * Nothing here waits but watchdog_client_send_exit(), and nothing that goes wrong here reaches the
- * command: without a watchdog the output goes to a small ring of the shim's own, and the connection
- * is tried again.
+ * Only watchdog_client_send_exit() waits, and no failure here reaches the command: without a
+ * watchdog the output goes to a small ring of the shim's own, and the shim connects again later.
  *
- * The watchdog's ring is mapped only when it is sealed against shrinking (else whoever made it
- * could raise SIGBUS in the shim) and, where --watchdog-uid says so, when the other end is that
- * user's.
+ * The watchdog's ring is mapped only if it is sealed against shrinking (otherwise its creator could
+ * raise SIGBUS in the shim) and, with --watchdog-uid, only if the watchdog runs as that user.
  */
 #ifndef LASTWORD_WATCHDOG_WATCHDOG_CLIENT_H
 #define LASTWORD_WATCHDOG_WATCHDOG_CLIENT_H
@@ -20,9 +18,9 @@
 #include "watchdog/protocol.h"
 
 struct watchdog_client {
-	int socket;          /* -1: down */
+	int socket;          /* -1: not connected */
 	bool shared;         /* *ring is the watchdog's, of this connection */
-	int64_t retry_at;    /* when to connect again, while down */
+	int64_t retry_at;    /* when to connect again */
 	int64_t backoff;     /* the next wait */
 	const char *address; /* the abstract socket's name */
 	int64_t user;        /* uid that the watchdog must have; -1: any */
@@ -33,30 +31,30 @@ struct watchdog_client {
 	size_t map_size;
 };
 
-/* Makes *ring the shim's own and prepares hello; connects to nothing yet. One link in a process. */
-void watchdog_client_init(struct watchdog_client *link, const char *name, const char *address,
+/* Makes *ring the shim's own and prepares the HELLO; does not connect yet. One per process. */
+void watchdog_client_init(struct watchdog_client *client, const char *name, const char *address,
                           int64_t user, int64_t start, struct ring *ring);
 
-/* Connects and says hello if it is down and time to. */
-void watchdog_client_connect(struct watchdog_client *link, int64_t now);
+/* Connects and sends HELLO, if it is not connected and the backoff is over. */
+void watchdog_client_connect(struct watchdog_client *client, int64_t now);
 
-struct pollfd watchdog_client_poll(const struct watchdog_client *link);
+struct pollfd watchdog_client_poll(const struct watchdog_client *client);
 /* NEVER while connected. */
-int64_t watchdog_client_next(const struct watchdog_client *link);
+int64_t watchdog_client_next(const struct watchdog_client *client);
 
-/* Takes what the watchdog sent. */
-void watchdog_client_receive(struct watchdog_client *link, int64_t now);
+/* Receives one message of the watchdog, if there is one. */
+void watchdog_client_receive(struct watchdog_client *client, int64_t now);
 
-/* Sends an event; lost when nobody is there or it cannot be sent at once. */
-void watchdog_client_send(struct watchdog_client *link, struct message message);
+/* Sends an event. It is lost if there is no watchdog or it cannot be sent at once. */
+void watchdog_client_send(struct watchdog_client *client, struct message message);
 
 /*
- * Tells the end, with the tail of the output if the ring is not shared, and waits until it is
- * acknowledged, at most until `until`. true: it was.
+ * Sends EXIT, after TAIL with the end of the output if the ring is not shared, and waits until the
+ * watchdog acknowledges it, at most until `until`. true: it did.
  */
-bool watchdog_client_send_exit(struct watchdog_client *link, const struct message *exit,
+bool watchdog_client_send_exit(struct watchdog_client *client, const struct message *exit,
                                int64_t until);
 
-void watchdog_client_close(struct watchdog_client *link);
+void watchdog_client_close(struct watchdog_client *client);
 
 #endif

@@ -15,39 +15,39 @@
 #include "watchdog/protocol.h"
 #include "watchdog/signals.h"
 
-/* ---- life ---- */
+/* ---- The sidecar's lifecycle ---- */
 
 #define BEGAN (1000 * SECOND)
 
-static struct sidecar_lifecycle life_of(bool classic, size_t count,
-                                        const struct lifecycle_container *containers)
+static struct sidecar_lifecycle lifecycle_of(bool classic, size_t count,
+                                             const struct lifecycle_container *containers)
 {
-	struct sidecar_lifecycle life = {.classic = classic,
-	                                 .grace = 30 * SECOND,
-	                                 .start_timeout = 60 * SECOND,
-	                                 .began_at = BEGAN,
-	                                 .terminated_at = -1,
-	                                 .count = count};
-	memcpy(life.containers, containers, count * sizeof *containers);
-	return life;
+	struct sidecar_lifecycle lifecycle = {.classic = classic,
+	                                      .grace = 30 * SECOND,
+	                                      .start_timeout = 60 * SECOND,
+	                                      .began_at = BEGAN,
+	                                      .terminated_at = -1,
+	                                      .count = count};
+	memcpy(lifecycle.containers, containers, count * sizeof *containers);
+	return lifecycle;
 }
 
-static void test_native_lives_until_it_is_told(void **state)
+static void test_native_sidecar_ends_after_sigterm(void **state)
 {
 	(void)state;
 	const struct lifecycle_container all[] = {{RESTART_NEVER, CONTAINER_WAITING, false},
 	                                          {RESTART_NEVER, CONTAINER_TERMINATED, true},
 	                                          {RESTART_NEVER, CONTAINER_RUNNING, false}};
 	for (size_t count = 0; count <= 3; count++) {
-		struct sidecar_lifecycle life = life_of(false, count, all);
-		assert_int_equal(sidecar_lifecycle_end_at(&life), NEVER);
-		life.terminated_at = BEGAN + SECOND;
+		struct sidecar_lifecycle lifecycle = lifecycle_of(false, count, all);
+		assert_int_equal(sidecar_lifecycle_end_at(&lifecycle), NEVER);
+		lifecycle.terminated_at = BEGAN + SECOND;
 		int64_t left = count == 3 ? 1500 * MILLISECOND : 0;
-		assert_int_equal(sidecar_lifecycle_end_at(&life), BEGAN + SECOND + left);
+		assert_int_equal(sidecar_lifecycle_end_at(&lifecycle), BEGAN + SECOND + left);
 	}
 }
 
-static void test_classic_ends_with_the_final_end(void **state)
+static void test_classic_sidecar_ends_with_the_last_container(void **state)
 {
 	(void)state;
 	const struct {
@@ -65,8 +65,8 @@ static void test_classic_ends_with_the_final_end(void **state)
 	};
 	const size_t count = sizeof rows / sizeof rows[0];
 	for (size_t i = 0; i < count; i++) {
-		struct sidecar_lifecycle life = life_of(true, 1, &rows[i].container);
-		assert_int_equal(sidecar_lifecycle_end_at(&life), rows[i].over_at);
+		struct sidecar_lifecycle lifecycle = lifecycle_of(true, 1, &rows[i].container);
+		assert_int_equal(sidecar_lifecycle_end_at(&lifecycle), rows[i].over_at);
 	}
 	/* Of two, the later one counts. */
 	for (size_t i = 0; i < count * count; i++) {
@@ -74,12 +74,12 @@ static void test_classic_ends_with_the_final_end(void **state)
 		                                           rows[i % count].container};
 		int64_t a = rows[i / count].over_at;
 		int64_t b = rows[i % count].over_at;
-		struct sidecar_lifecycle life = life_of(true, 2, both);
-		assert_int_equal(sidecar_lifecycle_end_at(&life), a > b ? a : b);
+		struct sidecar_lifecycle lifecycle = lifecycle_of(true, 2, both);
+		assert_int_equal(sidecar_lifecycle_end_at(&lifecycle), a > b ? a : b);
 	}
 }
 
-static void test_classic_after_termination(void **state)
+static void test_classic_sidecar_after_sigterm(void **state)
 {
 	(void)state;
 	const struct {
@@ -93,14 +93,14 @@ static void test_classic_after_termination(void **state)
 	const struct lifecycle_container open = {RESTART_ALWAYS, CONTAINER_RUNNING, false};
 	const struct lifecycle_container ended = {RESTART_ALWAYS, CONTAINER_TERMINATED, true};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct sidecar_lifecycle life = life_of(true, 1, &open);
-		life.grace = rows[i].grace;
-		life.terminated_at = BEGAN + SECOND;
-		assert_int_equal(sidecar_lifecycle_end_at(&life),
-		                 life.terminated_at + rows[i].left);
+		struct sidecar_lifecycle lifecycle = lifecycle_of(true, 1, &open);
+		lifecycle.grace = rows[i].grace;
+		lifecycle.terminated_at = BEGAN + SECOND;
+		assert_int_equal(sidecar_lifecycle_end_at(&lifecycle),
+		                 lifecycle.terminated_at + rows[i].left);
 		/* Nobody is restarted then. */
-		life.containers[0] = ended;
-		assert_int_equal(sidecar_lifecycle_end_at(&life), life.terminated_at);
+		lifecycle.containers[0] = ended;
+		assert_int_equal(sidecar_lifecycle_end_at(&lifecycle), lifecycle.terminated_at);
 	}
 }
 
@@ -340,9 +340,9 @@ static void test_signal_masks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_native_lives_until_it_is_told),
-	        cmocka_unit_test(test_classic_ends_with_the_final_end),
-	        cmocka_unit_test(test_classic_after_termination),
+	        cmocka_unit_test(test_native_sidecar_ends_after_sigterm),
+	        cmocka_unit_test(test_classic_sidecar_ends_with_the_last_container),
+	        cmocka_unit_test(test_classic_sidecar_after_sigterm),
 	        cmocka_unit_test(test_ring_keeps_the_end),
 	        cmocka_unit_test(test_ring_is_written_in_place),
 	        cmocka_unit_test(test_ring_drops_what_was_run_over),

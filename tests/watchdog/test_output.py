@@ -236,7 +236,7 @@ def test_full_disk():
                                               "import time; time.sleep(0.05)\nos._exit(4)")],
                               stdout=full, stderr=subprocess.PIPE, timeout=HANG)
     assert done.returncode == 4
-    assert done.stderr == b"lastword: output is lost: No space left on device\n"
+    assert done.stderr == b"lastword: cannot write the command's output, it is lost: No space left on device\n"
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
