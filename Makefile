@@ -38,7 +38,8 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIBRARY_lib := -lmicrohttpd -lgnutls -lcjson -lyaml -lcurl -lpthread
 LIBRARY_certs := -lssl -lcrypto
-LIBRARIES := $(LIBRARY_certs) $(LIBRARY_lib)
+LIBRARY_cli := -lunistring
+LIBRARIES := $(LIBRARY_cli) $(LIBRARY_certs) $(LIBRARY_lib)
 ARCHIVES := $(foreach f,cli observer webhook certs watchdog lib,$(BUILD)/$(f).a)
 
 # What runs in the pod: the watchdog and the rooms of lib/ that need no third-party library.
@@ -282,7 +283,7 @@ bench: deps ## Measure; figures are printed, never judged
 # ---- What a fresh Debian 12 lacks ---------------------------------------------------------------
 
 BUILD_PACKAGES := gcc libc6-dev binutils libmicrohttpd-dev libgnutls28-dev libssl-dev libcjson-dev \
-	libcurl4-openssl-dev libyaml-dev musl-tools ca-certificates
+	libcurl4-openssl-dev libyaml-dev libunistring-dev musl-tools ca-certificates
 DEBIAN_PACKAGES := $(BUILD_PACKAGES) clang clang-format clang-tidy cppcheck libclang-rt-14-dev \
 	libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonpatch python3-yaml \
 	python3-cryptography openssl wrk nginx-light iproute2 procps

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/table.h"
 #include "cli/terminal.h"
 #include "lib/base/buffer.h"
 #include "lib/document/json.h"
@@ -29,14 +30,20 @@ enum column {
 };
 
 static const struct table_column columns[COLUMN_COUNT] = {
-        [COLUMN_NAMESPACE] = {.title = "NAMESPACE", .shrinks = 4, .goes = 3, .least = 9},
-        [COLUMN_POD] = {.title = "POD", .shrinks = 3, .least = 12, .middle = true},
-        [COLUMN_CONTAINER] = {.title = "CONTAINER", .shrinks = 2, .goes = 2, .least = 9},
+        [COLUMN_NAMESPACE] = {.title = "NAMESPACE",
+                              .shrink_turn = 4,
+                              .drop_turn = 3,
+                              .min_width = 9},
+        [COLUMN_POD] = {.title = "POD", .shrink_turn = 3, .min_width = 12, .middle = true},
+        [COLUMN_CONTAINER] = {.title = "CONTAINER",
+                              .shrink_turn = 2,
+                              .drop_turn = 2,
+                              .min_width = 9},
         [COLUMN_EXIT] = {.title = "EXIT"},
-        [COLUMN_CAUSE] = {.title = "CAUSE", .shrinks = 5, .least = 12},
-        [COLUMN_SILENT] = {.title = "SILENT", .goes = 1},
-        [COLUMN_AGE] = {.title = "AGE", .goes = 5},
-        [COLUMN_SUMMARY] = {.title = "SUMMARY", .shrinks = 1, .goes = 4, .least = 16},
+        [COLUMN_CAUSE] = {.title = "CAUSE", .shrink_turn = 5, .min_width = 12},
+        [COLUMN_SILENT] = {.title = "SILENT", .drop_turn = 1},
+        [COLUMN_AGE] = {.title = "AGE", .drop_turn = 5},
+        [COLUMN_SUMMARY] = {.title = "SUMMARY", .shrink_turn = 1, .drop_turn = 4, .min_width = 16},
         [COLUMN_RESTART] = {.title = "RESTART"},
         [COLUMN_AGENT] = {.title = "AGENT"},
         [COLUMN_TASK] = {.title = "TASK"},

@@ -1,11 +1,10 @@
 /*
- * terminal: text of unknown origin for a person's terminal, and tables that fit it.
+ * terminal: text of unknown origin for a person's terminal. The only home of libunistring.
  *
- * Nothing that a record says may steer the terminal: control characters (C0, DEL, C1), characters
- * that turn the direction of writing or are invisible, and bytes that are not UTF-8 are replaced.
- * Widths are in columns (East Asian wide characters and emoji are two, combining ones none), after
- * Unicode 15's EastAsianWidth and general categories, coarsely: what is not known is one.
- * Pure but for terminal_width().
+ * Nothing in a record may control the terminal: control characters (C0, DEL, C1), bidirectional
+ * controls, invisible characters and bytes that are not UTF-8 are replaced. Widths are in columns,
+ * as libunistring knows them (East Asian wide characters and emoji have two, combining characters
+ * none). Pure but for terminal_width().
  */
 #ifndef LASTWORD_CLI_TERMINAL_H
 #define LASTWORD_CLI_TERMINAL_H
@@ -16,48 +15,30 @@
 
 struct buffer;
 
-/* What standard output is: COLUMNS, else the terminal's own width; SIZE_MAX: no limit. */
+/* The width of standard output: the variable COLUMNS, else the terminal's; SIZE_MAX: no limit. */
 size_t terminal_width(void);
 
-/* Appends text on one line: line ends and tabs are spaces, colours and other CSI sequences are
- * dropped, a stray ESC is ^[, what else may not be is U+FFFD. */
+/* Appends text as one line: line ends and tabs become spaces, colours and other CSI sequences are
+ * dropped, a single ESC becomes ^[, everything else that is not allowed U+FFFD. */
 void terminal_line(struct buffer *out, const char *text);
 
 /* Appends text of several lines, each after indent; colours and other CSI sequences are dropped,
- * tabs kept, of a line redrawn with CR the last drawing counts. Ends with a line end unless the
- * text is empty. */
+ * tabs kept; of a line that was overwritten after CR, the last version counts. Ends with a line end
+ * unless the text is empty. */
 void terminal_block(struct buffer *out, const char *text, const char *indent);
 
-/* The JSON text with what may not reach a terminal as \u escapes; its meaning is the same. */
+/* Appends the JSON text with everything that must not reach a terminal as \u escapes; it means the
+ * same. */
 void terminal_json(struct buffer *out, const char *json, size_t length);
 
 /* Columns that safe text takes. */
 size_t terminal_columns(const char *text);
 
-/* Appends safe text cut to width columns (>= 1) with "…" at the cut; in the middle where both ends
- * tell something. */
+/* Appends safe text cut to width columns (>= 1) with "…" at the cut: the end, or the middle where
+ * both ends matter. */
 void terminal_cut(struct buffer *out, const char *text, size_t width, bool middle);
 
 /* A length of time as kubectl writes it in AGE: 45s, 3m20s, 20m, 5h7m, 12h, 3d4h, 20d, 2y10d. */
 void terminal_age(struct buffer *out, int64_t nanoseconds);
-
-/*
- * A table as kubectl prints it: a head, columns padded, three spaces between (two where it is
- * narrow), the last one not padded. Where it is wider than width, columns shrink, the first to the
- * least first; if that would not be enough, columns are left out before, the first to go first.
- */
-#define TABLE_COLUMNS_MAX 16
-
-struct table_column {
-	const char *title;
-	unsigned shrinks; /* its turn to be cut, from 1; 0: never */
-	unsigned goes;    /* its turn to be left out, from 1; 0: never */
-	size_t least;     /* columns that it is cut to at most */
-	bool middle;      /* cut in the middle */
-};
-
-/* cells: rows times count texts, row by row; already safe. */
-void table_print(struct buffer *out, const struct table_column *columns, size_t count,
-                 const char *const *cells, size_t rows, size_t width);
 
 #endif

@@ -37,6 +37,7 @@ HOME = {
     "gnutls": "lib/http/tls_identity.c",
     "yaml": "lib/document/yaml.c",
     "openssl": "certs/x509.c",
+    "uniwidth": "cli/terminal.c",
 }
 
 

@@ -41,6 +41,22 @@ size_t utf8_sequence(const char *bytes, size_t length)
 	return needed;
 }
 
+uint32_t utf8_code_point(const char *bytes, size_t length)
+{
+	const unsigned char *b = (const unsigned char *)bytes;
+	switch (length) {
+	case 2:
+		return (b[0] & 0x1FU) << 6 | (b[1] & 0x3FU);
+	case 3:
+		return (b[0] & 0x0FU) << 12 | (b[1] & 0x3FU) << 6 | (b[2] & 0x3FU);
+	case 4:
+		return (b[0] & 0x07U) << 18 | (b[1] & 0x3FU) << 12 | (b[2] & 0x3FU) << 6 |
+		       (b[3] & 0x3FU);
+	default:
+		return b[0];
+	}
+}
+
 size_t utf8_valid_prefix(const char *bytes, size_t length)
 {
 	size_t i = 0;

@@ -6,9 +6,13 @@
 #define LASTWORD_LIB_BASE_UTF8_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Length (1 to 4) of the valid sequence at the start of bytes; 0 when there is none. */
 size_t utf8_sequence(const char *bytes, size_t length);
+
+/* The code point of a valid sequence of that length (utf8_sequence). */
+uint32_t utf8_code_point(const char *bytes, size_t length);
 
 /* Offset of the first byte that is not part of valid UTF-8; length when all is valid. */
 size_t utf8_valid_prefix(const char *bytes, size_t length);

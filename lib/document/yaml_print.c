@@ -6,22 +6,6 @@
 #include "lib/document/yaml.h"
 #include "lib/document/yaml_scalar.h"
 
-static uint32_t code_point(const char *bytes, size_t length)
-{
-	const unsigned char *b = (const unsigned char *)bytes;
-	switch (length) {
-	case 2:
-		return (b[0] & 0x1Fu) << 6 | (b[1] & 0x3Fu);
-	case 3:
-		return (b[0] & 0x0Fu) << 12 | (b[1] & 0x3Fu) << 6 | (b[2] & 0x3Fu);
-	case 4:
-		return (b[0] & 0x07u) << 18 | (b[1] & 0x3Fu) << 12 | (b[2] & 0x3Fu) << 6 |
-		       (b[3] & 0x3Fu);
-	default:
-		return b[0];
-	}
-}
-
 /* YAML 1.1 section 5.1, less what it takes for line breaks and the byte order mark. */
 static bool is_printable(uint32_t c)
 {
@@ -37,7 +21,7 @@ static void print_quoted(struct buffer *out, const char *text)
 	buffer_append_char(out, '"');
 	for (size_t i = 0; i < length;) {
 		size_t sequence = utf8_sequence(text + i, length - i);
-		uint32_t c = sequence == 0 ? 0xFFFD : code_point(text + i, sequence);
+		uint32_t c = sequence == 0 ? 0xFFFD : utf8_code_point(text + i, sequence);
 		if (c == '"' || c == '\\')
 			buffer_printf(out, "\\%c", (int)c);
 		else if (sequence > 0 && is_printable(c))
@@ -85,7 +69,7 @@ static bool is_literal(const char *text)
 		return false;
 	for (size_t i = 0; i < length;) {
 		size_t sequence = utf8_sequence(text + i, length - i);
-		uint32_t c = sequence == 0 ? 0 : code_point(text + i, sequence);
+		uint32_t c = sequence == 0 ? 0 : utf8_code_point(text + i, sequence);
 		if (!is_printable(c) && c != '\n' && c != '\t')
 			return false;
 		if (c == '\n' && i > 0 && text[i - 1] == ' ')

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "cli/table.h"
 #include "cli/terminal.h"
 #include "lib/base/buffer.h"
 #include "lib/base/utf8.h"
@@ -148,9 +149,9 @@ static void test_any_table_fits(void **state)
 	        "a",       "-",    " ",        "\xc3\xa9", "\xe5\x86\x85", "e\xcc\x81",
 	        "\x1b[2J", "\xff", "\xc2\x9b", "\n",       "long-word",    "\xf0\x9f\x92\xbb"};
 	static const struct table_column columns[] = {
-	        {.title = "POD", .shrinks = 2, .least = 8, .middle = true},
-	        {.title = "EXIT", .goes = 1},
-	        {.title = "SUMMARY", .shrinks = 1, .goes = 2, .least = 10},
+	        {.title = "POD", .shrink_turn = 2, .min_width = 8, .middle = true},
+	        {.title = "EXIT", .drop_turn = 1},
+	        {.title = "SUMMARY", .shrink_turn = 1, .drop_turn = 2, .min_width = 10},
 	};
 	unsigned seed = 7;
 	for (int round = 0; round < 2000; round++) {
@@ -186,8 +187,9 @@ static void test_any_table_fits(void **state)
 static void test_a_table_as_kubectl_prints_it(void **state)
 {
 	(void)state;
-	static const struct table_column columns[] = {{.title = "NAME", .shrinks = 1, .least = 4},
-	                                              {.title = "AGE", .goes = 1}};
+	static const struct table_column columns[] = {
+	        {.title = "NAME", .shrink_turn = 1, .min_width = 4},
+	        {.title = "AGE", .drop_turn = 1}};
 	static const char *const cells[] = {"a", "5m", "longer", ""};
 	buffer_init_fixed(&out, storage, sizeof storage);
 	table_print(&out, columns, 2, cells, 2, SIZE_MAX);

@@ -1,0 +1,119 @@
+#include "cli/table.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "cli/terminal.h"
+#include "lib/base/buffer.h"
+
+struct layout {
+	const struct table_column *columns;
+	size_t count;
+	size_t widths[TABLE_COLUMNS_MAX]; /* 0: the column is not shown */
+	size_t gap;
+};
+
+static size_t total_width(const struct layout *layout)
+{
+	size_t total = 0;
+	size_t shown = 0;
+	for (size_t c = 0; c < layout->count; c++) {
+		total += layout->widths[c];
+		shown += layout->widths[c] > 0;
+	}
+	return shown == 0 ? 0 : total + (shown - 1) * layout->gap;
+}
+
+/* The column that is made narrower at that turn, if it is shown; SIZE_MAX: none. */
+static size_t shrinking_column(const struct layout *layout, unsigned turn)
+{
+	for (size_t c = 0; c < layout->count; c++)
+		if (layout->widths[c] > 0 && layout->columns[c].shrink_turn == turn)
+			return c;
+	return SIZE_MAX;
+}
+
+static size_t dropped_column(const struct layout *layout, unsigned turn)
+{
+	for (size_t c = 0; c < layout->count; c++)
+		if (layout->columns[c].drop_turn == turn)
+			return c;
+	return SIZE_MAX;
+}
+
+static void shrink(struct layout *layout, size_t width)
+{
+	for (unsigned turn = 1; turn <= TABLE_COLUMNS_MAX; turn++) {
+		size_t total = total_width(layout);
+		size_t c = shrinking_column(layout, turn);
+		if (total <= width)
+			return;
+		if (c == SIZE_MAX || layout->widths[c] <= layout->columns[c].min_width)
+			continue;
+		size_t spare = layout->widths[c] - layout->columns[c].min_width;
+		layout->widths[c] -= spare < total - width ? spare : total - width;
+	}
+}
+
+/* The width of the table when every column is as narrow as it may be. */
+static size_t smallest_width(const struct layout *layout)
+{
+	struct layout smallest = *layout;
+	shrink(&smallest, 0);
+	return total_width(&smallest);
+}
+
+static void fit(struct layout *layout, size_t width)
+{
+	if (total_width(layout) <= width)
+		return;
+	if (smallest_width(layout) > width)
+		layout->gap = 2;
+	for (unsigned turn = 1; turn <= TABLE_COLUMNS_MAX && smallest_width(layout) > width;
+	     turn++) {
+		size_t c = dropped_column(layout, turn);
+		if (c != SIZE_MAX)
+			layout->widths[c] = 0;
+	}
+	shrink(layout, width);
+}
+
+/* cells NULL: the titles. */
+static void print_row(struct buffer *out, const struct layout *layout, const char *const *cells)
+{
+	size_t start = out->length;
+	size_t padding = 0;
+	for (size_t c = 0; c < layout->count; c++) {
+		size_t width = layout->widths[c];
+		if (width == 0)
+			continue;
+		buffer_printf(out, "%*s", (int)padding, "");
+		size_t before = out->length;
+		const char *cell = cells == NULL ? layout->columns[c].title : cells[c];
+		terminal_cut(out, cell, width, layout->columns[c].middle);
+		padding = width - terminal_columns(buffer_text(out) + before) + layout->gap;
+	}
+	size_t end = out->length;
+	while (end > start && out->data[end - 1] == ' ')
+		end--;
+	buffer_truncate(out, end);
+	buffer_append_char(out, '\n');
+}
+
+void table_print(struct buffer *out, const struct table_column *columns, size_t count,
+                 const char *const *cells, size_t rows, size_t width)
+{
+	struct layout layout = {.columns = columns, .count = count, .gap = 3};
+	for (size_t c = 0; c < count; c++) {
+		layout.widths[c] = strlen(columns[c].title);
+		for (size_t r = 0; r < rows; r++) {
+			size_t needed = terminal_columns(cells[r * count + c]);
+			if (needed > layout.widths[c])
+				layout.widths[c] = needed;
+		}
+	}
+	fit(&layout, width);
+	print_row(out, &layout, NULL);
+	for (size_t r = 0; r < rows; r++)
+		print_row(out, &layout, cells + r * count);
+}

@@ -1,0 +1,31 @@
+/*
+ * table: a table as kubectl prints it: titles, columns padded, three spaces between them (two where
+ * the table is narrow), the last column not padded.
+ *
+ * A table that is wider than it may be gets narrower columns, down to each one's min_width, in the
+ * order of shrink_turn. Where that cannot be enough, columns are dropped first, in the order of
+ * drop_turn. Pure.
+ */
+#ifndef LASTWORD_CLI_TABLE_H
+#define LASTWORD_CLI_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buffer;
+
+#define TABLE_COLUMNS_MAX 16
+
+struct table_column {
+	const char *title;
+	unsigned shrink_turn; /* from 1; 0: never cut */
+	unsigned drop_turn;   /* from 1; 0: never dropped */
+	size_t min_width;     /* it is never cut to fewer columns */
+	bool middle;          /* cut in the middle */
+};
+
+/* cells: rows times count texts, row by row, safe for a terminal (terminal_line). */
+void table_print(struct buffer *out, const struct table_column *columns, size_t count,
+                 const char *const *cells, size_t rows, size_t width);
+
+#endif
