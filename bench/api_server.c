@@ -1,7 +1,8 @@
 /*
- * An API server that has many agent pods and lets them end, for measuring the observer.
+ * An API server that has many agent pods and lets them terminate, for measuring the observer.
  *
- *   api_server --cert FILE --key FILE [--pods N] [--ends N] [--rate N] [--watches N] [--drop N]
+ *   api_server --cert FILE --key FILE [--pods N] [--terminations N] [--rate N] [--watches N]
+ * [--drop N]
  *
  * Listens on 127.0.0.1, TLS, and prints {"port":N}. When --watches are open and the Lease is held,
  * pods end at --rate a second, in four ways:
@@ -11,12 +12,14 @@
  *   DELETED  deletionTimestamp, 300 ms later the final object and DELETED
  *   UNSEEN   only lastState ever tells of it
  *
- * Deleted pods are replaced at once. Of every end the watchdog's log has a line. Each record that
- * is posted is compared with the end it is about. Every --drop events the watch is broken off.
+ * Deleted pods are replaced at once. The watchdog's log has a report about every termination. Each
+ * record that is posted is compared with the termination it is about. Every --drop events the watch
+ * is broken off.
  *
- * When all is recorded and told, or nothing came for 60 s, prints one JSON object of figures: what
- * was expected, recorded, missing, posted again, wrong or unexpected; requests by kind; lag from an
- * end's being published to its record, in milliseconds. Exit 0 when nothing is missing or wrong.
+ * When all is recorded and notified, or nothing came for 60 s, prints one JSON object of figures:
+ * what was expected, recorded, missing, posted again, wrong or unexpected; requests by kind; lag
+ * from an end's being published to its record, in milliseconds. Exit 0 when nothing is missing or
+ * wrong.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -70,7 +73,7 @@ static const char *const kind_names[] = {"list",        "watch",      "log",    
                                          "record_post", "record_get", "record_list", "status",
                                          "event",       "lease",      "other"};
 
-struct end {
+struct termination {
 	bool known;
 	enum way way;
 	unsigned run;
@@ -84,7 +87,7 @@ struct pod {
 	bool ended;
 	bool deleting;
 	int64_t started_at;
-	struct end last; /* in state when ended, else in lastState */
+	struct termination last; /* in state when ended, else in lastState */
 };
 
 struct event {
@@ -95,10 +98,10 @@ struct event {
 /* One that is expected; by name. */
 struct record {
 	char *name;
-	struct end end;
+	struct termination end;
 	int64_t published_at;
 	int64_t recorded_at;
-	bool told;
+	bool notified;
 };
 
 struct action {
@@ -111,18 +114,18 @@ static struct {
 	const char *cert;
 	const char *key;
 	unsigned pods;
-	unsigned ends;
+	unsigned terminations;
 	unsigned rate;
 	unsigned watches;
 	unsigned drop;
-} options = {.pods = 2000, .ends = 100, .rate = 50, .watches = 1};
+} options = {.pods = 2000, .terminations = 100, .rate = 50, .watches = 1};
 
 /* Everything below belongs to the lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct pod *pods;
-static struct end *last_ends; /* by serial */
-static unsigned *places;      /* of a serial, in pods */
+static struct termination *last_terminations; /* by serial */
+static unsigned *places;                      /* of a serial, in pods */
 static unsigned serials;
 static struct event *events;
 static size_t event_count;
@@ -131,7 +134,7 @@ static size_t record_slots;
 static unsigned issued;
 static unsigned published;
 static unsigned recorded;
-static unsigned told;
+static unsigned notified;
 static unsigned again;
 static unsigned wrong;
 static unsigned unexpected;
@@ -188,7 +191,7 @@ static struct record *find_record(const char *name)
 	return &records[slot];
 }
 
-static void expect(const struct pod *pod, const struct end *end)
+static void expect(const struct pod *pod, const struct termination *end)
 {
 	char name[AGENT_EXIT_NAME_SIZE];
 	char short_name[32];
@@ -212,7 +215,7 @@ static void write_time(struct buffer *out, const char *key, int64_t time)
 	buffer_printf(out, "\"%s\":\"%.19sZ\"", key, text);
 }
 
-static void write_terminated(struct buffer *out, const struct end *end)
+static void write_terminated(struct buffer *out, const struct termination *end)
 {
 	buffer_printf(out, "{\"terminated\":{\"exitCode\":%d,\"reason\":\"Error\",",
 	              codes[end->way]);
@@ -314,8 +317,8 @@ static void write_pod(struct buffer *out, const struct pod *pod, size_t version)
 	buffer_append_char(out, '}');
 }
 
-/* The watchdog's line about an end. */
-static void write_line(struct buffer *out, unsigned serial, const struct end *end)
+/* The watchdog's report about a termination. */
+static void write_line(struct buffer *out, unsigned serial, const struct termination *end)
 {
 	char name[32];
 	char uid[40];
@@ -365,12 +368,12 @@ static void new_pod(unsigned place)
 
 static void end_run(struct pod *pod, enum way way)
 {
-	pod->last = (struct end){.known = true,
-	                         .way = way,
-	                         .run = pod->run,
-	                         .started_at = pod->started_at,
-	                         .finished_at = now()};
-	last_ends[pod->serial] = pod->last;
+	pod->last = (struct termination){.known = true,
+	                                 .way = way,
+	                                 .run = pod->run,
+	                                 .started_at = pod->started_at,
+	                                 .finished_at = now()};
+	last_terminations[pod->serial] = pod->last;
 	expect(pod, &pod->last);
 }
 
@@ -446,7 +449,7 @@ static bool is_started(void)
 	return watches_open >= options.watches && lease[0] != '\0';
 }
 
-/* Lets pods end at their rate. */
+/* Lets pods terminate at their rate. */
 static void *live(void *unused)
 {
 	int64_t begin = 0;
@@ -459,7 +462,7 @@ static void *live(void *unused)
 		if (begin == 0 && is_started())
 			begin = time;
 		unsigned due = begin == 0 ? 0 : (unsigned)((time - begin) * options.rate / SECOND);
-		while (issued < options.ends && issued < due)
+		while (issued < options.terminations && issued < due)
 			issue();
 		for (unsigned i = 0; i < options.pods; i++)
 			if (actions[i].due != 0 && actions[i].due <= time) {
@@ -683,11 +686,11 @@ static unsigned serial_of(const char *name)
 
 static bool follow_log(struct connection *c, unsigned serial)
 {
-	struct end end;
+	struct termination end;
 	pthread_mutex_lock(&lock);
-	while (!last_ends[serial].known)
+	while (!last_terminations[serial].known)
 		pthread_cond_wait(&changed, &lock);
-	end = last_ends[serial];
+	end = last_terminations[serial];
 	pthread_mutex_unlock(&lock);
 	buffer_clear(&c->output);
 	write_line(&c->output, serial, &end);
@@ -704,7 +707,8 @@ static bool read_log(struct connection *c, const char *pod)
 	pthread_mutex_lock(&lock);
 	unsigned serial = serial_of(pod);
 	bool there = serial != UINT32_MAX && pods[places[serial]].serial == serial;
-	struct end end = there ? last_ends[serial] : (struct end){.known = false};
+	struct termination end =
+	        there ? last_terminations[serial] : (struct termination){.known = false};
 	pthread_mutex_unlock(&lock);
 	if (!there)
 		return answer_status(c, 404, "NotFound");
@@ -720,7 +724,7 @@ static bool read_log(struct connection *c, const char *pod)
 
 /* ---- Records, Events, the Lease ---- */
 
-/* The record says what the end was; with the lock. */
+/* Whether the record agrees with the termination; with the lock. */
 static void compare(struct record *record, const struct agent_exit *exit)
 {
 	const enum way way = record->end.way;
@@ -777,12 +781,12 @@ static bool named_record(struct connection *c, const char *name)
 	pthread_mutex_lock(&lock);
 	struct record *record = find_record(copy);
 	bool there = record->name != NULL && record->recorded_at != 0;
-	if (there && strcmp(c->method, "PATCH") == 0 && !record->told) {
-		record->told = true;
-		told++;
+	if (there && strcmp(c->method, "PATCH") == 0 && !record->notified) {
+		record->notified = true;
+		notified++;
 		last_record_at = now();
 	}
-	bool was_told = there && record->told;
+	bool was_notified = there && record->notified;
 	pthread_mutex_unlock(&lock);
 	if (!there)
 		return answer_status(c, 404, "NotFound");
@@ -791,7 +795,8 @@ static bool named_record(struct connection *c, const char *name)
 	              "{\"apiVersion\":\"" AGENT_EXIT_API_VERSION "\",\"kind\":\"" AGENT_EXIT_KIND
 	              "\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"errorType\":\"Error\"},"
 	              "\"status\":{\"notifications\":[%s]}}",
-	              copy, was_told ? "{\"receiver\":\"event-pod\",\"state\":\"Delivered\"}" : "");
+	              copy,
+	              was_notified ? "{\"receiver\":\"event-pod\",\"state\":\"Delivered\"}" : "");
 	return answer(c, 200, &c->output);
 }
 
@@ -953,13 +958,13 @@ static void print_figures(void)
 	buffer_init(&out, 65536);
 	json_writer_init(&writer, &out);
 	json_write_object_begin(&writer);
-	json_write_member_integer(&writer, "expected", options.ends);
+	json_write_member_integer(&writer, "expected", options.terminations);
 	json_write_member_integer(&writer, "recorded", recorded);
-	json_write_member_integer(&writer, "missing", (int64_t)options.ends - recorded);
+	json_write_member_integer(&writer, "missing", (int64_t)options.terminations - recorded);
 	json_write_member_integer(&writer, "again", again);
 	json_write_member_integer(&writer, "wrong", wrong);
 	json_write_member_integer(&writer, "unexpected", unexpected);
-	json_write_member_integer(&writer, "told", told);
+	json_write_member_integer(&writer, "notified", notified);
 	json_write_member_integer(&writer, "source_watchdog", sources[0]);
 	json_write_member_integer(&writer, "source_log", sources[1]);
 	json_write_member_integer(&writer, "source_kubelet", sources[2]);
@@ -983,12 +988,13 @@ static void *judge(void *unused)
 		const struct timespec tick = {.tv_nsec = 100 * MILLISECOND};
 		nanosleep(&tick, NULL);
 		pthread_mutex_lock(&lock);
-		bool over = published == options.ends && recorded + unexpected >= options.ends &&
-		            told >= recorded;
+		bool over = published == options.terminations &&
+		            recorded + unexpected >= options.terminations && notified >= recorded;
 		bool stuck = now() - last_record_at > GIVE_UP;
 		if (over || stuck) {
 			print_figures();
-			bool good = recorded == options.ends && wrong == 0 && unexpected == 0;
+			bool good =
+			        recorded == options.terminations && wrong == 0 && unexpected == 0;
 			_exit(good ? 0 : 1);
 		}
 		pthread_mutex_unlock(&lock);
@@ -1019,10 +1025,14 @@ static unsigned number(const char *text)
 static void read_options(int argc, char **argv)
 {
 	static const struct option long_options[] = {
-	        {"cert", required_argument, NULL, 'c'}, {"key", required_argument, NULL, 'k'},
-	        {"pods", required_argument, NULL, 'p'}, {"ends", required_argument, NULL, 'e'},
-	        {"rate", required_argument, NULL, 'r'}, {"watches", required_argument, NULL, 'w'},
-	        {"drop", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0},
+	        {"cert", required_argument, NULL, 'c'},
+	        {"key", required_argument, NULL, 'k'},
+	        {"pods", required_argument, NULL, 'p'},
+	        {"terminations", required_argument, NULL, 'e'},
+	        {"rate", required_argument, NULL, 'r'},
+	        {"watches", required_argument, NULL, 'w'},
+	        {"drop", required_argument, NULL, 'd'},
+	        {NULL, 0, NULL, 0},
 	};
 	int code;
 	while ((code = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -1033,7 +1043,7 @@ static void read_options(int argc, char **argv)
 		else if (code == 'p')
 			options.pods = number(optarg) / 2 * 2;
 		else if (code == 'e')
-			options.ends = number(optarg);
+			options.terminations = number(optarg);
 		else if (code == 'r')
 			options.rate = number(optarg);
 		else if (code == 'w')
@@ -1049,15 +1059,15 @@ static void read_options(int argc, char **argv)
 
 static void prepare(void)
 {
-	size_t most = (size_t)options.pods * 2 + options.ends * 4 + 16;
-	record_slots = (size_t)options.ends * 4 + 64;
+	size_t most = (size_t)options.pods * 2 + options.terminations * 4 + 16;
+	record_slots = (size_t)options.terminations * 4 + 64;
 	pods = calloc(options.pods, sizeof *pods);
 	actions = calloc(options.pods, sizeof *actions);
-	last_ends = calloc(most, sizeof *last_ends);
+	last_terminations = calloc(most, sizeof *last_terminations);
 	places = calloc(most, sizeof *places);
 	events = calloc(most * 2, sizeof *events);
 	records = calloc(record_slots, sizeof *records);
-	if (pods == NULL || actions == NULL || last_ends == NULL || places == NULL ||
+	if (pods == NULL || actions == NULL || last_terminations == NULL || places == NULL ||
 	    events == NULL || records == NULL)
 		die("no memory");
 	last_record_at = now();

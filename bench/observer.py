@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""10,000 live pods, 200 ends a second for a minute: what two replicas of the observer need for it.
+"""10,000 pods, 200 terminations a second for a minute: what two replicas of the observer need for it.
 
 The API server is bench/api_server.c, on the same machine: both share its processors. Every record
-is compared with the end that it is about. BENCH_PODS, BENCH_RATE and BENCH_SECONDS change the
+is compared with the termination that it is about. BENCH_PODS, BENCH_RATE and BENCH_SECONDS change the
 size."""
 import os
 import pathlib
@@ -20,31 +20,31 @@ STREAMS = ("list", "watch", "lease")  # not for a single end
 
 
 def main():
-    ends = RATE * SECONDS
+    terminations = RATE * SECONDS
     with tempfile.TemporaryDirectory() as folder:
-        figures = scale.run(pathlib.Path(folder), PODS, ends, RATE, drop=20000,
+        figures = scale.run(pathlib.Path(folder), PODS, terminations, RATE, drop=20000,
                             replicas=2, seconds=SECONDS + 600)
     requests = figures["requests"]
     lag = figures["lag_milliseconds"]
-    per_death = sum(n for kind, n in requests.items() if kind not in STREAMS) / ends
-    print(f"{PODS} pods, {RATE} ends a second for {SECONDS} s")
-    print(f"  recorded {figures['recorded']} of {ends}; missing {figures['missing']}, "
+    per_termination = sum(n for kind, n in requests.items() if kind not in STREAMS) / terminations
+    print(f"{PODS} pods, {RATE} terminations a second for {SECONDS} s")
+    print(f"  recorded {figures['recorded']} of {terminations}; missing {figures['missing']}, "
           f"wrong {figures['wrong']}, unexpected {figures['unexpected']}, "
-          f"posted again {figures['again']}; told {figures['told']}")
+          f"posted again {figures['again']}; notified {figures['notified']}")
     print(f"  evidence: watchdog {figures['source_watchdog']}, log {figures['source_log']}, "
           f"kubelet {figures['source_kubelet']}")
     print("  lag from published to recorded: "
           + ", ".join(f"{name} {value} ms" for name, value in lag.items()))
-    print(f"  API requests for each death: {per_death:.2f} ("
-          + ", ".join(f"{kind} {n / ends:.2f}" for kind, n in requests.items()
+    print(f"  API requests for each termination: {per_termination:.2f} ("
+          + ", ".join(f"{kind} {n / terminations:.2f}" for kind, n in requests.items()
                       if n and kind not in STREAMS) + ")")
     print("  and in all: " + ", ".join(f"{kind} {requests[kind]}" for kind in STREAMS))
     for observer in figures["observers"]:
         used = observer["processor_seconds"]
         print(f"  {'leader' if observer['leader'] else 'other '}: peak "
               f"{observer['peak_memory'] / 2**20:.1f} MiB, {used:.1f} s of processor, "
-              f"{used / ends * 1000:.2f} ms for each death")
-    return 0 if figures["recorded"] == ends and not figures["wrong"] else 1
+              f"{used / terminations * 1000:.2f} ms for each termination")
+    return 0 if figures["recorded"] == terminations and not figures["wrong"] else 1
 
 
 if __name__ == "__main__":

@@ -16,11 +16,12 @@
 static void step(void *context);
 static void expire(void *context);
 
-void lease_init(struct lease *lease, struct engine *engine, const char *namespace, const char *name,
-                const char *identity, void (*changed)(void *context, bool leader), void *context)
+void lease_init(struct lease *lease, struct event_loop *loop, const char *namespace,
+                const char *name, const char *identity, void (*changed)(void *context, bool leader),
+                void *context)
 {
 	*lease = (struct lease){
-	        .engine = engine,
+	        .loop = loop,
 	        .namespace = namespace,
 	        .name = name,
 	        .identity = identity,
@@ -33,12 +34,12 @@ void lease_init(struct lease *lease, struct engine *engine, const char *namespac
 
 void lease_free(struct lease *lease)
 {
-	if (lease->engine == NULL)
+	if (lease->loop == NULL)
 		return;
-	engine_cancel(lease->engine, lease->request);
-	engine_clear_timer(lease->engine, &lease->timer);
-	engine_clear_timer(lease->engine, &lease->expiry);
-	lease->engine = NULL;
+	event_loop_cancel_request(lease->loop, lease->request);
+	event_loop_clear_timer(lease->loop, &lease->timer);
+	event_loop_clear_timer(lease->loop, &lease->expiry);
+	lease->loop = NULL;
 }
 
 static void set_leader(struct lease *lease, bool leader)
@@ -47,24 +48,24 @@ static void set_leader(struct lease *lease, bool leader)
 		return;
 	lease->leader = leader;
 	if (!leader)
-		engine_clear_timer(lease->engine, &lease->expiry);
+		event_loop_clear_timer(lease->loop, &lease->expiry);
 	lease->changed(lease->context, leader);
 }
 
 static void expire(void *context)
 {
-	log_message(LOG_WARNING, "the lease could not be renewed in time", NULL);
+	log_message(LOG_WARNING, "the Lease could not be renewed in time", NULL);
 	set_leader(context, false);
 }
 
-/* With some jitter, so that replicas do not meet for ever. */
-static void later(struct lease *lease)
+/* With jitter, so that replicas do not collide every time. */
+static void schedule(struct lease *lease)
 {
-	int64_t jitter = (int64_t)(engine_random(lease->engine) % (uint64_t)(LEASE_RETRY / 5));
-	engine_set_timer(lease->engine, &lease->timer, lease->engine->now + LEASE_RETRY + jitter);
+	int64_t jitter = (int64_t)(event_loop_random(lease->loop) % (uint64_t)(LEASE_RETRY / 5));
+	event_loop_set_timer(lease->loop, &lease->timer, lease->loop->now + LEASE_RETRY + jitter);
 }
 
-/* ---- What the server says ---- */
+/* ---- Reading the object ---- */
 
 static void take_object(struct lease *lease, const json *object)
 {
@@ -73,7 +74,7 @@ static void take_object(struct lease *lease, const json *object)
 	        json_get_string_or(json_get(object, "metadata"), "resourceVersion", "");
 	int64_t seconds = 0;
 	if (strcmp(version, lease->version) != 0)
-		lease->changed_at = lease->engine->now;
+		lease->changed_at = lease->loop->now;
 	snprintf(lease->version, sizeof lease->version, "%s", version);
 	snprintf(lease->holder, sizeof lease->holder, "%s",
 	         json_get_string_or(spec, "holderIdentity", ""));
@@ -96,31 +97,31 @@ static bool parse(struct lease *lease, const struct kube_response *response)
 	return true;
 }
 
-/* ---- Asking ---- */
+/* ---- Requests ---- */
 
 static char *path(const struct lease *lease, bool named)
 {
-	return engine_text("/apis/coordination.k8s.io/v1/namespaces/%s/leases%s%s",
-	                   lease->namespace, named ? "/" : "", named ? lease->name : "");
+	return request_path("/apis/coordination.k8s.io/v1/namespaces/%s/leases%s%s",
+	                    lease->namespace, named ? "/" : "", named ? lease->name : "");
 }
 
-static void ask(struct lease *lease, const char *method, struct buffer *body,
-                request_finish *finish)
+static void send_request(struct lease *lease, const char *method, struct buffer *body,
+                         request_finish *finish)
 {
 	size_t length = body == NULL ? 0 : body->length;
 	const struct request request = {
-	        .ask = {.method = method,
-	                .path = path(lease, method == NULL || strcmp(method, "POST") != 0),
-	                .body = body == NULL ? NULL : buffer_steal(body),
-	                .body_length = length,
-	                .timeout = TIMEOUT},
-	        .rank = REQUEST_URGENT,
+	        .kube = {.method = method,
+	                 .path = path(lease, method == NULL || strcmp(method, "POST") != 0),
+	                 .body = body == NULL ? NULL : buffer_steal(body),
+	                 .body_length = length,
+	                 .timeout = TIMEOUT},
+	        .priority = REQUEST_URGENT,
 	        .finish = finish,
 	        .context = lease,
 	};
-	lease->request = engine_request(lease->engine, &request);
+	lease->request = event_loop_add_request(lease->loop, &request);
 	if (lease->request == NULL)
-		later(lease);
+		schedule(lease);
 }
 
 static void write_object(const struct lease *lease, const char *holder, int64_t duration,
@@ -130,7 +131,7 @@ static void write_object(const struct lease *lease, const char *holder, int64_t 
 	char now[TIMESTAMP_SIZE];
 	char acquired[TIMESTAMP_SIZE];
 	bool ours = strcmp(lease->holder, lease->identity) == 0;
-	timestamp_print(lease->engine->wall, now);
+	timestamp_print(lease->loop->wall, now);
 	timestamp_print(lease->acquired_at, acquired);
 	json_writer_init(&writer, out);
 	json_write_object_begin(&writer);
@@ -158,13 +159,13 @@ static void written(void *context, struct kube_response *response, const struct 
 {
 	struct lease *lease = context;
 	lease->request = NULL;
-	later(lease);
+	schedule(lease);
 	if (error != NULL || !parse(lease, response)) {
-		/* Somebody else was faster, or nobody knows: look again at the next turn. */
+		/* Another replica was faster, or the result is not known: read the object again. */
 		lease->known = false;
 		return;
 	}
-	engine_set_timer(lease->engine, &lease->expiry, lease->renewed_at + LEASE_RENEW);
+	event_loop_set_timer(lease->loop, &lease->expiry, lease->renewed_at + LEASE_RENEW);
 	set_leader(lease, true);
 }
 
@@ -173,17 +174,17 @@ static void take(struct lease *lease)
 	struct buffer body;
 	buffer_init(&body, BODY_MAX);
 	if (!lease->leader)
-		lease->acquired_at = lease->engine->wall;
+		lease->acquired_at = lease->loop->wall;
 	write_object(lease, lease->identity, LEASE_DURATION, &body);
-	lease->renewed_at = lease->engine->now;
-	ask(lease, lease->version[0] == '\0' ? "POST" : "PUT", &body, written);
+	lease->renewed_at = lease->loop->now;
+	send_request(lease, lease->version[0] == '\0' ? "POST" : "PUT", &body, written);
 }
 
 static bool is_free(const struct lease *lease)
 {
 	return lease->version[0] == '\0' || lease->holder[0] == '\0' ||
 	       strcmp(lease->holder, lease->identity) == 0 ||
-	       lease->engine->now - lease->changed_at >= lease->duration;
+	       lease->loop->now - lease->changed_at >= lease->duration;
 }
 
 static void seen(void *context, struct kube_response *response, const struct error *error)
@@ -193,7 +194,7 @@ static void seen(void *context, struct kube_response *response, const struct err
 	if (error != NULL && response->status == 404)
 		lease->version[0] = lease->holder[0] = '\0';
 	else if (error != NULL || !parse(lease, response)) {
-		later(lease);
+		schedule(lease);
 		return;
 	}
 	lease->known = true;
@@ -202,7 +203,7 @@ static void seen(void *context, struct kube_response *response, const struct err
 		return;
 	}
 	set_leader(lease, false);
-	later(lease);
+	schedule(lease);
 }
 
 static void step(void *context)
@@ -213,12 +214,12 @@ static void step(void *context)
 	if (lease->leader && lease->known)
 		take(lease);
 	else
-		ask(lease, NULL, NULL, seen);
+		send_request(lease, NULL, NULL, seen);
 }
 
 void lease_start(struct lease *lease)
 {
-	engine_set_timer(lease->engine, &lease->timer, lease->engine->now);
+	event_loop_set_timer(lease->loop, &lease->timer, lease->loop->now);
 }
 
 static void released(void *context, struct kube_response *response, const struct error *error)
@@ -233,8 +234,8 @@ void lease_release(struct lease *lease)
 {
 	struct buffer body;
 	bool was_leader = lease->leader;
-	engine_cancel(lease->engine, lease->request);
-	engine_clear_timer(lease->engine, &lease->timer);
+	event_loop_cancel_request(lease->loop, lease->request);
+	event_loop_clear_timer(lease->loop, &lease->timer);
 	lease->request = NULL;
 	lease->releasing = true;
 	set_leader(lease, false);
@@ -242,5 +243,5 @@ void lease_release(struct lease *lease)
 		return;
 	buffer_init(&body, BODY_MAX);
 	write_object(lease, "", SECOND, &body);
-	ask(lease, "PUT", &body, released);
+	send_request(lease, "PUT", &body, released);
 }

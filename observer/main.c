@@ -1,4 +1,4 @@
-/* lastword-observer: wires the observer to the cluster, its flags and its signals. */
+/* lastword-observer: the program: flags, the connection to the API server, signals. */
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -15,53 +15,59 @@
 #include "observer/transport.h"
 #include "observer/status.h"
 
-#define TURN SECOND
-#define DRAIN_WAIT \
-	(8 * SECOND) /* with the next less than half of what a kubelet gives by default */
+#define TURN_MAX     SECOND
+#define DRAIN_WAIT   (8 * SECOND) /* both together: a third of the default grace period of a pod */
 #define RELEASE_WAIT (2 * SECOND)
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1 };
 
 struct settings {
 	struct observer_options observer;
-	const char *account;
+	const char *service_account_dir;
 	const char *metrics;
 };
 
 static const char usage[] =
         "Usage: lastword-observer [OPTION…]\n"
-        "Sees every end of an agent's container once, and records it with its cause.\n"
+        "Records every termination of an agent's container once, with its cause.\n"
         "Runs in a cluster: KUBERNETES_SERVICE_HOST and _PORT name the API server.\n"
         "\n"
-        "  --account DIR            with ca.crt and token (default: where Kubernetes puts them)\n"
-        "  --namespace NS           of the Lease (default lastword-system)\n"
-        "  --lease NAME             who holds it writes (default lastword-observer)\n"
-        "  --identity NAME          of this replica (default: the host's name and a number)\n"
-        "  --selector LABELS        pods that are watched (default lastword.dev/injected=true)\n"
-        "  --metrics ADDR:PORT      /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
-        "  --step-in DURATION       others wait so long for the leader's record (default 30s)\n"
-        "  --watch-idle DURATION    a watch without a byte for so long is dead (default 2m30s)\n"
-        "  --start-failing DURATION an agent whose start fails has never started (default 1m)\n"
-        "  --start-waiting DURATION one that waits for nothing known, likewise (default 15m)\n"
-        "  --linger DURATION        a pod without agents that runs on is told (default 10m)\n"
-        "  --record-ttl DURATION    records are deleted after that (default 168h)\n"
-        "  --record-cap N           and beyond so many in a namespace, oldest first (default "
-        "1000)\n"
-        "  --log-level LEVEL        debug, info, warning or error (default info)\n"
+        "  --service-account-dir DIR  with ca.crt and token (default: where Kubernetes puts them)\n"
+        "  --namespace NS             of the Lease (default lastword-system)\n"
+        "  --lease NAME               its holder is the leader (default lastword-observer)\n"
+        "  --identity NAME            of this replica (default: the host's name and a number)\n"
+        "  --selector LABELS          of the pods to watch (default lastword.dev/injected=true)\n"
+        "  --metrics ADDR:PORT        /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
+        "  --failover-delay DURATION  how long the other replicas wait for the leader's records\n"
+        "                             (default 30s)\n"
+        "  --watch-idle DURATION      a watch without a byte for so long counts as broken\n"
+        "                             (default 2m30s)\n"
+        "  --start-timeout-failing DURATION\n"
+        "                             after that an agent whose start fails counts as never\n"
+        "                             started (default 1m)\n"
+        "  --start-timeout-waiting DURATION\n"
+        "                             after that one that waits for no known reason does\n"
+        "                             (default 15m)\n"
+        "  --lingering-after DURATION after that an Event reports a pod that runs on without\n"
+        "                             its agents (default 10m)\n"
+        "  --record-ttl DURATION      after that records are deleted (default 168h)\n"
+        "  --record-cap N             records in a namespace; the oldest are deleted first\n"
+        "                             (default 1000)\n"
+        "  --log-level LEVEL          debug, info, warning or error (default info)\n"
         "  --version, --help\n"
         "\n"
-        "Exit status: 0 stopped by a signal, 1 failed, 2 usage.\n";
+        "Exit status: 0 stopped by a signal, 1 failed, 2 wrong usage.\n";
 
 static bool take_cap(const char *value, void *target, struct error *error)
 {
 	unsigned long records;
-	if (!flag_number(value, COLLECT_CAP_MAX, &records, error))
+	if (!flag_number(value, RECORD_GC_CAP_MAX, &records, error))
 		return false;
 	*(size_t *)target = records;
 	return true;
 }
 
-/* Texts that become a part of a path or a name. */
+/* Texts that become part of a path or a name. */
 static bool take_name(const char *value, void *target, struct error *error)
 {
 	if (*value == '\0' || strlen(value) > 253 || strpbrk(value, " \t\n?#&%") != NULL)
@@ -74,17 +80,17 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 {
 	struct observer_options *options = &settings->observer;
 	const struct flag flags[] = {
-	        {"account", flag_text, &settings->account},
+	        {"service-account-dir", flag_text, &settings->service_account_dir},
 	        {"namespace", take_name, &options->namespace},
 	        {"lease", take_name, &options->lease},
 	        {"identity", take_name, &options->identity},
 	        {"selector", flag_text, &options->selector},
 	        {"metrics", flag_text, &settings->metrics},
-	        {"step-in", flag_span, &options->step_in},
+	        {"failover-delay", flag_span, &options->failover_delay},
 	        {"watch-idle", flag_span, &options->watch_idle},
-	        {"start-failing", flag_span, &options->track.patience.failing},
-	        {"start-waiting", flag_span, &options->track.patience.waiting},
-	        {"linger", flag_span, &options->track.linger},
+	        {"start-timeout-failing", flag_span, &options->tracker.start_timeouts.failing},
+	        {"start-timeout-waiting", flag_span, &options->tracker.start_timeouts.waiting},
+	        {"lingering-after", flag_span, &options->tracker.lingering_after},
 	        {"record-ttl", flag_span, &options->record_ttl},
 	        {"record-cap", take_cap, &options->record_cap},
 	        {"log-level", flag_log_level, NULL},
@@ -96,9 +102,9 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 /* ---- Running ---- */
 
 static struct kube_client *_Atomic waiting_client;
-static volatile sig_atomic_t stops; /* signals to stop */
+static volatile sig_atomic_t stops; /* how many SIGTERM and SIGINT came */
 
-/* Only what a signal handler may do: curl_multi_wakeup() is a write(2). */
+/* Async-signal-safe: curl_multi_wakeup() is a write(2). */
 static void on_signal(int number)
 {
 	int error = errno;
@@ -120,7 +126,7 @@ static void take_signals(struct kube_client *client)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* Few arenas, and what was free goes back to the system: a small, flat footprint. */
+/* Few malloc arenas, and freed memory goes back to the system: a small, flat footprint. */
 static void tune_memory(void)
 {
 	mallopt(M_ARENA_MAX, 2);
@@ -131,7 +137,7 @@ static void tune_memory(void)
 static void turn(struct observer *observer, struct kube_client *client, struct status *status,
                  int64_t most)
 {
-	edge_turn(observer, client, most);
+	transport_run_once(observer, client, most);
 	observer_measure(observer);
 	atomic_store(&status->turned_at, clock_now());
 }
@@ -141,28 +147,28 @@ static void run(struct observer *observer, struct kube_client *client, struct st
 	bool was_ready = false;
 	observer_start(observer);
 	while (stops == 0) {
-		turn(observer, client, status, TURN);
+		turn(observer, client, status, TURN_MAX);
 		if (!was_ready && observer_is_ready(observer))
 			log_message(LOG_INFO, "watching pods", NULL);
 		was_ready = observer_is_ready(observer);
 	}
 }
 
-/* What is open is finished first: the leader's evidence of pods that are gone is nowhere else, but
- * in the other replica, which may be stopping too. A second signal ends the patience. */
+/* What is open is finished first: the evidence of pods that are gone is in the leader alone, or in
+ * another replica that may be stopping, too. A second signal ends the wait. */
 static void stop(struct observer *observer, struct kube_client *client, struct status *status)
 {
 	log_message(LOG_INFO, "stopping", NULL);
 	observer_stop(observer);
 	int64_t end = clock_now() + DRAIN_WAIT;
 	while (stops == 1 && !observer_is_drained(observer) && clock_now() < end)
-		turn(observer, client, status, TURN / 10);
+		turn(observer, client, status, TURN_MAX / 10);
 	if (!observer_is_drained(observer))
-		publisher_print(&observer->publisher);
+		record_writer_print_pending(&observer->writer);
 	lease_release(&observer->lease);
 	end = clock_now() + RELEASE_WAIT;
 	while (observer->lease.request != NULL && clock_now() < end)
-		turn(observer, client, status, TURN / 10);
+		turn(observer, client, status, TURN_MAX / 10);
 }
 
 static const char *default_identity(uint64_t seed)
@@ -184,7 +190,7 @@ int main(int argc, char **argv)
 {
 	static struct observer observer;
 	struct settings settings = {.observer = observer_defaults,
-	                            .account = KUBE_SERVICE_ACCOUNT_DIR,
+	                            .service_account_dir = KUBE_SERVICE_ACCOUNT_DIR,
 	                            .metrics = ":9090"};
 	struct kube_client *_cleanup_kube_client_ client = NULL;
 	struct status status;
@@ -199,16 +205,16 @@ int main(int argc, char **argv)
 		settings.observer.seed = (uint64_t)clock_wall();
 	if (settings.observer.identity == NULL)
 		settings.observer.identity = default_identity(settings.observer.seed);
-	if (!kube_client_new(settings.account, &client, &error) ||
+	if (!kube_client_new(settings.service_account_dir, &client, &error) ||
 	    !observer_init(&observer, &settings.observer, clock_now(), clock_wall(), &error))
 		return fail(&error);
-	edge_join(&observer, client);
+	transport_attach(&observer, client);
 	if (!status_start(&status, &observer, settings.metrics, &error)) {
 		observer_free(&observer);
 		return fail(&error);
 	}
 	take_signals(client);
-	log_message(LOG_INFO, "observing", "version", LASTWORD_VERSION, "identity",
+	log_message(LOG_INFO, "the observer has started", "version", LASTWORD_VERSION, "identity",
 	            settings.observer.identity, "metrics", status_address(&status), NULL);
 	run(&observer, client, &status);
 	stop(&observer, client, &status);

@@ -11,38 +11,39 @@ const struct observer_options observer_defaults = {
         .lease = "lastword-observer",
         .identity = "lastword-observer",
         .selector = KEY_INJECTED "=true",
-        .step_in = 30 * SECOND,
+        .failover_delay = 30 * SECOND,
         .watch_idle = 150 * SECOND,
-        .track = {.patience = {.failing = MINUTE, .waiting = 15 * MINUTE}, .linger = 10 * MINUTE},
+        .tracker = {.start_timeouts = {.failing = MINUTE, .waiting = 15 * MINUTE},
+                    .lingering_after = 10 * MINUTE},
         .record_ttl = 168 * HOUR,
         .record_cap = 1000,
 };
 
-/* ---- What joins the machines ---- */
+/* ---- What connects the state machines ---- */
 
 static void begin(void *context)
 {
 	struct observer *observer = context;
-	tracker_begin(&observer->tracker);
+	pod_tracker_begin_list(&observer->tracker);
 }
 
 static void take(void *context, enum watch_event event, struct arena *arena, const json *object)
 {
 	struct observer *observer = context;
-	tracker_take(&observer->tracker, event, arena, object);
+	pod_tracker_take(&observer->tracker, event, arena, object);
 }
 
 static void complete(void *context)
 {
 	struct observer *observer = context;
-	tracker_complete(&observer->tracker);
+	pod_tracker_complete_list(&observer->tracker);
 	atomic_store(&observer->ready, true);
 }
 
 static bool has_room(const struct observer *observer, unsigned share)
 {
-	return observer->deaths.count < OBSERVER_DEATHS_MAX / share &&
-	       observer->publisher.bytes < OBSERVER_BYTES_MAX / share;
+	return observer->gatherer.count < OBSERVER_OPEN_MAX / share &&
+	       observer->writer.bytes < OBSERVER_BYTES_MAX / share;
 }
 
 static bool may_read(void *context)
@@ -50,28 +51,30 @@ static bool may_read(void *context)
 	return has_room(context, 1);
 }
 
-/* Not at the first that is done: a watch costs more than an event. */
-static void less(void *context)
+/* Not as soon as one is done: a new watch costs more than an event. */
+static void decreased(void *context)
 {
 	struct observer *observer = context;
 	if (has_room(observer, 2))
 		watcher_resume(&observer->watcher);
 }
 
-static void followed(void *context, struct live_pod *pod)
+static void followed(void *context, struct cached_pod *pod)
 {
 	struct observer *observer = context;
-	deaths_followed(&observer->deaths, pod);
+	evidence_log_ended(&observer->gatherer, pod);
 }
 
 static void leader_changed(void *context, bool leader)
 {
 	struct observer *observer = context;
-	log_message(LOG_INFO, leader ? "this replica leads" : "this replica does not lead any more",
+	log_message(LOG_INFO,
+	            leader ? "this replica is the leader"
+	                   : "this replica is not the leader any more",
 	            NULL);
-	publisher_set_leader(&observer->publisher, leader);
-	collector_set_leader(&observer->collector, leader);
-	meters_set(observer->meters, METER_LEADER, leader);
+	record_writer_set_leader(&observer->writer, leader);
+	record_gc_set_leader(&observer->gc, leader);
+	observer_metrics_set(observer->metrics, GAUGE_LEADER, leader);
 }
 
 /* ---- The observer ---- */
@@ -79,33 +82,33 @@ static void leader_changed(void *context, bool leader)
 bool observer_init(struct observer *observer, const struct observer_options *options, int64_t now,
                    int64_t wall, struct error *error)
 {
-	struct engine *engine = &observer->engine;
-	const struct watcher_sink sink = {.begin = begin,
-	                                  .take = take,
-	                                  .complete = complete,
-	                                  .may_read = may_read,
-	                                  .context = observer};
-	*observer = (struct observer){.meters = meters_new()};
-	engine_init(engine, options->seed, OBSERVER_REQUESTS);
-	engine->now = now;
-	engine->wall = wall;
-	follows_init(&observer->follows, engine, followed, observer);
-	publisher_init(&observer->publisher, engine, observer->meters, options->step_in, less,
-	               observer);
-	deaths_init(&observer->deaths, engine, observer->meters, &observer->publisher, less,
-	            observer);
-	lease_init(&observer->lease, engine, options->namespace, options->lease, options->identity,
+	struct event_loop *loop = &observer->loop;
+	const struct watch_handler handler = {.begin = begin,
+	                                      .take = take,
+	                                      .complete = complete,
+	                                      .may_read = may_read,
+	                                      .context = observer};
+	*observer = (struct observer){.metrics = observer_metrics_new()};
+	event_loop_init(loop, options->seed, OBSERVER_REQUESTS);
+	loop->now = now;
+	loop->wall = wall;
+	log_followers_init(&observer->followers, loop, followed, observer);
+	record_writer_init(&observer->writer, loop, observer->metrics, options->failover_delay,
+	                   decreased, observer);
+	evidence_gatherer_init(&observer->gatherer, loop, observer->metrics, &observer->writer,
+	                       decreased, observer);
+	lease_init(&observer->lease, loop, options->namespace, options->lease, options->identity,
 	           leader_changed, observer);
-	collector_init(&observer->collector, engine, observer->meters, options->record_ttl,
+	record_gc_init(&observer->gc, loop, observer->metrics, options->record_ttl,
 	               options->record_cap);
-	if (observer->meters != NULL &&
-	    tracker_init(&observer->tracker, engine, observer->meters, &observer->deaths,
-	                 &observer->follows, &options->track) &&
-	    watcher_init(&observer->watcher, engine, "/api/v1/pods", options->selector,
-	                 options->watch_idle, &sink))
+	if (observer->metrics != NULL &&
+	    pod_tracker_init(&observer->tracker, loop, observer->metrics, &observer->gatherer,
+	                     &observer->followers, &options->tracker) &&
+	    watcher_init(&observer->watcher, loop, "/api/v1/pods", options->selector,
+	                 options->watch_idle, &handler))
 		return true;
 	observer_free(observer);
-	return error_set(error, "no memory");
+	return error_set(error, "out of memory");
 }
 
 void observer_start(struct observer *observer)
@@ -116,9 +119,9 @@ void observer_start(struct observer *observer)
 
 void observer_advance(struct observer *observer, int64_t now, int64_t wall)
 {
-	observer->engine.now = now;
-	observer->engine.wall = wall;
-	engine_fire(&observer->engine);
+	observer->loop.now = now;
+	observer->loop.wall = wall;
+	event_loop_fire_timers(&observer->loop);
 }
 
 bool observer_is_ready(struct observer *observer)
@@ -128,41 +131,41 @@ bool observer_is_ready(struct observer *observer)
 
 bool observer_is_idle(const struct observer *observer)
 {
-	return observer->deaths.count == 0 && observer->publisher.count == 0;
+	return observer->gatherer.count == 0 && observer->writer.count == 0;
 }
 
 void observer_stop(struct observer *observer)
 {
 	atomic_store(&observer->ready, false);
-	watcher_free(&observer->watcher); /* watcher_resume() does nothing from now on */
+	watcher_free(&observer->watcher); /* watcher_resume() does nothing from here on */
 }
 
 bool observer_is_drained(const struct observer *observer)
 {
-	return !observer->publisher.leader || observer_is_idle(observer);
+	return !observer->writer.leader || observer_is_idle(observer);
 }
 
 void observer_measure(struct observer *observer)
 {
-	meters_set(observer->meters, METER_PODS, observer->tracker.live.count);
-	meters_set(observer->meters, METER_DEATHS, observer->deaths.count);
-	meters_set(observer->meters, METER_PUBLICATIONS, observer->publisher.count);
-	meters_set(observer->meters, METER_LINGERING, observer->tracker.lingering);
-	meters_raise(observer->meters, COUNTER_REQUESTS, observer->engine.requests);
-	meters_raise(observer->meters, COUNTER_LISTS, observer->watcher.lists);
-	meters_raise(observer->meters, COUNTER_WATCHES, observer->watcher.watches);
+	observer_metrics_set(observer->metrics, GAUGE_PODS, observer->tracker.cache.count);
+	observer_metrics_set(observer->metrics, GAUGE_OPEN_TERMINATIONS, observer->gatherer.count);
+	observer_metrics_set(observer->metrics, GAUGE_PENDING_RECORDS, observer->writer.count);
+	observer_metrics_set(observer->metrics, GAUGE_LINGERING_PODS, observer->tracker.lingering);
+	observer_metrics_raise(observer->metrics, COUNTER_REQUESTS, observer->loop.requests);
+	observer_metrics_raise(observer->metrics, COUNTER_LISTS, observer->watcher.lists);
+	observer_metrics_raise(observer->metrics, COUNTER_WATCHES, observer->watcher.watches);
 }
 
 void observer_free(struct observer *observer)
 {
 	watcher_free(&observer->watcher);
-	deaths_free(&observer->deaths);
-	follows_free(&observer->follows);
-	tracker_free(&observer->tracker);
-	publisher_free(&observer->publisher);
+	evidence_gatherer_free(&observer->gatherer);
+	log_followers_free(&observer->followers);
+	pod_tracker_free(&observer->tracker);
+	record_writer_free(&observer->writer);
 	lease_free(&observer->lease);
-	collector_free(&observer->collector);
-	engine_free(&observer->engine);
-	meters_free(observer->meters);
-	observer->meters = NULL;
+	record_gc_free(&observer->gc);
+	event_loop_free(&observer->loop);
+	observer_metrics_free(observer->metrics);
+	observer->metrics = NULL;
 }

@@ -1,15 +1,17 @@
 /*
- * observer: all machines together. No I/O: main.c gives it an edge, the tests another.
+ * observer: all state machines together. No I/O: main.c connects it to a transport, the tests to
+ * one of their own.
  *
- *   watcher  →  tracker  →  deaths  →  publisher          collector
- *   (pods)      (live)      (logs, follows)  (records)     (old records)
- *                              lease: who leads
+ *   watcher  →  pod tracker  →  evidence gatherer      →  record writer
+ *   (pods)      (pod cache)     (log readers, followers)  (records, Events)
+ *                                                         record GC (old records)
+ *                               lease: which replica leads
  *
- * Back-pressure: while more than OBSERVER_DEATHS_MAX ends are being looked into, or publications
- * hold more than OBSERVER_BYTES_MAX, the watcher reads no more; what happens meanwhile is in the
- * pods, and the watch goes on from where it stopped.
+ * Back-pressure: while more than OBSERVER_OPEN_MAX terminations are open, or pending records hold
+ * more than OBSERVER_BYTES_MAX, the watcher reads nothing; what happens meanwhile is in the pods,
+ * and the watch continues from where it stopped.
  *
- * Threads: one calls everything here, but for observer_is_ready(), which any may call.
+ * Threads: one thread calls everything here; observer_is_ready() may be called from any.
  */
 #ifndef LASTWORD_OBSERVER_OBSERVER_H
 #define LASTWORD_OBSERVER_OBSERVER_H
@@ -21,64 +23,65 @@
 
 #include "observer/record/record_gc.h"
 #include "observer/evidence/evidence.h"
-#include "observer/event_loop.h"
+#include "observer/base/event_loop.h"
 #include "observer/evidence/log_follower.h"
 #include "observer/lease.h"
-#include "observer/metrics.h"
+#include "observer/base/metrics.h"
 #include "observer/record/record_writer.h"
 #include "observer/watch/pod_tracker.h"
 #include "observer/watch/watcher.h"
 
-#define OBSERVER_DEATHS_MAX 2000
-#define OBSERVER_BYTES_MAX  ((size_t)24 * 1024 * 1024)
-#define OBSERVER_REQUESTS   32 /* ordinary ones at a time */
+#define OBSERVER_OPEN_MAX  2000
+#define OBSERVER_BYTES_MAX ((size_t)24 * 1024 * 1024)
+#define OBSERVER_REQUESTS  32 /* ordinary ones at a time */
 
-/* Lengths of time in nanoseconds. */
+/* Durations in nanoseconds. */
 struct observer_options {
 	const char *namespace; /* of the Lease */
 	const char *lease;
 	const char *identity; /* of this replica */
 	const char *selector; /* of the pods */
 	uint64_t seed;
-	int64_t step_in;    /* what others wait for the leader */
-	int64_t watch_idle; /* a watch without a byte for so long is dead */
-	struct track_options track;
+	int64_t failover_delay; /* how long the other replicas wait for the leader's records */
+	int64_t watch_idle;     /* a watch without a byte for so long counts as broken */
+	struct pod_tracker_options tracker;
 	int64_t record_ttl;
 	size_t record_cap; /* in a namespace */
 };
 
-/* The values that are in the documentation; namespace and identity are the caller's. */
+/* The defaults in the documentation; the identity is the caller's. */
 extern const struct observer_options observer_defaults;
 
 struct observer {
-	struct engine engine;
-	struct meters *meters;
+	struct event_loop loop;
+	struct observer_metrics *metrics;
 	struct watcher watcher;
-	struct tracker tracker;
-	struct deaths deaths;
-	struct follows follows;
-	struct publisher publisher;
+	struct pod_tracker tracker;
+	struct evidence_gatherer gatherer;
+	struct log_followers followers;
+	struct record_writer writer;
 	struct lease lease;
-	struct collector collector;
+	struct record_gc gc;
 	atomic_bool ready;
 };
 
-/* Texts of the options live as long as the observer. It begins at the time given: engine.now and
- * .wall. */
+/* The texts of the options must live as long as the observer. now, wall: the clocks of the event
+ * loop. */
 bool observer_init(struct observer *observer, const struct observer_options *options, int64_t now,
                    int64_t wall, struct error *error);
 void observer_start(struct observer *observer);
-/* Time has passed: what is due happens. */
+/* Sets the clocks and fires the timers that are due. */
 void observer_advance(struct observer *observer, int64_t now, int64_t wall);
-/* The first list of pods was complete. */
+/* The first list of pods is complete. */
 bool observer_is_ready(struct observer *observer);
-/* Nothing is left to do but to watch. */
+/* No termination is open and no record pending. */
 bool observer_is_idle(const struct observer *observer);
-/* The end of watching: it is not ready any more, what is open goes on. */
+/* Ends the watch: it is not ready any more; what is open goes on. */
 void observer_stop(struct observer *observer);
-/* Nothing is open that waits for this replica: only the leader's ends and records do. */
+/* Nothing is open that this replica has to finish: another replica finishes what is open here,
+ * unless this one leads. */
 bool observer_is_drained(const struct observer *observer);
-/* The meters that are plain numbers get the values of now. */
+/* Updates the gauges and counters without labels. */
 void observer_measure(struct observer *observer);
 void observer_free(struct observer *observer);
 

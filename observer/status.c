@@ -6,10 +6,10 @@
 #include "lib/http/server.h"
 #include "observer/transport.h"
 
-#define ANSWER_MAX ((size_t)16 * 1024 * 1024)
+#define RESPONSE_MAX ((size_t)16 * 1024 * 1024)
 
-static void handle(void *context, const struct http_request *request,
-                   struct http_response *response)
+static void respond_to(void *context, const struct http_request *request,
+                       struct http_response *response)
 {
 	struct status *status = context;
 	if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
@@ -18,14 +18,14 @@ static void handle(void *context, const struct http_request *request,
 	} else if (strcmp(request->path, "/healthz") == 0) {
 		bool turns = clock_now() - atomic_load(&status->turned_at) < STATUS_STUCK;
 		http_response_text(response, turns ? 200 : 503,
-		                   turns ? "ok\n" : "the observer is stuck\n");
+		                   turns ? "ok\n" : "the event loop is stuck\n");
 	} else if (strcmp(request->path, "/readyz") == 0) {
 		bool ready = observer_is_ready(status->observer);
 		http_response_text(response, ready ? 200 : 503,
-		                   ready ? "ok\n" : "pods are not listed yet\n");
+		                   ready ? "ok\n" : "the first list of pods is not complete\n");
 	} else if (strcmp(request->path, "/metrics") == 0) {
 		response->content_type = "text/plain; version=0.0.4; charset=utf-8";
-		meters_write(status->observer->meters, &response->body);
+		observer_metrics_write(status->observer->metrics, &response->body);
 	} else {
 		http_response_text(response, 404, "expected /healthz, /readyz or /metrics\n");
 	}
@@ -38,14 +38,14 @@ bool status_start(struct status *status, struct observer *observer, const char *
 	        .address = address,
 	        .threads = 1,
 	        .body_max = 4096,
-	        .response_max = ANSWER_MAX,
+	        .response_max = RESPONSE_MAX,
 	        .bodies_max = (size_t)64 * 1024,
 	        .requests_max = 16,
 	        .connections_max = 64,
 	        .header_seconds = 10,
 	        .body_seconds = 10,
 	        .idle_seconds = 120,
-	        .handler = handle,
+	        .handler = respond_to,
 	        .context = status,
 	};
 	*status = (struct status){.observer = observer, .turned_at = clock_now()};

@@ -1,8 +1,8 @@
 /*
- * status: the observer's plain HTTP: /healthz, /readyz, /metrics.
+ * status: the observer's HTTP server, without TLS: /healthz, /readyz, /metrics.
  *
- * Healthy: the observer's thread made a turn within STATUS_STUCK. Ready: the first list of pods was
- * complete. Threads: the server's; they read atomics and the meters.
+ * Healthy: the observer's thread has run its event loop within STATUS_STUCK. Ready: the first list
+ * of pods is complete. Threads: the server has its own; they read atomics and the metrics.
  */
 #ifndef LASTWORD_OBSERVER_STATUS_H
 #define LASTWORD_OBSERVER_STATUS_H
@@ -18,11 +18,11 @@
 
 struct status {
 	struct observer *observer;
-	_Atomic int64_t turned_at; /* clock_now() of the last turn */
+	_Atomic int64_t turned_at; /* clock_now() when the event loop last ran */
 	struct http_server *server;
 };
 
-/* The observer and *status outlive the server. */
+/* The observer and *status must outlive the server. */
 bool status_start(struct status *status, struct observer *observer, const char *address,
                   struct error *error);
 const char *status_address(const struct status *status);

@@ -1,5 +1,5 @@
 /*
- * edge: carries the observer's requests over lib/kube/client, and says what time it is.
+ * transport: sends the observer's requests with lib/kube/client, and sets its clocks.
  */
 #ifndef LASTWORD_OBSERVER_TRANSPORT_H
 #define LASTWORD_OBSERVER_TRANSPORT_H
@@ -9,11 +9,11 @@
 #include "lib/kube/client.h"
 #include "observer/observer.h"
 
-/* Joins the two; the client belongs to the caller and outlives the observer. */
-void edge_join(struct observer *observer, struct kube_client *client);
+/* Connects the two; the client remains the caller's and must outlive the observer. */
+void transport_attach(struct observer *observer, struct kube_client *client);
 
-/* One turn: fires what is due, sends what was added, waits for at most `most` nanoseconds until
- * something comes. */
-void edge_turn(struct observer *observer, struct kube_client *client, int64_t most);
+/* One turn of the event loop: fires the timers that are due, sends the requests that were added,
+ * waits for at most `most` nanoseconds until something comes. */
+void transport_run_once(struct observer *observer, struct kube_client *client, int64_t most);
 
 #endif

@@ -18,12 +18,17 @@ LIB = {
     "lib/kube": {"lib/kube", "lib/http", "lib/document", "lib/diagnosis", "lib/base"},
 }
 IN_THE_POD = {"lib/base", "lib/diagnosis"}
+# A room of observer/ may include itself and those before it; what is in observer/ itself, all.
+OBSERVER_ROOMS = ["base", "pod", "notify", "record", "evidence", "watch"]
+OBSERVER = {f"observer/{room}": {f"observer/{r}" for r in OBSERVER_ROOMS[:i + 1]} | set(LIB)
+            for i, room in enumerate(OBSERVER_ROOMS)}
 MAY = {
     **LIB,
+    **OBSERVER,
     "watchdog": {"watchdog", *IN_THE_POD},
     "webhook": {"webhook", *LIB},
     "certs": {"certs", *LIB},
-    "observer": {"observer", *LIB},
+    "observer": {"observer", *OBSERVER, *LIB},
     "cli": {"cli", "webhook", *LIB},  # the CLI is the webhook's pure modules on files
 }
 MAIN_MAY = {"webhook": {"certs"}}
@@ -42,9 +47,10 @@ HOME = {
 
 
 def folder_of(name):
-    """The folder whose rules hold for a file: a room of lib/, else the first part of its path."""
+    """The folder whose rules hold for a file: a room of lib/ or observer/, else the first part of
+    its path."""
     parts = name.split("/")
-    return "/".join(parts[:2]) if parts[0] == "lib" and len(parts) > 2 else parts[0]
+    return "/".join(parts[:2]) if parts[0] in ("lib", "observer") and len(parts) > 2 else parts[0]
 
 
 def includes(path):

@@ -4,348 +4,370 @@
 #include <string.h>
 
 #include "lib/diagnosis/classify.h"
-#include "observer/evidence/watchdog_report.h"
+#include "observer/pod/watchdog_report.h"
 #include "observer/evidence/log_reader.h"
 #include "observer/record/record_builder.h"
 
 #define FOLLOW_WAIT    (3 * SECOND)
-#define LINE_AGAIN     SECOND
+#define REPORT_AGAIN   SECOND
 #define CHECK_ATTEMPTS 5
 #define CONTEXT_MAX    ((size_t)8 * 1024)
-#define VERDICT_ARENA  ((size_t)1024 * 1024)
+#define RECORD_ARENA   ((size_t)1024 * 1024)
 
-struct death {
-	struct death *previous;
-	struct death *next;
-	struct deaths *deaths;
-	struct live_pod *pod;
-	struct end *end;
-	void (*stage)(struct death *death);
-	unsigned attempts; /* of the question whether the pod exists, or of the check */
-	bool success;      /* no record will come of it */
-	bool asked_again;  /* for the line */
-	char *line;
+struct evidence {
+	struct evidence *previous;
+	struct evidence *next;
+	struct evidence_gatherer *gatherer;
+	struct cached_pod *pod;
+	struct termination *termination;
+	void (*stage)(struct evidence *evidence);
+	unsigned attempts;           /* of the requests in EXISTS or CHECK */
+	bool success;                /* there will be no record */
+	bool report_requested_again; /* REPORT is entered a second time */
+	char *report;
 	char *log;
 	size_t log_length;
 	bool log_cut;
 	struct request *request;
-	struct log_read *read;
+	struct log_reader *reader;
 	struct timer timer;
 };
 
-static void ask_pod(struct death *death);
-static void check(struct death *death);
-static void gather(struct death *death);
-static void read_line(struct death *death);
+static void request_pod(struct evidence *evidence);
+static void check(struct evidence *evidence);
+static void gather(struct evidence *evidence);
+static void read_report(struct evidence *evidence);
 
-void deaths_init(struct deaths *deaths, struct engine *engine, struct meters *meters,
-                 struct publisher *publisher, void (*less)(void *context), void *context)
+void evidence_gatherer_init(struct evidence_gatherer *gatherer, struct event_loop *loop,
+                            struct observer_metrics *metrics, struct record_writer *writer,
+                            void (*decreased)(void *context), void *context)
 {
-	*deaths = (struct deaths){.engine = engine,
-	                          .meters = meters,
-	                          .publisher = publisher,
-	                          .less = less,
-	                          .context = context};
+	*gatherer = (struct evidence_gatherer){.loop = loop,
+	                                       .metrics = metrics,
+	                                       .writer = writer,
+	                                       .decreased = decreased,
+	                                       .context = context};
 }
 
-static void death_free(struct death *death)
+static void evidence_free(struct evidence *evidence)
 {
-	struct deaths *deaths = death->deaths;
-	engine_cancel(deaths->engine, death->request);
-	engine_clear_timer(deaths->engine, &death->timer);
-	logs_cancel(death->read);
-	if (death->previous != NULL)
-		death->previous->next = death->next;
+	struct evidence_gatherer *gatherer = evidence->gatherer;
+	event_loop_cancel_request(gatherer->loop, evidence->request);
+	event_loop_clear_timer(gatherer->loop, &evidence->timer);
+	log_reader_cancel(evidence->reader);
+	if (evidence->previous != NULL)
+		evidence->previous->next = evidence->next;
 	else
-		deaths->first = death->next;
-	if (death->next != NULL)
-		death->next->previous = death->previous;
-	deaths->count--;
-	live_release(death->pod);
-	free(death->end);
-	free(death->line);
-	free(death->log);
-	free(death);
+		gatherer->first = evidence->next;
+	if (evidence->next != NULL)
+		evidence->next->previous = evidence->previous;
+	gatherer->count--;
+	cached_pod_release(evidence->pod);
+	free(evidence->termination);
+	free(evidence->report);
+	free(evidence->log);
+	free(evidence);
 }
 
-void deaths_free(struct deaths *deaths)
+void evidence_gatherer_free(struct evidence_gatherer *gatherer)
 {
-	struct death *next;
-	for (struct death *death = deaths->first; death != NULL; death = next) {
-		next = death->next;
-		death_free(death);
+	struct evidence *next;
+	for (struct evidence *evidence = gatherer->first; evidence != NULL; evidence = next) {
+		next = evidence->next;
+		evidence_free(evidence);
 	}
 }
 
-static void over(struct death *death)
+static void finish(struct evidence *evidence)
 {
-	struct deaths *deaths = death->deaths;
-	death_free(death);
-	deaths->less(deaths->context);
+	struct evidence_gatherer *gatherer = evidence->gatherer;
+	evidence_free(evidence);
+	gatherer->decreased(gatherer->context);
 }
 
 static void fire(void *context)
 {
-	struct death *death = context;
-	death->stage(death);
+	struct evidence *evidence = context;
+	evidence->stage(evidence);
 }
 
-static void enter(struct death *death, void (*stage)(struct death *death), int64_t delay)
+static void enter(struct evidence *evidence, void (*stage)(struct evidence *evidence),
+                  int64_t delay)
 {
-	death->stage = stage;
-	engine_set_timer(death->deaths->engine, &death->timer, death->deaths->engine->now + delay);
+	evidence->stage = stage;
+	event_loop_set_timer(evidence->gatherer->loop, &evidence->timer,
+	                     evidence->gatherer->loop->now + delay);
 }
 
-/* ---- Verdict ---- */
+/* ---- BUILD ---- */
 
-static bool make_verdict(struct death *death, struct arena *arena, struct verdict *ret_verdict)
+static bool build_record(struct evidence *evidence, struct arena *arena,
+                         struct built_record *ret_built)
 {
-	struct line line;
-	struct log_end log = {
-	        .bytes = death->log, .length = death->log_length, .cut = death->log_cut};
-	bool has_line = death->line != NULL &&
-	                line_read(arena, death->line, strlen(death->line), death->end->uid, &line);
-	return verdict_make(arena, death->end, has_line ? &line : NULL,
-	                    death->log == NULL ? NULL : &log, ret_verdict);
+	struct watchdog_report report;
+	struct log_tail log = {
+	        .bytes = evidence->log, .length = evidence->log_length, .cut = evidence->log_cut};
+	bool has_report = evidence->report != NULL &&
+	                  watchdog_report_read(arena, evidence->report, strlen(evidence->report),
+	                                       evidence->termination->uid, &report);
+	return record_build(arena, evidence->termination, has_report ? &report : NULL,
+	                    evidence->log == NULL ? NULL : &log, ret_built);
 }
 
-static void judge(struct death *death)
+static void build(struct evidence *evidence)
 {
-	struct deaths *deaths = death->deaths;
-	struct arena *_cleanup_arena_ arena = arena_new(VERDICT_ARENA);
-	struct verdict verdict;
-	if (arena == NULL || !make_verdict(death, arena, &verdict)) {
-		enter(death, judge, SECOND); /* no memory now */
+	struct evidence_gatherer *gatherer = evidence->gatherer;
+	struct arena *_cleanup_arena_ arena = arena_new(RECORD_ARENA);
+	struct built_record built;
+	if (arena == NULL || !build_record(evidence, arena, &built)) {
+		enter(evidence, build, SECOND); /* there is no memory now */
 		return;
 	}
-	const struct agent_exit *exit = &verdict.exit;
-	if (!verdict.record && deaths->publisher->leader)
-		meters_run(deaths->meters, death->end->namespace, death->end->agent, false,
-		           exit->duration, exit->max_rss_bytes, exit->cpu);
-	if (verdict.record && !publish(deaths->publisher, death->end, exit)) {
-		enter(death, judge, SECOND);
+	const struct agent_exit *exit = &built.exit;
+	if (!built.record && gatherer->writer->leader)
+		observer_metrics_count_run(gatherer->metrics, evidence->termination->namespace,
+		                           evidence->termination->agent, false, exit->duration,
+		                           exit->max_rss_bytes, exit->cpu);
+	if (built.record && !record_writer_add(gatherer->writer, evidence->termination, exit)) {
+		enter(evidence, build, SECOND);
 		return;
 	}
-	over(death);
+	finish(evidence);
 }
 
-/* ---- Evidence ---- */
+/* ---- FOLLOW, REPORT and LOG ---- */
 
-static void log_came(void *context, char *text, size_t length, bool cut)
+static void log_received(void *context, char *text, size_t length, bool cut)
 {
-	struct death *death = context;
-	death->read = NULL;
-	death->log = text;
-	death->log_length = length;
-	death->log_cut = cut;
-	if (death->end->watched && !death->asked_again) {
-		death->asked_again = true;
-		enter(death, read_line, LINE_AGAIN);
+	struct evidence *evidence = context;
+	evidence->reader = NULL;
+	evidence->log = text;
+	evidence->log_length = length;
+	evidence->log_cut = cut;
+	if (evidence->termination->watched && !evidence->report_requested_again) {
+		evidence->report_requested_again = true;
+		enter(evidence, read_report, REPORT_AGAIN);
 		return;
 	}
-	judge(death);
+	build(evidence);
 }
 
-static void read_log(struct death *death)
+static void read_log(struct evidence *evidence)
 {
-	if (death->pod->gone || death->success || death->end->kind == END_NEVER_STARTED) {
-		judge(death);
+	if (evidence->pod->gone || evidence->success ||
+	    evidence->termination->kind == TERMINATION_NEVER_STARTED) {
+		build(evidence);
 		return;
 	}
-	death->read = logs_read_tail(death->deaths->engine, death->end, log_came, death);
-	if (death->read == NULL)
-		enter(death, read_log, SECOND);
+	evidence->reader = log_reader_read_tail(evidence->gatherer->loop, evidence->termination,
+	                                        log_received, evidence);
+	if (evidence->reader == NULL)
+		enter(evidence, read_log, SECOND);
 }
 
-static void line_came(void *context, char *text, size_t length, bool cut)
+static void report_received(void *context, char *text, size_t length, bool cut)
 {
-	struct death *death = context;
+	struct evidence *evidence = context;
 	(void)length;
 	(void)cut;
-	death->read = NULL;
-	death->line = text;
-	if (text != NULL || death->asked_again)
-		judge(death);
+	evidence->reader = NULL;
+	evidence->report = text;
+	if (text != NULL || evidence->report_requested_again)
+		build(evidence);
 	else
-		read_log(death);
+		read_log(evidence);
 }
 
-static void read_line(struct death *death)
+static void read_report(struct evidence *evidence)
 {
-	if (death->pod->gone) {
-		judge(death);
+	if (evidence->pod->gone) {
+		build(evidence);
 		return;
 	}
-	death->read = logs_read_line(death->deaths->engine, death->end, line_came, death);
-	if (death->read == NULL)
-		enter(death, read_line, SECOND);
+	evidence->reader = log_reader_read_report(evidence->gatherer->loop, evidence->termination,
+	                                          report_received, evidence);
+	if (evidence->reader == NULL)
+		enter(evidence, read_report, SECOND);
 }
 
-/* What the follow read, or what there is without it. */
-static void take_followed(struct death *death)
+/* The report that the follower has read, or else the log itself. */
+static void take_followed_report(struct evidence *evidence)
 {
-	const char *line = follow_line(death->pod, death->end);
-	engine_clear_timer(death->deaths->engine, &death->timer);
-	if (line != NULL)
-		death->line = strdup(line);
-	if (death->line != NULL)
-		judge(death);
+	const char *report = log_follower_report(evidence->pod, evidence->termination);
+	event_loop_clear_timer(evidence->gatherer->loop, &evidence->timer);
+	if (report != NULL)
+		evidence->report = strdup(report);
+	if (evidence->report != NULL)
+		build(evidence);
 	else
-		read_line(death);
+		read_report(evidence);
 }
 
-/* As far as the kubelet and the pod say. */
-static enum cause cause_of(const struct end *end)
+/* The cause as far as the kubelet and the pod report it. */
+static enum cause cause_of(const struct termination *termination)
 {
 	const struct observation observation = {
-	        .ended = end_has_code(end) ? ENDED_EXITED : ENDED_UNKNOWN,
-	        .exit_code = end->exit_code,
-	        .container_reason = end->reason,
-	        .pod_reason = end->pod_reason,
-	        .disruption = end->disruption,
-	        .told_to_terminate = end->told_to_terminate,
+	        .ended = termination_has_exit_code(termination) ? ENDED_EXITED : ENDED_UNKNOWN,
+	        .exit_code = termination->exit_code,
+	        .container_reason = termination->reason,
+	        .pod_reason = termination->pod_reason,
+	        .disruption = termination->disruption,
+	        .told_to_terminate = termination->deletion_requested,
 	};
 	return classify(&observation, NULL);
 }
 
-static void gather(struct death *death)
+static void gather(struct evidence *evidence)
 {
-	/* Nobody responses for a lost node: its pods' logs would be waited for in vain, all
-	 * requests that there may be would wait, and the logs of other nodes would be gone
-	 * meanwhile. */
-	if (death->end->kind == END_NEVER_STARTED ||
-	    (death->end->kind == END_UNSEEN && cause_of(death->end) == CAUSE_NODE_LOST))
-		judge(death);
-	else if (!death->end->watched)
-		read_log(death);
-	else if (follow_line(death->pod, death->end) == NULL && follow_is_open(death->pod))
-		enter(death, take_followed, FOLLOW_WAIT);
+	/* Nobody responds for a lost node: requests for its pods' logs would wait in vain and
+	 * take the places of others, whose logs would be gone meanwhile. */
+	if (evidence->termination->kind == TERMINATION_NEVER_STARTED ||
+	    (evidence->termination->kind == TERMINATION_UNOBSERVED &&
+	     cause_of(evidence->termination) == CAUSE_NODE_LOST))
+		build(evidence);
+	else if (!evidence->termination->watched)
+		read_log(evidence);
+	else if (log_follower_report(evidence->pod, evidence->termination) == NULL &&
+	         log_follower_is_open(evidence->pod))
+		enter(evidence, take_followed_report, FOLLOW_WAIT);
 	else
-		take_followed(death);
+		take_followed_report(evidence);
 }
 
-void deaths_followed(struct deaths *deaths, struct live_pod *pod)
+void evidence_log_ended(struct evidence_gatherer *gatherer, struct cached_pod *pod)
 {
-	/* On the next turn: this may be called while the death is being opened. */
-	for (struct death *death = deaths->first; death != NULL; death = death->next)
-		if (death->pod == pod && death->stage == take_followed && death->timer.index != 0)
-			enter(death, take_followed, 0);
+	/* Later: this may be called while the evidence is being set up. */
+	for (struct evidence *evidence = gatherer->first; evidence != NULL;
+	     evidence = evidence->next)
+		if (evidence->pod == pod && evidence->stage == take_followed_report &&
+		    evidence->timer.index != 0)
+			enter(evidence, take_followed_report, 0);
 }
 
-/* ---- The pod itself ---- */
+/* ---- EXISTS ---- */
 
-static bool is_its_pod(const struct death *death, const struct kube_response *response)
+static bool is_its_pod(const struct evidence *evidence, const struct kube_response *response)
 {
 	json *object;
 	struct arena *_cleanup_arena_ arena = arena_new(0);
 	return arena != NULL &&
 	       json_parse(arena, buffer_text(&response->body), response->body.length, 0, &object,
 	                  NULL) != JSON_INVALID &&
-	       json_string_is(json_find(object, "metadata", "uid", NULL), death->end->uid);
+	       json_string_is(json_find(object, "metadata", "uid", NULL),
+	                      evidence->termination->uid);
 }
 
-static void pod_came(void *context, struct kube_response *response, const struct error *error)
+static void pod_received(void *context, struct kube_response *response, const struct error *error)
 {
-	struct death *death = context;
-	death->request = NULL;
-	if (error == NULL && is_its_pod(death, response)) {
-		over(death);
+	struct evidence *evidence = context;
+	evidence->request = NULL;
+	if (error == NULL && is_its_pod(evidence, response)) {
+		finish(evidence);
 		return;
 	}
-	int64_t delay = error == NULL ? -1
-	                              : kube_retry_delay("GET", response, ++death->attempts,
-	                                                 engine_random(death->deaths->engine));
-	/* However long: nothing could be written meanwhile either. */
+	int64_t delay = error == NULL
+	                        ? -1
+	                        : kube_retry_delay("GET", response, ++evidence->attempts,
+	                                           event_loop_random(evidence->gatherer->loop));
+	/* Without an end: while the API server does not respond, nothing could be written either.
+	 */
 	if (delay >= 0)
-		enter(death, ask_pod, delay);
+		enter(evidence, request_pod, delay);
 	else
-		gather(death);
+		gather(evidence);
 }
 
-static void ask_pod(struct death *death)
+static void request_pod(struct evidence *evidence)
 {
 	const struct request request = {
-	        .ask = {.path = engine_text("/api/v1/namespaces/%s/pods/%s", death->end->namespace,
-	                                    death->end->pod),
-	                .accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,"
-	                          "application/json"},
-	        .finish = pod_came,
-	        .context = death,
+	        .kube = {.path = request_path("/api/v1/namespaces/%s/pods/%s",
+	                                      evidence->termination->namespace,
+	                                      evidence->termination->pod),
+	                 .accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,"
+	                           "application/json"},
+	        .finish = pod_received,
+	        .context = evidence,
 	};
-	death->request = engine_request(death->deaths->engine, &request);
-	if (death->request == NULL)
-		enter(death, ask_pod, SECOND);
+	evidence->request = event_loop_add_request(evidence->gatherer->loop, &request);
+	if (evidence->request == NULL)
+		enter(evidence, request_pod, SECOND);
 }
 
-/* ---- Opening ---- */
+/* ---- CHECK, and the beginning ---- */
 
 static void checked(void *context, struct kube_response *response, const struct error *error)
 {
-	struct death *death = context;
+	struct evidence *evidence = context;
 	json *object;
-	death->request = NULL;
+	evidence->request = NULL;
 	if (error != NULL) {
-		int64_t delay = kube_retry_delay("GET", response, ++death->attempts,
-		                                 engine_random(death->deaths->engine));
-		if (delay >= 0 && death->attempts < CHECK_ATTEMPTS)
-			enter(death, check, delay);
+		int64_t delay = kube_retry_delay("GET", response, ++evidence->attempts,
+		                                 event_loop_random(evidence->gatherer->loop));
+		if (delay >= 0 && evidence->attempts < CHECK_ATTEMPTS)
+			enter(evidence, check, delay);
 		else
-			gather(death); /* not there, or to be found out when it is written */
+			gather(evidence); /* it does not exist, or writing it will show that it does
+			                   */
 		return;
 	}
 	struct arena *_cleanup_arena_ arena = arena_new(0);
 	if (arena != NULL && json_parse(arena, buffer_text(&response->body), response->body.length,
 	                                0, &object, NULL) != JSON_INVALID)
-		publish_found(death->deaths->publisher, death->end, object);
-	over(death);
+		record_writer_add_written(evidence->gatherer->writer, evidence->termination,
+		                          object);
+	finish(evidence);
 }
 
-static void check(struct death *death)
+static void check(struct evidence *evidence)
 {
 	char name[AGENT_EXIT_NAME_SIZE];
-	const struct end *end = death->end;
-	agent_exit_name(end->pod, end->uid, end->container, end->run,
-	                end->kind != END_NEVER_STARTED, name);
+	const struct termination *termination = evidence->termination;
+	agent_exit_name(termination->pod, termination->uid, termination->container,
+	                termination->restart_count, termination->kind != TERMINATION_NEVER_STARTED,
+	                name);
 	const struct request request = {
-	        .ask = {.path = publish_path(end->namespace, name, "")},
+	        .kube = {.path = record_path(termination->namespace, name, "")},
 	        .finish = checked,
-	        .context = death,
+	        .context = evidence,
 	};
-	death->request = engine_request(death->deaths->engine, &request);
-	if (death->request == NULL)
-		enter(death, check, SECOND);
+	evidence->request = event_loop_add_request(evidence->gatherer->loop, &request);
+	if (evidence->request == NULL)
+		enter(evidence, check, SECOND);
 }
 
-/* Code 0 and nobody says otherwise: no record, whatever the logs say. */
-static bool is_success(const struct end *end)
+/* Exit code 0 and no reason that says otherwise: there is no record, whatever the logs say. */
+static bool is_success(const struct termination *termination)
 {
-	return cause_of(end) == CAUSE_COMPLETED && !reason_is(end->reason, "OOMKilled");
+	return cause_of(termination) == CAUSE_COMPLETED &&
+	       !reason_is(termination->reason, "OOMKilled");
 }
 
-bool death_open(struct deaths *deaths, struct live_pod *pod, const struct end *end, bool listed)
+bool evidence_gather(struct evidence_gatherer *gatherer, struct cached_pod *pod,
+                     const struct termination *termination, bool listed)
 {
-	bool success = is_success(end);
-	/* Successes of before we began were counted by whoever led then. */
-	if (success && (listed || !deaths->publisher->leader))
+	bool success = is_success(termination);
+	/* Earlier successes were counted by the leader of that time. */
+	if (success && (listed || !gatherer->writer->leader))
 		return true;
-	struct death *death = calloc(1, sizeof *death);
-	if (death == NULL || (death->end = end_copy(end, CONTEXT_MAX)) == NULL) {
-		free(death);
+	struct evidence *evidence = calloc(1, sizeof *evidence);
+	if (evidence == NULL ||
+	    (evidence->termination = termination_copy(termination, CONTEXT_MAX)) == NULL) {
+		free(evidence);
 		return false;
 	}
-	death->deaths = deaths;
-	death->pod = pod;
-	death->success = success;
-	death->timer = (struct timer){.fire = fire, .context = death};
-	live_use(pod);
-	death->next = deaths->first;
-	if (deaths->first != NULL)
-		deaths->first->previous = death;
-	deaths->first = death;
-	deaths->count++;
-	deaths->opened++;
-	/* On the next turn: opened while an event is read, whose bytes belong to a request. */
-	bool vanished = pod->gone && end->kind != END_RUN;
-	enter(death, vanished ? ask_pod : listed ? check : gather, 0);
+	evidence->gatherer = gatherer;
+	evidence->pod = pod;
+	evidence->success = success;
+	evidence->timer = (struct timer){.fire = fire, .context = evidence};
+	cached_pod_acquire(pod);
+	evidence->next = gatherer->first;
+	if (gatherer->first != NULL)
+		gatherer->first->previous = evidence;
+	gatherer->first = evidence;
+	gatherer->count++;
+	gatherer->begun++;
+	/* Later: this is called while an event is processed, whose bytes belong to a request. */
+	bool vanished = pod->gone && termination->kind != TERMINATION_REPORTED;
+	enter(evidence, vanished ? request_pod : listed ? check : gather, 0);
 	return true;
 }

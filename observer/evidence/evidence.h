@@ -1,23 +1,23 @@
 /*
- * deaths: from an end that was seen to the verdict: the evidence is gathered while it is there.
- * No I/O of its own.
+ * evidence: gathers the evidence about a termination while it still exists, then has the record
+ * built and written. No I/O of its own: requests to the event loop.
  *
- *   EXISTS  only for pods that went without an end: asked for by name (GET), since one that lost
- *           its label looks like one that was deleted      it lives on → over, no record
- *   CHECK   only for ends found in a list: their record may be there (GET)   it is → over
- *   FOLLOW  the pod's watchdog is being followed: its end is waited for, FOLLOW_WAIT at most
- *   LINE    the watchdog's log: the line about this end                      found → verdict
+ *   EXISTS  only for pods that went without a termination: GET the pod, since a pod that lost its
+ *           label looks like a deleted one                           it exists → done, no record
+ *   CHECK   only for terminations found in a list: GET the record    it exists → done
+ *   FOLLOW  the watchdog's log is being followed: wait for its end, FOLLOW_WAIT at most
+ *   REPORT  the watchdog's log: its report about this termination    found → BUILD
  *   LOG     the container's own log
- *   LINE    once more after LINE_AGAIN, where a watchdog should have had a line
- *   verdict the record, handed to the publisher; or a success, which the leader counts
+ *   REPORT  once more after REPORT_AGAIN, where a watchdog should have printed one
+ *   BUILD   the record goes to the record writer; a success is counted by the leader
  *
- * A pod that is gone has no logs: nothing is asked for it. Both replicas do all this, since logs
- * may be gone when one of them dies; only successes are the leader's alone.
+ * A pod that is gone has no logs, so none are requested. Every replica does all this, since the
+ * logs may be gone when one of them stops; only successes are left to the leader.
  *
  * Invariants:
- *  - A death that was opened ends in exactly one of: handed to the publisher, counted as a success,
- *    found recorded, or found not to have happened.
- *  - Gathering never fails an end: what cannot be had is left out, the kubelet's word remains.
+ *  - What was begun ends in exactly one of: handed to the record writer, counted as a success,
+ * found recorded, or found not to have happened.
+ *  - Missing evidence is never a failure: without any, the record has what the kubelet reports.
  */
 #ifndef LASTWORD_OBSERVER_EVIDENCE_EVIDENCE_H
 #define LASTWORD_OBSERVER_EVIDENCE_EVIDENCE_H
@@ -26,34 +26,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "observer/event_loop.h"
+#include "observer/base/event_loop.h"
 #include "observer/evidence/log_follower.h"
 #include "observer/pod/pod_cache.h"
-#include "observer/metrics.h"
+#include "observer/base/metrics.h"
 #include "observer/record/record_writer.h"
 
-struct death;
+struct evidence;
 
-struct deaths {
-	struct engine *engine;
-	struct meters *meters;
-	struct publisher *publisher;
-	struct death *first;
+struct evidence_gatherer {
+	struct event_loop *loop;
+	struct observer_metrics *metrics;
+	struct record_writer *writer;
+	struct evidence *first;
 	size_t count;
-	uint64_t opened; /* ever */
-	/* There are fewer deaths than before. */
-	void (*less)(void *context);
+	uint64_t begun; /* ever begun */
+	/* There are fewer open terminations than before. */
+	void (*decreased)(void *context);
 	void *context;
 };
 
-void deaths_init(struct deaths *deaths, struct engine *engine, struct meters *meters,
-                 struct publisher *publisher, void (*less)(void *context), void *context);
-void deaths_free(struct deaths *deaths);
+void evidence_gatherer_init(struct evidence_gatherer *gatherer, struct event_loop *loop,
+                            struct observer_metrics *metrics, struct record_writer *writer,
+                            void (*decreased)(void *context), void *context);
+void evidence_gatherer_free(struct evidence_gatherer *gatherer);
 
-/* Takes a copy. listed: it may have happened, and been recorded, long ago. False: no memory. */
-bool death_open(struct deaths *deaths, struct live_pod *pod, const struct end *end, bool listed);
+/* Copies the termination. listed: it may have been recorded long ago. False: no memory. */
+bool evidence_gather(struct evidence_gatherer *gatherer, struct cached_pod *pod,
+                     const struct termination *termination, bool listed);
 
-/* The pod's follow has ended, or the pod is gone: whoever waits for it goes on. */
-void deaths_followed(struct deaths *deaths, struct live_pod *pod);
+/* The pod's log is not followed any more, or the pod is gone: what waits for that continues. */
+void evidence_log_ended(struct evidence_gatherer *gatherer, struct cached_pod *pod);
 
 #endif

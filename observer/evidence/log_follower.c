@@ -4,200 +4,185 @@
 #include <string.h>
 
 #include "lib/kube/names.h"
-#include "observer/evidence/watchdog_report.h"
-#include "observer/watch/line_splitter.h"
+#include "observer/pod/watchdog_report.h"
+#include "observer/base/line_splitter.h"
 #include "observer/evidence/log_reader.h"
 
 #define TAIL_LINES 20
 
-/* Alive while its pod is used; the pod holds it, and it holds the pod while it is open. */
-struct follow {
-	struct follow *previous;
-	struct follow *next;
-	struct follows *follows;
-	struct live_pod *pod;
-	struct request *request; /* NULL: closed */
-	struct timer timer;      /* the end of it all */
-	struct timer again;
+/* It holds its pod, and the pod points to it, while the log is being followed. */
+struct log_follower {
+	struct log_follower *previous;
+	struct log_follower *next;
+	struct log_followers *followers;
+	struct cached_pod *pod;
+	struct request *request;
+	struct timer deadline;
+	struct timer reconnection;
 	unsigned failures;
-	struct lines lines;
+	struct line_splitter splitter;
 	struct arena *arena;
-	char *kept[POD_AGENTS_MAX]; /* by the agent's place in the pod */
 };
 
-void follows_init(struct follows *follows, struct engine *engine,
-                  void (*ended)(void *context, struct live_pod *pod), void *context)
+void log_followers_init(struct log_followers *followers, struct event_loop *loop,
+                        void (*ended)(void *context, struct cached_pod *pod), void *context)
 {
-	*follows = (struct follows){.engine = engine, .ended = ended, .context = context};
+	*followers = (struct log_followers){.loop = loop, .ended = ended, .context = context};
 }
 
-static void close_follow(struct follow *follow)
+static void close_follower(struct log_follower *follower)
 {
-	struct follows *follows = follow->follows;
-	engine_clear_timer(follows->engine, &follow->timer);
-	engine_clear_timer(follows->engine, &follow->again);
-	engine_cancel(follows->engine, follow->request);
-	follow->request = NULL;
-	lines_free(&follow->lines);
-	arena_free(follow->arena);
-	follow->arena = NULL;
-	if (follow->previous != NULL)
-		follow->previous->next = follow->next;
+	struct log_followers *followers = follower->followers;
+	event_loop_clear_timer(followers->loop, &follower->deadline);
+	event_loop_clear_timer(followers->loop, &follower->reconnection);
+	event_loop_cancel_request(followers->loop, follower->request);
+	line_splitter_free(&follower->splitter);
+	arena_free(follower->arena);
+	follower->pod->follower = NULL;
+	if (follower->previous != NULL)
+		follower->previous->next = follower->next;
 	else
-		follows->first = follow->next;
-	if (follow->next != NULL)
-		follow->next->previous = follow->previous;
-	follows->count--;
+		followers->first = follower->next;
+	if (follower->next != NULL)
+		follower->next->previous = follower->previous;
+	followers->count--;
+	free(follower);
 }
 
-void follow_free(struct follow *follow)
+void log_followers_free(struct log_followers *followers)
 {
-	if (follow == NULL)
-		return;
-	for (size_t i = 0; i < POD_AGENTS_MAX; i++)
-		free(follow->kept[i]);
-	free(follow);
-}
-
-void follows_free(struct follows *follows)
-{
-	while (follows->first != NULL) {
-		struct live_pod *pod = follows->first->pod;
-		close_follow(follows->first);
-		live_release(pod);
+	while (followers->first != NULL) {
+		struct cached_pod *pod = followers->first->pod;
+		close_follower(followers->first);
+		cached_pod_release(pod);
 	}
 }
 
 static bool take_line(void *context, const char *text, size_t length)
 {
-	struct follow *follow = context;
-	struct line line;
-	arena_reset(follow->arena);
-	if (!line_read(follow->arena, text, length, follow->pod->facts->uid, &line))
+	struct log_follower *follower = context;
+	struct watchdog_report report;
+	arena_reset(follower->arena);
+	if (!watchdog_report_read(follower->arena, text, length, follower->pod->facts->uid,
+	                          &report))
 		return true;
-	struct live_agent *agent = live_agent(follow->pod, line.container);
+	struct cached_agent *agent = cached_pod_find_agent(follower->pod, report.container);
 	char *copy = agent == NULL ? NULL : malloc(length + 1);
 	if (copy == NULL)
 		return true;
 	memcpy(copy, text, length);
 	copy[length] = '\0';
-	char **kept = &follow->kept[agent - follow->pod->agents];
-	free(*kept);
-	*kept = copy;
+	free(agent->last_report);
+	agent->last_report = copy;
 	return true;
 }
 
 static bool receive(void *context, const char *bytes, size_t length)
 {
-	struct follow *follow = context;
-	return lines_feed(&follow->lines, bytes, length, take_line, follow);
+	struct log_follower *follower = context;
+	return line_splitter_feed(&follower->splitter, bytes, length, take_line, follower);
 }
 
-static void end_follow(struct follow *follow)
+static void finish_follower(struct log_follower *follower)
 {
-	struct follows *follows = follow->follows;
-	struct live_pod *pod = follow->pod;
-	close_follow(follow);
-	follows->ended(follows->context, pod);
-	live_release(pod);
+	struct log_followers *followers = follower->followers;
+	struct cached_pod *pod = follower->pod;
+	close_follower(follower);
+	followers->ended(followers->context, pod);
+	cached_pod_release(pod);
 }
 
 static void finished(void *context, struct kube_response *response, const struct error *error)
 {
-	struct follow *follow = context;
-	struct engine *engine = follow->follows->engine;
-	follow->request = NULL;
-	/* What a broken connection left out may still come, and what came before comes again. */
+	struct log_follower *follower = context;
+	struct event_loop *loop = follower->followers->loop;
+	follower->request = NULL;
+	/* After a broken connection the log is read again from its last lines. */
 	int64_t delay = error == NULL ? -1
-	                              : kube_retry_delay("GET", response, ++follow->failures,
-	                                                 engine_random(engine));
-	lines_end(&follow->lines, take_line, follow);
-	if (delay < 0 || follow->failures > LOGS_ATTEMPTS ||
-	    !engine_set_timer(engine, &follow->again, engine->now + delay))
-		end_follow(follow);
+	                              : kube_retry_delay("GET", response, ++follower->failures,
+	                                                 event_loop_random(loop));
+	line_splitter_end(&follower->splitter, take_line, follower);
+	if (delay < 0 || follower->failures > LOG_READER_ATTEMPTS ||
+	    !event_loop_set_timer(loop, &follower->reconnection, loop->now + delay))
+		finish_follower(follower);
 }
 
-static void too_long(void *context)
+static void deadline_passed(void *context)
 {
-	end_follow(context);
+	finish_follower(context);
 }
 
-static bool ask(struct follow *follow)
+static bool send_request(struct log_follower *follower)
 {
-	const struct end *facts = follow->pod->facts;
+	const struct termination *facts = follower->pod->facts;
 	const struct request request = {
-	        .ask = {.path = engine_text(
-	                        "/api/v1/namespaces/%s/pods/%s/log?container=" NAME_WATCHDOG
-	                        "&follow=true&tailLines=%d",
-	                        facts->namespace, facts->pod, TAIL_LINES)},
-	        .rank = REQUEST_URGENT,
+	        .kube = {.path = request_path(
+	                         "/api/v1/namespaces/%s/pods/%s/log?container=" NAME_WATCHDOG
+	                         "&follow=true&tailLines=%d",
+	                         facts->namespace, facts->pod, TAIL_LINES)},
+	        .priority = REQUEST_URGENT,
 	        .receive = receive,
 	        .finish = finished,
-	        .context = follow,
+	        .context = follower,
 	};
-	follow->request = engine_request(follow->follows->engine, &request);
-	return follow->request != NULL;
+	follower->request = event_loop_add_request(follower->followers->loop, &request);
+	return follower->request != NULL;
 }
 
-static void ask_again(void *context)
+static void reconnect(void *context)
 {
-	if (!ask(context))
-		end_follow(context);
+	if (!send_request(context))
+		finish_follower(context);
 }
 
-void follow_start(struct follows *follows, struct live_pod *pod, int64_t until)
+void log_follower_start(struct log_followers *followers, struct cached_pod *pod, int64_t until)
 {
-	if (pod->followed || follows->count >= FOLLOWS_MAX)
+	if (pod->followed || followers->count >= LOG_FOLLOWERS_MAX)
 		return;
-	struct follow *follow = calloc(1, sizeof *follow);
-	if (follow == NULL)
+	struct log_follower *follower = calloc(1, sizeof *follower);
+	if (follower == NULL)
 		return;
-	*follow = (struct follow){
-	        .follows = follows,
+	*follower = (struct log_follower){
+	        .followers = followers,
 	        .pod = pod,
-	        .timer = {.fire = too_long, .context = follow},
-	        .again = {.fire = ask_again, .context = follow},
+	        .deadline = {.fire = deadline_passed, .context = follower},
+	        .reconnection = {.fire = reconnect, .context = follower},
 	        .arena = arena_new(0),
 	};
-	lines_init(&follow->lines, LOGS_LINE_MAX);
-	if (follow->arena == NULL || !ask(follow) ||
-	    !engine_set_timer(follows->engine, &follow->timer, until + FOLLOW_SPARE)) {
-		engine_cancel(follows->engine, follow->request);
-		arena_free(follow->arena);
-		free(follow);
+	line_splitter_init(&follower->splitter, LOG_READER_LINE_MAX);
+	if (follower->arena == NULL || !send_request(follower) ||
+	    !event_loop_set_timer(followers->loop, &follower->deadline,
+	                          until + LOG_FOLLOWER_EXTRA_TIME)) {
+		event_loop_cancel_request(followers->loop, follower->request);
+		arena_free(follower->arena);
+		free(follower);
 		return;
 	}
-	follow->next = follows->first;
-	if (follows->first != NULL)
-		follows->first->previous = follow;
-	follows->first = follow;
-	follows->count++;
-	follows->begun++;
-	pod->follow = follow;
+	follower->next = followers->first;
+	if (followers->first != NULL)
+		followers->first->previous = follower;
+	followers->first = follower;
+	followers->count++;
+	followers->begun++;
+	pod->follower = follower;
 	pod->followed = true;
-	live_use(pod);
+	cached_pod_acquire(pod);
 }
 
-bool follow_is_open(const struct live_pod *pod)
+bool log_follower_is_open(const struct cached_pod *pod)
 {
-	return pod->follow != NULL && pod->follow->arena != NULL;
+	return pod->follower != NULL;
 }
 
-const char *follow_line(const struct live_pod *pod, const struct end *end)
+const char *log_follower_report(struct cached_pod *pod, const struct termination *termination)
 {
-	struct line line;
-	struct arena *_cleanup_arena_ arena = NULL;
-	if (pod->follow == NULL)
-		return NULL;
-	for (size_t i = 0; i < pod->agent_count; i++) {
-		const char *kept = pod->follow->kept[i];
-		if (kept == NULL || strcmp(pod->agents[i].name, end->container) != 0)
-			continue;
-		arena = arena_new(0);
-		if (arena != NULL && line_read(arena, kept, strlen(kept), pod->facts->uid, &line) &&
-		    line_distance(&line, end) >= 0)
-			return kept;
-		return NULL;
-	}
+	struct watchdog_report report;
+	const struct cached_agent *agent = cached_pod_find_agent(pod, termination->container);
+	const char *text = agent == NULL ? NULL : agent->last_report;
+	struct arena *_cleanup_arena_ arena = text == NULL ? NULL : arena_new(0);
+	if (arena != NULL &&
+	    watchdog_report_read(arena, text, strlen(text), termination->uid, &report) &&
+	    watchdog_report_distance(&report, termination) >= 0)
+		return text;
 	return NULL;
 }

@@ -1,14 +1,15 @@
 /*
- * follow: the watchdogs' logs of pods that are being deleted, read as they are written.
+ * log_follower: reads the logs of the watchdogs of pods that are being deleted, as they are
+ * written. No I/O of its own: requests to the event loop.
  *
- * From the deletionTimestamp on the kubelet publishes nothing until all containers have stopped,
- * and then the logs go with the object: whoever wants the watchdog's last lines must be reading. A
- * follow ends with the log, with the connection, or FOLLOW_SPARE after the grace period.
+ * After the deletionTimestamp the kubelet publishes nothing until all containers have stopped, and
+ * then the logs go with the object: the watchdog's last reports are only had by reading already. A
+ * follower ends with the log, with the connection, or LOG_FOLLOWER_EXTRA_TIME after the grace
+ * period; a connection that breaks is made again a few times.
  *
- * At most FOLLOWS_MAX at a time, since each holds a connection; further pods are read when their
- * final object comes. A follow that breaks off is begun again a few times. Of each agent the last
- * `end` line is kept, so memory is bounded by FOLLOWS_MAX, and then by the pods whose deaths are
- * open.
+ * At most LOG_FOLLOWERS_MAX at a time, since each holds a connection; the logs of further pods are
+ * read when their final object comes. The last report about each agent's termination is kept with
+ * the cached pod.
  */
 #ifndef LASTWORD_OBSERVER_EVIDENCE_LOG_FOLLOWER_H
 #define LASTWORD_OBSERVER_EVIDENCE_LOG_FOLLOWER_H
@@ -17,36 +18,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "observer/event_loop.h"
+#include "observer/base/event_loop.h"
 #include "observer/pod/pod_cache.h"
 
-#define FOLLOWS_MAX  128
-#define FOLLOW_SPARE (10 * SECOND)
+#define LOG_FOLLOWERS_MAX       128
+#define LOG_FOLLOWER_EXTRA_TIME (10 * SECOND)
 
-struct follows {
-	struct engine *engine;
-	struct follow *first;
-	size_t count;   /* streams that are open */
+struct log_followers {
+	struct event_loop *loop;
+	struct log_follower *first;
+	size_t count;   /* that are open */
 	uint64_t begun; /* ever */
-	/* A follow has ended: whoever waits for it may look. */
-	void (*ended)(void *context, struct live_pod *pod);
+	/* A follower has ended: the reports that it read are there. */
+	void (*ended)(void *context, struct cached_pod *pod);
 	void *context;
 };
 
-void follows_init(struct follows *follows, struct engine *engine,
-                  void (*ended)(void *context, struct live_pod *pod), void *context);
-void follows_free(struct follows *follows);
+void log_followers_init(struct log_followers *followers, struct event_loop *loop,
+                        void (*ended)(void *context, struct cached_pod *pod), void *context);
+void log_followers_free(struct log_followers *followers);
 
-/* Follows the pod's watchdog until the time (of engine.now). Once for each pod. */
-void follow_start(struct follows *follows, struct live_pod *pod, int64_t until);
+/* Follows the log of the pod's watchdog until that time (of the event loop's monotonic clock). Once
+ * for each pod. */
+void log_follower_start(struct log_followers *followers, struct cached_pod *pod, int64_t until);
 
-/* It is still being read. */
-bool follow_is_open(const struct live_pod *pod);
+/* The log is still being read. */
+bool log_follower_is_open(const struct cached_pod *pod);
 
-/* For live_release(): with the pod's last user its follow goes too. */
-void follow_free(struct follow *follow);
-
-/* The line about the end that was read, or NULL; the follow's. */
-const char *follow_line(const struct live_pod *pod, const struct end *end);
+/* The report about the termination that was read, or NULL; the cached pod's. */
+const char *log_follower_report(struct cached_pod *pod, const struct termination *termination);
 
 #endif

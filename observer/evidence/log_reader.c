@@ -5,97 +5,98 @@
 
 #include "lib/kube/names.h"
 #include "lib/base/timestamp.h"
-#include "observer/evidence/watchdog_report.h"
+#include "observer/pod/watchdog_report.h"
 
 #define TAIL_LINES   200
 #define READ_TIMEOUT (20 * SECOND)
-/* A line is printed before the kubelet notices the end; the log's times are the node's, too. */
-#define LINE_LEAD (20 * SECOND)
+/* A report is printed before the kubelet notices the end; the log's times are of the node's clock,
+ * too. */
+#define REPORT_LEAD (20 * SECOND)
 
-struct log_read {
-	struct engine *engine;
-	const struct end *end;
-	logs_done *done;
+struct log_reader {
+	struct event_loop *loop;
+	const struct termination *termination;
+	log_reader_done *done;
 	void *context;
-	bool tail; /* of the container's own log */
+	bool tail; /* it reads the agent's own log */
 	unsigned attempt;
 	struct request *request;
 	struct timer timer;
-	/* the line */
-	struct lines lines;
+	/* the watchdog's report */
+	struct line_splitter splitter;
 	struct arena *arena;
 	char *best;
 	size_t best_length;
 	int64_t best_distance;
-	/* the tail */
+	/* the last bytes of the agent's log */
 	void *memory;
 	struct ring ring;
 };
 
-static void ask(void *context);
+static void send_request(void *context);
 
-static void forget(struct log_read *read)
+static void forget(struct log_reader *reader)
 {
-	free(read->best);
-	free(read->memory);
-	read->best = NULL;
-	read->memory = NULL;
-	lines_clear(&read->lines);
+	free(reader->best);
+	free(reader->memory);
+	reader->best = NULL;
+	reader->memory = NULL;
+	line_splitter_clear(&reader->splitter);
 }
 
-static void read_free(struct log_read *read)
+static void read_free(struct log_reader *reader)
 {
-	forget(read);
-	lines_free(&read->lines);
-	arena_free(read->arena);
-	free(read);
+	forget(reader);
+	line_splitter_free(&reader->splitter);
+	arena_free(reader->arena);
+	free(reader);
 }
 
-void logs_cancel(struct log_read *read)
+void log_reader_cancel(struct log_reader *reader)
 {
-	if (read == NULL)
+	if (reader == NULL)
 		return;
-	engine_cancel(read->engine, read->request);
-	engine_clear_timer(read->engine, &read->timer);
-	read_free(read);
+	event_loop_cancel_request(reader->loop, reader->request);
+	event_loop_clear_timer(reader->loop, &reader->timer);
+	read_free(reader);
 }
 
 /* ---- The watchdog's log ---- */
 
 static bool take_line(void *context, const char *text, size_t length)
 {
-	struct log_read *read = context;
-	struct line line;
-	arena_reset(read->arena);
-	if (!line_read(read->arena, text, length, read->end->uid, &line))
+	struct log_reader *reader = context;
+	struct watchdog_report report;
+	arena_reset(reader->arena);
+	if (!watchdog_report_read(reader->arena, text, length, reader->termination->uid, &report))
 		return true;
-	int64_t distance = line_distance(&line, read->end);
-	if (distance < 0 || (read->best != NULL && distance > read->best_distance))
+	int64_t distance = watchdog_report_distance(&report, reader->termination);
+	if (distance < 0 || (reader->best != NULL && distance > reader->best_distance))
 		return true;
 	char *copy = malloc(length + 1);
 	if (copy == NULL)
 		return true;
 	memcpy(copy, text, length);
 	copy[length] = '\0';
-	free(read->best);
-	read->best = copy;
-	read->best_length = length;
-	read->best_distance = distance;
+	free(reader->best);
+	reader->best = copy;
+	reader->best_length = length;
+	reader->best_distance = distance;
 	return true;
 }
 
-/* ---- A container's own ---- */
+/* ---- The agent's own log ---- */
 
-static void take_bytes(struct log_read *read, const char *bytes, size_t length)
+static void take_bytes(struct log_reader *reader, const char *bytes, size_t length)
 {
-	size_t size = ring_memory_size(LOGS_TAIL_MAX);
-	if (read->memory == NULL) {
-		read->memory = malloc(size);
-		if (read->memory == NULL)
+	size_t size = ring_memory_size(LOG_READER_TAIL_MAX);
+	if (reader->memory == NULL) {
+		reader->memory = malloc(size);
+		if (reader->memory == NULL)
 			return;
-		read->ring = ring_format(read->memory, size);
+		reader->ring = ring_format(reader->memory, size);
 	}
-	ring_write(&read->ring, bytes, length, 0);
+	ring_write(&reader->ring, bytes, length, 0);
 }
 
 static bool is_no_log(const char *text, size_t length)
@@ -105,126 +106,129 @@ static bool is_no_log(const char *text, size_t length)
 	       (length >= sizeof start - 1 && memcmp(text, start, sizeof start - 1) == 0);
 }
 
-static void finish_tail(struct log_read *read)
+static void finish_tail(struct log_reader *reader)
 {
-	char *text = read->memory == NULL ? NULL : malloc(LOGS_TAIL_MAX + 1);
+	char *text = reader->memory == NULL ? NULL : malloc(LOG_READER_TAIL_MAX + 1);
 	size_t length = 0;
 	uint64_t total = 0;
 	bool cut = false;
 	if (text != NULL)
-		length = ring_read(&read->ring, text, LOGS_TAIL_MAX, &total, &cut);
+		length = ring_read(&reader->ring, text, LOG_READER_TAIL_MAX, &total, &cut);
 	if (is_no_log(text, length)) {
 		free(text);
 		text = NULL;
 		length = 0;
 	}
-	/* Of TAIL_LINES lines nobody knows whether there were more. */
+	/* Where there are TAIL_LINES lines, there may have been more. */
 	size_t count = 0;
 	for (size_t i = 0; i < length; i++)
 		count += text[i] == '\n';
-	read->done(read->context, text, length, cut || count >= TAIL_LINES);
+	reader->done(reader->context, text, length, cut || count >= TAIL_LINES);
 }
 
 /* ---- Both ---- */
 
 static bool receive(void *context, const char *bytes, size_t length)
 {
-	struct log_read *read = context;
-	if (read->tail) {
-		take_bytes(read, bytes, length);
+	struct log_reader *reader = context;
+	if (reader->tail) {
+		take_bytes(reader, bytes, length);
 		return true;
 	}
-	return lines_feed(&read->lines, bytes, length, take_line, read);
+	return line_splitter_feed(&reader->splitter, bytes, length, take_line, reader);
 }
 
 static void finished(void *context, struct kube_response *response, const struct error *error)
 {
-	struct log_read *read = context;
-	read->request = NULL;
+	struct log_reader *reader = context;
+	reader->request = NULL;
 	int64_t delay = error == NULL ? -1
-	                              : kube_retry_delay("GET", response, read->attempt,
-	                                                 engine_random(read->engine));
-	if (delay >= 0 && read->attempt < LOGS_ATTEMPTS) {
-		forget(read);
-		engine_set_timer(read->engine, &read->timer, read->engine->now + delay);
+	                              : kube_retry_delay("GET", response, reader->attempt,
+	                                                 event_loop_random(reader->loop));
+	if (delay >= 0 && reader->attempt < LOG_READER_ATTEMPTS) {
+		forget(reader);
+		event_loop_set_timer(reader->loop, &reader->timer, reader->loop->now + delay);
 		return;
 	}
-	if (read->tail) {
-		finish_tail(read);
+	if (reader->tail) {
+		finish_tail(reader);
 	} else {
-		lines_end(&read->lines, take_line, read);
-		char *best = read->best;
-		read->best = NULL;
-		read->done(read->context, best, best == NULL ? 0 : read->best_length, false);
+		line_splitter_end(&reader->splitter, take_line, reader);
+		char *best = reader->best;
+		reader->best = NULL;
+		reader->done(reader->context, best, best == NULL ? 0 : reader->best_length, false);
 	}
-	read_free(read);
+	read_free(reader);
 }
 
-static char *make_path(const struct log_read *read)
+static char *make_path(const struct log_reader *reader)
 {
-	const struct end *end = read->end;
+	const struct termination *termination = reader->termination;
 	char since[TIMESTAMP_SIZE];
-	if (read->tail)
-		return engine_text("/api/v1/namespaces/%s/pods/%s/log?container=%s&tailLines=%d%s",
-		                   end->namespace, end->pod, end->container, TAIL_LINES,
-		                   end->previous ? "&previous=true" : "");
-	if (end->finished_at <= LINE_LEAD)
-		return engine_text("/api/v1/namespaces/%s/pods/%s/log?container=" NAME_WATCHDOG
-		                   "&tailLines=%d",
-		                   end->namespace, end->pod, TAIL_LINES);
-	timestamp_print(end->finished_at - LINE_LEAD, since);
-	return engine_text("/api/v1/namespaces/%s/pods/%s/log?container=" NAME_WATCHDOG
-	                   "&sinceTime=%s",
-	                   end->namespace, end->pod, since);
+	if (reader->tail)
+		return request_path("/api/v1/namespaces/%s/pods/%s/log?container=%s&tailLines=%d%s",
+		                    termination->namespace, termination->pod,
+		                    termination->container, TAIL_LINES,
+		                    termination->previous ? "&previous=true" : "");
+	if (termination->finished_at <= REPORT_LEAD)
+		return request_path("/api/v1/namespaces/%s/pods/%s/log?container=" NAME_WATCHDOG
+		                    "&tailLines=%d",
+		                    termination->namespace, termination->pod, TAIL_LINES);
+	timestamp_print(termination->finished_at - REPORT_LEAD, since);
+	return request_path("/api/v1/namespaces/%s/pods/%s/log?container=" NAME_WATCHDOG
+	                    "&sinceTime=%s",
+	                    termination->namespace, termination->pod, since);
 }
 
-static void ask(void *context)
+static void send_request(void *context)
 {
-	struct log_read *read = context;
-	read->attempt++;
+	struct log_reader *reader = context;
+	reader->attempt++;
 	const struct request request = {
-	        .ask = {.path = make_path(read), .timeout = READ_TIMEOUT},
+	        .kube = {.path = make_path(reader), .timeout = READ_TIMEOUT},
 	        .receive = receive,
 	        .finish = finished,
-	        .context = read,
+	        .context = reader,
 	};
-	read->request = engine_request(read->engine, &request);
-	if (read->request == NULL)
-		engine_set_timer(read->engine, &read->timer, read->engine->now + SECOND);
+	reader->request = event_loop_add_request(reader->loop, &request);
+	if (reader->request == NULL)
+		event_loop_set_timer(reader->loop, &reader->timer, reader->loop->now + SECOND);
 }
 
-static struct log_read *start(struct engine *engine, const struct end *end, bool tail,
-                              logs_done *done, void *context)
+static struct log_reader *start(struct event_loop *loop, const struct termination *termination,
+                                bool tail, log_reader_done *done, void *context)
 {
-	struct log_read *read = calloc(1, sizeof *read);
-	if (read == NULL)
+	struct log_reader *reader = calloc(1, sizeof *reader);
+	if (reader == NULL)
 		return NULL;
-	*read = (struct log_read){
-	        .engine = engine,
-	        .end = end,
+	*reader = (struct log_reader){
+	        .loop = loop,
+	        .termination = termination,
 	        .done = done,
 	        .context = context,
 	        .tail = tail,
-	        .timer = {.fire = ask, .context = read},
+	        .timer = {.fire = send_request, .context = reader},
 	        .arena = tail ? NULL : arena_new(0),
 	};
-	lines_init(&read->lines, LOGS_LINE_MAX);
-	if (!tail && read->arena == NULL) {
-		read_free(read);
+	line_splitter_init(&reader->splitter, LOG_READER_LINE_MAX);
+	if (!tail && reader->arena == NULL) {
+		read_free(reader);
 		return NULL;
 	}
-	ask(read);
-	return read;
+	send_request(reader);
+	return reader;
 }
 
-struct log_read *logs_read_line(struct engine *engine, const struct end *end, logs_done *done,
-                                void *context)
+struct log_reader *log_reader_read_report(struct event_loop *loop,
+                                          const struct termination *termination,
+                                          log_reader_done *done, void *context)
 {
-	return start(engine, end, false, done, context);
+	return start(loop, termination, false, done, context);
 }
 
-struct log_read *logs_read_tail(struct engine *engine, const struct end *end, logs_done *done,
-                                void *context)
+struct log_reader *log_reader_read_tail(struct event_loop *loop,
+                                        const struct termination *termination,
+                                        log_reader_done *done, void *context)
 {
-	return start(engine, end, true, done, context);
+	return start(loop, termination, true, done, context);
 }

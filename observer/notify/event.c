@@ -14,27 +14,29 @@
 
 #define MINUTE (60 * SECOND)
 
-void event_name(const struct end *end, enum event_target target, char ret_name[EVENT_NAME_SIZE])
+void event_name(const struct termination *termination, enum event_target target,
+                char ret_name[EVENT_NAME_SIZE])
 {
-	/* Without the pod's name it always fits. */
-	snprintf(ret_name, EVENT_NAME_SIZE, "lastword.%.64s.%.63s.%s%" PRId64 ".%s", end->uid,
-	         end->container, end->kind == END_NEVER_STARTED ? "never-" : "", end->run,
-	         target == EVENT_POD ? "pod" : "owner");
+	/* The pod's uid instead of its name: so it always fits. */
+	snprintf(ret_name, EVENT_NAME_SIZE, "lastword.%.64s.%.63s.%s%" PRId64 ".%s",
+	         termination->uid, termination->container,
+	         termination->kind == TERMINATION_NEVER_STARTED ? "never-" : "",
+	         termination->restart_count, target == EVENT_POD ? "pod" : "owner");
 }
 
-static void write_object(struct json_writer *writer, const struct end *end,
+static void write_object(struct json_writer *writer, const struct termination *termination,
                          enum event_target target)
 {
 	char path[96];
 	bool pod = target == EVENT_POD;
-	snprintf(path, sizeof path, "spec.containers{%.63s}", end->container);
+	snprintf(path, sizeof path, "spec.containers{%.63s}", termination->container);
 	json_write_key(writer, "involvedObject");
 	json_write_object_begin(writer);
-	json_write_member(writer, "apiVersion", pod ? "v1" : end->owner_api_version);
-	json_write_member(writer, "kind", pod ? "Pod" : end->owner_kind);
-	json_write_member(writer, "namespace", end->namespace);
-	json_write_member(writer, "name", pod ? end->pod : end->owner_name);
-	json_write_member(writer, "uid", pod ? end->uid : end->owner_uid);
+	json_write_member(writer, "apiVersion", pod ? "v1" : termination->owner_api_version);
+	json_write_member(writer, "kind", pod ? "Pod" : termination->owner_kind);
+	json_write_member(writer, "namespace", termination->namespace);
+	json_write_member(writer, "name", pod ? termination->pod : termination->owner_name);
+	json_write_member(writer, "uid", pod ? termination->uid : termination->owner_uid);
 	if (pod)
 		json_write_member(writer, "fieldPath", path);
 	json_write_object_end(writer);
@@ -50,7 +52,7 @@ static void write_source(struct json_writer *writer, const char *node)
 	json_write_member(writer, "reportingComponent", "lastword.dev/observer");
 }
 
-void event_write(const struct end *end, enum event_target target, const char *name,
+void event_write(const struct termination *termination, enum event_target target, const char *name,
                  const struct event_text *text, int64_t wall, struct buffer *out)
 {
 	struct json_writer writer;
@@ -66,9 +68,9 @@ void event_write(const struct end *end, enum event_target target, const char *na
 	json_write_key(&writer, "metadata");
 	json_write_object_begin(&writer);
 	json_write_member(&writer, "name", name);
-	json_write_member(&writer, "namespace", end->namespace);
+	json_write_member(&writer, "namespace", termination->namespace);
 	json_write_object_end(&writer);
-	write_object(&writer, end, target);
+	write_object(&writer, termination, target);
 	json_write_member(&writer, "reason", text->reason);
 	json_write_key(&writer, "message");
 	json_write_string_n(&writer, text->message, length);
@@ -76,17 +78,17 @@ void event_write(const struct end *end, enum event_target target, const char *na
 	json_write_member_integer(&writer, "count", 1);
 	json_write_member(&writer, "firstTimestamp", now);
 	json_write_member(&writer, "lastTimestamp", now);
-	write_source(&writer, end->node);
+	write_source(&writer, termination->node);
 	json_write_object_end(&writer);
 }
 
-/* Sixteen hex digits; anything else counts as one fingerprint. */
+/* Of sixteen hex digits; all else counts as the same fingerprint. */
 static uint64_t number_of(const char *fingerprint)
 {
 	return fingerprint == NULL ? 0 : strtoull(fingerprint, NULL, 16);
 }
 
-bool event_may_tell(struct event_groups *groups, const char *fingerprint, int64_t now)
+bool event_is_allowed(struct event_groups *groups, const char *fingerprint, int64_t now)
 {
 	uint64_t number = number_of(fingerprint);
 	struct event_group *group = &groups->groups[number % EVENT_GROUPS];

@@ -1,10 +1,10 @@
 /*
- * event: Kubernetes Events about ends, and which of them a storm drowns. Pure.
+ * event: Kubernetes Events about terminations, and a limit on how many similar ones are sent. Pure.
  *
- * An Event's name follows from pod uid, container and run, so telling twice tells once. Storms:
- * of one fingerprint EVENT_BURST are told at once, then one a minute; the others are Grouped (their
- * records say so, and are all there). Fingerprints are remembered in a table of fixed size; one
- * that was pushed out begins anew.
+ * An Event's name is made of the pod's uid, the container and its restart count, so sending it
+ * twice creates it once. Storms: of one fingerprint EVENT_BURST Events are sent at once, then one a
+ * minute; the other terminations are Grouped, which their records say. Fingerprints are remembered
+ * in a table of fixed size; one that another has displaced begins anew.
  */
 #ifndef LASTWORD_OBSERVER_NOTIFY_EVENT_H
 #define LASTWORD_OBSERVER_NOTIFY_EVENT_H
@@ -22,9 +22,10 @@ struct buffer;
 #define EVENT_NAME_SIZE   254
 #define EVENT_MESSAGE_MAX ((size_t)1024) /* the API server refuses more */
 
-enum event_target { EVENT_POD, EVENT_OWNER };
+enum event_target { EVENT_POD, EVENT_OWNER, EVENT_TARGETS };
 
-void event_name(const struct end *end, enum event_target target, char ret_name[EVENT_NAME_SIZE]);
+void event_name(const struct termination *termination, enum event_target target,
+                char ret_name[EVENT_NAME_SIZE]);
 
 struct event_text {
 	const char *reason;  /* AgentExit, SilentAgentExit, AgentPodLingers */
@@ -33,7 +34,7 @@ struct event_text {
 
 /* Appends the Event for a POST. wall: now, nanoseconds since 1970. The owner must be known for
  * EVENT_OWNER. */
-void event_write(const struct end *end, enum event_target target, const char *name,
+void event_write(const struct termination *termination, enum event_target target, const char *name,
                  const struct event_text *text, int64_t wall, struct buffer *out);
 
 struct event_group {
@@ -46,6 +47,6 @@ struct event_groups {
 };
 
 /* An Event about that fingerprint may be sent now (nanoseconds, monotonic, above 0). */
-bool event_may_tell(struct event_groups *groups, const char *fingerprint, int64_t now);
+bool event_is_allowed(struct event_groups *groups, const char *fingerprint, int64_t now);
 
 #endif

@@ -95,7 +95,7 @@ static void find_agents(struct arena *arena, struct pod *pod)
 
 /* ---- The watchdog's flags ---- */
 
-/* The kubelet makes $(X) of $$(X). */
+/* The kubelet turns $$(X) into $(X). */
 static const char *expand(struct arena *arena, const char *text)
 {
 	char *copy = arena_copy(arena, text, strlen(text));
@@ -157,7 +157,8 @@ static void read_watchdog(struct arena *arena, struct pod *pod, const json *watc
 	}
 }
 
-/* For pods without a watchdog: manifests/base/config.yaml's context, as far as labels have it. */
+/* For pods without a watchdog: the context of manifests/base/config.yaml, as far as it is in
+ * labels. */
 static void read_labels(struct pod *pod)
 {
 	static const char *const fields[][2] = {
@@ -208,7 +209,7 @@ static void read_deletion(struct pod *pod)
 	pod->deleted_at = end - pod->grace;
 }
 
-/* activeDeadlineSeconds count from when the kubelet took the pod. */
+/* activeDeadlineSeconds count from status.startTime. */
 static void read_deadline(struct pod *pod)
 {
 	int64_t seconds;
@@ -216,7 +217,7 @@ static void read_deadline(struct pod *pod)
 	if (reason_is(pod->reason, "DeadlineExceeded") && pod->started_at != 0 &&
 	    json_integer(json_get(spec, "activeDeadlineSeconds"), &seconds) && seconds > 0 &&
 	    seconds <= INT32_MAX)
-		pod->troubled_at = pod->started_at + seconds * SECOND;
+		pod->disrupted_at = pod->started_at + seconds * SECOND;
 }
 
 static void read_status(struct pod *pod)
@@ -233,7 +234,7 @@ static void read_status(struct pod *pod)
 		    !json_string_is(json_get(n, "status"), "True"))
 			continue;
 		pod->disruption = json_get_string(n, "reason");
-		pod->troubled_at = pod_time(n, "lastTransitionTime");
+		pod->disrupted_at = pod_time(n, "lastTransitionTime");
 	}
 }
 

@@ -1,12 +1,13 @@
 /*
- * pod: what the observer reads in a pod object. Pure; nothing is copied, texts belong to the
- * object's arena and live as long as it.
+ * pod: the facts that the observer reads from a pod object. Pure; nothing is copied, texts belong
+ * to the object's arena and live as long as it.
  *
- * Which containers are the agent: what the webhook's decision record (annotation
- * lastword.dev/status) names, then the watchdog's --container flags, then, for pods that nobody
- * injected, the label cli-container, the annotation kubectl.kubernetes.io/default-container, a
- * container named main, all that are not ours. Context, owner and redaction patterns are the
- * watchdog's flags; without a watchdog the labels of the shipped configuration stand in.
+ * Which containers are agents: those in the webhook's decision record (annotation
+ * lastword.dev/status), else those of the watchdog's --container flags, else, for pods that were
+ * not injected, the label cli-container, the annotation kubectl.kubernetes.io/default-container, a
+ * container named main, or all containers that are not lastword's own. Context and redaction
+ * patterns are the watchdog's flags; without a watchdog the context comes from the labels that the
+ * shipped configuration names.
  */
 #ifndef LASTWORD_OBSERVER_POD_POD_H
 #define LASTWORD_OBSERVER_POD_POD_H
@@ -24,9 +25,9 @@
 
 struct pod_agent {
 	const char *name;
-	bool watched;       /* the watchdog knows of it */
+	bool watched;       /* the watchdog has a --container flag for it */
 	const json *spec;   /* the container */
-	const json *status; /* NULL: the kubelet has said nothing yet */
+	const json *status; /* NULL: the kubelet has not reported it yet */
 };
 
 struct pod_context {
@@ -51,13 +52,13 @@ struct pod {
 		const char *name;
 		const char *uid;
 	} owner;
-	int64_t started_at; /* the kubelet took it; nanoseconds since 1970, as all times; 0: not yet
-	                     */
-	int64_t deleted_at; /* when its deletion was asked for; 0: it was not */
-	int64_t grace;      /* nanoseconds, of the deletion */
-	int64_t troubled_at; /* when what reason or disruption say began; 0: unknown */
-	bool watchdog;       /* it has one */
-	bool terminal;       /* phase Succeeded or Failed */
+	int64_t started_at; /* status.startTime: the kubelet accepted it; nanoseconds since 1970, as
+	                       all times; 0: not yet */
+	int64_t deleted_at; /* when its deletion was requested; 0: it was not */
+	int64_t grace;      /* the grace period of the deletion, in nanoseconds */
+	int64_t disrupted_at; /* when what reason or disruption say began; 0: unknown */
+	bool watchdog;        /* it has a watchdog container */
+	bool terminal;        /* phase Succeeded or Failed */
 	struct pod_agent agents[POD_AGENTS_MAX];
 	size_t agent_count;
 	struct pod_context context[POD_CONTEXT_MAX];
@@ -66,25 +67,27 @@ struct pod {
 	size_t pattern_count;
 };
 
-/* False when it is no pod with namespace, name and uid. The arena takes what has to be made. */
+/* False when the object has no namespace, name and uid. The arena holds the texts that are not in
+ * the object as they are. */
 bool pod_read(struct arena *arena, const json *object, struct pod *ret_pod, struct error *error);
 
 /* The agent's label in metrics: the context field agent, else the owner's name, else "". */
 const char *pod_agent_label(const struct pod *pod);
 
-/* The time of a status or metadata field; 0 when it is absent, no time, or 1970. */
+/* The time in a status or metadata field; 0 when it is absent, not a time, or 1970. */
 int64_t pod_time(const json *object, const char *key);
 
-/* A reason, of a pod or a container, NULL for none, is that word. */
+/* The reason (NULL: there is none) of a pod or a container is that word. */
 bool reason_is(const char *reason, const char *word);
 
-/* A regular container that is neither ours nor named but is running. */
+/* A regular container other than lastword's own and the named one is running. */
 bool pod_other_runs(const struct pod *pod, const char *but);
 
 /*
- * A run of the agent that ended with this code, not by the pod's own end, is the last: as
- * restartPolicy and restartPolicyRules of the container, else of the pod, say (Kubernetes:
- * ShouldContainerBeRestarted; the first rule that matches decides).
+ * Whether a run of the agent that ended with this exit code, and not because of what happened to
+ * the pod, is its last: as restartPolicy and restartPolicyRules of the container, or else
+ * restartPolicy of the pod, say (Kubernetes: ShouldContainerBeRestarted; the first rule that
+ * matches decides).
  */
 bool pod_run_is_final(const struct pod *pod, const struct pod_agent *agent, int exit_code);
 

@@ -4,74 +4,74 @@
 #include <string.h>
 
 #include "lib/base/utf8.h"
-#include "observer/evidence/log_follower.h"
 
 #define BUCKETS_FIRST 1024
 
-bool live_init(struct live *live)
+bool pod_cache_init(struct pod_cache *cache)
 {
-	*live = (struct live){.bucket_count = BUCKETS_FIRST};
-	live->buckets = calloc(live->bucket_count, sizeof(struct live_pod *));
-	if (live->buckets == NULL)
-		live->bucket_count = 0;
-	return live->buckets != NULL;
+	*cache = (struct pod_cache){.bucket_count = BUCKETS_FIRST};
+	cache->buckets = calloc(cache->bucket_count, sizeof(struct cached_pod *));
+	if (cache->buckets == NULL)
+		cache->bucket_count = 0;
+	return cache->buckets != NULL;
 }
 
-void live_release(struct live_pod *pod)
+void cached_pod_release(struct cached_pod *pod)
 {
 	if (pod == NULL || --pod->users > 0)
 		return;
-	for (size_t i = 0; i < pod->agent_count; i++)
-		free(pod->agents[i].never);
-	follow_free(pod->follow);
+	for (size_t i = 0; i < pod->agent_count; i++) {
+		free(pod->agents[i].never_started);
+		free(pod->agents[i].last_report);
+	}
 	free(pod->facts);
 	free(pod);
 }
 
-void live_free(struct live *live)
+void pod_cache_free(struct pod_cache *cache)
 {
-	for (size_t i = 0; live->buckets != NULL && i < live->bucket_count; i++) {
-		for (struct live_pod *pod = live->buckets[i]; pod != NULL;) {
-			struct live_pod *next = pod->next;
-			live_release(pod);
+	for (size_t i = 0; cache->buckets != NULL && i < cache->bucket_count; i++) {
+		for (struct cached_pod *pod = cache->buckets[i]; pod != NULL;) {
+			struct cached_pod *next = pod->next;
+			cached_pod_release(pod);
 			pod = next;
 		}
 	}
-	free(live->buckets);
-	*live = (struct live){.buckets = NULL};
+	free(cache->buckets);
+	*cache = (struct pod_cache){.buckets = NULL};
 }
 
-/* Uids are random already; FNV-1a brings them into a number. */
-static size_t bucket_of(const struct live *live, const char *uid)
+/* A uid is random already; FNV-1a makes a number of it. */
+static size_t bucket_of(const struct pod_cache *cache, const char *uid)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 	for (; *uid != '\0'; uid++)
 		hash = (hash ^ (unsigned char)*uid) * UINT64_C(0x100000001b3);
-	return (size_t)(hash ^ hash >> 32) & (live->bucket_count - 1);
+	return (size_t)(hash ^ hash >> 32) & (cache->bucket_count - 1);
 }
 
-struct live_pod *live_find(const struct live *live, const char *uid)
+struct cached_pod *pod_cache_find(const struct pod_cache *cache, const char *uid)
 {
-	struct live_pod *pod = live->buckets[bucket_of(live, uid)];
+	struct cached_pod *pod = cache->buckets[bucket_of(cache, uid)];
 	while (pod != NULL && strcmp(pod->facts->uid, uid) != 0)
 		pod = pod->next;
 	return pod;
 }
 
-/* Without memory the chains just become longer. */
-static void grow(struct live *live)
+/* Without memory the chains only become longer. */
+static void grow(struct pod_cache *cache)
 {
-	struct live_pod **old_buckets = live->buckets;
-	size_t old_count = live->bucket_count;
-	struct live_pod **buckets = calloc(old_count * 2, sizeof(struct live_pod *));
+	struct cached_pod **old_buckets = cache->buckets;
+	size_t old_count = cache->bucket_count;
+	struct cached_pod **buckets = calloc(old_count * 2, sizeof(struct cached_pod *));
 	if (buckets == NULL)
 		return;
-	live->buckets = buckets;
-	live->bucket_count = old_count * 2;
+	cache->buckets = buckets;
+	cache->bucket_count = old_count * 2;
 	for (size_t i = 0; i < old_count; i++) {
-		for (struct live_pod *pod = old_buckets[i]; pod != NULL;) {
-			struct live_pod *next = pod->next;
-			struct live_pod **bucket = &buckets[bucket_of(live, pod->facts->uid)];
+		for (struct cached_pod *pod = old_buckets[i]; pod != NULL;) {
+			struct cached_pod *next = pod->next;
+			struct cached_pod **bucket = &buckets[bucket_of(cache, pod->facts->uid)];
 			pod->next = *bucket;
 			*bucket = pod;
 			pod = next;
@@ -80,63 +80,64 @@ static void grow(struct live *live)
 	free(old_buckets);
 }
 
-static struct end *copy_facts(const struct end *facts)
+static struct termination *copy_facts(const struct termination *facts)
 {
-	struct end bare = *facts;
+	struct termination bare = *facts;
 	bare.message = NULL;
-	return end_copy(&bare, LIVE_CONTEXT_MAX);
+	return termination_copy(&bare, CACHED_CONTEXT_MAX);
 }
 
-void live_set_facts(struct live_pod *pod, const struct end *facts)
+void cached_pod_set_facts(struct cached_pod *pod, const struct termination *facts)
 {
-	struct end *copy = copy_facts(facts);
+	struct termination *copy = copy_facts(facts);
 	if (copy == NULL)
 		return;
 	free(pod->facts);
 	pod->facts = copy;
 }
 
-struct live_pod *live_add(struct live *live, const struct end *facts, size_t count)
+struct cached_pod *pod_cache_add(struct pod_cache *cache, const struct termination *facts,
+                                 size_t count)
 {
-	struct live_pod *pod = calloc(1, sizeof *pod + count * sizeof pod->agents[0]);
+	struct cached_pod *pod = calloc(1, sizeof *pod + count * sizeof pod->agents[0]);
 	if (pod == NULL || (pod->facts = copy_facts(facts)) == NULL) {
 		free(pod);
 		return NULL;
 	}
-	if (live->count >= live->bucket_count)
-		grow(live);
+	if (cache->count >= cache->bucket_count)
+		grow(cache);
 	pod->users = 1;
 	pod->lost_at = INT64_MAX;
 	pod->agent_count = count;
 	for (size_t i = 0; i < count; i++)
-		pod->agents[i] = (struct live_agent){.handled = -1, .running = -1};
-	struct live_pod **bucket = &live->buckets[bucket_of(live, facts->uid)];
+		pod->agents[i] = (struct cached_agent){.handled = -1, .running = -1};
+	struct cached_pod **bucket = &cache->buckets[bucket_of(cache, facts->uid)];
 	pod->next = *bucket;
 	*bucket = pod;
-	live->count++;
+	cache->count++;
 	return pod;
 }
 
-static void unlink_pod(struct live *live, struct live_pod **link)
+static void unlink_pod(struct pod_cache *cache, struct cached_pod **link)
 {
-	struct live_pod *pod = *link;
+	struct cached_pod *pod = *link;
 	*link = pod->next;
 	pod->next = NULL;
-	live->count--;
+	cache->count--;
 }
 
-void live_remove(struct live *live, struct live_pod *pod)
+void pod_cache_remove(struct pod_cache *cache, struct cached_pod *pod)
 {
-	struct live_pod **link = &live->buckets[bucket_of(live, pod->facts->uid)];
+	struct cached_pod **link = &cache->buckets[bucket_of(cache, pod->facts->uid)];
 	while (*link != NULL && *link != pod)
 		link = &(*link)->next;
 	if (*link == NULL)
 		return;
-	unlink_pod(live, link);
-	live_release(pod);
+	unlink_pod(cache, link);
+	cached_pod_release(pod);
 }
 
-struct live_agent *live_agent(struct live_pod *pod, const char *name)
+struct cached_agent *cached_pod_find_agent(struct cached_pod *pod, const char *name)
 {
 	for (size_t i = 0; i < pod->agent_count; i++)
 		if (strcmp(pod->agents[i].name, name) == 0)
@@ -144,75 +145,81 @@ struct live_agent *live_agent(struct live_pod *pod, const char *name)
 	return NULL;
 }
 
-struct end live_unseen(const struct live_pod *pod, const struct live_agent *agent)
+struct termination cached_pod_unobserved(const struct cached_pod *pod,
+                                         const struct cached_agent *agent)
 {
-	struct end end = *pod->facts;
-	end.kind = END_UNSEEN;
-	end.container = agent->name;
-	end.run = agent->running;
-	end.started_at = agent->started_at;
-	end.watched = agent->watched;
-	return end;
+	struct termination termination = *pod->facts;
+	termination.kind = TERMINATION_UNOBSERVED;
+	termination.container = agent->name;
+	termination.restart_count = agent->running;
+	termination.started_at = agent->started_at;
+	termination.watched = agent->watched;
+	return termination;
 }
 
-void live_set_never(struct live_pod *pod, struct live_agent *agent, const struct end *never)
+void cached_pod_set_never_started(struct cached_pod *pod, struct cached_agent *agent,
+                                  const struct termination *never_started)
 {
-	free(agent->never);
-	agent->never = NULL;
-	if (never == NULL)
+	free(agent->never_started);
+	agent->never_started = NULL;
+	if (never_started == NULL)
 		return;
-	const char *reason = never->reason == NULL ? "" : never->reason;
-	const char *message = never->message == NULL ? "" : never->message;
-	size_t reason_length = strnlen(reason, LIVE_REASON_MAX);
+	const char *reason = never_started->reason == NULL ? "" : never_started->reason;
+	const char *message = never_started->message == NULL ? "" : never_started->message;
+	size_t reason_length = strnlen(reason, CACHED_REASON_MAX);
 	size_t message_length =
-	        utf8_valid_prefix(message, strnlen(message, LIVE_MESSAGE_MAX / pod->agent_count));
-	struct live_never *own = calloc(1, sizeof *own + reason_length + message_length + 2);
+	        utf8_valid_prefix(message, strnlen(message, CACHED_MESSAGE_MAX / pod->agent_count));
+	struct cached_never_started *own =
+	        calloc(1, sizeof *own + reason_length + message_length + 2);
 	if (own == NULL)
 		return;
-	*own = (struct live_never){
-	        .run = never->run,
-	        .final = never->final,
-	        .failing = never->failing,
-	        .others_run = never->others_run,
-	        .told_to_terminate = never->told_to_terminate,
-	        .has_reason = never->reason != NULL,
-	        .has_message = never->message != NULL,
+	*own = (struct cached_never_started){
+	        .restart_count = never_started->restart_count,
+	        .final = never_started->final,
+	        .failing = never_started->failing,
+	        .others_running = never_started->others_running,
+	        .deletion_requested = never_started->deletion_requested,
+	        .has_reason = never_started->reason != NULL,
+	        .has_message = never_started->message != NULL,
 	};
 	memcpy(own->texts, reason, reason_length);
 	memcpy(own->texts + reason_length + 1, message, message_length);
-	agent->never = own;
+	agent->never_started = own;
 }
 
-struct end live_never(const struct live_pod *pod, const struct live_agent *agent)
+struct termination cached_pod_never_started(const struct cached_pod *pod,
+                                            const struct cached_agent *agent)
 {
-	const struct live_never *never = agent->never;
-	struct end end = *pod->facts;
-	end.kind = END_NEVER_STARTED;
-	end.container = agent->name;
-	end.reason = never->has_reason ? never->texts : NULL;
-	end.message = never->has_message ? never->texts + strlen(never->texts) + 1 : NULL;
-	end.run = never->run;
-	end.final = never->final;
-	end.failing = never->failing;
-	end.others_run = never->others_run;
-	end.told_to_terminate = never->told_to_terminate;
-	end.watched = agent->watched;
-	return end;
+	const struct cached_never_started *never_started = agent->never_started;
+	struct termination termination = *pod->facts;
+	termination.kind = TERMINATION_NEVER_STARTED;
+	termination.container = agent->name;
+	termination.reason = never_started->has_reason ? never_started->texts : NULL;
+	termination.message = never_started->has_message
+	                              ? never_started->texts + strlen(never_started->texts) + 1
+	                              : NULL;
+	termination.restart_count = never_started->restart_count;
+	termination.final = never_started->final;
+	termination.failing = never_started->failing;
+	termination.others_running = never_started->others_running;
+	termination.deletion_requested = never_started->deletion_requested;
+	termination.watched = agent->watched;
+	return termination;
 }
 
-void live_sweep(struct live *live, uint64_t list, void (*gone)(void *context, struct live_pod *pod),
-                void *context)
+void pod_cache_sweep(struct pod_cache *cache, uint64_t list,
+                     void (*gone)(void *context, struct cached_pod *pod), void *context)
 {
-	for (size_t i = 0; i < live->bucket_count; i++) {
-		for (struct live_pod **link = &live->buckets[i]; *link != NULL;) {
-			struct live_pod *pod = *link;
+	for (size_t i = 0; i < cache->bucket_count; i++) {
+		for (struct cached_pod **link = &cache->buckets[i]; *link != NULL;) {
+			struct cached_pod *pod = *link;
 			if (pod->list == list) {
 				link = &pod->next;
 				continue;
 			}
-			unlink_pod(live, link);
+			unlink_pod(cache, link);
 			gone(context, pod);
-			live_release(pod);
+			cached_pod_release(pod);
 		}
 	}
 }

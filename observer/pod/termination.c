@@ -8,19 +8,21 @@
 #include "lib/base/buffer.h"
 #include "lib/diagnosis/classify.h"
 
-#define PACKED_MAX  ((size_t)64 * 1024)
-#define MESSAGE_MAX ((size_t)12 * 1024) /* what the kubelet lets all containers have */
+#define PACKED_MAX ((size_t)64 * 1024)
+#define MESSAGE_MAX \
+	((size_t)12 * 1024) /* what the kubelet allows all containers of a pod together */
 
-/* ---- What all ends of a pod have in common ---- */
+/* ---- What all terminations of a pod have in common ---- */
 
-static struct texts keep(struct arena *arena, struct buffer *packed)
+static struct packed_texts keep(struct arena *arena, struct buffer *packed)
 {
 	char *bytes = buffer_ok(packed) && packed->length > 0
 	                      ? arena_copy(arena, packed->data, packed->length)
 	                      : NULL;
-	struct texts texts = {.bytes = bytes, .length = bytes == NULL ? 0 : packed->length};
+	struct packed_texts packed_texts = {.bytes = bytes,
+	                                    .length = bytes == NULL ? 0 : packed->length};
 	buffer_free(packed);
-	return texts;
+	return packed_texts;
 }
 
 static void pack(struct buffer *packed, const char *text)
@@ -28,8 +30,8 @@ static void pack(struct buffer *packed, const char *text)
 	buffer_append(packed, text, strlen(text) + 1);
 }
 
-static struct end end_of(struct arena *arena, const struct pod *pod, const struct pod_agent *agent,
-                         enum end_kind kind)
+static struct termination termination_of(struct arena *arena, const struct pod *pod,
+                                         const struct pod_agent *agent, enum termination_kind kind)
 {
 	struct buffer context;
 	struct buffer patterns;
@@ -41,7 +43,7 @@ static struct end end_of(struct arena *arena, const struct pod *pod, const struc
 	}
 	for (size_t i = 0; i < pod->pattern_count; i++)
 		pack(&patterns, pod->patterns[i]);
-	return (struct end){
+	return (struct termination){
 	        .kind = kind,
 	        .namespace = pod->namespace,
 	        .pod = pod->name,
@@ -57,8 +59,8 @@ static struct end end_of(struct arena *arena, const struct pod *pod, const struc
 	        .disruption = pod->disruption,
 	        .context = keep(arena, &context),
 	        .patterns = keep(arena, &patterns),
-	        .others_run = pod_other_runs(pod, agent->name),
-	        .told_to_terminate = pod->deleted_at != 0,
+	        .others_running = pod_other_runs(pod, agent->name),
+	        .deletion_requested = pod->deleted_at != 0,
 	        .watched = pod->watchdog && agent->watched,
 	};
 }
@@ -72,51 +74,55 @@ static int64_t restart_count(const struct pod_agent *agent)
 
 /* ---- Runs ---- */
 
-bool end_has_code(const struct end *end)
+bool termination_has_exit_code(const struct termination *termination)
 {
-	return end->kind == END_RUN && !reason_is(end->reason, "ContainerStatusUnknown");
+	return termination->kind == TERMINATION_REPORTED &&
+	       !reason_is(termination->reason, "ContainerStatusUnknown");
 }
 
-static struct end read_run(struct arena *arena, const struct pod *pod,
-                           const struct pod_agent *agent, const json *terminated, bool previous)
+static struct termination read_run(struct arena *arena, const struct pod *pod,
+                                   const struct pod_agent *agent, const json *terminated,
+                                   bool previous)
 {
-	struct end end = end_of(arena, pod, agent, END_RUN);
+	struct termination termination = termination_of(arena, pod, agent, TERMINATION_REPORTED);
 	int64_t code = 0;
 	int64_t count = restart_count(agent);
-	end.reason = json_get_string(terminated, "reason");
-	/* While it waits no container was made since: the count is still that of the one in
-	 * lastState (recorded: same containerID, same count). Only for one that it lost does the
-	 * kubelet count on at once (kubelet_pods.go, convertToAPIContainerStatuses). */
+	termination.reason = json_get_string(terminated, "reason");
+	/* While the container waits, no new one was created: the count is still that of the one in
+	 * lastState (recorded: same containerID, same count). Only for a container that it lost
+	 * does the kubelet increase the count at once (kubelet_pods.go,
+	 * convertToAPIContainerStatuses). */
 	bool waits = json_is_object(json_find(agent->status, "state", "waiting", NULL)) &&
-	             end_has_code(&end);
-	end.run = previous && !waits && count > 0 ? count - 1 : count;
-	end.previous = previous;
+	             termination_has_exit_code(&termination);
+	termination.restart_count = previous && !waits && count > 0 ? count - 1 : count;
+	termination.previous = previous;
 	json_integer(json_get(terminated, "exitCode"), &code);
-	/* 32 bits, those of Windows; what is no such number is a failure of an unknown kind. */
-	end.exit_code = code >= INT32_MIN && code <= INT32_MAX ? (int)code : 255;
-	end.message = json_get_string(terminated, "message");
-	end.started_at = pod_time(terminated, "startedAt");
-	end.finished_at = pod_time(terminated, "finishedAt");
-	/* Times of the kubelet are whole seconds, cut. */
-	end.told_to_terminate =
-	        pod->deleted_at != 0 &&
-	        (end.finished_at == 0 || end.finished_at >= pod->deleted_at - SECOND);
-	/* It had ended by itself before the pod's own end began. */
-	bool before =
-	        pod->troubled_at != 0 && end.finished_at != 0 && end.finished_at < pod->troubled_at;
+	/* Exit codes have 32 bits on Windows; anything else is a failure of an unknown kind. */
+	termination.exit_code = code >= INT32_MIN && code <= INT32_MAX ? (int)code : 255;
+	termination.message = json_get_string(terminated, "message");
+	termination.started_at = pod_time(terminated, "startedAt");
+	termination.finished_at = pod_time(terminated, "finishedAt");
+	/* The kubelet's times are truncated to whole seconds. */
+	termination.deletion_requested =
+	        pod->deleted_at != 0 && (termination.finished_at == 0 ||
+	                                 termination.finished_at >= pod->deleted_at - SECOND);
+	/* The container ended by itself before the pod was disrupted. */
+	bool before = pod->disrupted_at != 0 && termination.finished_at != 0 &&
+	              termination.finished_at < pod->disrupted_at;
 	if (previous || before) {
-		end.pod_reason = NULL;
-		end.disruption = NULL;
+		termination.pod_reason = NULL;
+		termination.disruption = NULL;
 	}
 	if (!previous) {
-		end.final = pod->terminal || pod->deleted_at != 0 || pod->disruption != NULL ||
-		            pod_run_is_final(pod, agent, end.exit_code);
+		termination.final = pod->terminal || pod->deleted_at != 0 ||
+		                    pod->disruption != NULL ||
+		                    pod_run_is_final(pod, agent, termination.exit_code);
 	}
-	return end;
+	return termination;
 }
 
-size_t end_read(struct arena *arena, const struct pod *pod, const struct pod_agent *agent,
-                struct end ret_ends[2])
+size_t termination_read(struct arena *arena, const struct pod *pod, const struct pod_agent *agent,
+                        struct termination ret_ends[2])
 {
 	size_t count = 0;
 	const json *last = json_find(agent->status, "lastState", "terminated", NULL);
@@ -128,7 +134,7 @@ size_t end_read(struct arena *arena, const struct pod *pod, const struct pod_age
 	return count;
 }
 
-bool end_is_running(const struct pod_agent *agent, int64_t *ret_run)
+bool pod_agent_is_running(const struct pod_agent *agent, int64_t *ret_run)
 {
 	if (!json_is_object(json_find(agent->status, "state", "running", NULL)))
 		return false;
@@ -136,20 +142,21 @@ bool end_is_running(const struct pod_agent *agent, int64_t *ret_run)
 	return true;
 }
 
-void end_unseen(struct arena *arena, const struct pod *pod, const struct pod_agent *agent,
-                struct end *ret_end)
+void termination_unobserved(struct arena *arena, const struct pod *pod,
+                            const struct pod_agent *agent, struct termination *ret_end)
 {
-	struct end end = end_of(arena, pod, agent, END_UNSEEN);
-	end.run = restart_count(agent);
-	end.started_at = pod_time(json_find(agent->status, "state", "running", NULL), "startedAt");
-	end.final = true;
-	end.others_run = false;
-	*ret_end = end;
+	struct termination termination = termination_of(arena, pod, agent, TERMINATION_UNOBSERVED);
+	termination.restart_count = restart_count(agent);
+	termination.started_at =
+	        pod_time(json_find(agent->status, "state", "running", NULL), "startedAt");
+	termination.final = true;
+	termination.others_running = false;
+	*ret_end = termination;
 }
 
 /* ---- Never started ---- */
 
-/* The container waits for something that went wrong. */
+/* The container waits because something went wrong. */
 static bool is_failing(const char *reason)
 {
 	const struct observation observation = {.container_reason = reason};
@@ -169,8 +176,8 @@ static bool is_sidecar(const struct pod *pod, const char *name)
 	return false;
 }
 
-/* An init container that failed, in words; NULL: none. *ret_working: one is at work. *ret_final: it
- * failed for good, and the pod will be Failed in a moment. */
+/* Describes an init container that failed; NULL: none did. *ret_working: one is running.
+ * *ret_final: it will not be restarted, and the pod will be Failed in a moment. */
 static const char *failing_init(struct arena *arena, const struct pod *pod, bool *ret_working,
                                 bool *ret_final)
 {
@@ -208,8 +215,10 @@ static bool ran(const struct pod_agent *agent)
 	       json_is_object(json_find(agent->status, "lastState", "terminated", NULL));
 }
 
-bool end_never_started(struct arena *arena, const struct pod *pod, const struct pod_agent *agent,
-                       const struct end_patience *patience, struct end *ret_end, int64_t *ret_due)
+bool termination_never_started(struct arena *arena, const struct pod *pod,
+                               const struct pod_agent *agent,
+                               const struct start_timeouts *start_timeouts,
+                               struct termination *ret_end, int64_t *ret_due)
 {
 	bool init_works;
 	bool init_final;
@@ -222,18 +231,19 @@ bool end_never_started(struct arena *arena, const struct pod *pod, const struct 
 	if (!pod->terminal && (pod->started_at == 0 || (!failing && init_works)))
 		return false;
 
-	struct end end = end_of(arena, pod, agent, END_NEVER_STARTED);
-	end.run = restart_count(agent);
-	end.reason = reason;
-	end.message = init != NULL ? init : json_get_string(waiting, "message");
-	if (end.message == NULL && pod->terminal)
-		end.message = json_get_string(json_get(pod->object, "status"), "message");
-	end.final = pod->terminal || init_final;
-	end.failing = failing;
-	*ret_due = pod->terminal
-	                   ? 0
-	                   : pod->started_at + (failing ? patience->failing : patience->waiting);
-	*ret_end = end;
+	struct termination termination =
+	        termination_of(arena, pod, agent, TERMINATION_NEVER_STARTED);
+	termination.restart_count = restart_count(agent);
+	termination.reason = reason;
+	termination.message = init != NULL ? init : json_get_string(waiting, "message");
+	if (termination.message == NULL && pod->terminal)
+		termination.message = json_get_string(json_get(pod->object, "status"), "message");
+	termination.final = pod->terminal || init_final;
+	termination.failing = failing;
+	*ret_due = pod->terminal ? 0
+	                         : pod->started_at + (failing ? start_timeouts->failing
+	                                                      : start_timeouts->waiting);
+	*ret_end = termination;
 	return true;
 }
 
@@ -241,26 +251,27 @@ bool end_never_started(struct arena *arena, const struct pod *pod, const struct 
 
 #define TEXT_COUNT 14
 
-/* The places of all single texts. */
-static void list_texts(struct end *end, const char **ret_places[TEXT_COUNT])
+/* The addresses of all members that are single texts. */
+static void list_texts(struct termination *termination, const char **ret_places[TEXT_COUNT])
 {
 	const char **places[TEXT_COUNT] = {
-	        &end->namespace,         &end->pod,        &end->uid,        &end->node,
-	        &end->container,         &end->owner_kind, &end->owner_name, &end->owner_uid,
-	        &end->owner_api_version, &end->agent,      &end->reason,     &end->message,
-	        &end->pod_reason,        &end->disruption,
+	        &termination->namespace,  &termination->pod,        &termination->uid,
+	        &termination->node,       &termination->container,  &termination->owner_kind,
+	        &termination->owner_name, &termination->owner_uid,  &termination->owner_api_version,
+	        &termination->agent,      &termination->reason,     &termination->message,
+	        &termination->pod_reason, &termination->disruption,
 	};
 	memcpy(ret_places, places, sizeof places);
 }
 
-/* As many whole pairs as fit into most bytes. */
-static size_t fitting(const struct texts *texts, size_t most)
+/* The length of as many whole pairs as fit into `most` bytes. */
+static size_t fitting_length(const struct packed_texts *packed_texts, size_t most)
 {
 	size_t fits = 0;
-	for (size_t at = 0; at < texts->length;) {
-		at += strlen(texts->bytes + at) + 1;
-		if (at < texts->length)
-			at += strlen(texts->bytes + at) + 1;
+	for (size_t at = 0; at < packed_texts->length;) {
+		at += strlen(packed_texts->bytes + at) + 1;
+		if (at < packed_texts->length)
+			at += strlen(packed_texts->bytes + at) + 1;
 		if (at > most)
 			break;
 		fits = at;
@@ -278,21 +289,21 @@ static const char *move(char **to, const char *bytes, size_t length)
 	return start;
 }
 
-struct end *end_copy(const struct end *end, size_t context_max)
+struct termination *termination_copy(const struct termination *termination, size_t context_max)
 {
-	struct end view = *end;
+	struct termination view = *termination;
 	const char **places[TEXT_COUNT];
 	size_t lengths[TEXT_COUNT];
-	size_t size = sizeof *end;
+	size_t size = sizeof *termination;
 	list_texts(&view, places);
 	for (size_t i = 0; i < TEXT_COUNT; i++) {
 		lengths[i] = *places[i] == NULL ? 0 : strnlen(*places[i], MESSAGE_MAX);
 		size += lengths[i] + 1;
 	}
-	view.context.length = fitting(&view.context, context_max);
+	view.context.length = fitting_length(&view.context, context_max);
 	size += view.context.length + view.patterns.length;
 
-	struct end *copy = calloc(1, size);
+	struct termination *copy = calloc(1, size);
 	if (copy == NULL)
 		return NULL;
 	char *to = (char *)(copy + 1);

@@ -1,19 +1,19 @@
 /*
- * verdict: the kubelet's view of an end and the evidence there is → the record. Pure.
+ * record_builder: builds the record from a termination and the evidence about it. Pure.
  *
- * Who is believed:
+ * Which source decides:
  *  1. The shim, where it killed the agent itself (deadline, silence).
- *  2. The kubelet's reason and the pod's (OOMKilled, Evicted, DisruptionTarget, …) outweigh what
- * the watchdog or we guess from exit code and output.
- *  3. The watchdog's line: it saw the whole end of the output, the signal and the kernel's count.
- *  4. Without one the container's own log, or what the kubelet kept of it in its message.
- * Times and exit code are the kubelet's where it has them; the line's are finer, but less certain.
- * A code that the kubelet made up (end_has_code()) is none.
+ *  2. The reasons of the container and the pod (OOMKilled, Evicted, DisruptionTarget, …): they
+ *     outweigh what is concluded from exit code and output.
+ *  3. The watchdog's report: it has the whole end of the output, the signal, the kernel's count.
+ *  4. Without a report the container's own log, or what the kubelet kept of it in its message.
+ * Times and exit code are the kubelet's where it has them; the report's are finer, but untrusted.
+ * An exit code that the kubelet made up (termination_has_exit_code()) counts as none.
  *
- * What becomes a record: every failure, that is every cause but Completed; and an end with code 0
- * whose container the kubelet calls OOMKilled: a process of it was killed, the agent went on
- * (`Completed`, with reason OOMKilled). silent: a failure, final, and another regular container
- * that is not ours still running.
+ * What becomes a record: every failure, that is every cause but Completed; and a termination with
+ * exit code 0 that the kubelet calls OOMKilled: a process in the container was killed, the agent
+ * went on (`Completed`, with the reason OOMKilled). silent: a failure that is final, while another
+ * regular container that is not lastword's own was running.
  */
 #ifndef LASTWORD_OBSERVER_RECORD_RECORD_BUILDER_H
 #define LASTWORD_OBSERVER_RECORD_RECORD_BUILDER_H
@@ -24,32 +24,33 @@
 #include "lib/kube/agent_exit.h"
 #include "lib/document/json.h"
 #include "observer/pod/termination.h"
-#include "observer/evidence/watchdog_report.h"
+#include "observer/pod/watchdog_report.h"
 
-/* The end of a container's own log, as it was read. */
-struct log_end {
-	char *bytes; /* changed: redacted in place */
+/* The last bytes of a container's own log, as they were read. */
+struct log_tail {
+	char *bytes; /* modified: redacted in place */
 	size_t length;
 	bool cut; /* it does not begin where the log began */
 };
 
-#define VERDICT_TAIL_MAX ((size_t)4096)
+#define RECORD_LOG_TAIL_MAX ((size_t)4096)
 
-struct verdict {
+struct built_record {
 	struct agent_exit exit;
 	bool failed; /* else it is a success, for the metrics */
-	bool record; /* to be written */
+	bool record; /* it is to be written */
 };
 
 /*
- * For an end that is kept where there is no room for the pod's patterns: message and context are
- * redacted with them now, then they are left out. The texts belong to the arena. False: it is full.
+ * For a termination that is kept without the pod's redaction patterns: redacts message and context
+ * with them and leaves them out. The texts belong to the arena. False: the arena is full.
  */
-bool verdict_redact(struct arena *arena, struct end *end);
+bool record_redact(struct arena *arena, struct termination *termination);
 
-/* line and log may be NULL; the log is used where there is no line. The texts of *ret_verdict
- * belong to end, line, log and arena. False: the arena is full. */
-bool verdict_make(struct arena *arena, const struct end *end, const struct line *line,
-                  struct log_end *log, struct verdict *ret_verdict);
+/* report and log may be NULL; the log is used where there is no report. The texts of *ret_built
+ * belong to termination, report, log and arena. False: the arena is full. */
+bool record_build(struct arena *arena, const struct termination *termination,
+                  const struct watchdog_report *report, struct log_tail *log,
+                  struct built_record *ret_built);
 
 #endif

@@ -16,100 +16,100 @@
 #define PAGE_MAX  ((size_t)8 * 1024 * 1024)
 #define ARENA_MAX ((size_t)64 * 1024 * 1024)
 #define FIRST     (60 * SECOND)
-#define METADATA                                                                        \
+#define METADATA_LIST                                                                   \
 	"application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/" \
 	"json"
 
-static void ask_page(void *context);
+static void request_page(void *context);
 
-void collector_init(struct collector *collector, struct engine *engine, struct meters *meters,
+void record_gc_init(struct record_gc *gc, struct event_loop *loop, struct observer_metrics *metrics,
                     int64_t ttl, size_t cap)
 {
-	*collector = (struct collector){
-	        .engine = engine,
-	        .meters = meters,
+	*gc = (struct record_gc){
+	        .loop = loop,
+	        .metrics = metrics,
 	        .ttl = ttl,
 	        .cap = cap,
-	        .timer = {.fire = ask_page, .context = collector},
+	        .timer = {.fire = request_page, .context = gc},
 	};
 }
 
-static void forget_namespace(struct collector *collector)
+static void forget_namespace(struct record_gc *gc)
 {
-	for (size_t i = 0; i < collector->kept_count; i++)
-		free(collector->kept[i].name);
-	collector->kept_count = 0;
-	collector->namespace[0] = '\0';
+	for (size_t i = 0; i < gc->kept_count; i++)
+		free(gc->kept[i].name);
+	gc->kept_count = 0;
+	gc->namespace[0] = '\0';
 }
 
-static void forget_round(struct collector *collector)
+static void forget_pass(struct record_gc *gc)
 {
-	forget_namespace(collector);
-	free(collector->kept);
-	free(collector->next_page);
-	collector->kept = NULL;
-	collector->kept_size = 0;
-	collector->next_page = NULL;
+	forget_namespace(gc);
+	free(gc->kept);
+	free(gc->next_page);
+	gc->kept = NULL;
+	gc->kept_size = 0;
+	gc->next_page = NULL;
 }
 
-void collector_free(struct collector *collector)
+void record_gc_free(struct record_gc *gc)
 {
-	if (collector->engine == NULL)
+	if (gc->loop == NULL)
 		return;
-	engine_cancel(collector->engine, collector->request);
-	engine_clear_timer(collector->engine, &collector->timer);
-	forget_round(collector);
-	collector->engine = NULL;
+	event_loop_cancel_request(gc->loop, gc->request);
+	event_loop_clear_timer(gc->loop, &gc->timer);
+	forget_pass(gc);
+	gc->loop = NULL;
 }
 
-static void later(struct collector *collector, int64_t delay)
+static void schedule(struct record_gc *gc, int64_t delay)
 {
-	engine_set_timer(collector->engine, &collector->timer, collector->engine->now + delay);
+	event_loop_set_timer(gc->loop, &gc->timer, gc->loop->now + delay);
 }
 
-void collector_set_leader(struct collector *collector, bool leader)
+void record_gc_set_leader(struct record_gc *gc, bool leader)
 {
-	collector->leader = leader;
-	if (leader && collector->request == NULL && collector->deleting == 0)
-		later(collector, FIRST);
+	gc->leader = leader;
+	if (leader && gc->request == NULL && gc->deleting == 0)
+		schedule(gc, FIRST);
 }
 
 /* ---- Deleting ---- */
 
-/* The page is done: the next one, or the next round. */
-static void page_done(struct collector *collector)
+/* The page is done: on to the next one, or to the next pass. */
+static void page_done(struct record_gc *gc)
 {
-	if (collector->next_page != NULL && collector->leader) {
-		later(collector, 0);
+	if (gc->next_page != NULL && gc->leader) {
+		schedule(gc, 0);
 		return;
 	}
-	forget_round(collector);
-	if (collector->leader)
-		later(collector, COLLECT_INTERVAL);
+	forget_pass(gc);
+	if (gc->leader)
+		schedule(gc, RECORD_GC_INTERVAL);
 }
 
 static void deleted(void *context, struct kube_response *response, const struct error *error)
 {
-	struct collector *collector = context;
-	collector->deleting--;
+	struct record_gc *gc = context;
+	gc->deleting--;
 	if (error == NULL)
-		meters_count(collector->meters, COUNTER_COLLECTED);
+		observer_metrics_count(gc->metrics, COUNTER_DELETED_RECORDS);
 	else if (response->status != 404)
-		log_message(LOG_DEBUG, "a record could not be deleted, the next round will",
+		log_message(LOG_DEBUG, "a record could not be deleted, the next pass tries again",
 		            "error", error->message, NULL);
-	if (collector->deleting == 0 && collector->request == NULL)
-		page_done(collector);
+	if (gc->deleting == 0 && gc->request == NULL)
+		page_done(gc);
 }
 
-static void delete_record(struct collector *collector, const char *name)
+static void delete_record(struct record_gc *gc, const char *name)
 {
 	const struct request request = {
-	        .ask = {.method = "DELETE", .path = publish_path(collector->namespace, name, "")},
+	        .kube = {.method = "DELETE", .path = record_path(gc->namespace, name, "")},
 	        .finish = deleted,
-	        .context = collector,
+	        .context = gc,
 	};
-	if (engine_request(collector->engine, &request) != NULL)
-		collector->deleting++;
+	if (event_loop_add_request(gc->loop, &request) != NULL)
+		gc->deleting++;
 }
 
 /* ---- The newest of a namespace: a heap with the oldest of them first ---- */
@@ -144,64 +144,64 @@ static void sift_down(struct kept_record *heap, size_t count)
 	}
 }
 
-static bool make_room(struct collector *collector)
+static bool make_room(struct record_gc *gc)
 {
-	if (collector->kept_count < collector->kept_size)
+	if (gc->kept_count < gc->kept_size)
 		return true;
-	size_t size = collector->kept_size == 0 ? 256 : collector->kept_size * 2;
-	struct kept_record *kept = reallocarray(collector->kept, size, sizeof *collector->kept);
+	size_t size = gc->kept_size == 0 ? 256 : gc->kept_size * 2;
+	struct kept_record *kept = reallocarray(gc->kept, size, sizeof *gc->kept);
 	if (kept == NULL)
 		return false;
-	collector->kept = kept;
-	collector->kept_size = size;
+	gc->kept = kept;
+	gc->kept_size = size;
 	return true;
 }
 
-static void keep(struct collector *collector, const char *name, int64_t created_at)
+static void keep(struct record_gc *gc, const char *name, int64_t created_at)
 {
-	struct kept_record *oldest = collector->kept;
-	bool full = collector->kept_count == collector->cap;
+	struct kept_record *oldest = gc->kept;
+	bool full = gc->kept_count == gc->cap;
 	if (full && created_at <= oldest->created_at) {
-		delete_record(collector, name);
+		delete_record(gc, name);
 		return;
 	}
-	if (!full && !make_room(collector))
+	if (!full && !make_room(gc))
 		return;
 	struct kept_record record = {.created_at = created_at, .name = strdup(name)};
 	if (record.name == NULL)
 		return;
 	if (full) {
-		delete_record(collector, oldest->name);
+		delete_record(gc, oldest->name);
 		free(oldest->name);
 		*oldest = record;
-		sift_down(collector->kept, collector->kept_count);
+		sift_down(gc->kept, gc->kept_count);
 	} else {
-		collector->kept[collector->kept_count] = record;
-		sift_up(collector->kept, collector->kept_count++);
+		gc->kept[gc->kept_count] = record;
+		sift_up(gc->kept, gc->kept_count++);
 	}
 }
 
-static void take_record(struct collector *collector, const json *metadata)
+static void take_record(struct record_gc *gc, const json *metadata)
 {
 	const char *namespace = json_get_string_or(metadata, "namespace", "");
 	const char *name = json_get_string_or(metadata, "name", "");
 	int64_t created_at = pod_time(metadata, "creationTimestamp");
 	if (*namespace == '\0' || *name == '\0' || created_at == 0 ||
-	    strlen(namespace) >= sizeof collector->namespace)
+	    strlen(namespace) >= sizeof gc->namespace)
 		return;
-	if (strcmp(namespace, collector->namespace) != 0) {
-		forget_namespace(collector);
-		snprintf(collector->namespace, sizeof collector->namespace, "%s", namespace);
+	if (strcmp(namespace, gc->namespace) != 0) {
+		forget_namespace(gc);
+		snprintf(gc->namespace, sizeof gc->namespace, "%s", namespace);
 	}
-	if (collector->engine->wall - created_at > collector->ttl)
-		delete_record(collector, name);
+	if (gc->loop->wall - created_at > gc->ttl)
+		delete_record(gc, name);
 	else
-		keep(collector, name, created_at);
+		keep(gc, name, created_at);
 }
 
 /* ---- The list ---- */
 
-static bool take_page(struct collector *collector, const struct kube_response *response)
+static bool take_page(struct record_gc *gc, const struct kube_response *response)
 {
 	json *root;
 	struct arena *_cleanup_arena_ arena = arena_new(ARENA_MAX);
@@ -209,47 +209,47 @@ static bool take_page(struct collector *collector, const struct kube_response *r
 	                                0, &root, NULL) == JSON_INVALID)
 		return false;
 	const char *next = json_get_string_or(json_get(root, "metadata"), "continue", "");
-	free(collector->next_page);
-	collector->next_page = *next == '\0' ? NULL : url_escaped(next);
+	free(gc->next_page);
+	gc->next_page = *next == '\0' ? NULL : url_escaped(next);
 	for (json *n = json_first(json_get(root, "items")); n != NULL; n = json_next(n))
-		take_record(collector, json_get(n, "metadata"));
+		take_record(gc, json_get(n, "metadata"));
 	return true;
 }
 
-static void page_came(void *context, struct kube_response *response, const struct error *error)
+static void page_received(void *context, struct kube_response *response, const struct error *error)
 {
-	struct collector *collector = context;
-	collector->request = NULL;
-	if (error != NULL || !take_page(collector, response)) {
+	struct record_gc *gc = context;
+	gc->request = NULL;
+	if (error != NULL || !take_page(gc, response)) {
 		if (error != NULL)
-			log_message(LOG_WARNING, "listing records failed, it is tried again later",
-			            "error", error->message, NULL);
-		forget_round(collector);
-		if (collector->leader)
-			later(collector, COLLECT_INTERVAL);
+			log_message(LOG_WARNING,
+			            "listing records failed, the next pass tries again", "error",
+			            error->message, NULL);
+		forget_pass(gc);
+		if (gc->leader)
+			schedule(gc, RECORD_GC_INTERVAL);
 		return;
 	}
-	if (collector->deleting == 0)
-		page_done(collector);
+	if (gc->deleting == 0)
+		page_done(gc);
 }
 
-static void ask_page(void *context)
+static void request_page(void *context)
 {
-	struct collector *collector = context;
-	if (!collector->leader || collector->request != NULL || collector->deleting > 0)
+	struct record_gc *gc = context;
+	if (!gc->leader || gc->request != NULL || gc->deleting > 0)
 		return;
 	const struct request request = {
-	        .ask = {.path = engine_text("/apis/" AGENT_EXIT_API_VERSION "/" AGENT_EXIT_PLURAL
-	                                    "?limit=%d%s%s",
-	                                    PAGE, collector->next_page == NULL ? "" : "&continue=",
-	                                    collector->next_page == NULL ? ""
-	                                                                 : collector->next_page),
-	                .accept = METADATA,
-	                .response_max = PAGE_MAX},
-	        .finish = page_came,
-	        .context = collector,
+	        .kube = {.path = request_path("/apis/" AGENT_EXIT_API_VERSION "/" AGENT_EXIT_PLURAL
+	                                      "?limit=%d%s%s",
+	                                      PAGE, gc->next_page == NULL ? "" : "&continue=",
+	                                      gc->next_page == NULL ? "" : gc->next_page),
+	                 .accept = METADATA_LIST,
+	                 .response_max = PAGE_MAX},
+	        .finish = page_received,
+	        .context = gc,
 	};
-	collector->request = engine_request(collector->engine, &request);
-	if (collector->request == NULL)
-		later(collector, COLLECT_INTERVAL);
+	gc->request = event_loop_add_request(gc->loop, &request);
+	if (gc->request == NULL)
+		schedule(gc, RECORD_GC_INTERVAL);
 }

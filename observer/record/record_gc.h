@@ -1,10 +1,11 @@
 /*
- * collect: deletes records that are too old, or too many in their namespace. No I/O of its own.
+ * record_gc: deletes records that are too old, or too many in their namespace. No I/O of its own:
+ * requests to the event loop.
  *
- * The leader, every COLLECT_INTERVAL: a paged list of the records' metadata alone, in the API
- * server's order (by namespace). Of each namespace the newest `cap` are remembered, so memory is
- * bounded by the cap, whatever there is; what is older than `ttl`, or pushed out by newer ones, is
- * deleted. The next page is asked for when the deletes of this one are done.
+ * The leader lists the metadata of all records every RECORD_GC_INTERVAL, in pages, in the API
+ * server's order (by namespace). Of each namespace the newest `cap` records are remembered, so
+ * memory is bounded by the cap, however many there are; what is older than `ttl`, or is displaced
+ * by newer ones, is deleted. The next page is requested when the deletions of this one are done.
  */
 #ifndef LASTWORD_OBSERVER_RECORD_RECORD_GC_H
 #define LASTWORD_OBSERVER_RECORD_RECORD_GC_H
@@ -13,25 +14,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "observer/event_loop.h"
-#include "observer/metrics.h"
+#include "observer/base/event_loop.h"
+#include "observer/base/metrics.h"
 
-#define COLLECT_INTERVAL (INT64_C(600) * SECOND)
-#define COLLECT_CAP_MAX  100000
+#define RECORD_GC_INTERVAL (INT64_C(600) * SECOND)
+#define RECORD_GC_CAP_MAX  100000
 
 struct kept_record {
 	int64_t created_at;
 	char *name;
 };
 
-struct collector {
-	struct engine *engine;
-	struct meters *meters;
+struct record_gc {
+	struct event_loop *loop;
+	struct observer_metrics *metrics;
 	int64_t ttl; /* nanoseconds */
 	size_t cap;  /* records in a namespace */
 	bool leader;
 	char namespace[64];
-	struct kept_record *kept; /* a heap, the oldest first; of that namespace */
+	struct kept_record *kept; /* of that namespace; a heap with the oldest first */
 	size_t kept_count;
 	size_t kept_size;
 	char *next_page;
@@ -41,9 +42,9 @@ struct collector {
 	struct timer timer;
 };
 
-void collector_init(struct collector *collector, struct engine *engine, struct meters *meters,
+void record_gc_init(struct record_gc *gc, struct event_loop *loop, struct observer_metrics *metrics,
                     int64_t ttl, size_t cap);
-void collector_set_leader(struct collector *collector, bool leader);
-void collector_free(struct collector *collector);
+void record_gc_set_leader(struct record_gc *gc, bool leader);
+void record_gc_free(struct record_gc *gc);
 
 #endif

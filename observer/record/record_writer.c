@@ -8,96 +8,128 @@
 #include "lib/base/buffer.h"
 #include "lib/diagnosis/classify.h"
 #include "lib/base/log.h"
-#include "observer/record/publication.h"
 
-#define RETRY_REFUSED (30 * SECOND)
+#define RETRY_REFUSED   (30 * SECOND)
+#define STATUS_MAX      ((size_t)16 * 1024)
+#define STATUS_ATTEMPTS 20
 
-static void check(struct publication *publication);
-static void write_record(struct publication *publication);
+struct pending_record {
+	struct pending_record *previous;
+	struct pending_record *next;
+	struct record_writer *writer;
+	struct termination *termination; /* without message, context and patterns */
+	char *record;                    /* the JSON; NULL: it was found written */
+	size_t bytes;
+	char name[AGENT_EXIT_NAME_SIZE];
+	/* for the notification and the metrics */
+	char summary[256];
+	char fingerprint[20];
+	const char *cause;  /* static */
+	const char *source; /* static */
+	bool silent;
+	bool failed;
+	int64_t duration;
+	int64_t max_rss_bytes;
+	int64_t cpu;
+	/* its state */
+	void (*stage)(struct pending_record *pending);
+	struct notification notification;
+	unsigned attempts;  /* of the stage */
+	int64_t refused_at; /* the first refusal to write; 0: none */
+	bool unsure;        /* an attempt to write had no response */
+	struct request *request;
+	struct timer timer;
+};
 
-char *publish_path(const char *namespace, const char *name, const char *subresource)
+static void check(struct pending_record *pending);
+static void write_record(struct pending_record *pending);
+static void notify(struct pending_record *pending);
+
+char *record_path(const char *namespace, const char *name, const char *subresource)
 {
-	return engine_text(
+	return request_path(
 	        "/apis/" AGENT_EXIT_API_VERSION "/namespaces/%s/" AGENT_EXIT_PLURAL "%s%s%s",
 	        namespace, name == NULL ? "" : "/", name == NULL ? "" : name, subresource);
 }
 
-/* ---- Coming and going ---- */
+/* ---- Stages and requests ---- */
 
-static void publication_free(struct publication *publication)
+static void pending_record_free(struct pending_record *pending)
 {
-	struct publisher *publisher = publication->publisher;
-	engine_cancel(publisher->engine, publication->request);
-	engine_clear_timer(publisher->engine, &publication->timer);
-	if (publication->previous != NULL)
-		publication->previous->next = publication->next;
+	struct record_writer *writer = pending->writer;
+	event_loop_cancel_request(writer->loop, pending->request);
+	event_loop_clear_timer(writer->loop, &pending->timer);
+	notification_cancel(&pending->notification);
+	if (pending->previous != NULL)
+		pending->previous->next = pending->next;
 	else
-		publisher->first = publication->next;
-	if (publication->next != NULL)
-		publication->next->previous = publication->previous;
-	publisher->count--;
-	publisher->bytes -= publication->bytes;
-	free(publication->record);
-	free(publication->end);
-	free(publication);
+		writer->first = pending->next;
+	if (pending->next != NULL)
+		pending->next->previous = pending->previous;
+	writer->count--;
+	writer->bytes -= pending->bytes;
+	free(pending->record);
+	free(pending->termination);
+	free(pending);
 }
 
-void publication_over(struct publication *publication)
+static void finish_record(struct pending_record *pending)
 {
-	struct publisher *publisher = publication->publisher;
-	publication_free(publication);
-	publisher->less(publisher->context);
+	struct record_writer *writer = pending->writer;
+	pending_record_free(pending);
+	writer->decreased(writer->context);
 }
 
 static void fire(void *context)
 {
-	struct publication *publication = context;
-	publication->stage(publication);
+	struct pending_record *pending = context;
+	pending->stage(pending);
 }
 
-void publication_enter(struct publication *publication,
-                       void (*stage)(struct publication *publication), int64_t delay)
+static void enter(struct pending_record *pending, void (*stage)(struct pending_record *pending),
+                  int64_t delay)
 {
-	struct engine *engine = publication->publisher->engine;
-	if (stage != publication->stage)
-		publication->attempts = 0;
-	publication->stage = stage;
-	engine_set_timer(engine, &publication->timer, engine->now + delay);
+	struct event_loop *loop = pending->writer->loop;
+	if (stage != pending->stage)
+		pending->attempts = 0;
+	pending->stage = stage;
+	event_loop_set_timer(loop, &pending->timer, loop->now + delay);
 }
 
-/* The stage again, later; refused: the server means it, so more slowly. */
-void publication_again(struct publication *publication, const struct kube_response *response)
+/* Enters the stage again, later; much later where the server refuses the request. */
+static void retry(struct pending_record *pending, const struct kube_response *response)
 {
-	struct engine *engine = publication->publisher->engine;
+	struct event_loop *loop = pending->writer->loop;
 	int64_t delay =
-	        kube_retry_delay("GET", response, publication->attempts, engine_random(engine));
+	        kube_retry_delay("GET", response, pending->attempts, event_loop_random(loop));
 	if (delay < 0)
-		delay = RETRY_REFUSED / 2 + (int64_t)(engine_random(engine) % (RETRY_REFUSED / 2));
-	publication_enter(publication, publication->stage, delay);
+		delay = RETRY_REFUSED / 2 +
+		        (int64_t)(event_loop_random(loop) % (RETRY_REFUSED / 2));
+	enter(pending, pending->stage, delay);
 }
 
-void publication_ask(struct publication *publication, const char *method, const char *type,
-                     char *path, struct buffer *body, request_finish *finish)
+static void send_request(struct pending_record *pending, const char *method, const char *type,
+                         char *path, struct buffer *body, request_finish *finish)
 {
 	size_t length = body == NULL ? 0 : body->length;
 	const struct request request = {
-	        .ask = {.method = method,
-	                .content_type = type,
-	                .path = path,
-	                .body = body == NULL ? NULL : buffer_steal(body),
-	                .body_length = length},
+	        .kube = {.method = method,
+	                 .content_type = type,
+	                 .path = path,
+	                 .body = body == NULL ? NULL : buffer_steal(body),
+	                 .body_length = length},
 	        .finish = finish,
-	        .context = publication,
+	        .context = pending,
 	};
-	publication->attempts++;
-	publication->request = engine_request(publication->publisher->engine, &request);
-	if (publication->request == NULL)
-		publication_enter(publication, publication->stage, SECOND);
+	pending->attempts++;
+	pending->request = event_loop_add_request(pending->writer->loop, &request);
+	if (pending->request == NULL)
+		enter(pending, pending->stage, SECOND);
 }
 
 /* ---- HOLD and CHECK ---- */
 
-static bool all_told(const struct agent_exit *exit)
+static bool is_notified(const struct agent_exit *exit)
 {
 	for (size_t i = 0; i < exit->notification_count; i++)
 		if (strcmp(exit->notifications[i].receiver, "event-pod") == 0)
@@ -107,243 +139,297 @@ static bool all_told(const struct agent_exit *exit)
 
 static void checked(void *context, struct kube_response *response, const struct error *error)
 {
-	struct publication *publication = context;
+	struct pending_record *pending = context;
 	struct agent_exit exit;
 	json *object;
-	publication->request = NULL;
-	if (error != NULL && response->status == 404 && publication->record != NULL) {
-		publication_enter(publication, write_record, 0);
+	pending->request = NULL;
+	if (error != NULL && response->status == 404 && pending->record != NULL) {
+		enter(pending, write_record, 0);
 		return;
 	}
 	if (error != NULL && response->status == 404) {
-		publication_over(publication);
+		finish_record(pending);
 		return;
 	}
 	if (error != NULL) {
-		publication_again(publication, response);
+		retry(pending, response);
 		return;
 	}
 	struct arena *_cleanup_arena_ arena = arena_new(0);
 	if (arena != NULL &&
 	    json_parse(arena, buffer_text(&response->body), response->body.length, 0, &object,
 	               NULL) != JSON_INVALID &&
-	    agent_exit_read(object, &exit, NULL) && all_told(&exit))
-		publication_over(publication);
+	    agent_exit_read(object, &exit, NULL) && is_notified(&exit))
+		finish_record(pending);
 	else
-		publication_enter(publication, publication_tell, 0);
+		enter(pending, notify, 0);
 }
 
-static void check(struct publication *publication)
+static void check(struct pending_record *pending)
 {
-	publication_ask(publication, NULL, NULL,
-	                publish_path(publication->end->namespace, publication->name, ""), NULL,
-	                checked);
+	send_request(pending, NULL, NULL,
+	             record_path(pending->termination->namespace, pending->name, ""), NULL,
+	             checked);
 }
 
 /* ---- WRITE ---- */
 
-static void count_written(struct publication *publication)
+static void count_written(struct pending_record *pending)
 {
-	struct publisher *publisher = publication->publisher;
+	struct record_writer *writer = pending->writer;
 	const struct agent_exit exit = {
-	        .namespace = publication->end->namespace,
-	        .error_type = publication->cause,
-	        .silent = publication->silent,
-	        .source = publication->source,
+	        .namespace = pending->termination->namespace,
+	        .error_type = pending->cause,
+	        .silent = pending->silent,
+	        .source = pending->source,
 	};
-	publisher->written++;
-	meters_exit(publisher->meters, &exit, publication->end->agent);
-	meters_run(publisher->meters, exit.namespace, publication->end->agent, publication->failed,
-	           publication->duration, publication->max_rss_bytes, publication->cpu);
+	writer->written++;
+	observer_metrics_count_record(writer->metrics, &exit, pending->termination->agent);
+	observer_metrics_count_run(writer->metrics, exit.namespace, pending->termination->agent,
+	                           pending->failed, pending->duration, pending->max_rss_bytes,
+	                           pending->cpu);
 }
 
-/* Nothing is lost: what cannot be stored is printed. */
-static void print_record(const struct publication *publication, const char *error)
+/* A record that cannot be stored is printed, so that it is not lost. */
+static void print_record(const struct pending_record *pending, const char *error)
 {
 	struct log_line line;
-	log_begin(&line, LOG_ERROR, "a record cannot be written, here it is");
+	log_begin(&line, LOG_ERROR, "a record cannot be written and is printed instead");
 	log_text(&line, "error", error);
-	log_json(&line, "record", publication->record);
+	log_json(&line, "record", pending->record);
 	log_end(&line);
 }
 
-static void give_up(struct publication *publication, const struct error *error)
+static void give_up(struct pending_record *pending, const struct error *error)
 {
-	print_record(publication, error->message);
-	meters_count(publication->publisher->meters, COUNTER_LOST);
-	publication_over(publication);
+	print_record(pending, error->message);
+	observer_metrics_count(pending->writer->metrics, COUNTER_LOST_RECORDS);
+	finish_record(pending);
 }
 
-static void refused(struct publication *publication, const struct kube_response *response,
+static void refused(struct pending_record *pending, const struct kube_response *response,
                     const struct error *error)
 {
-	int64_t now = publication->publisher->engine->now;
+	int64_t now = pending->writer->loop->now;
 	static struct log_limit limit;
 	uint64_t dropped;
-	if (publication->refused_at == 0) {
-		publication->refused_at = now;
+	if (pending->refused_at == 0) {
+		pending->refused_at = now;
 		if (log_limit_pass(&limit, &dropped))
-			log_message(LOG_ERROR, "a record is refused", "error", error->message,
-			            NULL);
+			log_message(LOG_ERROR, "the API server refuses a record, trying again",
+			            "error", error->message, NULL);
 	}
-	/* What is not valid now will not be later. */
-	bool senseless =
+	/* A record that is not valid now will not be later. */
+	bool invalid =
 	        response->status == 400 || response->status == 413 || response->status == 422;
-	if (senseless || now - publication->refused_at >= PUBLISH_GIVE_UP)
-		give_up(publication, error);
+	if (invalid || now - pending->refused_at >= RECORD_WRITER_GIVE_UP)
+		give_up(pending, error);
 	else
-		publication_again(publication, response);
+		retry(pending, response);
 }
 
 static void written(void *context, struct kube_response *response, const struct error *error)
 {
-	struct publication *publication = context;
-	publication->request = NULL;
-	bool ours = error == NULL || (response->status == 409 && publication->unsure);
+	struct pending_record *pending = context;
+	pending->request = NULL;
+	bool ours = error == NULL || (response->status == 409 && pending->unsure);
 	if (ours) {
-		count_written(publication);
-		publication_enter(publication, publication_tell, 0);
+		count_written(pending);
+		enter(pending, notify, 0);
 	} else if (response->status == 409) {
-		publication_enter(publication, check, publication->publisher->step_in);
+		enter(pending, check, pending->writer->failover_delay);
 	} else if (response->status >= 400 && response->status < 500 && response->status != 429) {
-		refused(publication, response, error);
+		refused(pending, response, error);
 	} else {
-		publication->unsure = publication->unsure || response->status != 429;
-		publication_again(publication, response);
+		pending->unsure = pending->unsure || response->status != 429;
+		retry(pending, response);
 	}
 }
 
-static void write_record(struct publication *publication)
+static void write_record(struct pending_record *pending)
 {
 	struct buffer body;
 	buffer_init(&body, AGENT_EXIT_SIZE_MAX);
-	buffer_append_text(&body, publication->record);
-	publication_ask(publication, "POST", NULL,
-	                publish_path(publication->end->namespace, NULL, ""), &body, written);
+	buffer_append_text(&body, pending->record);
+	send_request(pending, "POST", NULL, record_path(pending->termination->namespace, NULL, ""),
+	             &body, written);
 }
 
-/* ---- The publisher ---- */
+/* ---- NOTIFY and STATUS ---- */
 
-void publisher_init(struct publisher *publisher, struct engine *engine, struct meters *meters,
-                    int64_t step_in, void (*less)(void *context), void *context)
+static void status_written(void *context, struct kube_response *response, const struct error *error)
 {
-	*publisher = (struct publisher){.engine = engine,
-	                                .meters = meters,
-	                                .step_in = step_in,
-	                                .less = less,
-	                                .context = context};
+	struct pending_record *pending = context;
+	pending->request = NULL;
+	if (error == NULL || response->status == 404 || pending->attempts >= STATUS_ATTEMPTS)
+		finish_record(pending);
+	else
+		retry(pending, response);
 }
 
-void publisher_free(struct publisher *publisher)
+static void write_status(struct pending_record *pending)
 {
-	struct publication *next;
-	for (struct publication *p = publisher->first; p != NULL; p = next) {
+	char ids[EVENT_TARGETS][EVENT_NAME_SIZE];
+	struct agent_exit exit;
+	struct buffer body;
+	agent_exit_init(&exit);
+	exit.notification_count =
+	        notification_list(&pending->notification, ids, exit.notifications);
+	buffer_init(&body, STATUS_MAX);
+	agent_exit_write_status(&exit, &body);
+	send_request(pending, "PATCH", KUBE_MERGE_PATCH,
+	             record_path(pending->termination->namespace, pending->name, "/status"), &body,
+	             status_written);
+}
+
+static void notified(void *context)
+{
+	enter(context, write_status, 0);
+}
+
+static void notify(struct pending_record *pending)
+{
+	const struct notification what = {
+	        .notifier = &pending->writer->notifier,
+	        .termination = pending->termination,
+	        .reason = pending->silent ? "SilentAgentExit" : "AgentExit",
+	        .summary = pending->summary,
+	        .record = pending->name,
+	        .fingerprint = pending->fingerprint,
+	        .finished = notified,
+	        .context = pending,
+	};
+	notification_start(&pending->notification, &what);
+}
+
+/* ---- The writer ---- */
+
+void record_writer_init(struct record_writer *writer, struct event_loop *loop,
+                        struct observer_metrics *metrics, int64_t failover_delay,
+                        void (*decreased)(void *context), void *context)
+{
+	*writer = (struct record_writer){.loop = loop,
+	                                 .metrics = metrics,
+	                                 .failover_delay = failover_delay,
+	                                 .notifier = {.loop = loop, .metrics = metrics},
+	                                 .decreased = decreased,
+	                                 .context = context};
+}
+
+void record_writer_free(struct record_writer *writer)
+{
+	struct pending_record *next;
+	for (struct pending_record *p = writer->first; p != NULL; p = next) {
 		next = p->next;
-		publication_free(p);
+		pending_record_free(p);
 	}
 }
 
-void publisher_print(const struct publisher *publisher)
+void record_writer_print_pending(const struct record_writer *writer)
 {
-	for (const struct publication *p = publisher->first; p != NULL; p = p->next)
-		if (p->record != NULL && p->stage != publication_tell)
-			print_record(p, "this replica stops");
+	for (const struct pending_record *p = writer->first; p != NULL; p = p->next)
+		if (p->record != NULL && p->stage != notify && p->stage != write_status)
+			print_record(p, "the observer is stopping");
 }
 
-void publisher_set_leader(struct publisher *publisher, bool leader)
+void record_writer_set_leader(struct record_writer *writer, bool leader)
 {
-	bool began = leader && !publisher->leader;
-	publisher->leader = leader;
-	for (struct publication *p = publisher->first; began && p != NULL; p = p->next)
+	bool began = leader && !writer->leader;
+	writer->leader = leader;
+	for (struct pending_record *p = writer->first; began && p != NULL; p = p->next)
 		if (p->stage == check && p->request == NULL)
-			publication_enter(p, check, 0);
+			enter(p, check, 0);
 }
 
-/* The static words, whatever text they came from. */
-static void take_words(struct publication *publication, const struct agent_exit *exit)
+/* The static names, since the texts of exit do not live as long. */
+static void take_words(struct pending_record *pending, const struct agent_exit *exit)
 {
 	static const char *const sources[] = {AGENT_EXIT_SOURCE_WATCHDOG, AGENT_EXIT_SOURCE_LOG,
 	                                      AGENT_EXIT_SOURCE_KUBELET};
 	enum cause cause = CAUSE_UNKNOWN;
 	cause_from_name(exit->error_type, &cause);
-	publication->cause = cause_name(cause);
-	publication->failed = cause != CAUSE_COMPLETED;
-	publication->source = sources[2];
+	pending->cause = cause_name(cause);
+	pending->failed = cause != CAUSE_COMPLETED;
+	pending->source = sources[2];
 	for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
 		if (exit->source != NULL && strcmp(sources[i], exit->source) == 0)
-			publication->source = sources[i];
+			pending->source = sources[i];
 }
 
-static struct publication *add(struct publisher *publisher, const struct end *end,
-                               const struct agent_exit *exit)
+static struct pending_record *add(struct record_writer *writer,
+                                  const struct termination *termination,
+                                  const struct agent_exit *exit)
 {
-	struct end slim = *end;
-	struct publication *publication = calloc(1, sizeof *publication);
+	struct termination slim = *termination;
+	struct pending_record *pending = calloc(1, sizeof *pending);
 	slim.message = NULL;
-	slim.patterns = slim.context = (struct texts){.bytes = NULL};
-	if (publication == NULL || (publication->end = end_copy(&slim, 0)) == NULL) {
-		free(publication);
+	slim.patterns = slim.context = (struct packed_texts){.bytes = NULL};
+	if (pending == NULL || (pending->termination = termination_copy(&slim, 0)) == NULL) {
+		free(pending);
 		return NULL;
 	}
-	publication->publisher = publisher;
-	publication->timer = (struct timer){.fire = fire, .context = publication};
-	publication->silent = exit->silent;
-	publication->duration = exit->duration;
-	publication->max_rss_bytes = exit->max_rss_bytes;
-	publication->cpu = exit->cpu;
-	take_words(publication, exit);
-	snprintf(publication->summary, sizeof publication->summary, "%s",
+	pending->writer = writer;
+	pending->timer = (struct timer){.fire = fire, .context = pending};
+	pending->silent = exit->silent;
+	pending->duration = exit->duration;
+	pending->max_rss_bytes = exit->max_rss_bytes;
+	pending->cpu = exit->cpu;
+	take_words(pending, exit);
+	snprintf(pending->summary, sizeof pending->summary, "%s",
 	         exit->summary == NULL ? "" : exit->summary);
-	snprintf(publication->fingerprint, sizeof publication->fingerprint, "%s",
+	snprintf(pending->fingerprint, sizeof pending->fingerprint, "%s",
 	         exit->fingerprint == NULL ? "" : exit->fingerprint);
-	agent_exit_name(end->pod, end->uid, end->container, end->run,
-	                strcmp(publication->cause, cause_name(CAUSE_NEVER_STARTED)) != 0,
-	                publication->name);
-	publication->bytes = sizeof *publication + 1024;
-	publication->next = publisher->first;
-	if (publisher->first != NULL)
-		publisher->first->previous = publication;
-	publisher->first = publication;
-	publisher->count++;
-	publisher->bytes += publication->bytes;
-	return publication;
+	agent_exit_name(termination->pod, termination->uid, termination->container,
+	                termination->restart_count,
+	                strcmp(pending->cause, cause_name(CAUSE_NEVER_STARTED)) != 0,
+	                pending->name);
+	pending->bytes = sizeof *pending + 1024;
+	pending->next = writer->first;
+	if (writer->first != NULL)
+		writer->first->previous = pending;
+	writer->first = pending;
+	writer->count++;
+	writer->bytes += pending->bytes;
+	return pending;
 }
 
-bool publish(struct publisher *publisher, const struct end *end, const struct agent_exit *exit)
+bool record_writer_add(struct record_writer *writer, const struct termination *termination,
+                       const struct agent_exit *exit)
 {
 	struct buffer text;
 	buffer_init(&text, AGENT_EXIT_SIZE_MAX);
 	agent_exit_write(exit, &text);
 	char *record = buffer_steal(&text);
-	struct publication *publication = record == NULL ? NULL : add(publisher, end, exit);
-	if (publication == NULL) {
+	struct pending_record *pending = record == NULL ? NULL : add(writer, termination, exit);
+	if (pending == NULL) {
 		free(record);
 		return false;
 	}
 	size_t length = strlen(record) + 1;
 	char *fitted = realloc(record, length);
-	publication->record = fitted == NULL ? record : fitted;
-	publication->bytes += length;
-	publisher->bytes += length;
-	if (publisher->leader)
-		publication_enter(publication, write_record, 0);
+	pending->record = fitted == NULL ? record : fitted;
+	pending->bytes += length;
+	writer->bytes += length;
+	if (writer->leader)
+		enter(pending, write_record, 0);
 	else
-		publication_enter(publication, check, publisher->step_in);
+		enter(pending, check, writer->failover_delay);
 	return true;
 }
 
-bool publish_found(struct publisher *publisher, const struct end *end, const json *object)
+bool record_writer_add_written(struct record_writer *writer, const struct termination *termination,
+                               const json *object)
 {
 	struct agent_exit exit;
-	if (!agent_exit_read(object, &exit, NULL) || all_told(&exit))
+	if (!agent_exit_read(object, &exit, NULL) || is_notified(&exit))
 		return true;
-	struct publication *publication = add(publisher, end, &exit);
-	if (publication == NULL)
+	struct pending_record *pending = add(writer, termination, &exit);
+	if (pending == NULL)
 		return false;
-	/* Whoever wrote it may be telling it. */
-	if (publisher->leader)
-		publication_enter(publication, publication_tell, 0);
+	/* The replica that wrote it may be sending its notifications now. */
+	if (writer->leader)
+		enter(pending, notify, 0);
 	else
-		publication_enter(publication, check, publisher->step_in);
+		enter(pending, check, writer->failover_delay);
 	return true;
 }

@@ -1,23 +1,26 @@
 /*
- * publish: a record is written once and told, whichever replica does it. No I/O of its own.
+ * record_writer: writes each record once and sends its notifications, whichever replica does it. No
+ * I/O of its own: requests to the event loop.
  *
- * A publication goes through these stages; every arrow that leads back to a stage waits first.
+ * A pending record goes through these stages; a stage that is entered again waits first.
  *
- *   WRITE   POST the record             201 → TELL; 409 → HOLD, then CHECK
- *   HOLD    30 s; a new leader ends it  → CHECK
- *   CHECK   GET the record              404 → WRITE; it is there and told → over; not told → TELL
- *   TELL    Events, then status.told    → over
+ *   WRITE   POST the record             201 → NOTIFY; 409 → HOLD, then CHECK
+ *   HOLD    the failover delay; a replica that becomes the leader ends it              → CHECK
+ *   CHECK   GET the record              404 → WRITE; without notifications → NOTIFY; else → done
+ *   NOTIFY  Events                      → STATUS
+ *   STATUS  PATCH status.notifications  → done
  *
- * The leader begins with WRITE, the others with HOLD: they step in for what is still missing. Names
- * are fixed (lib/kube/agent_exit, event.h), so it does no harm when two replicas do the same.
+ * The leader begins with WRITE, the other replicas with HOLD: they write what is still missing
+ * then. The names of records and Events follow from what they are about (lib/kube/agent_exit,
+ * notify/event), so it does no harm when two replicas do the same.
  *
  * Invariants:
- *  - A record that was given is either written by somebody, or after PUBLISH_GIVE_UP of refusals
- *    (403, 404, 422: no right, no namespace, no CRD, not valid), or when there is no more time
- *    (publisher_print()), printed in our own log.
- *  - Trouble of the server (no response, 429, 5xx) is never a reason to give up.
- *  - 409 after an attempt without a response is our own record: it is told at once.
- *  - `bytes` is the memory of all publications; the giver stops reading events while it is high.
+ *  - Every record that was added is either written by some replica, or printed in this replica's
+ *    log: after RECORD_WRITER_GIVE_UP of refusals (403, 404, 422: no permission, no namespace, no
+ *    CRD, not valid), or when the program stops (record_writer_print_pending()).
+ *  - A server in trouble (no response, 429, 5xx) is never a reason to give up.
+ *  - 409 after an attempt without a response is this replica's own record: it is notified at once.
+ *  - `bytes` is the memory of all pending records; while it is high, the caller reads no events.
  */
 #ifndef LASTWORD_OBSERVER_RECORD_RECORD_WRITER_H
 #define LASTWORD_OBSERVER_RECORD_RECORD_WRITER_H
@@ -28,45 +31,50 @@
 
 #include "lib/kube/agent_exit.h"
 #include "observer/pod/termination.h"
-#include "observer/event_loop.h"
-#include "observer/notify/event.h"
-#include "observer/metrics.h"
+#include "observer/base/event_loop.h"
+#include "observer/notify/notification.h"
+#include "observer/base/metrics.h"
 
-#define PUBLISH_GIVE_UP (INT64_C(600) * SECOND)
+#define RECORD_WRITER_GIVE_UP (INT64_C(600) * SECOND)
 
-struct publication;
+struct pending_record;
 
-struct publisher {
-	struct engine *engine;
-	struct meters *meters;
-	int64_t step_in; /* how long others wait for the leader */
+struct record_writer {
+	struct event_loop *loop;
+	struct observer_metrics *metrics;
+	int64_t failover_delay; /* how long the other replicas wait for the leader's record */
 	bool leader;
-	struct publication *first;
+	struct pending_record *first;
 	size_t count;
 	size_t bytes;
-	uint64_t written; /* by us, ever */
-	struct event_groups groups;
-	/* There are fewer publications than before. */
-	void (*less)(void *context);
+	uint64_t written; /* by this replica, ever */
+	struct notifier notifier;
+	/* There are fewer pending records than before. */
+	void (*decreased)(void *context);
 	void *context;
 };
 
-void publisher_init(struct publisher *publisher, struct engine *engine, struct meters *meters,
-                    int64_t step_in, void (*less)(void *context), void *context);
-void publisher_free(struct publisher *publisher);
+void record_writer_init(struct record_writer *writer, struct event_loop *loop,
+                        struct observer_metrics *metrics, int64_t failover_delay,
+                        void (*decreased)(void *context), void *context);
+void record_writer_free(struct record_writer *writer);
 
 /* Prints the records that are not written yet. */
-void publisher_print(const struct publisher *publisher);
+void record_writer_print_pending(const struct record_writer *writer);
 
-void publisher_set_leader(struct publisher *publisher, bool leader);
+void record_writer_set_leader(struct record_writer *writer, bool leader);
 
-/* Takes a copy of what it needs. False: no memory. */
-bool publish(struct publisher *publisher, const struct end *end, const struct agent_exit *exit);
+/* Adds a record; copies what it needs. False: no memory. */
+bool record_writer_add(struct record_writer *writer, const struct termination *termination,
+                       const struct agent_exit *exit);
 
-/* The record is there already (the object as the API server gave it): tells it if nobody has. */
-bool publish_found(struct publisher *publisher, const struct end *end, const json *object);
+/* The record exists already (object: as the API server returned it): its notifications are sent if
+ * none were. False: no memory. */
+bool record_writer_add_written(struct record_writer *writer, const struct termination *termination,
+                               const json *object);
 
-/* "/apis/…/namespaces/NS/agentexits", and with a name that object's; malloc'ed. */
-char *publish_path(const char *namespace, const char *name, const char *subresource);
+/* The path of the namespace's collection of records, or with a name (may be NULL) of that record
+ * and its subresource ("" or "/status"); malloc'ed, NULL without memory. */
+char *record_path(const char *namespace, const char *name, const char *subresource);
 
 #endif

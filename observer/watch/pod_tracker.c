@@ -9,143 +9,147 @@
 #include "observer/notify/event.h"
 #include "observer/record/record_builder.h"
 
-#define LOST_MARGIN (10 * SECOND) /* after the grace period: the kubelet has had its time */
+#define LOST_MARGIN (10 * SECOND) /* after the grace period, for the kubelet to report */
 
-bool tracker_init(struct tracker *tracker, struct engine *engine, struct meters *meters,
-                  struct deaths *deaths, struct follows *follows,
-                  const struct track_options *options)
+bool pod_tracker_init(struct pod_tracker *tracker, struct event_loop *loop,
+                      struct observer_metrics *metrics, struct evidence_gatherer *gatherer,
+                      struct log_followers *followers, const struct pod_tracker_options *options)
 {
-	*tracker = (struct tracker){.engine = engine,
-	                            .meters = meters,
-	                            .deaths = deaths,
-	                            .follows = follows,
-	                            .options = *options};
-	return live_init(&tracker->live);
+	*tracker = (struct pod_tracker){.loop = loop,
+	                                .metrics = metrics,
+	                                .gatherer = gatherer,
+	                                .followers = followers,
+	                                .options = *options};
+	return pod_cache_init(&tracker->cache);
 }
 
-static void clear_timer(void *context, struct live_pod *pod)
+static void clear_timer(void *context, struct cached_pod *pod)
 {
-	struct tracker *tracker = context;
-	engine_clear_timer(tracker->engine, &pod->timer);
+	struct pod_tracker *tracker = context;
+	event_loop_clear_timer(tracker->loop, &pod->timer);
 }
 
-void tracker_free(struct tracker *tracker)
+void pod_tracker_free(struct pod_tracker *tracker)
 {
-	live_sweep(&tracker->live, UINT64_MAX, clear_timer, tracker);
-	live_free(&tracker->live);
+	pod_cache_sweep(&tracker->cache, UINT64_MAX, clear_timer, tracker);
+	pod_cache_free(&tracker->cache);
 }
 
-/* ---- Deaths ---- */
+/* ---- Terminations ---- */
 
-/* Opened once; without memory it is tried again with the pod's next event. */
-static void open_run(struct tracker *tracker, struct live_pod *pod, struct live_agent *agent,
-                     const struct end *end, bool listed)
+/* Once for each run; without memory it is tried again with the pod's next event. */
+static void take_run(struct pod_tracker *tracker, struct cached_pod *pod,
+                     struct cached_agent *agent, const struct termination *termination, bool listed)
 {
-	if (end->run <= agent->handled)
+	if (termination->restart_count <= agent->handled)
 		return;
-	if (!death_open(tracker->deaths, pod, end, listed)) {
-		log_message(LOG_ERROR, "no memory for an end", "pod", end->pod, NULL);
+	if (!evidence_gather(tracker->gatherer, pod, termination, listed)) {
+		log_message(LOG_ERROR,
+		            "out of memory, a termination waits for the pod's next event", "pod",
+		            termination->pod, NULL);
 		return;
 	}
-	agent->handled = end->run;
-	if (agent->running <= end->run)
+	agent->handled = termination->restart_count;
+	if (agent->running <= termination->restart_count)
 		agent->running = -1;
-	if (!listed && end->finished_at != 0)
-		meters_lag(tracker->meters, tracker->engine->wall - end->finished_at);
+	if (!listed && termination->finished_at != 0)
+		observer_metrics_observe_lag(tracker->metrics,
+		                             tracker->loop->wall - termination->finished_at);
 }
 
-static void open_never(struct tracker *tracker, struct live_pod *pod, struct live_agent *agent,
-                       bool listed)
+static void take_never_started_termination(struct pod_tracker *tracker, struct cached_pod *pod,
+                                           struct cached_agent *agent, bool listed)
 {
-	if (agent->never == NULL)
+	if (agent->never_started == NULL)
 		return;
-	struct end end = live_never(pod, agent);
-	/* Its run may still come: handled stays. never_due says that it was opened. */
-	if (death_open(tracker->deaths, pod, &end, listed)) {
-		live_set_never(pod, agent, NULL);
-		agent->never_due = INT64_MAX;
+	struct termination termination = cached_pod_never_started(pod, agent);
+	/* A run may still come, so handled stays as it is; start_deadline remembers this. */
+	if (evidence_gather(tracker->gatherer, pod, &termination, listed)) {
+		cached_pod_set_never_started(pod, agent, NULL);
+		agent->start_deadline = INT64_MAX;
 	}
 }
 
-static void open_unseen(struct tracker *tracker, struct live_pod *pod, struct live_agent *agent)
+static void take_unobserved(struct pod_tracker *tracker, struct cached_pod *pod,
+                            struct cached_agent *agent)
 {
 	if (agent->running < 0)
 		return;
-	struct end end = live_unseen(pod, agent);
-	open_run(tracker, pod, agent, &end, false);
+	struct termination termination = cached_pod_unobserved(pod, agent);
+	take_run(tracker, pod, agent, &termination, false);
 }
 
 /* ---- Time ---- */
 
-static bool is_over(const struct live_pod *pod)
+static bool is_over(const struct cached_pod *pod)
 {
 	for (size_t i = 0; i < pod->agent_count; i++)
-		if (!pod->agents[i].over)
+		if (!pod->agents[i].finish)
 			return false;
 	return pod->agent_count > 0;
 }
 
-static void linger_event(struct tracker *tracker, const struct live_pod *pod);
+static void send_lingering_event(struct pod_tracker *tracker, const struct cached_pod *pod);
 
 static void pod_timer_fires(void *context)
 {
-	struct live_pod *pod = context;
-	struct tracker *tracker = pod->tracker;
+	struct cached_pod *pod = context;
+	struct pod_tracker *tracker = pod->tracker;
 	int64_t next = INT64_MAX;
 	for (size_t i = 0; i < pod->agent_count; i++) {
-		struct live_agent *agent = &pod->agents[i];
-		if (agent->running >= 0 && pod->lost_at <= tracker->engine->wall)
-			open_unseen(tracker, pod, agent);
+		struct cached_agent *agent = &pod->agents[i];
+		if (agent->running >= 0 && pod->lost_at <= tracker->loop->wall)
+			take_unobserved(tracker, pod, agent);
 		else if (agent->running >= 0 && pod->lost_at < next)
 			next = pod->lost_at;
-		if (agent->never == NULL)
+		if (agent->never_started == NULL)
 			continue;
-		if (agent->never_due <= tracker->engine->wall)
-			open_never(tracker, pod, agent, false);
-		else if (agent->never_due < next)
-			next = agent->never_due;
+		if (agent->start_deadline <= tracker->loop->wall)
+			take_never_started_termination(tracker, pod, agent, false);
+		else if (agent->start_deadline < next)
+			next = agent->start_deadline;
 	}
 	if (next != INT64_MAX) {
-		engine_set_timer(tracker->engine, &pod->timer,
-		                 tracker->engine->now + (next - tracker->engine->wall));
+		event_loop_set_timer(tracker->loop, &pod->timer,
+		                     tracker->loop->now + (next - tracker->loop->wall));
 		return;
 	}
-	if (is_over(pod) && pod->others_run && !pod->lingers) {
-		pod->lingers = true;
+	if (is_over(pod) && pod->others_running && !pod->lingering) {
+		pod->lingering = true;
 		tracker->lingering++;
-		linger_event(tracker, pod);
+		send_lingering_event(tracker, pod);
 	}
 }
 
-static void set_timer(struct tracker *tracker, struct live_pod *pod)
+static void set_timer(struct pod_tracker *tracker, struct cached_pod *pod)
 {
-	const struct engine *engine = tracker->engine;
+	const struct event_loop *loop = tracker->loop;
 	int64_t wait = INT64_MAX;
 	for (size_t i = 0; i < pod->agent_count; i++) {
-		const struct live_agent *agent = &pod->agents[i];
+		const struct cached_agent *agent = &pod->agents[i];
 		int64_t due = agent->running >= 0 ? pod->lost_at : INT64_MAX;
-		if (agent->never != NULL && agent->never_due < due)
-			due = agent->never_due;
+		if (agent->never_started != NULL && agent->start_deadline < due)
+			due = agent->start_deadline;
 		if (due == INT64_MAX)
 			continue;
-		int64_t left = due > engine->wall ? due - engine->wall : 0;
+		int64_t left = due > loop->wall ? due - loop->wall : 0;
 		wait = left < wait ? left : wait;
 	}
-	bool lingers = wait == INT64_MAX && is_over(pod) && pod->others_run;
-	if (lingers && (pod->lingers || pod->timer.index != 0))
-		return; /* it counts from the first time */
-	if (lingers)
-		wait = tracker->options.linger;
+	bool lingering = wait == INT64_MAX && is_over(pod) && pod->others_running;
+	if (lingering && (pod->lingering || pod->timer.index != 0))
+		return; /* the time runs from when it was first set */
+	if (lingering)
+		wait = tracker->options.lingering_after;
 	if (wait == INT64_MAX)
-		engine_clear_timer(tracker->engine, &pod->timer);
+		event_loop_clear_timer(tracker->loop, &pod->timer);
 	else
-		engine_set_timer(tracker->engine, &pod->timer, engine->now + wait);
+		event_loop_set_timer(tracker->loop, &pod->timer, loop->now + wait);
 }
 
-static void set_lingers(struct tracker *tracker, struct live_pod *pod, bool lingers)
+static void set_lingering(struct pod_tracker *tracker, struct cached_pod *pod, bool lingering)
 {
-	if (pod->lingers && !lingers) {
-		pod->lingers = false;
+	if (pod->lingering && !lingering) {
+		pod->lingering = false;
 		tracker->lingering--;
 	}
 }
@@ -157,91 +161,94 @@ static void ignore(void *context, struct kube_response *response, const struct e
 	(void)error;
 }
 
-/* Told by the leader alone, at most once for each time that it led: nothing is lost with it. */
-static void linger_event(struct tracker *tracker, const struct live_pod *pod)
+/* Sent by the leader alone, and not repeated: no record depends on it. */
+static void send_lingering_event(struct pod_tracker *tracker, const struct cached_pod *pod)
 {
 	char name[EVENT_NAME_SIZE];
 	struct buffer body;
-	const struct end *facts = pod->facts;
+	const struct termination *facts = pod->facts;
 	const struct event_text text = {
 	        .reason = "AgentPodLingers",
-	        .message = "all agents of the pod have ended, another container keeps it running",
+	        .message =
+	                "all agents of the pod have terminated, another container keeps it running",
 	};
-	if (!tracker->deaths->publisher->leader)
+	if (!tracker->gatherer->writer->leader)
 		return;
 	snprintf(name, sizeof name, "lastword.%.64s.lingers", facts->uid);
 	buffer_init(&body, (size_t)16 * 1024);
-	event_write(facts, EVENT_POD, name, &text, tracker->engine->wall, &body);
+	event_write(facts, EVENT_POD, name, &text, tracker->loop->wall, &body);
 	size_t length = body.length;
 	const struct request request = {
-	        .ask = {.method = "POST",
-	                .path = engine_text("/api/v1/namespaces/%s/events", facts->namespace),
-	                .body = buffer_steal(&body),
-	                .body_length = length},
+	        .kube = {.method = "POST",
+	                 .path = request_path("/api/v1/namespaces/%s/events", facts->namespace),
+	                 .body = buffer_steal(&body),
+	                 .body_length = length},
 	        .finish = ignore,
 	};
-	engine_request(tracker->engine, &request);
+	event_loop_add_request(tracker->loop, &request);
 }
 
-/* ---- A pod's event ---- */
+/* ---- Events of the watch ---- */
 
-static struct live_pod *find_or_add(struct tracker *tracker, const struct pod *pod)
+static struct cached_pod *find_or_add(struct pod_tracker *tracker, const struct pod *pod)
 {
-	struct end facts;
-	struct live_pod *live = live_find(&tracker->live, pod->uid);
-	if (live != NULL || pod->agent_count == 0)
-		return live;
-	end_unseen(tracker->arena, pod, &pod->agents[0], &facts);
-	if (!verdict_redact(tracker->arena, &facts))
+	struct termination facts;
+	struct cached_pod *cached = pod_cache_find(&tracker->cache, pod->uid);
+	if (cached != NULL || pod->agent_count == 0)
+		return cached;
+	termination_unobserved(tracker->arena, pod, &pod->agents[0], &facts);
+	if (!record_redact(tracker->arena, &facts))
 		return NULL;
-	live = live_add(&tracker->live, &facts, pod->agent_count);
-	if (live == NULL)
+	cached = pod_cache_add(&tracker->cache, &facts, pod->agent_count);
+	if (cached == NULL)
 		return NULL;
-	live->tracker = tracker;
-	live->timer = (struct timer){.fire = pod_timer_fires, .context = live};
+	cached->tracker = tracker;
+	cached->timer = (struct timer){.fire = pod_timer_fires, .context = cached};
 	for (size_t i = 0; i < pod->agent_count; i++)
-		snprintf(live->agents[i].name, sizeof live->agents[i].name, "%s",
+		snprintf(cached->agents[i].name, sizeof cached->agents[i].name, "%s",
 		         pod->agents[i].name);
-	return live;
+	return cached;
 }
 
-/* The table remembers a pod as it was first seen; the node comes later, and why it ends. */
-static void refresh(struct tracker *tracker, const struct pod *pod, struct live_pod *live)
+/* The cache has the pod as it was first seen; its node and the reason of its end come later. */
+static void refresh_facts(struct pod_tracker *tracker, const struct pod *pod,
+                          struct cached_pod *cached)
 {
-	struct end facts;
-	const struct end *old_facts = live->facts;
+	struct termination facts;
+	const struct termination *old_facts = cached->facts;
 	bool same_node = (pod->node == NULL) == (old_facts->node == NULL);
 	bool same_reason = (pod->reason == NULL) == (old_facts->pod_reason == NULL);
 	bool same_disruption = (pod->disruption == NULL) == (old_facts->disruption == NULL);
-	bool same_deletion = (pod->deleted_at != 0) == old_facts->told_to_terminate;
+	bool same_deletion = (pod->deleted_at != 0) == old_facts->deletion_requested;
 	if (pod->agent_count == 0 || (same_node && same_reason && same_disruption && same_deletion))
 		return;
-	end_unseen(tracker->arena, pod, &pod->agents[0], &facts);
-	if (verdict_redact(tracker->arena, &facts))
-		live_set_facts(live, &facts);
+	termination_unobserved(tracker->arena, pod, &pod->agents[0], &facts);
+	if (record_redact(tracker->arena, &facts))
+		cached_pod_set_facts(cached, &facts);
 }
 
-static void take_never(struct tracker *tracker, const struct pod *pod, struct live_pod *live,
-                       const struct pod_agent *agent, struct live_agent *known)
+static void take_never_started(struct pod_tracker *tracker, const struct pod *pod,
+                               struct cached_pod *cached, const struct pod_agent *agent,
+                               struct cached_agent *known)
 {
-	struct end end;
+	struct termination termination;
 	int64_t due;
-	/* It ran, whatever a status that was reset says now; or that was told. */
-	bool was_told = known->never_due == INT64_MAX || known->handled >= 0;
-	live_set_never(live, known, NULL);
+	/* It has run, whatever a status that was reset says now; or that was taken up already. */
+	bool was_told = known->start_deadline == INT64_MAX || known->handled >= 0;
+	cached_pod_set_never_started(cached, known, NULL);
 	if (was_told ||
-	    !end_never_started(tracker->arena, pod, agent, &tracker->options.patience, &end,
-	                       &due) ||
-	    !verdict_redact(tracker->arena, &end))
+	    !termination_never_started(tracker->arena, pod, agent, &tracker->options.start_timeouts,
+	                               &termination, &due) ||
+	    !record_redact(tracker->arena, &termination))
 		return;
-	live_set_never(live, known, &end);
-	known->never_due = due;
-	if (due <= tracker->engine->wall)
-		open_never(tracker, live, known, tracker->fresh);
+	cached_pod_set_never_started(cached, known, &termination);
+	known->start_deadline = due;
+	if (due <= tracker->loop->wall)
+		take_never_started_termination(tracker, cached, known, tracker->fresh);
 }
 
-/* When it counts as lost with its node, since 1970; INT64_MAX: it does not. The taint manager also
- * deletes from nodes that are well: their kubelets have the grace period to say how it ended. */
+/* When the pod counts as lost with its node, since 1970; INT64_MAX: it does not. The taint manager
+ * also deletes pods from nodes that work: their kubelets have the grace period to report. */
 static int64_t lost_at(const struct pod *pod)
 {
 	bool told =
@@ -255,99 +262,103 @@ static int64_t lost_at(const struct pod *pod)
 	return pod->deleted_at == 0 ? 0 : pod->deleted_at + pod->grace + LOST_MARGIN;
 }
 
-static void take_agent(struct tracker *tracker, const struct pod *pod, struct live_pod *live,
-                       const struct pod_agent *agent)
+static void take_agent(struct pod_tracker *tracker, const struct pod *pod,
+                       struct cached_pod *cached, const struct pod_agent *agent)
 {
-	struct end ends[2];
-	struct live_agent *known = live_agent(live, agent->name);
+	struct termination terminations[2];
+	struct cached_agent *known = cached_pod_find_agent(cached, agent->name);
 	if (known == NULL)
 		return;
 	known->watched = pod->watchdog && agent->watched;
-	size_t count = end_read(tracker->arena, pod, agent, ends);
+	size_t count = termination_read(tracker->arena, pod, agent, terminations);
 	for (size_t i = 0; i < count; i++)
-		open_run(tracker, live, known, &ends[i], tracker->fresh);
-	known->over = count > 0 && !ends[count - 1].previous && ends[count - 1].final;
+		take_run(tracker, cached, known, &terminations[i], tracker->fresh);
+	known->finish =
+	        count > 0 && !terminations[count - 1].previous && terminations[count - 1].final;
 
-	int64_t run;
-	if (end_is_running(agent, &run) && run > known->handled) {
-		struct end end;
-		end_unseen(tracker->arena, pod, agent, &end);
-		known->running = run;
-		known->started_at = end.started_at;
+	int64_t restart_count;
+	if (pod_agent_is_running(agent, &restart_count) && restart_count > known->handled) {
+		struct termination termination;
+		termination_unobserved(tracker->arena, pod, agent, &termination);
+		known->running = restart_count;
+		known->started_at = termination.started_at;
 	}
-	/* Over, or on a lost node, and what ran has no end: nobody will tell it. */
-	bool reset = pod->terminal && !end_is_running(agent, &run);
-	if (reset || live->lost_at <= tracker->engine->wall)
-		open_unseen(tracker, live, known);
-	take_never(tracker, pod, live, agent, known);
+	/* The pod has ended, or its node is lost, without a termination of what ran: nobody will
+	 * report it. */
+	bool reset = pod->terminal && !pod_agent_is_running(agent, &restart_count);
+	if (reset || cached->lost_at <= tracker->loop->wall)
+		take_unobserved(tracker, cached, known);
+	take_never_started(tracker, pod, cached, agent, known);
 }
 
-static void follow_if_deleted(struct tracker *tracker, const struct pod *pod, struct live_pod *live)
+static void follow_log_if_deleted(struct pod_tracker *tracker, const struct pod *pod,
+                                  struct cached_pod *cached)
 {
 	bool runs = false;
-	for (size_t i = 0; i < live->agent_count; i++)
-		runs = runs || (live->agents[i].running >= 0 && live->agents[i].watched);
-	if (pod->deleted_at == 0 || !runs || live->followed)
+	for (size_t i = 0; i < cached->agent_count; i++)
+		runs = runs || (cached->agents[i].running >= 0 && cached->agents[i].watched);
+	if (pod->deleted_at == 0 || !runs || cached->followed)
 		return;
-	int64_t left = pod->deleted_at + pod->grace - tracker->engine->wall;
-	follow_start(tracker->follows, live, tracker->engine->now + (left > 0 ? left : 0));
+	int64_t left = pod->deleted_at + pod->grace - tracker->loop->wall;
+	log_follower_start(tracker->followers, cached, tracker->loop->now + (left > 0 ? left : 0));
 }
 
-/* It does not exist any more: what is still open ends with what is known. */
-static void gone(void *context, struct live_pod *live)
+/* The pod does not exist any more: what is still running there ended, with what is known. */
+static void gone(void *context, struct cached_pod *cached)
 {
-	struct tracker *tracker = context;
-	live->gone = true;
-	engine_clear_timer(tracker->engine, &live->timer);
-	set_lingers(tracker, live, false);
-	for (size_t i = 0; i < live->agent_count; i++) {
-		struct live_agent *agent = &live->agents[i];
-		open_unseen(tracker, live, agent);
-		/* Somebody gave up a pod that could not start; one that just waited is no death. */
-		if (agent->never != NULL && agent->never->failing)
-			open_never(tracker, live, agent, false);
+	struct pod_tracker *tracker = context;
+	cached->gone = true;
+	event_loop_clear_timer(tracker->loop, &cached->timer);
+	set_lingering(tracker, cached, false);
+	for (size_t i = 0; i < cached->agent_count; i++) {
+		struct cached_agent *agent = &cached->agents[i];
+		take_unobserved(tracker, cached, agent);
+		/* A pod that could not start was given up; one that only waited for its start is no
+		 * failure. */
+		if (agent->never_started != NULL && agent->never_started->failing)
+			take_never_started_termination(tracker, cached, agent, false);
 	}
 }
 
-void tracker_begin(struct tracker *tracker)
+void pod_tracker_begin_list(struct pod_tracker *tracker)
 {
 	tracker->list++;
 	tracker->listing = true;
 }
 
-void tracker_take(struct tracker *tracker, enum watch_event event, struct arena *arena,
-                  const json *object)
+void pod_tracker_take(struct pod_tracker *tracker, enum watch_event event, struct arena *arena,
+                      const json *object)
 {
 	struct pod pod;
 	tracker->arena = arena;
 	if (!pod_read(arena, object, &pod, NULL))
 		return;
-	tracker->fresh = tracker->listing && live_find(&tracker->live, pod.uid) == NULL;
-	struct live_pod *live = find_or_add(tracker, &pod);
-	if (live == NULL)
+	tracker->fresh = tracker->listing && pod_cache_find(&tracker->cache, pod.uid) == NULL;
+	struct cached_pod *cached = find_or_add(tracker, &pod);
+	if (cached == NULL)
 		return;
-	live->list = tracker->list;
-	refresh(tracker, &pod, live);
-	live->others_run = pod_other_runs(&pod, "");
-	live->lost_at = lost_at(&pod);
+	cached->list = tracker->list;
+	refresh_facts(tracker, &pod, cached);
+	cached->others_running = pod_other_runs(&pod, "");
+	cached->lost_at = lost_at(&pod);
 	for (size_t i = 0; i < pod.agent_count; i++)
-		take_agent(tracker, &pod, live, &pod.agents[i]);
+		take_agent(tracker, &pod, cached, &pod.agents[i]);
 	if (event == WATCH_DELETED) {
-		live_use(live);
-		live_remove(&tracker->live, live);
-		gone(tracker, live);
-		deaths_followed(tracker->deaths, live);
-		live_release(live);
+		cached_pod_acquire(cached);
+		pod_cache_remove(&tracker->cache, cached);
+		gone(tracker, cached);
+		evidence_log_ended(tracker->gatherer, cached);
+		cached_pod_release(cached);
 		return;
 	}
-	follow_if_deleted(tracker, &pod, live);
-	set_timer(tracker, live);
-	if (!is_over(live) || !live->others_run)
-		set_lingers(tracker, live, false);
+	follow_log_if_deleted(tracker, &pod, cached);
+	set_timer(tracker, cached);
+	if (!is_over(cached) || !cached->others_running)
+		set_lingering(tracker, cached, false);
 }
 
-void tracker_complete(struct tracker *tracker)
+void pod_tracker_complete_list(struct pod_tracker *tracker)
 {
 	tracker->listing = false;
-	live_sweep(&tracker->live, tracker->list, gone, tracker);
+	pod_cache_sweep(&tracker->cache, tracker->list, gone, tracker);
 }

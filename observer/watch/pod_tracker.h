@@ -1,17 +1,17 @@
 /*
- * track: from pods as the watcher brings them to deaths that are opened. No I/O of its own.
+ * pod_tracker: finds the terminations in the pods that the watcher delivers. No I/O of its own.
  *
- * Every event is the whole truth about its pod at some version; versions come in order, some twice,
- * some never. What follows from an event depends only on it and on what is remembered (live.h):
- *   a run ended, in state or lastState                   a death, once for each run
- *   the pod is gone, or over, and a run that was seen
- *     running has no end; the node is lost               a death that nobody saw (END_UNSEEN)
- *   it never ran: at once where the pod is over, else
- *     when end_patience is at its end; or it is deleted
- *     while something is wrong                           a death (END_NEVER_STARTED)
- *   its deletion was asked for while an agent runs       its watchdog's log is followed
- *   all agents have had their last end, something else
- *     runs on for `linger`                               an Event, once, and a gauge
+ * Every event has the whole pod as it was at some version; versions come in order, some twice, some
+ * never. What an event causes depends only on it and on what is remembered of the pod (pod_cache):
+ *   a run ended, in state or lastState                   its evidence is gathered, once for a run
+ *   the pod is gone, or has ended, while a run that was
+ *     seen running has no termination; the node is lost  the same, as TERMINATION_UNOBSERVED
+ *   there never was a run, and the pod has ended or its
+ *     start timeout is over; or the pod is deleted while
+ *     something is wrong                                 the same, as TERMINATION_NEVER_STARTED
+ *   the pod's deletion is requested while an agent runs  its watchdog's log is followed
+ *   all agents have terminated for good, and another
+ *     container runs for `lingering_after`               an Event, once, and a gauge
  */
 #ifndef LASTWORD_OBSERVER_WATCH_POD_TRACKER_H
 #define LASTWORD_OBSERVER_WATCH_POD_TRACKER_H
@@ -24,37 +24,37 @@
 #include "observer/pod/termination.h"
 #include "observer/evidence/log_follower.h"
 #include "observer/pod/pod_cache.h"
-#include "observer/metrics.h"
+#include "observer/base/metrics.h"
 #include "observer/watch/watcher.h"
 
-struct track_options {
-	struct end_patience patience;
-	int64_t linger; /* nanoseconds */
+struct pod_tracker_options {
+	struct start_timeouts start_timeouts;
+	int64_t lingering_after; /* nanoseconds */
 };
 
-struct tracker {
-	struct engine *engine;
-	struct meters *meters;
-	struct deaths *deaths;
-	struct follows *follows;
-	struct track_options options;
-	struct live live;
-	uint64_t list; /* the number of the present list */
-	bool listing;  /* and it is not complete */
-	bool fresh;    /* the pod that is being taken was listed and not known */
+struct pod_tracker {
+	struct event_loop *loop;
+	struct observer_metrics *metrics;
+	struct evidence_gatherer *gatherer;
+	struct log_followers *followers;
+	struct pod_tracker_options options;
+	struct pod_cache cache;
+	uint64_t list; /* the number of the latest list */
+	bool listing;  /* that list is not complete yet */
+	bool fresh;    /* the pod that is being processed was in a list and not in the cache */
 	size_t lingering;
-	struct arena *arena; /* of the event that is being taken */
+	struct arena *arena; /* of the event that is being processed */
 };
 
-bool tracker_init(struct tracker *tracker, struct engine *engine, struct meters *meters,
-                  struct deaths *deaths, struct follows *follows,
-                  const struct track_options *options);
-void tracker_free(struct tracker *tracker);
+bool pod_tracker_init(struct pod_tracker *tracker, struct event_loop *loop,
+                      struct observer_metrics *metrics, struct evidence_gatherer *gatherer,
+                      struct log_followers *followers, const struct pod_tracker_options *options);
+void pod_tracker_free(struct pod_tracker *tracker);
 
-/* The watcher's sink. */
-void tracker_begin(struct tracker *tracker);
-void tracker_take(struct tracker *tracker, enum watch_event event, struct arena *arena,
-                  const json *object);
-void tracker_complete(struct tracker *tracker);
+/* The watcher's handler. */
+void pod_tracker_begin_list(struct pod_tracker *tracker);
+void pod_tracker_take(struct pod_tracker *tracker, enum watch_event event, struct arena *arena,
+                      const json *object);
+void pod_tracker_complete_list(struct pod_tracker *tracker);
 
 #endif

@@ -13,17 +13,17 @@
 #define ARENA_MAX      ((size_t)96 * 1024 * 1024)
 #define PAGE_PODS      100
 #define LIST_TIMEOUT   (60 * SECOND)
-/* The server is asked to end a watch after 5 to 10 minutes, so that load spreads again. */
+/* The server is asked to end a watch after 5 to 10 minutes, so that the load is spread anew. */
 #define WATCH_SECONDS 300
 
 static void step(void *context);
 
-bool watcher_init(struct watcher *watcher, struct engine *engine, const char *path,
-                  const char *selector, int64_t idle, const struct watcher_sink *sink)
+bool watcher_init(struct watcher *watcher, struct event_loop *loop, const char *path,
+                  const char *selector, int64_t idle, const struct watch_handler *handler)
 {
 	*watcher = (struct watcher){
-	        .engine = engine,
-	        .sink = *sink,
+	        .loop = loop,
+	        .handler = *handler,
 	        .path = path,
 	        .selector = url_escaped(selector),
 	        .idle = idle,
@@ -31,7 +31,7 @@ bool watcher_init(struct watcher *watcher, struct engine *engine, const char *pa
 	        .timer = {.fire = step, .context = watcher},
 	        .arena = arena_new(ARENA_MAX),
 	};
-	lines_init(&watcher->lines, LINE_MAX_BYTES);
+	line_splitter_init(&watcher->splitter, LINE_MAX_BYTES);
 	if (watcher->selector != NULL && watcher->arena != NULL)
 		return true;
 	watcher_free(watcher);
@@ -40,20 +40,20 @@ bool watcher_init(struct watcher *watcher, struct engine *engine, const char *pa
 
 void watcher_free(struct watcher *watcher)
 {
-	if (watcher->engine == NULL)
+	if (watcher->loop == NULL)
 		return;
-	engine_cancel(watcher->engine, watcher->request);
-	engine_clear_timer(watcher->engine, &watcher->timer);
-	lines_free(&watcher->lines);
+	event_loop_cancel_request(watcher->loop, watcher->request);
+	event_loop_clear_timer(watcher->loop, &watcher->timer);
+	line_splitter_free(&watcher->splitter);
 	arena_free(watcher->arena);
 	free(watcher->selector);
 	free(watcher->next_page);
-	*watcher = (struct watcher){.engine = NULL};
+	*watcher = (struct watcher){.loop = NULL};
 }
 
-static void later(struct watcher *watcher, int64_t delay)
+static void schedule(struct watcher *watcher, int64_t delay)
 {
-	engine_set_timer(watcher->engine, &watcher->timer, watcher->engine->now + delay);
+	event_loop_set_timer(watcher->loop, &watcher->timer, watcher->loop->now + delay);
 }
 
 static void forget_list(struct watcher *watcher)
@@ -64,26 +64,26 @@ static void forget_list(struct watcher *watcher)
 	watcher->listing = false;
 }
 
-/* Something went wrong: again, later. response NULL: what came made no sense. */
+/* Something went wrong: try again later. response NULL: it was not what an API server sends. */
 static void retry(struct watcher *watcher, const struct kube_response *response,
                   const struct error *error)
 {
-	struct kube_response senseless = {.retry_after = -1};
+	struct kube_response invalid = {.retry_after = -1};
 	if (response == NULL)
-		response = &senseless;
+		response = &invalid;
 	watcher->failures++;
 	int64_t delay = kube_retry_delay("GET", response, watcher->failures,
-	                                 engine_random(watcher->engine));
-	if (delay < 0) { /* forbidden, say: that changes only when somebody acts */
-		senseless.retry_after = response->retry_after;
-		delay = kube_retry_delay("GET", &senseless, watcher->failures + 4,
-		                         engine_random(watcher->engine));
+	                                 event_loop_random(watcher->loop));
+	if (delay < 0) { /* 403, for example: that changes only when a person acts */
+		invalid.retry_after = response->retry_after;
+		delay = kube_retry_delay("GET", &invalid, watcher->failures + 4,
+		                         event_loop_random(watcher->loop));
 	}
 	if (watcher->failures > 1 || response->status != 0)
-		log_message(LOG_WARNING, "watching pods failed, it is tried again", "error",
-		            error == NULL ? "a response that makes no sense" : error->message,
+		log_message(LOG_WARNING, "watching pods failed, trying again", "error",
+		            error == NULL ? "the response is not a list of pods" : error->message,
 		            NULL);
-	later(watcher, delay);
+	schedule(watcher, delay);
 }
 
 /* ---- The list ---- */
@@ -107,22 +107,22 @@ static bool take_page(struct watcher *watcher, const struct kube_response *respo
 	}
 	free(watcher->next_page);
 	watcher->next_page = token;
-	/* The whole list is of one version: that of its first page. */
+	/* All pages of a list have the version of the first one. */
 	if (watcher->version[0] == '\0')
 		snprintf(watcher->version, sizeof watcher->version, "%s", version);
 	for (json *n = json_first(json_get(root, "items")); n != NULL; n = json_next(n))
-		watcher->sink.take(watcher->sink.context, WATCH_LISTED, watcher->arena, n);
+		watcher->handler.take(watcher->handler.context, WATCH_LISTED, watcher->arena, n);
 	return true;
 }
 
-static void page_came(void *context, struct kube_response *response, const struct error *error)
+static void page_received(void *context, struct kube_response *response, const struct error *error)
 {
 	struct watcher *watcher = context;
 	watcher->request = NULL;
 	if (error != NULL && response->status == 0 && !buffer_ok(&response->body) &&
 	    watcher->page > 1) {
 		watcher->page /= 2;
-		later(watcher, 0);
+		schedule(watcher, 0);
 		return;
 	}
 	if (error != NULL && response->status == 410)
@@ -136,32 +136,32 @@ static void page_came(void *context, struct kube_response *response, const struc
 	if (watcher->next_page == NULL) {
 		watcher->listing = false;
 		watcher->synced = true;
-		watcher->sink.complete(watcher->sink.context);
+		watcher->handler.complete(watcher->handler.context);
 	}
-	later(watcher, 0);
+	schedule(watcher, 0);
 }
 
-static void ask_page(struct watcher *watcher)
+static void request_page(struct watcher *watcher)
 {
 	if (!watcher->listing) {
 		watcher->listing = true;
 		watcher->lists++;
-		watcher->sink.begin(watcher->sink.context);
+		watcher->handler.begin(watcher->handler.context);
 	}
 	const struct request request = {
-	        .ask = {.path = engine_text("%s?labelSelector=%s&limit=%u%s%s", watcher->path,
-	                                    watcher->selector, watcher->page,
-	                                    watcher->next_page == NULL ? "" : "&continue=",
-	                                    watcher->next_page == NULL ? "" : watcher->next_page),
-	                .timeout = LIST_TIMEOUT,
-	                .response_max = PAGE_MAX_BYTES},
-	        .rank = REQUEST_URGENT,
-	        .finish = page_came,
+	        .kube = {.path = request_path("%s?labelSelector=%s&limit=%u%s%s", watcher->path,
+	                                      watcher->selector, watcher->page,
+	                                      watcher->next_page == NULL ? "" : "&continue=",
+	                                      watcher->next_page == NULL ? "" : watcher->next_page),
+	                 .timeout = LIST_TIMEOUT,
+	                 .response_max = PAGE_MAX_BYTES},
+	        .priority = REQUEST_URGENT,
+	        .finish = page_received,
 	        .context = watcher,
 	};
-	watcher->request = engine_request(watcher->engine, &request);
+	watcher->request = event_loop_add_request(watcher->loop, &request);
 	if (watcher->request == NULL)
-		later(watcher, SECOND);
+		schedule(watcher, SECOND);
 }
 
 /* ---- The watch ---- */
@@ -190,7 +190,7 @@ static bool take_line(void *context, const char *line, size_t length)
 	if (length == 0)
 		return true;
 	if (json_parse(watcher->arena, line, length, 0, &root, NULL) == JSON_INVALID) {
-		watcher->expired = true; /* what it was about is not known: list */
+		watcher->expired = true; /* which pod it was about is not known: list again */
 		return false;
 	}
 	const char *type = json_get_string_or(root, "type", "");
@@ -203,20 +203,20 @@ static bool take_line(void *context, const char *line, size_t length)
 	else if (strcmp(type, "DELETED") == 0)
 		event = WATCH_DELETED;
 	if (strcmp(type, "BOOKMARK") != 0)
-		watcher->sink.take(watcher->sink.context, event, watcher->arena, object);
+		watcher->handler.take(watcher->handler.context, event, watcher->arena, object);
 	take_version(watcher, object);
 	watcher->progress = true;
 	watcher->failures = 0;
-	watcher->paused = !watcher->sink.may_read(watcher->sink.context);
+	watcher->paused = !watcher->handler.may_read(watcher->handler.context);
 	return !watcher->paused;
 }
 
 static bool watch_receive(void *context, const char *bytes, size_t length)
 {
 	struct watcher *watcher = context;
-	bool more = lines_feed(&watcher->lines, bytes, length, take_line, watcher);
-	if (watcher->lines.skipped > 0) { /* an event that was too large to read */
-		watcher->lines.skipped = 0;
+	bool more = line_splitter_feed(&watcher->splitter, bytes, length, take_line, watcher);
+	if (watcher->splitter.skipped > 0) { /* an event that was too large to read */
+		watcher->splitter.skipped = 0;
 		watcher->expired = true;
 		return false;
 	}
@@ -227,44 +227,45 @@ static void watch_ended(void *context, struct kube_response *response, const str
 {
 	struct watcher *watcher = context;
 	watcher->request = NULL;
-	lines_clear(&watcher->lines);
+	line_splitter_clear(&watcher->splitter);
 	arena_reset(watcher->arena);
 	if (watcher->expired || response->status == 410) {
 		watcher->expired = false;
 		forget_list(watcher);
-		/* A server that expires every list at once is not asked without end. */
-		later(watcher, watcher->progress ? 0 : SECOND);
+		/* A server that lets every list expire at once is not flooded with requests. */
+		schedule(watcher, watcher->progress ? 0 : SECOND);
 		return;
 	}
 	if (watcher->paused)
 		return;
-	/* Watches end: of old age, with their server, half-open. */
+	/* A watch ends when its time is over, with its server, or when the connection is dead. */
 	if (error == NULL || watcher->progress)
-		later(watcher, (int64_t)(engine_random(watcher->engine) % (uint64_t)SECOND) / 2);
+		schedule(watcher,
+		         (int64_t)(event_loop_random(watcher->loop) % (uint64_t)SECOND) / 2);
 	else
 		retry(watcher, response, error);
 }
 
-static void ask_watch(struct watcher *watcher)
+static void request_watch(struct watcher *watcher)
 {
 	unsigned seconds =
-	        WATCH_SECONDS + (unsigned)(engine_random(watcher->engine) % WATCH_SECONDS);
+	        WATCH_SECONDS + (unsigned)(event_loop_random(watcher->loop) % WATCH_SECONDS);
 	const struct request request = {
-	        .ask = {.path = engine_text("%s?labelSelector=%s&watch=1&allowWatchBookmarks=true"
-	                                    "&resourceVersion=%s&timeoutSeconds=%u",
-	                                    watcher->path, watcher->selector, watcher->version,
-	                                    seconds),
-	                .idle_timeout = watcher->idle},
-	        .rank = REQUEST_URGENT,
+	        .kube = {.path = request_path("%s?labelSelector=%s&watch=1&allowWatchBookmarks=true"
+	                                      "&resourceVersion=%s&timeoutSeconds=%u",
+	                                      watcher->path, watcher->selector, watcher->version,
+	                                      seconds),
+	                 .idle_timeout = watcher->idle},
+	        .priority = REQUEST_URGENT,
 	        .receive = watch_receive,
 	        .finish = watch_ended,
 	        .context = watcher,
 	};
 	watcher->progress = false;
 	watcher->watches++;
-	watcher->request = engine_request(watcher->engine, &request);
+	watcher->request = event_loop_add_request(watcher->loop, &request);
 	if (watcher->request == NULL)
-		later(watcher, SECOND);
+		schedule(watcher, SECOND);
 }
 
 static void step(void *context)
@@ -272,22 +273,22 @@ static void step(void *context)
 	struct watcher *watcher = context;
 	if (watcher->request != NULL)
 		return;
-	watcher->paused = !watcher->sink.may_read(watcher->sink.context);
+	watcher->paused = !watcher->handler.may_read(watcher->handler.context);
 	if (watcher->paused)
 		return;
 	if (watcher->version[0] == '\0' || watcher->listing)
-		ask_page(watcher);
+		request_page(watcher);
 	else
-		ask_watch(watcher);
+		request_watch(watcher);
 }
 
 void watcher_start(struct watcher *watcher)
 {
-	later(watcher, 0);
+	schedule(watcher, 0);
 }
 
 void watcher_resume(struct watcher *watcher)
 {
 	if (watcher->paused)
-		later(watcher, 0);
+		schedule(watcher, 0);
 }

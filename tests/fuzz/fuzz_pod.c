@@ -11,28 +11,28 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char *record_of(const struct end *end)
+static char *record_of(const struct termination *end)
 {
 	struct arena *arena = arena_new((size_t)4 << 20);
-	struct verdict verdict;
+	struct built_record built;
 	struct buffer text;
-	if (arena == NULL || !verdict_make(arena, end, NULL, NULL, &verdict))
+	if (arena == NULL || !record_build(arena, end, NULL, NULL, &built))
 		abort();
-	if (end->kind == END_RUN && end->exit_code != 0 && !verdict.record)
+	if (end->kind == TERMINATION_REPORTED && end->exit_code != 0 && !built.record)
 		abort();
-	if (verdict.exit.silent && !(verdict.failed && end->final && end->others_run))
+	if (built.exit.silent && !(built.failed && end->final && end->others_running))
 		abort();
 	buffer_init(&text, AGENT_EXIT_SIZE_MAX);
-	agent_exit_write(&verdict.exit, &text);
+	agent_exit_write(&built.exit, &text);
 	if (!buffer_ok(&text))
 		abort();
 	arena_free(arena);
 	return buffer_steal(&text);
 }
 
-static void check(const struct end *end)
+static void check(const struct termination *end)
 {
-	struct end *copy = end_copy(end, SIZE_MAX);
+	struct termination *copy = termination_copy(end, SIZE_MAX);
 	if (copy == NULL)
 		abort();
 	char *one = record_of(end);
@@ -47,7 +47,7 @@ static void check(const struct end *end)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct end_patience patience = {.failing = 1, .waiting = 1};
+	const struct start_timeouts start_timeouts = {.failing = 1, .waiting = 1};
 	struct arena *arena = arena_new((size_t)16 << 20);
 	struct pod pod;
 	json *root;
@@ -59,12 +59,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	for (size_t i = 0; i < pod.agent_count; i++) {
-		struct end ends[4];
+		struct termination ends[4];
 		int64_t due;
-		size_t count = end_read(arena, &pod, &pod.agents[i], ends);
-		if (end_never_started(arena, &pod, &pod.agents[i], &patience, &ends[count], &due))
+		size_t count = termination_read(arena, &pod, &pod.agents[i], ends);
+		if (termination_never_started(arena, &pod, &pod.agents[i], &start_timeouts,
+		                              &ends[count], &due))
 			count++;
-		end_unseen(arena, &pod, &pod.agents[i], &ends[count++]);
+		termination_unobserved(arena, &pod, &pod.agents[i], &ends[count++]);
 		for (size_t j = 0; j < count; j++)
 			check(&ends[j]);
 	}

@@ -1,5 +1,5 @@
-/* A watch's bytes, after an empty list, into a whole observer without a network: whatever comes, it
- * stays within bounds, asks for something sensible next, and cleans up. */
+/* The bytes of a watch, after an empty list, given to a whole observer without a network: whatever
+ * they are, it stays within its bounds, makes sensible requests next, and frees everything. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void ignore_drop(void *edge, struct request *request)
+static void ignore_drop(void *transport, struct request *request)
 {
-	(void)edge;
+	(void)transport;
 	(void)request;
 }
 
@@ -23,17 +23,18 @@ static void answer(struct observer *observer, struct request *request, long stat
 	kube_response_init(&reply);
 	reply.status = status;
 	buffer_append_text(&reply.body, body);
-	engine_finish(&observer->engine, request, &reply, status == 200 ? NULL : &error);
+	event_loop_finish_request(&observer->loop, request, &reply, status == 200 ? NULL : &error);
 }
 
-/* Everything but lists and watches is not there. *ret_watch: the watch, when it is asked for. */
+/* Everything but lists and watches gets 404. *ret_watch: the watch, when it is requested. */
 static void serve(struct observer *observer, struct request **ret_watch)
 {
 	struct request *request;
-	for (int i = 0; i < 1000 && (request = engine_take(&observer->engine)) != NULL; i++) {
-		if (strstr(request->ask.path, "&watch=1") != NULL)
+	for (int i = 0; i < 1000 && (request = event_loop_next_request(&observer->loop)) != NULL;
+	     i++) {
+		if (strstr(request->kube.path, "&watch=1") != NULL)
 			*ret_watch = request;
-		else if (strstr(request->ask.path, "/api/v1/pods?") != NULL)
+		else if (strstr(request->kube.path, "/api/v1/pods?") != NULL)
 			answer(observer, request, 200,
 			       "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[]}");
 		else
@@ -53,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (observer == NULL ||
 	    !observer_init(observer, &options, now, INT64_C(1795459080) * SECOND, &error))
 		abort();
-	observer->engine.drop = ignore_drop;
+	observer->loop.cancel = ignore_drop;
 	observer_start(observer);
 	for (int i = 0; i < 10 && watch == NULL; i++) {
 		observer_advance(observer, now, INT64_C(1795459080) * SECOND);
@@ -63,8 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	bool more = true;
 	for (size_t at = 0; more && at < size; at += 100)
-		more = engine_receive(watch, (const char *)data + at,
-		                      size - at < 100 ? size - at : 100);
+		more = event_loop_receive(watch, (const char *)data + at,
+		                          size - at < 100 ? size - at : 100);
 	answer(observer, watch, more ? 200 : 0, "");
 	watch = NULL;
 	for (int i = 0; i < 20; i++) {

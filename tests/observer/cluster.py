@@ -21,7 +21,7 @@ class Cluster:
         self.applied = 0       # events that have happened
         self.seen = 0          # how many of them were sent, or were in a list
         self.records = {}      # path: object
-        self.told = {}         # path: status
+        self.statuses = {}         # path: status
         self.event_objects = {}
         self.lease = None
         self.version = 1
@@ -74,10 +74,10 @@ class Cluster:
         elif request.command == "POST":
             self.create(request, self.records, path)
         elif request.command == "PATCH":
-            self.told[path.removesuffix("/status")] = json.loads(request.content)["status"]
+            self.statuses[path.removesuffix("/status")] = json.loads(request.content)["status"]
             request.send(200, {})
         elif path in self.records:
-            request.send(200, self.records[path] | {"status": self.told.get(path, {})})
+            request.send(200, self.records[path] | {"status": self.statuses.get(path, {})})
         elif path.endswith("/agentexits"):
             request.send(200, {"metadata": {}, "items": list(self.records.values())})
         else:
@@ -162,11 +162,11 @@ class Observer:
         self.log_file = folder / f"{name}.log"
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
-                [BUILD / "bin/lastword-observer", "--account", str(cluster.server.account),
+                [BUILD / "bin/lastword-observer", "--service-account-dir", str(cluster.server.account),
                  "--metrics", "127.0.0.1:0", "--identity", name, *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **cluster.server.environment})
-        observing = wait_until(lambda: self.lines("observing"), "the observer to start")
+        observing = wait_until(lambda: self.lines("the observer has started"), "the observer to start")
         self.address = observing[0]["metrics"]
 
     def lines(self, message):

@@ -147,7 +147,7 @@ static void take_log_line(const char *line, size_t length)
 struct item {
 	char *path;
 	char *body;
-	char *told; /* the last patch of its status */
+	char *status; /* the last patch of it */
 };
 
 enum trouble { NO_TROUBLE, GONE_IN_STREAM, GONE_AT_WATCH, RESET, HALF_LINE, HALF_OPEN };
@@ -206,8 +206,8 @@ static void response(struct replica *replica, struct request *request, long stat
 	snprintf(reply.reason, sizeof reply.reason, "%s", reason);
 	buffer_append_text(&reply.body, body);
 	error_set(&error, "status %ld %s", status, reason);
-	engine_finish(&replica->observer.engine, request, &reply,
-	              status / 100 == 2 ? NULL : &error);
+	event_loop_finish_request(&replica->observer.loop, request, &reply,
+	                          status / 100 == 2 ? NULL : &error);
 }
 
 static struct item *find_item(const char *path)
@@ -224,10 +224,10 @@ static void create(struct replica *replica, struct request *request)
 	struct arena *arena = arena_new((size_t)4 << 20);
 	json *root;
 	char path[1024];
-	check(json_parse(arena, request->ask.body, request->ask.body_length, 0, &root, NULL) ==
+	check(json_parse(arena, request->kube.body, request->kube.body_length, 0, &root, NULL) ==
 	              JSON_FAITHFUL,
 	      "a body is no JSON");
-	snprintf(path, sizeof path, "%s/%s", request->ask.path,
+	snprintf(path, sizeof path, "%s/%s", request->kube.path,
 	         json_get_string_or(json_get(root, "metadata"), "name", "?"));
 	arena_free(arena);
 	if (find_item(path) != NULL) {
@@ -236,13 +236,13 @@ static void create(struct replica *replica, struct request *request)
 	}
 	check(world.item_count < ITEMS_MAX, "too many items");
 	world.items[world.item_count++] =
-	        (struct item){.path = copy(path), .body = copy(request->ask.body)};
-	response(replica, request, 201, "", request->ask.body);
+	        (struct item){.path = copy(path), .body = copy(request->kube.body)};
+	response(replica, request, 201, "", request->kube.body);
 }
 
 static void get_item(struct replica *replica, struct request *request)
 {
-	const struct item *item = find_item(request->ask.path);
+	const struct item *item = find_item(request->kube.path);
 	struct buffer body;
 	if (item == NULL) {
 		response(replica, request, 404, "NotFound", "{}");
@@ -250,8 +250,8 @@ static void get_item(struct replica *replica, struct request *request)
 	}
 	buffer_init(&body, (size_t)4 << 20);
 	buffer_append(&body, item->body, strlen(item->body) - 1); /* without the last } */
-	if (item->told != NULL)
-		buffer_printf(&body, ",%s", item->told + 1);
+	if (item->status != NULL)
+		buffer_printf(&body, ",%s", item->status + 1);
 	else
 		buffer_append_text(&body, "}");
 	response(replica, request, 200, "", buffer_text(&body));
@@ -261,12 +261,12 @@ static void get_item(struct replica *replica, struct request *request)
 static void patch_status(struct replica *replica, struct request *request)
 {
 	char path[1024];
-	snprintf(path, sizeof path, "%.*s", (int)(strlen(request->ask.path) - strlen("/status")),
-	         request->ask.path);
+	snprintf(path, sizeof path, "%.*s", (int)(strlen(request->kube.path) - strlen("/status")),
+	         request->kube.path);
 	struct item *item = find_item(path);
 	check(item != NULL, "the status of a record that is not there");
-	free(item->told);
-	item->told = copy(request->ask.body);
+	free(item->status);
+	item->status = copy(request->kube.body);
 	response(replica, request, 200, "", "{}");
 }
 
@@ -274,18 +274,18 @@ static void lease(struct replica *replica, struct request *request)
 {
 	char body[4096];
 	char version[64];
-	bool get = request->ask.method == NULL;
+	bool get = request->kube.method == NULL;
 	if (get && world.lease == NULL) {
 		response(replica, request, 404, "NotFound", "{}");
 		return;
 	}
 	snprintf(version, sizeof version, "\"resourceVersion\":\"%u\"", world.lease_version);
-	if (!get && world.lease != NULL && strstr(request->ask.body, version) == NULL) {
+	if (!get && world.lease != NULL && strstr(request->kube.body, version) == NULL) {
 		response(replica, request, 409, "Conflict", "{}");
 		return;
 	}
 	if (!get) {
-		const char *spec = strstr(request->ask.body, "\"spec\":");
+		const char *spec = strstr(request->kube.body, "\"spec\":");
 		free(world.lease);
 		world.lease = copy(spec);
 		world.lease_version++;
@@ -321,7 +321,7 @@ static void list_pods(struct replica *replica, struct request *request)
 {
 	const struct event *pods[PODS_MAX];
 	size_t count = present(pods);
-	const char *token = strstr(request->ask.path, "&continue=");
+	const char *token = strstr(request->kube.path, "&continue=");
 	size_t from = token == NULL ? 0 : (size_t)atoi(token + strlen("&continue="));
 	struct buffer body;
 	buffer_init(&body, (size_t)64 << 20);
@@ -361,7 +361,7 @@ static void get_pod(struct replica *replica, struct request *request)
 	const struct event *last = NULL;
 	char namespace[64] = "";
 	char pod[256] = "";
-	sscanf(request->ask.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]", namespace, pod);
+	sscanf(request->kube.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]", namespace, pod);
 	for (size_t i = 0; i < world.applied; i++) {
 		const struct event *event = &events[i];
 		if (strcmp(event->name, pod) != 0 || strcmp(event->namespace, namespace) != 0)
@@ -382,10 +382,10 @@ static void open_stream(struct replica *replica, struct request *request, size_t
 	check(replica->stream_count < 64, "too many streams");
 	struct stream *stream = &replica->streams[replica->stream_count++];
 	*stream = (struct stream){.request = request,
-	                          .watch = strstr(request->ask.path, "&watch=1") != NULL,
+	                          .watch = strstr(request->kube.path, "&watch=1") != NULL,
 	                          .at = at,
 	                          .heard_at = world.now};
-	sscanf(request->ask.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]/", stream->namespace,
+	sscanf(request->kube.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]/", stream->namespace,
 	       stream->pod);
 }
 
@@ -393,18 +393,18 @@ static void send_log(struct replica *replica, struct request *request)
 {
 	char namespace[64] = "";
 	char pod[256] = "";
-	sscanf(request->ask.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]/", namespace, pod);
+	sscanf(request->kube.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]/", namespace, pod);
 	if (!pod_exists(namespace, pod)) {
 		response(replica, request, 404, "NotFound", "{}");
 		return;
 	}
-	if (strstr(request->ask.path, "container=lastword-watchdog") == NULL) {
+	if (strstr(request->kube.path, "container=lastword-watchdog") == NULL) {
 		static const char none[] = "unable to retrieve container logs for containerd://x";
-		engine_receive(request, none, sizeof none - 1);
+		event_loop_receive(request, none, sizeof none - 1);
 		response(replica, request, 200, "", "");
 		return;
 	}
-	if (strstr(request->ask.path, "&follow=true") != NULL) {
+	if (strstr(request->kube.path, "&follow=true") != NULL) {
 		open_stream(replica, request, 0);
 		return;
 	}
@@ -413,16 +413,16 @@ static void send_log(struct replica *replica, struct request *request)
 		if (line->at >= world.applied || strcmp(line->pod, pod) != 0 ||
 		    strcmp(line->namespace, namespace) != 0)
 			continue;
-		engine_receive(request, line->text, strlen(line->text));
-		engine_receive(request, "\n", 1);
+		event_loop_receive(request, line->text, strlen(line->text));
+		event_loop_receive(request, "\n", 1);
 	}
 	response(replica, request, 200, "", "");
 }
 
 static void serve(struct replica *replica, struct request *request)
 {
-	const char *path = request->ask.path;
-	const char *method = request->ask.method == NULL ? "GET" : request->ask.method;
+	const char *path = request->kube.path;
+	const char *method = request->kube.method == NULL ? "GET" : request->kube.method;
 	const char *version = strstr(path, "&resourceVersion=");
 	bool trouble = world.flaky && chance() % 4 == 0;
 	if (trouble && strstr(path, "/leases") == NULL) {
@@ -433,13 +433,13 @@ static void serve(struct replica *replica, struct request *request)
 			struct arena *arena = arena_new((size_t)4 << 20);
 			json *root;
 			char item[1024];
-			json_parse(arena, request->ask.body, request->ask.body_length, 0, &root,
+			json_parse(arena, request->kube.body, request->kube.body_length, 0, &root,
 			           NULL);
 			snprintf(item, sizeof item, "%s/%s", path,
 			         json_get_string_or(json_get(root, "metadata"), "name", "?"));
 			if (find_item(item) == NULL)
 				world.items[world.item_count++] = (struct item){
-				        .path = copy(item), .body = copy(request->ask.body)};
+				        .path = copy(item), .body = copy(request->kube.body)};
 			arena_free(arena);
 		}
 		response(replica, request, code, "Trouble", "{}");
@@ -490,7 +490,7 @@ static bool deliver(struct stream *stream, const char *text, size_t length)
 	while (length > 0) {
 		size_t piece = 1 + (size_t)(chance() % 4000);
 		piece = piece < length ? piece : length;
-		if (!engine_receive(stream->request, text, piece))
+		if (!event_loop_receive(stream->request, text, piece))
 			return false;
 		text += piece;
 		length -= piece;
@@ -563,8 +563,8 @@ static bool move_streams(struct replica *replica)
 {
 	for (size_t i = 0; i < replica->stream_count; i++) {
 		struct stream *stream = &replica->streams[i];
-		if (stream->request->ask.idle_timeout > 0 &&
-		    world.now - stream->heard_at >= stream->request->ask.idle_timeout) {
+		if (stream->request->kube.idle_timeout > 0 &&
+		    world.now - stream->heard_at >= stream->request->kube.idle_timeout) {
 			close_stream(replica, i, 0);
 			return true;
 		}
@@ -574,9 +574,9 @@ static bool move_streams(struct replica *replica)
 	return false;
 }
 
-static void on_drop(void *edge, struct request *request)
+static void on_drop(void *transport, struct request *request)
 {
-	struct replica *replica = edge;
+	struct replica *replica = transport;
 	for (size_t i = 0; i < replica->stream_count; i++)
 		if (replica->streams[i].request == request)
 			replica->streams[i--] = replica->streams[--replica->stream_count];
@@ -593,8 +593,8 @@ static void start(struct replica *replica)
 	options.seed = chance();
 	check(observer_init(&replica->observer, &options, world.now, START + world.now, &error),
 	      "no observer");
-	replica->observer.engine.drop = on_drop;
-	replica->observer.engine.edge = replica;
+	replica->observer.loop.cancel = on_drop;
+	replica->observer.loop.transport = replica;
 	replica->stream_count = 0;
 	replica->alive = true;
 	observer_start(&replica->observer);
@@ -619,11 +619,11 @@ static bool move(void)
 		if (!replica->alive)
 			continue;
 		observer_advance(&replica->observer, world.now, START + world.now);
-		struct request *request = engine_take(&replica->observer.engine);
+		struct request *request = event_loop_next_request(&replica->observer.loop);
 		if (request != NULL)
 			serve(replica, request);
 		any = request != NULL || move_streams(replica) || any;
-		any = any || engine_next_timer(&replica->observer.engine) <= world.now;
+		any = any || event_loop_next_timer(&replica->observer.loop) <= world.now;
 	}
 	return any;
 }
@@ -641,12 +641,12 @@ static int64_t next_time(void)
 		struct replica *replica = &world.replicas[i];
 		if (!replica->alive)
 			continue;
-		int64_t due = engine_next_timer(&replica->observer.engine);
+		int64_t due = event_loop_next_timer(&replica->observer.loop);
 		next = due < next ? due : next;
 		for (size_t s = 0; s < replica->stream_count; s++) {
 			const struct stream *stream = &replica->streams[s];
-			int64_t dead = stream->heard_at + stream->request->ask.idle_timeout;
-			if (stream->request->ask.idle_timeout > 0)
+			int64_t dead = stream->heard_at + stream->request->kube.idle_timeout;
+			if (stream->request->kube.idle_timeout > 0)
 				next = dead < next ? dead : next;
 		}
 	}
@@ -695,8 +695,8 @@ static char *records(void)
 		if (strstr(world.items[i].path, kind) == NULL)
 			continue;
 		sorted[count++] = world.items[i].body;
-		if (world.items[i].told == NULL && !world.want_events)
-			fprintf(stderr, "not told: %s\n", world.items[i].path);
+		if (world.items[i].status == NULL && !world.want_events)
+			fprintf(stderr, "no status: %s\n", world.items[i].path);
 	}
 	qsort(sorted, count, sizeof sorted[0], compare_texts);
 	for (size_t i = 0; i < count; i++)
@@ -717,7 +717,7 @@ static char *finish(void)
 	for (size_t i = 0; i < world.item_count; i++) {
 		free(world.items[i].path);
 		free(world.items[i].body);
-		free(world.items[i].told);
+		free(world.items[i].status);
 	}
 	world.item_count = 0;
 	free(world.lease);
@@ -840,7 +840,7 @@ static void print_difference(const char *got)
 	}
 }
 
-static void judge(char *got, const char *mode, uint64_t number)
+static void build(char *got, const char *mode, uint64_t number)
 {
 	runs++;
 	if (strcmp(got, baseline) != 0) {
@@ -859,7 +859,7 @@ static void run_cuts(unsigned count)
 		for (unsigned i = 0; i < count; i++) {
 			unsigned kind = (unsigned)(cut + i) % HALF_LINE;
 			enum trouble trouble = (enum trouble)(GONE_IN_STREAM + (int)kind);
-			judge(run_cut(trouble, cut, cut * 8 + kind), "cut", cut * 10 + kind);
+			build(run_cut(trouble, cut, cut * 8 + kind), "cut", cut * 10 + kind);
 		}
 	}
 }
@@ -870,10 +870,10 @@ static void run_mode(const char *mode, unsigned count)
 		run_cuts(count);
 	} else if (strcmp(mode, "half-open") == 0) {
 		for (size_t cut = 1; cut < event_count; cut += 10)
-			judge(run_cut(HALF_OPEN, cut, cut), mode, cut);
+			build(run_cut(HALF_OPEN, cut, cut), mode, cut);
 	} else {
 		for (unsigned i = 0; i < count; i++)
-			judge(strcmp(mode, "kill") == 0       ? run_killed(i + 1, 1)
+			build(strcmp(mode, "kill") == 0       ? run_killed(i + 1, 1)
 			      : strcmp(mode, "replicas") == 0 ? run_killed(i + 1, 2)
 			                                      : run_troubled(i + 1),
 			      mode, i + 1);

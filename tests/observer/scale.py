@@ -26,13 +26,13 @@ def processor_seconds(pid):
 def start_observer(folder, name, port):
     with open(folder / f"{name}.log", "wb") as log:
         return subprocess.Popen(
-            [BUILD / "bin/lastword-observer", "--account", folder, "--identity", name,
-             "--metrics", "127.0.0.1:0", "--start-waiting", "1h"], stderr=log,
+            [BUILD / "bin/lastword-observer", "--service-account-dir", folder, "--identity", name,
+             "--metrics", "127.0.0.1:0", "--start-timeout-waiting", "1h"], stderr=log,
             env={**os.environ, "KUBERNETES_SERVICE_HOST": "localhost",
                  "KUBERNETES_SERVICE_PORT": str(port)})
 
 
-def run(folder, pods, ends, rate, drop=0, replicas=1, seconds=HANG):
+def run(folder, pods, terminations, rate, drop=0, replicas=1, seconds=HANG):
     """The figures of the server, with those of the observers. seconds: a bound on hanging."""
     certificate = Certificate()
     for name, text in (("tls.crt", certificate.chain), ("tls.key", certificate.key),
@@ -41,7 +41,7 @@ def run(folder, pods, ends, rate, drop=0, replicas=1, seconds=HANG):
     drops = ["--drop", str(drop)] if drop else []
     server = subprocess.Popen(
         [BUILD / "bench/api_server", "--cert", folder / "tls.crt", "--key", folder / "tls.key",
-         "--pods", str(pods), "--ends", str(ends), "--rate", str(rate), "--watches",
+         "--pods", str(pods), "--terminations", str(terminations), "--rate", str(rate), "--watches",
          str(replicas), *drops], stdout=subprocess.PIPE, text=True)
     observers = {}
     try:
@@ -51,7 +51,7 @@ def run(folder, pods, ends, rate, drop=0, replicas=1, seconds=HANG):
             observers[name] = start_observer(folder, name, port)
         figures = json.loads(server.communicate(timeout=seconds)[0])
         figures["observers"] = [
-            {"leader": "this replica leads" in (folder / f"{name}.log").read_text(),
+            {"leader": "this replica is the leader" in (folder / f"{name}.log").read_text(),
              "peak_memory": peak_memory(observer.pid),
              "processor_seconds": processor_seconds(observer.pid)}
             for name, observer in observers.items()]

@@ -24,7 +24,7 @@ def test_every_flag_is_documented():
 
 
 def test_every_metric_is_documented():
-    names = set(re.findall(r'"(lastword_\w+)"', (ROOT / "observer/metrics.c").read_text()))
+    names = set(re.findall(r'"(lastword_\w+)"', (ROOT / "observer/base/metrics.c").read_text()))
     table = TEXT[TEXT.index("## Metrics"):TEXT.index("## Bounds")]
     assert names == set(re.findall(r"`(lastword_\w+)", table))
 
@@ -46,7 +46,7 @@ def test_usage_errors():
     assert observer("--help").returncode == 0
     assert observer("--version").stdout.startswith("lastword-observer 0.")
     for arguments, says in [(["--nothing"], "unrecognized option"), (["x"], '"x"'),
-                            (["--linger", "soon"], "--linger"), (["--step-in", "0s"], "above 0"),
+                            (["--lingering-after", "soon"], "--lingering-after"), (["--failover-delay", "0s"], "above 0"),
                             (["--record-cap", "0"], "--record-cap"),
                             (["--namespace", "a/b?c"], "--namespace"),
                             (["--log-level", "loud"], "--log-level")]:

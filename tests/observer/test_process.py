@@ -12,7 +12,7 @@ from cluster import Cluster, Observer
 from injected import ROOT, STREAM
 from waiting import HANG, wait_until
 
-QUICK = ("--step-in", "1s", "--watch-idle", "1s", "--start-failing", "1s")
+QUICK = ("--failover-delay", "1s", "--watch-idle", "1s", "--start-timeout-failing", "1s")
 
 
 TIMES = ("startedAt", "finishedAt")
@@ -71,8 +71,8 @@ def observe(tmp_path):
 
 
 def wait_for_all(cluster, records):
-    """Written and told."""
-    wait_until(lambda: len(cluster.told) >= len(records), f"{len(records)} records to be told")
+    """Written, with notifications."""
+    wait_until(lambda: len(cluster.statuses) >= len(records), f"{len(records)} records with notifications")
     assert {r["metadata"]["name"]: spec_of(r) for r in cluster.records.values()} == records
 
 
@@ -82,7 +82,7 @@ def step_through(cluster, observer):
         cluster.advance(count)
         cluster.wait_seen(count)
         if count in (36, 61, 100, 113, 121, 131, 135, 138):
-            wait_until(lambda: observer.metric("lastword_observer_open_ends") == 0, "quiet")
+            wait_until(lambda: observer.metric("lastword_observer_open_terminations") == 0, "quiet")
 
 
 @pytest.mark.parametrize("which", ["plain", "injected"])
@@ -100,9 +100,9 @@ def test_a_recorded_history(cluster, observe, which):
     wait_for_all(c, records)
 
     # One Event for each record that is not grouped, with the record's name; no pod has an owner.
-    told = [entry for status in c.told.values() for entry in status["notifications"]]
-    delivered = [e for e in told if e["state"] == "Delivered"]
-    assert {e["receiver"] for e in told} == {"event-pod"}
+    sent = [entry for status in c.statuses.values() for entry in status["notifications"]]
+    delivered = [e for e in sent if e["state"] == "Delivered"]
+    assert {e["receiver"] for e in sent} == {"event-pod"}
     assert len(c.event_objects) >= len(delivered)
     event = next(e for e in c.event_objects.values() if "exit-101-alone" in e["message"])
     assert event["type"] == "Warning" and event["reason"] == "AgentExit"
@@ -129,7 +129,7 @@ def test_the_leader_is_killed(cluster, observe):
     first.kill()
     c.advance(len(c.events))
     wait_for_all(c, expected("plain"))  # long before the Lease has run out, or after: all the same
-    assert second.lines("this replica leads") or c.lease["spec"]["holderIdentity"] == "first"
+    assert second.lines("this replica is the leader") or c.lease["spec"]["holderIdentity"] == "first"
 
 
 def test_connections_break(cluster, observe):
@@ -166,11 +166,11 @@ def test_connections_break(cluster, observe):
 def test_a_restart_writes_nothing_twice(cluster, observe):
     c = cluster("plain")
     c.advance(len(c.events))
-    patient = (*QUICK[:4], "--start-failing", "1h")  # nothing is left to the clock
+    patient = (*QUICK[:4], "--start-timeout-failing", "1h")  # nothing is left to the clock
     first = observe(c, "first", *patient)
-    wait_until(lambda: len(c.told) > 10 and
-               first.metric("lastword_observer_open_ends") == 0 and
-               first.metric("lastword_observer_open_records") == 0, "the records")
+    wait_until(lambda: len(c.statuses) > 10 and
+               first.metric("lastword_observer_open_terminations") == 0 and
+               first.metric("lastword_observer_pending_records") == 0, "the records")
     records, events = dict(c.records), dict(c.event_objects)
     first.stop()
     assert c.lease["spec"]["holderIdentity"] == ""  # given up, so that nobody waits
@@ -178,7 +178,7 @@ def test_a_restart_writes_nothing_twice(cluster, observe):
     second = observe(c, "second", *patient)
     wait_until(lambda: second.metric("lastword_observer_leader") == 1, "it to lead")
     wait_until(lambda: second.get("/readyz")[0] == 200 and
-               second.metric("lastword_observer_open_ends") == 0, "quiet")
+               second.metric("lastword_observer_open_terminations") == 0, "quiet")
     assert c.records == records and c.event_objects == events
     assert not [r for r in c.requests if r[0] == "POST" and "agentexits" in r[1]]
 
@@ -191,8 +191,8 @@ def held_up(cluster, observe):
     observer = observe(c, "one", *QUICK)
     wait_until(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
     c.advance(40)
-    wait_until(lambda: observer.metric("lastword_observer_open_records") > 0 and
-               observer.metric("lastword_observer_open_ends") == 0, "records that are not written")
+    wait_until(lambda: observer.metric("lastword_observer_pending_records") > 0 and
+               observer.metric("lastword_observer_open_terminations") == 0, "records that are not written")
     observer.process.send_signal(signal.SIGTERM)
     wait_until(lambda: observer.lines("stopping"), "it to take notice")
     return c, observer
@@ -200,25 +200,25 @@ def held_up(cluster, observe):
 
 def test_a_leader_that_is_told_to_stop_writes_what_it_holds(held_up):
     c, observer = held_up
-    held = observer.metric("lastword_observer_open_records")
+    held = observer.metric("lastword_observer_pending_records")
     assert observer.get("/readyz")[0] == 503 and observer.get("/healthz")[0] == 200
     c.refuse.clear()
     observer.process.wait(HANG)  # stop() would be a second signal
     observer.stop()
-    assert len(c.told) == len(c.records) == held
+    assert len(c.statuses) == len(c.records) == held
     # Another replica is let in when that is done, not before.
     assert c.lease["spec"]["holderIdentity"] == ""
     writes = [path for method, path in c.requests if method in ("POST", "PATCH", "PUT")]
     assert "/leases/" in writes[-1]
-    assert not observer.lines("a record cannot be written, here it is")
+    assert not observer.lines("a record cannot be written and is printed instead")
 
 
 def test_a_second_signal_ends_the_patience_and_what_it_held_is_printed(held_up):
     c, observer = held_up
-    held = observer.metric("lastword_observer_open_records")
+    held = observer.metric("lastword_observer_pending_records")
     observer.process.send_signal(signal.SIGTERM)
     observer.stop()
-    printed = observer.lines("a record cannot be written, here it is")
+    printed = observer.lines("a record cannot be written and is printed instead")
     assert len(printed) == held and not c.records
     assert all(line["record"]["kind"] == "AgentExit" for line in printed)
 
@@ -228,7 +228,7 @@ def test_what_is_not_valid_is_printed(cluster, observe):
     c.refuse[("POST", "agentexits")] = (422, "Invalid")
     c.advance(40)
     observer = observe(c, "one", *QUICK)
-    lines = wait_until(lambda: observer.lines("a record cannot be written, here it is"), "the line")
+    lines = wait_until(lambda: observer.lines("a record cannot be written and is printed instead"), "the line")
     assert lines[0]["record"]["kind"] == "AgentExit" and "Invalid" in lines[0]["error"]
     assert observer.metric("lastword_observer_lost_records_total") >= 1
 

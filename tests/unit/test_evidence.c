@@ -1,4 +1,4 @@
-/* The ends on a lost node: recorded at once, since nobody responses for its logs. */
+/* Terminations on a lost node are recorded at once: nobody responds for its logs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,41 +15,41 @@ static void ignore(void *context)
 	(void)context;
 }
 
-/* The first request that comes of an end of which nobody tells more; its path. */
+/* The first request that a termination causes that nobody reports: method and path. */
 static void first_request(const char *disruption, char ret_path[256])
 {
-	struct engine engine;
-	struct publisher publisher;
-	struct deaths deaths;
-	struct live live;
-	const struct end end = {.kind = END_UNSEEN,
-	                        .namespace = "a",
-	                        .pod = "coder",
-	                        .uid = "12345678-0",
-	                        .container = "main",
-	                        .disruption = disruption,
-	                        .watched = true,
-	                        .final = true};
-	struct meters *meters = meters_new();
-	assert_non_null(meters);
-	engine_init(&engine, 1, 8);
-	publisher_init(&publisher, &engine, meters, SECOND, ignore, NULL);
-	publisher_set_leader(&publisher, true);
-	deaths_init(&deaths, &engine, meters, &publisher, ignore, NULL);
-	assert_true(live_init(&live));
-	struct live_pod *pod = live_add(&live, &end, 1);
+	struct event_loop loop;
+	struct record_writer writer;
+	struct evidence_gatherer gatherer;
+	struct pod_cache cache;
+	const struct termination termination = {.kind = TERMINATION_UNOBSERVED,
+	                                        .namespace = "a",
+	                                        .pod = "coder",
+	                                        .uid = "12345678-0",
+	                                        .container = "main",
+	                                        .disruption = disruption,
+	                                        .watched = true,
+	                                        .final = true};
+	struct observer_metrics *metrics = observer_metrics_new();
+	assert_non_null(metrics);
+	event_loop_init(&loop, 1, 8);
+	record_writer_init(&writer, &loop, metrics, SECOND, ignore, NULL);
+	record_writer_set_leader(&writer, true);
+	evidence_gatherer_init(&gatherer, &loop, metrics, &writer, ignore, NULL);
+	assert_true(pod_cache_init(&cache));
+	struct cached_pod *pod = pod_cache_add(&cache, &termination, 1);
 	assert_non_null(pod);
-	assert_true(death_open(&deaths, pod, &end, false));
-	engine_fire(&engine);
-	const struct request *request = engine_take(&engine);
+	assert_true(evidence_gather(&gatherer, pod, &termination, false));
+	event_loop_fire_timers(&loop);
+	const struct request *request = event_loop_next_request(&loop);
 	assert_non_null(request);
-	snprintf(ret_path, 256, "%s %s", request->ask.method == NULL ? "GET" : request->ask.method,
-	         request->ask.path);
-	deaths_free(&deaths);
-	publisher_free(&publisher);
-	live_free(&live);
-	engine_free(&engine);
-	meters_free(meters);
+	snprintf(ret_path, 256, "%s %s",
+	         request->kube.method == NULL ? "GET" : request->kube.method, request->kube.path);
+	evidence_gatherer_free(&gatherer);
+	record_writer_free(&writer);
+	pod_cache_free(&cache);
+	event_loop_free(&loop);
+	observer_metrics_free(metrics);
 }
 
 static void test_no_logs_of_a_lost_node(void **state)

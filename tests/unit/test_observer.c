@@ -1,4 +1,5 @@
-/* The observer's machines one by one: engine, lines, live pods, Event groups, lease, collector. */
+/* The observer's parts one by one: event loop, line splitter, pod cache, Event groups, lease,
+ * record GC. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,7 @@
 #include "lib/base/log.h"
 #include "observer/observer.h"
 
-/* ---- Engine ---- */
+/* ---- Event loop ---- */
 
 static unsigned fired[64];
 static size_t fired_count;
@@ -25,31 +26,31 @@ static void on_fire(void *context)
 static void test_timers_fire_in_order(void **state)
 {
 	(void)state;
-	struct engine engine;
+	struct event_loop loop;
 	struct timer timers[32];
 	unsigned numbers[32];
-	engine_init(&engine, 7, 4);
+	event_loop_init(&loop, 7, 4);
 	for (unsigned round = 0; round < 200; round++) {
 		fired_count = 0;
 		for (unsigned i = 0; i < 32; i++) {
 			numbers[i] = i;
 			timers[i] = (struct timer){.fire = on_fire, .context = &numbers[i]};
-			engine_set_timer(&engine, &timers[i],
-			                 (int64_t)(engine_random(&engine) % 10));
+			event_loop_set_timer(&loop, &timers[i],
+			                     (int64_t)(event_loop_random(&loop) % 10));
 		}
 		/* Some are moved, some are cleared. */
 		for (unsigned i = 0; i < 32; i += 3)
-			engine_set_timer(&engine, &timers[i],
-			                 (int64_t)(engine_random(&engine) % 10));
+			event_loop_set_timer(&loop, &timers[i],
+			                     (int64_t)(event_loop_random(&loop) % 10));
 		for (unsigned i = 0; i < 32; i += 5)
-			engine_clear_timer(&engine, &timers[i]);
+			event_loop_clear_timer(&loop, &timers[i]);
 		int64_t last = 0;
-		for (engine.now = 0; engine.now < 10; engine.now++) {
+		for (loop.now = 0; loop.now < 10; loop.now++) {
 			size_t before = fired_count;
-			engine_fire(&engine);
+			event_loop_fire_timers(&loop);
 			for (size_t i = before; i < fired_count; i++) {
 				const struct timer *timer = &timers[fired[i]];
-				assert_int_equal(timer->due, engine.now);
+				assert_int_equal(timer->due, loop.now);
 				assert_true(i == before ||
 				            timers[fired[i - 1]].number < timer->number);
 				assert_true(timer->due >= last);
@@ -57,9 +58,9 @@ static void test_timers_fire_in_order(void **state)
 			}
 		}
 		assert_int_equal(fired_count, 32 - 7);
-		assert_int_equal(engine_next_timer(&engine), INT64_MAX);
+		assert_int_equal(event_loop_next_timer(&loop), INT64_MAX);
 	}
-	engine_free(&engine);
+	event_loop_free(&loop);
 }
 
 static unsigned finished;
@@ -74,50 +75,51 @@ static void on_finish(void *context, struct kube_response *response, const struc
 
 static unsigned dropped;
 
-static void on_drop(void *edge, struct request *request)
+static void on_drop(void *transport, struct request *request)
 {
-	(void)edge;
-	assert_true(request->carried);
+	(void)transport;
+	assert_true(request->in_flight);
 	dropped++;
 }
 
-static struct request *add(struct engine *engine, enum request_rank rank)
+static struct request *add(struct event_loop *loop, enum request_priority priority)
 {
-	return engine_request(engine, &(struct request){.ask = {.path = engine_text("/x")},
-	                                                .rank = rank,
-	                                                .finish = on_finish});
+	return event_loop_add_request(loop, &(struct request){.kube = {.path = request_path("/x")},
+	                                                      .priority = priority,
+	                                                      .finish = on_finish});
 }
 
 static void test_requests_wait_their_turn(void **state)
 {
 	(void)state;
-	struct engine engine;
+	struct event_loop loop;
 	struct kube_response response;
 	struct request *requests[6];
-	engine_init(&engine, 1, 2);
-	engine.drop = on_drop;
+	event_loop_init(&loop, 1, 2);
+	loop.cancel = on_drop;
 	for (size_t i = 0; i < 5; i++)
-		requests[i] = add(&engine, REQUEST_ORDINARY);
-	requests[5] = add(&engine, REQUEST_URGENT);
-	assert_ptr_equal(engine_take(&engine), requests[5]);
-	assert_ptr_equal(engine_take(&engine), requests[0]);
-	assert_ptr_equal(engine_take(&engine), requests[1]);
-	assert_null(engine_take(&engine));
+		requests[i] = add(&loop, REQUEST_ORDINARY);
+	requests[5] = add(&loop, REQUEST_URGENT);
+	assert_ptr_equal(event_loop_next_request(&loop), requests[5]);
+	assert_ptr_equal(event_loop_next_request(&loop), requests[0]);
+	assert_ptr_equal(event_loop_next_request(&loop), requests[1]);
+	assert_null(event_loop_next_request(&loop));
 	kube_response_init(&response);
-	engine_finish(&engine, requests[0], &response, NULL);
-	engine_cancel(&engine, requests[2]); /* waits: nobody is told */
+	event_loop_finish_request(&loop, requests[0], &response, NULL);
+	event_loop_cancel_request(&loop,
+	                          requests[2]); /* it waits: the transport does not know of it */
 	assert_int_equal(dropped, 0);
-	assert_ptr_equal(engine_take(&engine), requests[3]);
-	assert_null(engine_take(&engine));
-	engine_cancel(&engine, requests[1]);
+	assert_ptr_equal(event_loop_next_request(&loop), requests[3]);
+	assert_null(event_loop_next_request(&loop));
+	event_loop_cancel_request(&loop, requests[1]);
 	assert_int_equal(dropped, 1);
-	assert_ptr_equal(engine_take(&engine), requests[4]);
-	engine_free(&engine);
+	assert_ptr_equal(event_loop_next_request(&loop), requests[4]);
+	event_loop_free(&loop);
 	assert_int_equal(dropped, 4);
 	assert_int_equal(finished, 1);
 }
 
-/* ---- Lines ---- */
+/* ---- Line splitter ---- */
 
 static struct buffer taken;
 
@@ -129,34 +131,34 @@ static bool take(void *context, const char *line, size_t length)
 	return --*left > 0;
 }
 
-static void test_lines(void **state)
+static void test_line_splitter(void **state)
 {
 	(void)state;
-	struct lines lines;
+	struct line_splitter splitter;
 	size_t left = 100;
 	buffer_init(&taken, 10000);
-	lines_init(&lines, 5);
+	line_splitter_init(&splitter, 5);
 	static const char text[] = "a\n\nbcdef\nbcdefg\nx\nlast";
 	for (size_t i = 0; i < sizeof text - 1; i++)
-		assert_true(lines_feed(&lines, text + i, 1, take, &left));
-	assert_true(lines_end(&lines, take, &left));
+		assert_true(line_splitter_feed(&splitter, text + i, 1, take, &left));
+	assert_true(line_splitter_end(&splitter, take, &left));
 	assert_string_equal(buffer_text(&taken), "a||bcdef|x|last|");
-	assert_int_equal(lines.skipped, 1);
+	assert_int_equal(splitter.skipped, 1);
 	buffer_clear(&taken);
 	left = 2;
-	assert_false(lines_feed(&lines, "1\n2\n3\n", 6, take, &left));
+	assert_false(line_splitter_feed(&splitter, "1\n2\n3\n", 6, take, &left));
 	assert_string_equal(buffer_text(&taken), "1|2|");
-	lines_free(&lines);
+	line_splitter_free(&splitter);
 	buffer_free(&taken);
 }
 
-/* ---- Live pods ---- */
+/* ---- Pod cache ---- */
 
-/* Names as long as Kubernetes lets them be, a full context, messages beyond any bound. */
-static void test_a_live_pod_is_small(void **state)
+/* Names as long as Kubernetes allows, a full context, messages longer than any limit. */
+static void test_a_cached_pod_is_small(void **state)
 {
 	(void)state;
-	struct live live;
+	struct pod_cache cache;
 	char uid[40];
 	char name[254];
 	char label[64];
@@ -169,12 +171,12 @@ static void test_a_live_pod_is_small(void **state)
 	size_t length = 0;
 	for (size_t i = 0; i < 3; i++)
 		length += (size_t)sprintf(context + length, "task_id_%zu%c%s", i, '\0', label) + 1;
-	assert_true(live_init(&live));
+	assert_true(pod_cache_init(&cache));
 	size_t before = mallinfo2().uordblks;
 	const size_t count = 2000;
 	for (size_t i = 0; i < count; i++) {
 		snprintf(uid, sizeof uid, "%08zu-6072-4d1e-b93d-ce7308d8b4fc", i);
-		const struct end facts = {
+		const struct termination facts = {
 		        .namespace = label,
 		        .pod = name,
 		        .uid = uid,
@@ -187,22 +189,22 @@ static void test_a_live_pod_is_small(void **state)
 		        .agent = label,
 		        .context = {.bytes = context, .length = length},
 		};
-		const struct end never = {.reason = "CreateContainerConfigError",
-		                          .message = message};
-		struct live_pod *pod = live_add(&live, &facts, 2);
+		const struct termination never_started = {.reason = "CreateContainerConfigError",
+		                                          .message = message};
+		struct cached_pod *pod = pod_cache_add(&cache, &facts, 2);
 		assert_non_null(pod);
-		assert_ptr_equal(live_find(&live, uid), pod);
-		live_set_never(pod, &pod->agents[0], &never);
-		live_set_never(pod, &pod->agents[1], &never);
-		struct end back = live_never(pod, &pod->agents[1]);
-		assert_string_equal(back.reason, never.reason);
-		assert_int_equal(strlen(back.message), LIVE_MESSAGE_MAX / 2);
+		assert_ptr_equal(pod_cache_find(&cache, uid), pod);
+		cached_pod_set_never_started(pod, &pod->agents[0], &never_started);
+		cached_pod_set_never_started(pod, &pod->agents[1], &never_started);
+		struct termination back = cached_pod_never_started(pod, &pod->agents[1]);
+		assert_string_equal(back.reason, never_started.reason);
+		assert_int_equal(strlen(back.message), CACHED_MESSAGE_MAX / 2);
 		assert_string_equal(back.node, name);
 	}
 	size_t each = (mallinfo2().uordblks - before) / count;
-	assert_in_range(each, 0, LIVE_POD_MAX);
-	assert_in_range(sizeof(struct live_agent), 0, LIVE_AGENT_MAX);
-	live_free(&live);
+	assert_in_range(each, 0, CACHED_POD_MAX);
+	assert_in_range(sizeof(struct cached_agent), 0, CACHED_AGENT_MAX);
+	pod_cache_free(&cache);
 }
 
 /* ---- Events ---- */
@@ -213,21 +215,21 @@ static void test_storms_are_grouped(void **state)
 	static struct event_groups groups;
 	unsigned told = 0;
 	for (unsigned i = 0; i < 1000; i++)
-		told += event_may_tell(&groups, "5f0c2a91d3e8b764", SECOND);
+		told += event_is_allowed(&groups, "5f0c2a91d3e8b764", SECOND);
 	assert_int_equal(told, EVENT_BURST);
-	assert_true(event_may_tell(&groups, "0123456789abcdef", SECOND));
-	/* One a minute from then on, and all again after a while. */
-	assert_false(event_may_tell(&groups, "5f0c2a91d3e8b764", 60 * SECOND));
-	assert_true(event_may_tell(&groups, "5f0c2a91d3e8b764", 61 * SECOND));
-	assert_false(event_may_tell(&groups, "5f0c2a91d3e8b764", 62 * SECOND));
+	assert_true(event_is_allowed(&groups, "0123456789abcdef", SECOND));
+	/* One a minute from then on, and the whole burst again after an hour. */
+	assert_false(event_is_allowed(&groups, "5f0c2a91d3e8b764", 60 * SECOND));
+	assert_true(event_is_allowed(&groups, "5f0c2a91d3e8b764", 61 * SECOND));
+	assert_false(event_is_allowed(&groups, "5f0c2a91d3e8b764", 62 * SECOND));
 	for (unsigned i = told = 0; i < 100; i++)
-		told += event_may_tell(&groups, "5f0c2a91d3e8b764", 3600 * SECOND);
+		told += event_is_allowed(&groups, "5f0c2a91d3e8b764", 3600 * SECOND);
 	assert_int_equal(told, EVENT_BURST);
 }
 
-/* ---- Lease and collector: a server that has one of them ---- */
+/* ---- Lease and record GC: a server that has one of them ---- */
 
-static void answer_with(struct engine *engine, struct request *request, long status,
+static void answer_with(struct event_loop *loop, struct request *request, long status,
                         const char *body)
 {
 	struct kube_response _cleanup_kube_response_ response;
@@ -235,35 +237,35 @@ static void answer_with(struct engine *engine, struct request *request, long sta
 	kube_response_init(&response);
 	response.status = status;
 	buffer_append_text(&response.body, body);
-	engine_finish(engine, request, &response, status / 100 == 2 ? NULL : &error);
+	event_loop_finish_request(loop, request, &response, status / 100 == 2 ? NULL : &error);
 }
 
 static struct {
-	char spec[1024]; /* "": there is none */
+	char spec[1024]; /* "": there is no Lease */
 	unsigned version;
 	bool away;
 } server;
 
-static void serve_lease(struct engine *engine)
+static void serve_lease(struct event_loop *loop)
 {
 	struct request *request;
 	char body[2048];
-	while ((request = engine_take(engine)) != NULL) {
+	while ((request = event_loop_next_request(loop)) != NULL) {
 		const char *spec =
-		        request->ask.body == NULL ? NULL : strstr(request->ask.body, "\"spec\":");
+		        request->kube.body == NULL ? NULL : strstr(request->kube.body, "\"spec\":");
 		char version[64];
 		snprintf(version, sizeof version, "\"resourceVersion\":\"%u\"", server.version);
 		if (server.away) {
-			answer_with(engine, request, 0, "");
+			answer_with(loop, request, 0, "");
 			continue;
 		}
 		if (spec == NULL && server.spec[0] == '\0') {
-			answer_with(engine, request, 404, "");
+			answer_with(loop, request, 404, "");
 			continue;
 		}
 		if (spec != NULL && server.spec[0] != '\0' &&
-		    strstr(request->ask.body, version) == NULL) {
-			answer_with(engine, request, 409, "");
+		    strstr(request->kube.body, version) == NULL) {
+			answer_with(loop, request, 409, "");
 			continue;
 		}
 		if (spec != NULL) {
@@ -272,7 +274,7 @@ static void serve_lease(struct engine *engine)
 		}
 		snprintf(body, sizeof body, "{\"metadata\":{\"resourceVersion\":\"%u\"},%s",
 		         server.version, server.spec);
-		answer_with(engine, request, 200, body);
+		answer_with(loop, request, 200, body);
 	}
 }
 
@@ -287,14 +289,14 @@ static void on_change(void *context, bool leader)
 }
 
 struct candidate {
-	struct engine engine;
+	struct event_loop loop;
 	struct lease lease;
 };
 
 static void begin(struct candidate *candidate, const char *name, uint64_t seed)
 {
-	engine_init(&candidate->engine, seed, 4);
-	lease_init(&candidate->lease, &candidate->engine, "ns", "lease", name, on_change, NULL);
+	event_loop_init(&candidate->loop, seed, 4);
+	lease_init(&candidate->lease, &candidate->loop, "ns", "lease", name, on_change, NULL);
 	lease_start(&candidate->lease);
 }
 
@@ -302,11 +304,11 @@ static void advance(struct candidate *candidates, size_t count, int64_t from, in
 {
 	for (int64_t now = from; now <= to; now += SECOND / 10) {
 		for (size_t i = 0; i < count; i++) {
-			struct engine *engine = &candidates[i].engine;
-			engine->now = now;
-			engine->wall = INT64_C(1795459080) * SECOND + now;
-			engine_fire(engine);
-			serve_lease(engine);
+			struct event_loop *loop = &candidates[i].loop;
+			loop->now = now;
+			loop->wall = INT64_C(1795459080) * SECOND + now;
+			event_loop_fire_timers(loop);
+			serve_lease(loop);
 		}
 		assert_in_range(leaders, 0, 1);
 	}
@@ -323,7 +325,8 @@ static void test_one_leads(void **state)
 	assert_int_equal(changes, 1); /* the first one, all the time */
 	assert_true(candidates[0].lease.leader);
 
-	/* The leader hears nothing of the server, then stops in time; the other takes over. */
+	/* The leader cannot reach the server and stops leading in time; the other one takes over.
+	 */
 	server.away = true;
 	advance(candidates, 1, 60 * SECOND, 60 * SECOND + LEASE_RENEW + 3 * SECOND);
 	assert_int_equal(leaders, 0);
@@ -335,16 +338,16 @@ static void test_one_leads(void **state)
 	assert_false(candidates[0].lease.leader);
 	assert_non_null(strstr(server.spec, "\"leaseTransitions\":2"));
 
-	/* Given up: nobody waits for 15 s. */
+	/* Released: the other replica does not wait for 15 s. */
 	lease_release(&candidates[1].lease);
-	serve_lease(&candidates[1].engine);
+	serve_lease(&candidates[1].loop);
 	assert_null(candidates[1].lease.request);
 	assert_non_null(strstr(server.spec, "\"holderIdentity\":\"\""));
 	advance(candidates, 1, 100 * SECOND, 104 * SECOND);
 	assert_true(candidates[0].lease.leader);
 	for (size_t i = 0; i < 2; i++) {
 		lease_free(&candidates[i].lease);
-		engine_free(&candidates[i].engine);
+		event_loop_free(&candidates[i].loop);
 	}
 }
 
@@ -353,13 +356,13 @@ static void test_one_leads(void **state)
 static bool gone[2][RECORDS];
 static unsigned pages;
 
-static void list_records(struct engine *engine, struct request *request)
+static void list_records(struct event_loop *loop, struct request *request)
 {
 	struct buffer body;
-	const char *token = strstr(request->ask.path, "&continue=");
+	const char *token = strstr(request->kube.path, "&continue=");
 	size_t from = token == NULL ? 0 : (size_t)atoi(token + 10);
 	pages++;
-	assert_non_null(strstr(request->ask.accept, "PartialObjectMetadataList"));
+	assert_non_null(strstr(request->kube.accept, "PartialObjectMetadataList"));
 	buffer_init(&body, 1 << 20);
 	buffer_printf(&body, "{\"metadata\":{\"continue\":\"");
 	if (from + 10 < (size_t)2 * RECORDS)
@@ -374,22 +377,22 @@ static void list_records(struct engine *engine, struct request *request)
 		              i % RECORDS == 3 || i % RECORDS == 7 ? "01" : "11",
 		              (i % RECORDS) * 7 % 60);
 	buffer_append_text(&body, "]}");
-	answer_with(engine, request, 200, buffer_text(&body));
+	answer_with(loop, request, 200, buffer_text(&body));
 	buffer_free(&body);
 }
 
-static void serve_records(struct engine *engine)
+static void serve_records(struct event_loop *loop)
 {
 	struct request *request;
 	char namespace[8];
 	unsigned number;
-	while ((request = engine_take(engine)) != NULL) {
-		if (request->ask.method == NULL) {
-			list_records(engine, request);
+	while ((request = event_loop_next_request(loop)) != NULL) {
+		if (request->kube.method == NULL) {
+			list_records(loop, request);
 			continue;
 		}
-		assert_string_equal(request->ask.method, "DELETE");
-		assert_int_equal(sscanf(request->ask.path,
+		assert_string_equal(request->kube.method, "DELETE");
+		assert_int_equal(sscanf(request->kube.path,
 		                        "/apis/lastword.dev/v1alpha1/namespaces/%7[^/]/agentexits/"
 		                        "n%u",
 		                        namespace, &number),
@@ -397,24 +400,24 @@ static void serve_records(struct engine *engine)
 		bool *record = &gone[namespace[0] - 'a'][number];
 		assert_false(*record);
 		*record = true;
-		answer_with(engine, request, 200, "{}");
+		answer_with(loop, request, 200, "{}");
 	}
 }
 
 static void test_old_records_go(void **state)
 {
 	(void)state;
-	struct engine engine;
-	struct collector collector;
-	struct meters *meters = meters_new();
-	engine_init(&engine, 1, 4);
-	engine.wall = INT64_C(1795459080) * SECOND; /* 2026-11-23 */
+	struct event_loop loop;
+	struct record_gc gc;
+	struct observer_metrics *metrics = observer_metrics_new();
+	event_loop_init(&loop, 1, 4);
+	loop.wall = INT64_C(1795459080) * SECOND; /* 2026-11-23 */
 	const int64_t ttl = INT64_C(90) * 24 * 3600 * SECOND;
-	collector_init(&collector, &engine, meters, ttl, 12);
-	collector_set_leader(&collector, true);
-	for (engine.now = 0; engine.now < 120 * SECOND; engine.now += SECOND) {
-		engine_fire(&engine);
-		serve_records(&engine);
+	record_gc_init(&gc, &loop, metrics, ttl, 12);
+	record_gc_set_leader(&gc, true);
+	for (loop.now = 0; loop.now < 120 * SECOND; loop.now += SECOND) {
+		event_loop_fire_timers(&loop);
+		serve_records(&loop);
 	}
 	assert_int_equal(pages, 8);
 	for (size_t ns = 0; ns < 2; ns++) {
@@ -433,9 +436,9 @@ static void test_old_records_go(void **state)
 		assert_int_equal(kept, 12);
 		assert_true(newest_gone <= oldest_kept);
 	}
-	collector_free(&collector);
-	engine_free(&engine);
-	meters_free(meters);
+	record_gc_free(&gc);
+	event_loop_free(&loop);
+	observer_metrics_free(metrics);
 }
 
 int main(void)
@@ -444,8 +447,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_timers_fire_in_order),
 	        cmocka_unit_test(test_requests_wait_their_turn),
-	        cmocka_unit_test(test_lines),
-	        cmocka_unit_test(test_a_live_pod_is_small),
+	        cmocka_unit_test(test_line_splitter),
+	        cmocka_unit_test(test_a_cached_pod_is_small),
 	        cmocka_unit_test(test_storms_are_grouped),
 	        cmocka_unit_test(test_one_leads),
 	        cmocka_unit_test(test_old_records_go),

@@ -1,8 +1,9 @@
 /*
- * Every way in which the API shows a death, and what the verdict makes of it: tests/data/records/
- * NAME.yaml has `pod` (what matters of the object), optionally `line` (the watchdog's) and `log`
- * (the container's own), and `expect`: a list with one entry for each end that must be found, whose
- * members must be those of the record; `record: false` for an end that leaves none.
+ * Every way in which the API shows a termination, and the record that is built from it:
+ * tests/data/records/NAME.yaml has `pod` (what matters of the object), optionally `line` (the
+ * watchdog's report) and `log` (the container's own), and `expect`: a list with one entry for each
+ * termination that must be found, whose members must be those of the record; `record: false` for a
+ * termination that leaves none.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +25,7 @@
 #define CASES_LEAST 25
 #define SECOND      INT64_C(1000000000)
 
-/* The pod as the API server gives it: the case's, with who it is. */
+/* The pod of the case, with the metadata that the API server adds. */
 static json *complete(struct arena *arena, json *pod)
 {
 	json *metadata = json_get(pod, "metadata");
@@ -39,31 +40,33 @@ static json *complete(struct arena *arena, json *pod)
 	return pod;
 }
 
-/* All ends of all agents, as the tracker finds them; what is left to time counts as due. */
-static size_t find_ends(struct arena *arena, const struct pod *pod, bool gone, struct end *ends)
+/* All terminations of all agents, as the pod tracker finds them; timeouts count as over. */
+static size_t find_ends(struct arena *arena, const struct pod *pod, bool gone,
+                        struct termination *terminations)
 {
-	const struct end_patience patience = {.failing = 60 * SECOND, .waiting = 900 * SECOND};
+	const struct start_timeouts start_timeouts = {.failing = 60 * SECOND,
+	                                              .waiting = 900 * SECOND};
 	size_t count = 0;
 	for (size_t i = 0; i < pod->agent_count; i++) {
 		int64_t due;
-		int64_t run;
-		count += end_read(arena, pod, &pod->agents[i], &ends[count]);
-		if (gone && end_is_running(&pod->agents[i], &run))
-			end_unseen(arena, pod, &pod->agents[i], &ends[count++]);
-		else if (end_never_started(arena, pod, &pod->agents[i], &patience, &ends[count],
-		                           &due))
+		int64_t restart_count;
+		count += termination_read(arena, pod, &pod->agents[i], &terminations[count]);
+		if (gone && pod_agent_is_running(&pod->agents[i], &restart_count))
+			termination_unobserved(arena, pod, &pod->agents[i], &terminations[count++]);
+		else if (termination_never_started(arena, pod, &pod->agents[i], &start_timeouts,
+		                                   &terminations[count], &due))
 			count++;
 	}
 	return count;
 }
 
 /* The record's spec as an object. */
-static json *spec_of(struct arena *arena, const struct verdict *verdict)
+static json *spec_of(struct arena *arena, const struct built_record *built)
 {
 	struct buffer text;
 	json *root;
 	buffer_init(&text, AGENT_EXIT_SIZE_MAX);
-	agent_exit_write(&verdict->exit, &text);
+	agent_exit_write(&built->exit, &text);
 	assert_int_equal(json_parse(arena, buffer_text(&text), text.length, 0, &root, NULL),
 	                 JSON_FAITHFUL);
 	buffer_free(&text);
@@ -92,11 +95,11 @@ static bool has_members(const char *path, const json *expected, const json *spec
 }
 
 static bool judge_end(const char *path, struct arena *arena, const json *root,
-                      const struct end *end, const json *expected)
+                      const struct termination *termination, const json *expected)
 {
-	struct line line;
-	struct verdict verdict;
-	struct log_end log = {.length = 0};
+	struct watchdog_report report;
+	struct built_record built;
+	struct log_tail log = {.length = 0};
 	const json *own = json_get(root, "line");
 	const char *output = json_get_string(root, "log");
 	bool wanted = json_get(expected, "record") == NULL;
@@ -105,34 +108,34 @@ static bool judge_end(const char *path, struct arena *arena, const json *root,
 	if (own != NULL)
 		json_print(&text, own, 0);
 	bool matches = own != NULL &&
-	               line_read(arena, buffer_text(&text), text.length, end->uid, &line) &&
-	               line_distance(&line, end) >= 0;
+	               watchdog_report_read(arena, buffer_text(&text), text.length,
+	                                    termination->uid, &report) &&
+	               watchdog_report_distance(&report, termination) >= 0;
 	if (output != NULL)
-		log = (struct log_end){.bytes = arena_copy(arena, output, strlen(output)),
-		                       .length = strlen(output)};
+		log = (struct log_tail){.bytes = arena_copy(arena, output, strlen(output)),
+		                        .length = strlen(output)};
 	/* A copy, as it is when logs have been read. */
-	struct end *copy = end_copy(end, 65536);
+	struct termination *copy = termination_copy(termination, 65536);
 	assert_non_null(copy);
-	assert_true(verdict_make(arena, copy, matches ? &line : NULL, output == NULL ? NULL : &log,
-	                         &verdict));
-	bool good = verdict.record == wanted;
+	assert_true(record_build(arena, copy, matches ? &report : NULL,
+	                         output == NULL ? NULL : &log, &built));
+	bool good = built.record == wanted;
 	if (!good)
-		print_error("%s: record %d, cause %s\n", path, verdict.record,
-		            verdict.exit.error_type);
-	good = has_members(path, expected, spec_of(arena, &verdict)) && good;
+		print_error("%s: record %d, cause %s\n", path, built.record, built.exit.error_type);
+	good = has_members(path, expected, spec_of(arena, &built)) && good;
 	buffer_free(&text);
 	free(copy);
 	return good;
 }
 
-static bool judge(const char *path)
+static bool build(const char *path)
 {
 	struct arena *arena = arena_new((size_t)16 << 20);
 	struct buffer text;
 	struct error error = {""};
 	struct yaml_document *document;
 	struct pod pod;
-	struct end ends[POD_AGENTS_MAX * 2];
+	struct termination terminations[POD_AGENTS_MAX * 2];
 	buffer_init(&text, 1 << 20);
 	if (!file_read(path, &text, &error) ||
 	    !yaml_parse_one(arena, buffer_text(&text), text.length, &document, &error))
@@ -140,13 +143,13 @@ static bool judge(const char *path)
 	const json *root = document->root;
 	if (!pod_read(arena, complete(arena, json_get(root, "pod")), &pod, &error))
 		fail_msg("%s: %s", path, error.message);
-	size_t count = find_ends(arena, &pod, json_is_true(json_get(root, "gone")), ends);
+	size_t count = find_ends(arena, &pod, json_is_true(json_get(root, "gone")), terminations);
 	const json *expected = json_get(root, "expect");
 	bool good = count == json_size(expected);
 	if (!good)
 		print_error("%s: %zu ends\n", path, count);
 	for (size_t i = 0; good && i < count; i++)
-		good = judge_end(path, arena, root, &ends[i], json_at(expected, i)) && good;
+		good = judge_end(path, arena, root, &terminations[i], json_at(expected, i)) && good;
 	buffer_free(&text);
 	arena_free(arena);
 	return good;
@@ -160,7 +163,7 @@ static void test_record_builder(void **state)
 	assert_int_equal(glob(FOLDER "*.yaml", 0, NULL, &found), 0);
 	assert_true(found.gl_pathc >= CASES_LEAST);
 	for (size_t i = 0; i < found.gl_pathc; i++)
-		wrong += !judge(found.gl_pathv[i]);
+		wrong += !build(found.gl_pathv[i]);
 	globfree(&found);
 	assert_int_equal(wrong, 0);
 }

@@ -1,13 +1,13 @@
-#include "observer/evidence/watchdog_report.h"
+#include "observer/pod/watchdog_report.h"
 
 #include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/kube/agent_exit.h"
 
-/* The kubelet's second may have begun before the shim's end; clocks are stepped by little. */
+/* The kubelet truncates to whole seconds, and a clock that is adjusted may step a little. */
 #define TOLERANCE (2 * SECOND)
-/* A container is torn down by then, even on a busy node. */
+/* By then the runtime has reported the end of the container, even on a busy node. */
 #define TEARDOWN (15 * SECOND)
 
 static int64_t number(const json *object, const char *key)
@@ -32,30 +32,30 @@ static int64_t time_of(const json *object, const char *key)
 }
 
 /* Every member that is none of the report's own is context. */
-static void read_context(const json *object, struct line *line)
+static void read_context(const json *object, struct watchdog_report *report)
 {
 	for (const json *n = json_first(object); n != NULL; n = json_next(n)) {
-		if (line->context_count == POD_CONTEXT_MAX)
+		if (report->context_count == POD_CONTEXT_MAX)
 			return;
 		if (json_string(n) != NULL && !agent_exit_key_reserved(json_key(n)))
-			line->context[line->context_count++] =
+			report->context[report->context_count++] =
 			        (struct pod_context){json_key(n), json_string(n)};
 	}
 }
 
-bool line_read(struct arena *arena, const char *text, size_t length, const char *uid,
-               struct line *ret_line)
+bool watchdog_report_read(struct arena *arena, const char *text, size_t length, const char *uid,
+                          struct watchdog_report *ret_line)
 {
 	json *object;
 	if (length == 0 || text[0] != '{' ||
 	    json_parse(arena, text, length, 0, &object, NULL) != JSON_FAITHFUL)
 		return false;
-	const char *line_uid = json_get_string(object, "uid");
+	const char *report_uid = json_get_string(object, "uid");
 	const char *container = json_get_string(object, "container");
 	if (!json_string_is(json_get(object, "event"), "end") || container == NULL ||
-	    (line_uid != NULL && strcmp(line_uid, uid) != 0))
+	    (report_uid != NULL && strcmp(report_uid, uid) != 0))
 		return false;
-	*ret_line = (struct line){
+	*ret_line = (struct watchdog_report){
 	        .container = container,
 	        .error_type = json_get_string(object, "error_type"),
 	        .evidence = json_get_string(object, "evidence"),
@@ -87,38 +87,42 @@ static int64_t distance(int64_t a, int64_t b)
 	return a < b ? b - a : a - b;
 }
 
-/* The line's run lies within the container's. Unknown times fit everything. */
-static bool overlaps(const struct line *line, const struct end *end)
+/* The shim's run lies within the container's. A time that is not known fits everything. */
+static bool overlaps(const struct watchdog_report *report, const struct termination *termination)
 {
-	if (end->finished_at != 0 && line->finished_at != AGENT_EXIT_UNKNOWN &&
-	    (line->finished_at > end->finished_at + TOLERANCE ||
-	     line->finished_at < end->finished_at - TEARDOWN))
+	if (termination->finished_at != 0 && report->finished_at != AGENT_EXIT_UNKNOWN &&
+	    (report->finished_at > termination->finished_at + TOLERANCE ||
+	     report->finished_at < termination->finished_at - TEARDOWN))
 		return false;
-	if (end->started_at != 0 && line->finished_at != AGENT_EXIT_UNKNOWN &&
-	    line->finished_at < end->started_at - TOLERANCE)
+	if (termination->started_at != 0 && report->finished_at != AGENT_EXIT_UNKNOWN &&
+	    report->finished_at < termination->started_at - TOLERANCE)
 		return false;
-	return end->started_at == 0 || line->started_at == AGENT_EXIT_UNKNOWN ||
-	       line->started_at >= end->started_at - TOLERANCE;
+	return termination->started_at == 0 || report->started_at == AGENT_EXIT_UNKNOWN ||
+	       report->started_at >= termination->started_at - TOLERANCE;
 }
 
-/* A shim that was killed from outside says no code; the kubelet then says 128 + the signal. */
-static bool same_code(const struct line *line, const struct end *end)
+/* For a shim that was killed from outside there is no exit code; the kubelet reports 128 + the
+ * signal. */
+static bool same_code(const struct watchdog_report *report, const struct termination *termination)
 {
-	return line->exit_code == AGENT_EXIT_UNKNOWN ? end->exit_code > 128
-	                                             : line->exit_code == end->exit_code;
+	return report->exit_code == AGENT_EXIT_UNKNOWN
+	               ? termination->exit_code > 128
+	               : report->exit_code == termination->exit_code;
 }
 
-int64_t line_distance(const struct line *line, const struct end *end)
+int64_t watchdog_report_distance(const struct watchdog_report *report,
+                                 const struct termination *termination)
 {
-	if (end->kind == END_NEVER_STARTED || strcmp(line->container, end->container) != 0 ||
-	    !overlaps(line, end))
+	if (termination->kind == TERMINATION_NEVER_STARTED ||
+	    strcmp(report->container, termination->container) != 0 ||
+	    !overlaps(report, termination))
 		return -1;
-	if (end_has_code(end) && !same_code(line, end))
+	if (termination_has_exit_code(termination) && !same_code(report, termination))
 		return -1;
 	int64_t apart = 0;
-	if (end->finished_at != 0 && line->finished_at != AGENT_EXIT_UNKNOWN)
-		apart += distance(line->finished_at, end->finished_at);
-	if (end->started_at != 0 && line->started_at != AGENT_EXIT_UNKNOWN)
-		apart += distance(line->started_at, end->started_at);
+	if (termination->finished_at != 0 && report->finished_at != AGENT_EXIT_UNKNOWN)
+		apart += distance(report->finished_at, termination->finished_at);
+	if (termination->started_at != 0 && report->started_at != AGENT_EXIT_UNKNOWN)
+		apart += distance(report->started_at, termination->started_at);
 	return apart;
 }

@@ -1,0 +1,225 @@
+#include "observer/base/metrics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/http/metrics.h"
+
+#define SERIES_MAX    4000
+#define HISTOGRAM_MAX 1000
+
+static const double duration_buckets[] = {1,    5,    15,   60,    300,   900,
+                                          1800, 3600, 7200, 14400, 43200, 86400};
+static const double memory_buckets[] = {16e6, 64e6, 128e6, 256e6, 512e6, 1e9,
+                                        2e9,  4e9,  8e9,   16e9,  32e9,  64e9};
+static const double cpu_buckets[] = {0.1, 1, 10, 60, 300, 1800, 7200, 36000};
+static const double lag_buckets[] = {0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300};
+#define BUCKETS(array) .buckets = (array), .bucket_count = sizeof(array) / sizeof *(array)
+
+enum family {
+	FAMILY_RUNS,
+	FAMILY_EXITS,
+	FAMILY_DURATION,
+	FAMILY_RSS,
+	FAMILY_CPU,
+	FAMILY_LAG,
+	FAMILY_NOTIFICATIONS,
+	FAMILY_COUNT
+};
+
+static const struct metric_definition definitions[FAMILY_COUNT] = {
+        [FAMILY_RUNS] = {.type = METRIC_COUNTER,
+                         .name = "lastword_agent_runs_total",
+                         .help = "Agent runs that ended.",
+                         .labels = {"namespace", "agent", "result"},
+                         .limit = SERIES_MAX},
+        [FAMILY_EXITS] = {.type = METRIC_COUNTER,
+                          .name = "lastword_agent_exits_total",
+                          .help = "AgentExit records written.",
+                          .labels = {"namespace", "agent", "cause", "silent", "source"},
+                          .limit = SERIES_MAX},
+        [FAMILY_DURATION] = {.type = METRIC_HISTOGRAM,
+                             .name = "lastword_agent_run_duration_seconds",
+                             .help = "Duration of agent runs.",
+                             .labels = {"namespace", "agent"},
+                             .limit = HISTOGRAM_MAX,
+                             BUCKETS(duration_buckets)},
+        [FAMILY_RSS] = {.type = METRIC_HISTOGRAM,
+                        .name = "lastword_agent_max_rss_bytes",
+                        .help = "Peak memory of a process of the run.",
+                        .labels = {"namespace", "agent"},
+                        .limit = HISTOGRAM_MAX,
+                        BUCKETS(memory_buckets)},
+        [FAMILY_CPU] = {.type = METRIC_HISTOGRAM,
+                        .name = "lastword_agent_cpu_seconds",
+                        .help = "CPU time of agent runs.",
+                        .labels = {"namespace", "agent"},
+                        .limit = HISTOGRAM_MAX,
+                        BUCKETS(cpu_buckets)},
+        [FAMILY_LAG] = {.type = METRIC_HISTOGRAM,
+                        .name = "lastword_watch_lag_seconds",
+                        .help = "From a termination until it was seen.",
+                        BUCKETS(lag_buckets)},
+        [FAMILY_NOTIFICATIONS] = {.type = METRIC_COUNTER,
+                                  .name = "lastword_notifications_total",
+                                  .help = "Notifications about terminations, by receiver.",
+                                  .labels = {"receiver", "result"}},
+};
+
+static const struct metric_definition gauges[GAUGE_COUNT] = {
+        [GAUGE_PODS] = {.type = METRIC_GAUGE,
+                        .name = "lastword_observer_pods",
+                        .help = "Injected pods that are watched."},
+        [GAUGE_OPEN_TERMINATIONS] = {.type = METRIC_GAUGE,
+                                     .name = "lastword_observer_open_terminations",
+                                     .help = "Terminations whose evidence is being gathered."},
+        [GAUGE_PENDING_RECORDS] =
+                {.type = METRIC_GAUGE,
+                 .name = "lastword_observer_pending_records",
+                 .help = "Records whose writing or notifications are not complete."},
+        [GAUGE_LEADER] = {.type = METRIC_GAUGE,
+                          .name = "lastword_observer_leader",
+                          .help = "1 for the replica that holds the Lease."},
+        [GAUGE_LINGERING_PODS] =
+                {.type = METRIC_GAUGE,
+                 .name = "lastword_lingering_pods",
+                 .help = "Pods that run on though all their agents have terminated."},
+};
+
+static const struct metric_definition counters[COUNTER_COUNT] = {
+        [COUNTER_REQUESTS] = {.type = METRIC_COUNTER,
+                              .name = "lastword_observer_requests_total",
+                              .help = "Requests to the API server."},
+        [COUNTER_LISTS] = {.type = METRIC_COUNTER,
+                           .name = "lastword_observer_lists_total",
+                           .help = "Lists of pods started."},
+        [COUNTER_WATCHES] = {.type = METRIC_COUNTER,
+                             .name = "lastword_observer_watches_total",
+                             .help = "Watches of pods started."},
+        [COUNTER_LOST_RECORDS] = {.type = METRIC_COUNTER,
+                                  .name = "lastword_observer_lost_records_total",
+                                  .help = "Records that could not be written; the log has them."},
+        [COUNTER_DELETED_RECORDS] = {.type = METRIC_COUNTER,
+                                     .name = "lastword_observer_deleted_records_total",
+                                     .help = "Records deleted for their age or number."},
+};
+
+static const struct metric_definition build_info = {.type = METRIC_GAUGE,
+                                                    .name = "lastword_build_info",
+                                                    .help = "Always 1.",
+                                                    .labels = {"version"}};
+
+struct observer_metrics {
+	struct metrics *registry;
+	struct metric_family *families[FAMILY_COUNT];
+	struct metric *gauges[GAUGE_COUNT];
+	struct metric *counters[COUNTER_COUNT];
+	char *agents[OBSERVER_METRICS_AGENTS];
+	size_t agent_count;
+};
+
+struct observer_metrics *observer_metrics_new(void)
+{
+	static const char *const none[] = {NULL};
+	static const char *const version[] = {LASTWORD_VERSION};
+	struct observer_metrics *metrics = calloc(1, sizeof *metrics);
+	if (metrics == NULL || (metrics->registry = metrics_new()) == NULL) {
+		free(metrics);
+		return NULL;
+	}
+	for (size_t i = 0; i < FAMILY_COUNT; i++)
+		metrics->families[i] = metrics_add(metrics->registry, &definitions[i]);
+	for (size_t i = 0; i < GAUGE_COUNT; i++)
+		metrics->gauges[i] = metric_get(metrics_add(metrics->registry, &gauges[i]), none);
+	for (size_t i = 0; i < COUNTER_COUNT; i++)
+		metrics->counters[i] =
+		        metric_get(metrics_add(metrics->registry, &counters[i]), none);
+	metric_set(metric_get(metrics_add(metrics->registry, &build_info), version), 1);
+	return metrics;
+}
+
+void observer_metrics_free(struct observer_metrics *metrics)
+{
+	if (metrics == NULL)
+		return;
+	for (size_t i = 0; i < metrics->agent_count; i++)
+		free(metrics->agents[i]);
+	metrics_free(metrics->registry);
+	free(metrics);
+}
+
+static const char *bounded_agent(struct observer_metrics *metrics, const char *agent)
+{
+	if (agent == NULL)
+		agent = "";
+	for (size_t i = 0; i < metrics->agent_count; i++)
+		if (strcmp(metrics->agents[i], agent) == 0)
+			return metrics->agents[i];
+	char *copy = metrics->agent_count < OBSERVER_METRICS_AGENTS ? strdup(agent) : NULL;
+	if (copy == NULL)
+		return "other";
+	metrics->agents[metrics->agent_count++] = copy;
+	return copy;
+}
+
+static void observe(struct observer_metrics *metrics, enum family family, const char *const *labels,
+                    int64_t value, double unit)
+{
+	if (value >= 0)
+		metric_observe(metric_get(metrics->families[family], labels), (double)value / unit);
+}
+
+void observer_metrics_count_run(struct observer_metrics *metrics, const char *namespace,
+                                const char *agent, bool failed, int64_t duration,
+                                int64_t max_rss_bytes, int64_t cpu)
+{
+	agent = bounded_agent(metrics, agent);
+	const char *const run[] = {namespace, agent, failed ? "failed" : "succeeded"};
+	metric_add(metric_get(metrics->families[FAMILY_RUNS], run), 1);
+	observe(metrics, FAMILY_DURATION, run, duration, 1e9);
+	observe(metrics, FAMILY_RSS, run, max_rss_bytes, 1);
+	observe(metrics, FAMILY_CPU, run, cpu, 1e9);
+}
+
+void observer_metrics_count_record(struct observer_metrics *metrics, const struct agent_exit *exit,
+                                   const char *agent)
+{
+	const char *const labels[] = {exit->namespace, bounded_agent(metrics, agent),
+	                              exit->error_type, exit->silent ? "true" : "false",
+	                              exit->source};
+	metric_add(metric_get(metrics->families[FAMILY_EXITS], labels), 1);
+}
+
+void observer_metrics_observe_lag(struct observer_metrics *metrics, int64_t nanoseconds)
+{
+	static const char *const none[] = {NULL};
+	observe(metrics, FAMILY_LAG, none, nanoseconds < 0 ? 0 : nanoseconds, 1e9);
+}
+
+void observer_metrics_count_notification(struct observer_metrics *metrics, const char *handler,
+                                         const char *result)
+{
+	const char *const labels[] = {handler, result};
+	metric_add(metric_get(metrics->families[FAMILY_NOTIFICATIONS], labels), 1);
+}
+
+void observer_metrics_set(struct observer_metrics *metrics, enum gauge meter, size_t value)
+{
+	metric_set(metrics->gauges[meter], (double)value);
+}
+
+void observer_metrics_raise(struct observer_metrics *metrics, enum counter counter, uint64_t value)
+{
+	metric_add(metrics->counters[counter],
+	           (double)value - metric_value(metrics->counters[counter]));
+}
+
+void observer_metrics_count(struct observer_metrics *metrics, enum counter counter)
+{
+	metric_add(metrics->counters[counter], 1);
+}
+
+void observer_metrics_write(struct observer_metrics *metrics, struct buffer *out)
+{
+	metrics_write(metrics->registry, out);
+}

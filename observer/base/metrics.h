@@ -1,0 +1,68 @@
+/*
+ * metrics: the observer's metrics (docs/observer.md lists them). Bounded: at most
+ * OBSERVER_METRICS_AGENTS different values of the label agent, further ones become "other"; no
+ * label has a pod's name.
+ *
+ * A failed run is counted once, by the replica that wrote its record; a successful run, which
+ * leaves no record, is counted by the leader alone. So the sum over the replicas is the number of
+ * runs.
+ *
+ * The functions that count belong to the observer's thread; observer_metrics_write() may be called
+ * from any thread.
+ */
+#ifndef LASTWORD_OBSERVER_BASE_METRICS_H
+#define LASTWORD_OBSERVER_BASE_METRICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/kube/agent_exit.h"
+
+#define OBSERVER_METRICS_AGENTS 200
+
+struct buffer;
+struct observer_metrics;
+
+/* Gauges without labels. */
+enum gauge {
+	GAUGE_PODS,              /* pods in the pod cache */
+	GAUGE_OPEN_TERMINATIONS, /* terminations whose evidence is being gathered */
+	GAUGE_PENDING_RECORDS,   /* records whose writing or notifications are not complete */
+	GAUGE_LEADER,            /* 1 or 0 */
+	GAUGE_LINGERING_PODS,    /* pods that run on though all their agents have terminated */
+	GAUGE_COUNT
+};
+
+/* Counters without labels. */
+enum counter {
+	COUNTER_REQUESTS,        /* to the API server */
+	COUNTER_LISTS,           /* begun */
+	COUNTER_WATCHES,         /* begun */
+	COUNTER_LOST_RECORDS,    /* records that could not be written; they are in the log */
+	COUNTER_DELETED_RECORDS, /* records deleted: too old, or too many in their namespace */
+	COUNTER_COUNT
+};
+
+struct observer_metrics *observer_metrics_new(void);
+void observer_metrics_free(struct observer_metrics *metrics);
+
+/* A run that ended. Durations in nanoseconds; values that are not known are not observed. */
+void observer_metrics_count_run(struct observer_metrics *metrics, const char *namespace,
+                                const char *agent, bool failed, int64_t duration,
+                                int64_t max_rss_bytes, int64_t cpu);
+void observer_metrics_count_record(struct observer_metrics *metrics, const struct agent_exit *exit,
+                                   const char *agent);
+/* How long after a termination it was seen, in nanoseconds. */
+void observer_metrics_observe_lag(struct observer_metrics *metrics, int64_t nanoseconds);
+/* result: delivered, failed, grouped */
+void observer_metrics_count_notification(struct observer_metrics *metrics, const char *handler,
+                                         const char *result);
+void observer_metrics_set(struct observer_metrics *metrics, enum gauge meter, size_t value);
+/* Raises the counter to that value. */
+void observer_metrics_raise(struct observer_metrics *metrics, enum counter counter, uint64_t value);
+void observer_metrics_count(struct observer_metrics *metrics, enum counter counter);
+
+void observer_metrics_write(struct observer_metrics *metrics, struct buffer *out);
+
+#endif
