@@ -164,22 +164,22 @@ class ApiServer:
         with self.lock:
             fault = self.fault and self.fault(request.command, request.path, len(self.requests))
             if isinstance(fault, tuple) or fault is None:
-                status, answer = self.answer(request, body, fault)
+                status, response = self.response(request, body, fault)
             else:
-                status, answer = 0, None
+                status, response = 0, None
             self.requests.append((request.command, request.path, status))
         if fault == "drop":
             request.close_connection = True
             request.connection.close()
             return
-        content = b"{\"kind\": \"Sec" if fault == "garbage" else json.dumps(answer).encode()
+        content = b"{\"kind\": \"Sec" if fault == "garbage" else json.dumps(response).encode()
         request.send_response(status or 200)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
         request.wfile.write(content)
 
-    def answer(self, request, body, fault):
+    def response(self, request, body, fault):
         try:
             if request.headers.get("Authorization") != "Bearer the-token":
                 raise Refused(401, "Unauthorized")

@@ -97,11 +97,11 @@ def test_openssl_takes_it_strictly(started, tmp_path):
     (tmp_path / "ca.crt").write_text(api.data("ca.crt"))
     (tmp_path / "tls.crt").write_text(api.data("tls.crt"))
     for name in NAMES:
-        said = subprocess.run(
+        output = subprocess.run(
             ["openssl", "verify", "-x509_strict", "-check_ss_sig", "-purpose", "sslserver",
              "-verify_hostname", name, "-CAfile", tmp_path / "ca.crt", "-no-CApath",
              tmp_path / "tls.crt"], capture_output=True, text=True)
-        assert said.returncode == 0, said.stdout + said.stderr
+        assert output.returncode == 0, output.stdout + output.stderr
     assert subprocess.run(
         ["openssl", "verify", "-verify_hostname", "other.svc", "-CAfile", tmp_path / "ca.crt",
          tmp_path / "tls.crt"], capture_output=True).returncode != 0
@@ -213,18 +213,18 @@ def test_moves_over_from_other_certificates(cluster):
       "--secret", "d", "--ca-lifetime", "1000h"], "at least 2 times a certificate's"),
     (["--certs", "self", "--propagation-delay", "-1s"], "0 or more")])
 def test_usage(arguments, says):
-    said = subprocess.run([BUILD / "bin/lastword-webhook", "--config", "x", *arguments],
+    output = subprocess.run([BUILD / "bin/lastword-webhook", "--config", "x", *arguments],
                           capture_output=True, text=True)
-    assert said.returncode == 2 and says in said.stderr
+    assert output.returncode == 2 and says in output.stderr
 
 
 def test_needs_a_cluster(tmp_path):
     from webhook_process import ROOT
     config = (ROOT / "tests/data/config/reviews.yaml").read_text().replace("MODE", "classic")
     (tmp_path / "c.yaml").write_text(config)
-    said = subprocess.run(
+    output = subprocess.run(
         [BUILD / "bin/lastword-webhook", "--config", tmp_path / "c.yaml", "--certs", "self",
          "--service", "a", "--namespace", "b", "--webhook-config", "c", "--secret", "d",
          "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"],
         capture_output=True, text=True, env={"PATH": "/usr/bin"}, timeout=60)
-    assert said.returncode == 1 and "not in a cluster" in said.stderr
+    assert output.returncode == 1 and "not in a cluster" in output.stderr

@@ -1,4 +1,4 @@
-"""Pods for the scenarios."""
+"""Pods of the scenarios."""
 import itertools
 import pathlib
 
@@ -7,7 +7,7 @@ import product
 _numbers = itertools.count(1)
 HOLD = str(10 * 60 * 1000)  # milliseconds: longer than any test
 RESTRICTED = product.RESTRICTED
-# Runs on until it is told to die.
+# Runs until a signal file tells it to exit.
 WAITING = ("echo ready; while [ ! -e /tmp/die ]; do sleep 0.05; done; "
            "echo 'fatal: the model is gone' >&2; exit 5")
 # A sidecar that never looks at the agent.
@@ -16,7 +16,7 @@ SIDECAR = {"name": "proxy", "image": product.AGENT,
 
 
 def die(pid):
-    """Tells one that is WAITING."""
+    """Makes an agent that is WAITING exit."""
     pathlib.Path(f"/proc/{pid}/root/tmp/die").touch()
 
 

@@ -1,18 +1,18 @@
 #!/usr/bin/python3
-"""A cluster of one node on this machine, for tests and for a look around (root).
+"""Runs a Kubernetes cluster of one node on this machine, for tests and for exploring (root).
 
-cluster.py build             only what the others need, once: Kubernetes from Debian's source package
-cluster.py up                start one and leave it running
-cluster.py down              end it
-cluster.py enter [COMMAND]   a shell, or COMMAND, in the midst of the running one
-cluster.py run COMMAND...    a cluster of its own for COMMAND; gone when it ends
+cluster.py build             builds what the other commands need, once: Kubernetes from Debian's source package
+cluster.py up                starts a cluster and leaves it running
+cluster.py down              stops it
+cluster.py enter [COMMAND]   runs a shell, or COMMAND, inside the running cluster
+cluster.py run COMMAND...    starts a cluster for COMMAND, and removes it when COMMAND ends
 
-K8S_BIN=FOLDER: Kubernetes' programs (and others, such as containerd) that are there are used instead
-of those that build-kubernetes.sh makes from Debian's source package.
+K8S_BIN=FOLDER: programs of Kubernetes (and others, such as containerd) in this folder are used
+instead of those that build-kubernetes.sh builds from Debian's source package.
 
-All of it lives in namespaces of node.py; here is what is outside: the folder of its state and its
-control groups. They are removed when it ends. If this process is killed the kernel ends the node,
-and the next call removes what is left."""
+The node runs in the namespaces of node.py. This program manages what is outside of them: the folder
+of its state and its control groups, which it removes when the cluster ends. If this process is
+killed, the kernel ends the node, and the next call removes the rest."""
 import json
 import os
 import pathlib
@@ -28,7 +28,7 @@ ROOT = HERE.parent.parent
 CURRENT = ROOT / "build/cluster.json"
 PREFIX = "lastword-cluster-"
 PYTHON = "/usr/bin/python3"
-# Where Debian's programs are; the node's daemons need no more.
+# Where Debian's programs are; the node's daemons need no other folder.
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -38,8 +38,8 @@ def cache():
 
 
 def programs():
-    """The environment in which they are found: K8S_BIN first, then those built from Debian's source
-    (built now unless they are there), then Debian's."""
+    """The environment in which the programs are found: those of K8S_BIN first, then those built from
+    Debian's source (built now if they are missing), then Debian's."""
     built = cache() / "kubernetes-1.20.2"
     if not (built / "bin/complete").exists():
         print("building Kubernetes 1.20.2 from Debian's source package, once", file=sys.stderr)
@@ -53,10 +53,10 @@ def programs():
             "PYTHONPATH": f"{built}/bin:{ROOT}/tests/shared", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-# ---- What is outside of the namespaces ----
+# ---- Outside of the namespaces ----
 
 def start_of(pid):
-    """The process' start time: pids come again. None: no such process."""
+    """The process' start time, since pids are reused. None: no such process."""
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -67,9 +67,9 @@ def start_of(pid):
 
 def alive(state):
     try:
-        pid, start = (state / "keeper").read_text().split()
+        pid, start = (state / "runner").read_text().split()
     except (OSError, ValueError):
-        # Being made: the folder comes before the file.
+        # The cluster is being started: the folder is created before the file.
         return state.exists() and time.time() - state.stat().st_mtime < 60
     return start_of(pid) == start
 
@@ -81,7 +81,7 @@ def cgroups(name):
 
 
 def remove_cgroups(name):
-    """The processes in them are dead, or about to be: their namespace is gone."""
+    """The processes in the groups have died or are about to: their PID namespace has ended."""
     for top in list(cgroups(name)):
         end = time.monotonic() + 60
         while top.exists():
@@ -96,7 +96,7 @@ def remove_cgroups(name):
 
 
 def in_use(name):
-    """Whether a process is in one of its groups: its folder may be in another TMPDIR."""
+    """Whether a process is in one of the groups: the folder may be in another TMPDIR."""
     return any(file.read_text() for top in cgroups(name) for file in top.rglob("cgroup.procs"))
 
 
@@ -106,7 +106,7 @@ def remove(state):
 
 
 def sweep():
-    """What clusters left whose keeper was killed."""
+    """Removes what clusters left whose process was killed."""
     where = pathlib.Path(tempfile.gettempdir())
     names = {path.name for path in where.glob(PREFIX + "*")}
     names |= {path.name for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{PREFIX}*")}
@@ -118,12 +118,13 @@ def sweep():
 # ---- One cluster ----
 
 def keep(command, announce=None):
-    """Runs a cluster until its end; returns the command's status. Removes what is outside."""
+    """Runs a cluster until its end, and removes what is outside of its namespaces. Returns the
+    command's status."""
     environment = programs()
     sweep()
     state = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
     state.chmod(0o755)
-    (state / "keeper").write_text(f"{os.getpid()} {start_of(os.getpid())}")
+    (state / "runner").write_text(f"{os.getpid()} {start_of(os.getpid())}")
 
     def stop(*_):
         raise SystemExit(130)
@@ -132,8 +133,8 @@ def keep(command, announce=None):
         signal.signal(number, stop)
     process = None
     try:
-        # --kill-child: when unshare dies so does process 1, and with it all the rest; unshare
-        # itself dies with us (PR_SET_PDEATHSIG of setpriv).
+        # --kill-child: when unshare is killed, process 1 is too, and with it all others; unshare
+        # itself is killed when this process ends (PR_SET_PDEATHSIG of setpriv).
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--uts", "--ipc",
              "--pid", "--fork", "--kill-child", "--mount-proc", PYTHON, HERE / "node.py", state,
@@ -157,7 +158,7 @@ def keep(command, announce=None):
 
 
 def running():
-    """The state of what `up` left running, or None."""
+    """The state of the cluster that `up` left running, or None."""
     try:
         current = pathlib.Path(json.loads(CURRENT.read_text())["state"])
     except (OSError, ValueError, KeyError):
@@ -173,13 +174,13 @@ def up():
     CURRENT.parent.mkdir(exist_ok=True)
     log = ROOT / "build/cluster.log"
     with open(log, "wb") as output:
-        keeper = subprocess.Popen([PYTHON, __file__, "keep"], stdin=subprocess.DEVNULL,
+        runner = subprocess.Popen([PYTHON, __file__, "keep"], stdin=subprocess.DEVNULL,
                                   stdout=output, stderr=output, start_new_session=True)
     while True:
         state = running()
         if state and (state / "ready").exists():
             break
-        if keeper.poll() is not None:
+        if runner.poll() is not None:
             print(log.read_text(errors="replace"), file=sys.stderr)
             print("the cluster does not start", file=sys.stderr)
             return 1
@@ -192,7 +193,7 @@ def up():
 def down():
     state = running()
     if state:
-        pid = int((state / "keeper").read_text().split()[0])
+        pid = int((state / "runner").read_text().split()[0])
         os.kill(pid, signal.SIGTERM)
         while start_of(pid):
             time.sleep(0.05)

@@ -1,5 +1,5 @@
-"""What the scenarios share: the cluster that `cluster.py run` made around this process, or the one
-of KUBECONFIG, with the product installed from its manifests."""
+"""The fixtures of the scenarios: the cluster that `cluster.py run` started around this process, or the
+one of KUBECONFIG, with the product installed from its manifests."""
 import os
 import pathlib
 
@@ -35,7 +35,7 @@ def cluster(images):
 
 @pytest.fixture(scope="session")
 def installed(cluster):
-    """The product, and a namespace of either kind. First with an admin's own certificate, then
+    """The product, and an opted-in and a plain namespace. First with an admin's own certificate, then
     with those that it makes itself: the scenarios' way. Afterwards nothing of it is
     left, and before nothing of a run that was cut off."""
     leave_nothing(cluster)
@@ -71,7 +71,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """What states the version it needs is left out on an older server, and named."""
+    """Deselects tests that need a newer server than this one, and names them in the figures."""
     server = kube.Cluster(kubeconfig())
     server.close()
     FIGURES.unlink(missing_ok=True)
@@ -90,9 +90,9 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_generate_tests(metafunc):
     if "driver" in metafunc.fixturenames:
-        # The native life needs the containerd of a node of ours.
-        lives = ["kubernetes", "life"] if NODE else ["kubernetes"]
-        metafunc.parametrize("driver", lives, indirect=True)
+        # cri_pod.py needs the containerd of our own node.
+        drivers_of_node = ["kubernetes", "cri"] if NODE else ["kubernetes"]
+        metafunc.parametrize("driver", drivers_of_node, indirect=True)
 
 
 @pytest.fixture
@@ -100,11 +100,11 @@ def driver(request):
     if request.param == "kubernetes":
         installed = request.getfixturevalue("installed")
         made = drivers.KubernetesDriver(installed)
-        # After a scenario that disturbed it; a webhook that does not answer is passed over.
+        # The scenario before may have disturbed the webhook, and failurePolicy is Ignore.
         product.wait_injecting(installed, drivers.INJECTED)
     else:
         request.getfixturevalue("images")
-        made = drivers.LifeDriver(product.BUILD / "bin/lastword",
+        made = drivers.CriDriver(product.BUILD / "bin/lastword",
                                   product.MANIFESTS / "base/config.yaml",
                                   pathlib.Path(NODE).name)
     yield made

@@ -1,5 +1,5 @@
 """Two ways to live for the same pod: in the cluster, made through the API and admitted by the
-product; and in life.py, changed by `lastword inject` as the webhook of a current Kubernetes would.
+product; and in cri_pod.py, changed by `lastword inject` as the webhook of a current Kubernetes would.
 Both give pods of one shape, so that a scenario need not know where it plays."""
 import concurrent.futures
 import copy
@@ -10,7 +10,7 @@ import time
 
 import agents
 import kube
-import life
+import cri_pod
 import waiting
 
 INJECTED = "agents"  # namespaces: with the opt-in label, and without
@@ -18,7 +18,7 @@ PLAIN = "plain"
 
 
 class KubernetesDriver:
-    """name says the life that the product chose for the sidecar there."""
+    """name says which sidecar mode the product chose there."""
 
     def __init__(self, cluster):
         self.cluster = cluster
@@ -41,14 +41,15 @@ class KubernetesDriver:
                 kube.records(self.cluster, pod.namespace, pod.pod["metadata"]["uid"])]
 
     def check_record(self, pod, **expected):
-        """The pod's one record is right."""
+        """Checks that the pod has exactly one record, and its content."""
         kube.wait_until(lambda: self.records(pod), f"the record of {pod.name}")
         record, *more = self.records(pod)
         assert more == [] and record["pod"] == pod.name
         assert {key: record.get(key) for key in expected} == expected
 
     def check_no_record(self, *pods):
-        """An end that leaves none: when a later failure has its record, the observer had seen it."""
+        """Checks that a termination has no record: when a later failure has its record, the observer has
+        seen this one too."""
         later = self.make(agents.pod(agents.container("exit 77")))
         self.check_record(later, exitCode=77)
         assert [self.records(pod) for pod in pods] == [[] for _ in pods]
@@ -61,14 +62,14 @@ class KubernetesDriver:
         self.pods = []
 
 
-class LifeDriver:
+class CriDriver:
     native = True
 
     def __init__(self, program, config, cgroup):
         self.program = program
         self.config = config
         self.cgroup = cgroup
-        self.runtime = life.Runtime()
+        self.runtime = cri_pod.Runtime()
         self.pods = []
 
     def make(self, manifest, wrapped=True):
@@ -79,25 +80,25 @@ class LifeDriver:
                 [self.program, "inject", "-c", self.config, "--kube-version", "1.36", "-o", "json",
                  "-f", "-"], input=json.dumps(manifest), capture_output=True, text=True,
                 check=True).stdout)
-        pod = LifePod(life.Pod(self.runtime, manifest, self.cgroup))
+        pod = InjectedCriPod(cri_pod.Pod(self.runtime, manifest, self.cgroup))
         self.pods.append(pod)
         assert pod.injected == wrapped
         return pod
 
     def check_record(self, pod, **expected):
-        """There is no observer here; what it would read is checked by the scenario."""
+        """There is no observer here; the scenario checks what an observer would read."""
 
     def check_no_record(self, *pods):
         """As check_record."""
 
     def clean(self):
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            list(pool.map(LifePod.remove, self.pods))
+            list(pool.map(InjectedCriPod.remove, self.pods))
         self.pods = []
 
 
-class LifePod:
-    """life.Pod with the face of kube.KubernetesPod."""
+class InjectedCriPod:
+    """cri_pod.Pod with the interface of kube.KubernetesPod."""
     native = True
 
     def __init__(self, pod):
@@ -119,7 +120,7 @@ class LifePod:
                 raise self.living.failure
             return value
         return kube.wait_until(checked, lambda: f"{what}: " + str(
-            {name: (c.starts, c.ends, c.log()[-500:])
+            {name: (c.starts, c.terminations, c.log()[-500:])
              for name, c in self.living.containers.items()}))
 
     def container(self, name):
@@ -137,12 +138,12 @@ class LifePod:
         self.wait(lambda: text in self.log(container), f"{text!r} from {container}")
 
     def wait_end(self, container="main"):
-        self.wait(lambda: self.container(container).ends, f"{container} ends")
-        return self.container(container).ends[-1]
+        self.wait(lambda: self.container(container).terminations, f"{container} ends")
+        return self.container(container).terminations[-1]
 
     def wait_last_end(self, container="main", count=1):
-        self.wait(lambda: len(self.container(container).ends) >= count, f"{container} ends")
-        return self.container(container).ends[count - 1]
+        self.wait(lambda: len(self.container(container).terminations) >= count, f"{container} ends")
+        return self.container(container).terminations[count - 1]
 
     def running(self, container):
         found = self.container(container)
@@ -152,7 +153,7 @@ class LifePod:
     def phase(self):
         if not self.living.over.is_set():
             return "Running"
-        codes = [c.ends[-1][0] for c in self.living.mains if c.ends]
+        codes = [c.terminations[-1][0] for c in self.living.mains if c.terminations]
         good = len(codes) == len(self.living.mains) and not any(codes)
         return "Succeeded" if good else "Failed"
 
@@ -184,7 +185,7 @@ class LifePod:
         if self.living.failure:
             raise self.living.failure
         seconds = time.monotonic() - start
-        return {name: c.ends[-1][0] if c.ends else None
+        return {name: c.terminations[-1][0] if c.terminations else None
                 for name, c in self.living.containers.items()}, seconds
 
     def remove(self):

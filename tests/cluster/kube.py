@@ -18,7 +18,7 @@ OUR_CONTAINER = "lastword-watchdog"
 wait_until = functools.partial(waiting.wait_until, seconds=HANG)
 
 class Refused(Exception):
-    """An answer of the API server that is not 2xx."""
+    """A response of the API server that is not 2xx."""
 
     def __init__(self, code, body):
         super().__init__(f"{code}: {body}")
@@ -51,7 +51,7 @@ class Cluster:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def call(self, method, path, body=None, content_type="application/json"):
-        """As client-go: a server that asks for patience gets it."""
+        """Retries after 429, as client-go does."""
         end = time.monotonic() + HANG
         while True:
             try:
@@ -66,20 +66,20 @@ class Cluster:
         try:
             connection.request(method, path, None if body is None else json.dumps(body),
                                {"Content-Type": content_type})
-            answer = connection.getresponse()
-            data = answer.read()
+            response = connection.getresponse()
+            data = response.read()
         finally:
             connection.close()
-        if not 200 <= answer.status < 300:
-            raise Refused(answer.status, data.decode(errors="replace"))
-        kind = answer.headers.get("Content-Type", "")
+        if not 200 <= response.status < 300:
+            raise Refused(response.status, data.decode(errors="replace"))
+        kind = response.headers.get("Content-Type", "")
         return json.loads(data) if "json" in kind else data.decode(errors="replace")
 
     def get(self, path):
         return self.call("GET", path)
 
     def find(self, path):
-        """As get, None when it is not there."""
+        """As get(); None when the object does not exist."""
         try:
             return self.get(path)
         except Refused as refused:
@@ -109,10 +109,10 @@ class Cluster:
                 connection = self.connect(timeout=5)
                 try:
                     connection.request("GET", path)
-                    answer = connection.getresponse()
-                    if answer.status != 200:
+                    response = connection.getresponse()
+                    if response.status != 200:
                         return
-                    for line in answer:
+                    for line in response:
                         event = json.loads(line)
                         on_event(event["type"], event["object"])
                         if stop():
@@ -154,13 +154,13 @@ def status_of(pod, container):
 
 
 def parse_lines(text):
-    """The watchdog's lines; anything that is no JSON is an error."""
+    """The watchdog's reports; a line that is not JSON is an error."""
     return [json.loads(line) for line in text.splitlines() if line]
 
 
 class KubernetesPod:
-    """A pod that is there. Watched from the start, its logs followed: what the kubelet and the
-    watchdog said is known when the object is gone."""
+    """An existing pod. It is watched from the start and its logs are followed, so that what the kubelet
+    and the watchdog reported is known after its deletion."""
 
     def __init__(self, cluster, pod):
         self.cluster = cluster
@@ -264,8 +264,8 @@ class KubernetesPod:
             self.logs[container] = Follower(self, container)
 
     def delete(self, grace=None):
-        """Until it is gone; returns {container: exit code} as the last object says it, and how
-        long that took."""
+        """Waits until it is deleted. Returns {container: exit code} from the last object, and how
+        long the deletion took."""
         if self.injected:
             self.follow(OUR_CONTAINER)
         self.follow("main")
@@ -283,7 +283,7 @@ class KubernetesPod:
         return codes, seconds
 
     def output(self, container="main"):
-        """What it printed, also after its deletion."""
+        """The container's output, also after the pod's deletion."""
         follower = self.logs.get(container)
         return follower.text() if follower else self.log(container)
 
@@ -324,12 +324,12 @@ class Follower:
         try:
             connection.request(
                 "GET", f"{self.pod.path}/log?follow=true&container={self.container}")
-            answer = connection.getresponse()
+            response = connection.getresponse()
             self.opened.set()
-            if answer.status != 200:
+            if response.status != 200:
                 return
             while True:
-                chunk = answer.read1(65536)
+                chunk = response.read1(65536)
                 if not chunk:
                     return
                 self.chunks.append(chunk)
@@ -340,6 +340,7 @@ class Follower:
             connection.close()
 
     def text(self):
-        """Without the kubelet's own word where the container was gone before the log was read out."""
+        """Without the error that the kubelet sends when the container was removed before its log was
+        read."""
         text = b"".join(self.chunks).decode(errors="replace")
         return re.sub(r"rpc error: code = NotFound desc = [^\n]*\n?\Z", "", text)

@@ -163,7 +163,7 @@ class Node:
             "--controllers=*,bootstrapsigner,tokencleaner")
 
     def start_containerd(self, name):
-        """The kubelet's own, or the one of life.py: a kubelet ends every pod that it does not know."""
+        """containerd for the kubelet, or for cri_pod.py: a kubelet kills every pod that it does not know."""
         config = self.state / f"{name}.toml"
         config.write_text(f"""version = 2
 root = "{self.state}/{name}"
@@ -218,15 +218,15 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 
     def make_keys(self):
         at = self.state / "pki"
-        authority = pki.Authority()
-        authority.write(at / "ca")
+        ca = pki.CertificateAuthority()
+        ca.write(at / "ca")
         server = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost",
                   SERVICE_ADDRESS, "127.0.0.1"]
-        authority.issue(at / "server", "kube-apiserver", names=server)
-        authority.issue(at / "kubelet", f"system:node:{NODE}", "system:nodes",
+        ca.issue(at / "server", "kube-apiserver", names=server)
+        ca.issue(at / "kubelet", f"system:node:{NODE}", "system:nodes",
                         names=[NODE, SERVICE_ADDRESS])
-        authority.issue(at / "controllers", "system:kube-controller-manager")
-        authority.issue(at / "admin", "admin", "system:masters")
+        ca.issue(at / "controllers", "system:kube-controller-manager")
+        ca.issue(at / "admin", "admin", "system:masters")
         pki.write_key_pair(at / "accounts")
         for name in ("kubelet", "controllers", "admin"):
             (at / f"{name}.conf").write_text(json.dumps({
@@ -250,8 +250,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 
     def get(self, path):
         try:
-            with self.call("GET", path) as answer:
-                body = answer.read()
+            with self.call("GET", path) as response:
+                body = response.read()
         except OSError:
             return None
         return json.loads(body) if body.startswith(b"{") else body
@@ -295,7 +295,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
         self.make_keys()
         self.start_etcd()
         self.start_server()
-        for name in ("containerd", "containerd-life"):
+        for name in ("containerd", "containerd-cri"):
             self.start_containerd(name)
             socket = f"/run/{name}/containerd.sock"
             wait_until(lambda: os.path.exists(socket), name, STARTED)

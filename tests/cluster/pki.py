@@ -1,4 +1,4 @@
-"""Keys and certificates of a test: an authority and what it signs, as files PATH.crt, PATH.key."""
+"""Keys and certificates of a test: a CA and what it signs, as files PATH.crt, PATH.key."""
 import datetime
 import ipaddress
 
@@ -29,7 +29,7 @@ def _alternative(name):
         return x509.DNSName(name)
 
 
-class Authority:
+class CertificateAuthority:
     def __init__(self, name="lastword test"):
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = _name(name)

@@ -1,4 +1,4 @@
-"""The product in the cluster: its images on the node, its manifests applied, as an admin would."""
+"""Installs the product in the cluster as an admin would: images on the node, manifests applied."""
 import base64
 import json
 import os
@@ -24,7 +24,7 @@ PAUSE = "docker.io/local/pause:1"
 SHIPPED = {"servers": "ghcr.io/lastword/lastword:0.1.0",
            "watchdog": "ghcr.io/lastword/lastword-watchdog:0.1.0"}
 
-# What PodSecurity's level "restricted" asks for, and a read-only root.
+# What PodSecurity's level "restricted" requires, and a read-only root file system.
 RESTRICTED = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000,
               "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
               "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -39,7 +39,7 @@ def victim(folder):
 
 
 def make_archives(folder):
-    """{image name: archive} of all that the scenarios run. pause is the sandbox's."""
+    """{image name: archive} of all images that the scenarios run; pause is the sandbox's image."""
     archives = {}
 
     def archive(name, root, config):
@@ -70,16 +70,17 @@ def make_archives(folder):
 
 
 def import_images():
-    """Onto this node, for both of its lives; on a cluster of somebody else's they are to be there (docs/testing.md)."""
+    """Imports them into both containerds of our own node. On another cluster they must be there
+    already (docs/testing.md)."""
     with tempfile.TemporaryDirectory() as folder:
         for path in make_archives(pathlib.Path(folder)).values():
-            for name in ("containerd", "containerd-life"):
+            for name in ("containerd", "containerd-cri"):
                 subprocess.run(["ctr", "-a", f"/run/{name}/containerd.sock", "-n", "k8s.io", "images",
                                 "import", path], check=True, stdout=subprocess.DEVNULL)
 
 
 def render(cluster, kustomization):
-    """What `kubectl apply -k` applies, fitted to the oldest Kubernetes of the tests: kubectl 1.20
+    """What `kubectl apply -k` applies, adapted to the oldest Kubernetes of the tests: kubectl 1.20
     knows a base only as `bases`, and the server PodDisruptionBudgets only as policy/v1beta1."""
     with tempfile.TemporaryDirectory() as folder:
         tree = pathlib.Path(folder) / "manifests"
@@ -97,7 +98,7 @@ def render(cluster, kustomization):
 
 def apply(cluster, kustomization):
     if cluster.version < (1, 21):
-        # Of what its CRDs know no field may be newer than the server, for this old kubectl.
+        # This old kubectl does not know the newer fields of the CRD.
         cluster.kubectl("apply", "--validate=false", "-f", "-",
                         text=render(cluster, kustomization))
     else:
@@ -105,12 +106,12 @@ def apply(cluster, kustomization):
 
 
 def install_with_files(cluster):
-    """manifests/base, and a certificate of somebody else's."""
-    authority = pki.Authority()
+    """Installs manifests/base with a certificate that another CA issued."""
+    ca = pki.CertificateAuthority()
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "tls"
         host = f"lastword-webhook.{SYSTEM}.svc"
-        authority.issue(path, host, names=[host])
+        ca.issue(path, host, names=[host])
         pair = {"tls.crt": path.with_suffix(".crt").read_bytes(),
                 "tls.key": path.with_suffix(".key").read_bytes()}
     if not cluster.find(f"/api/v1/namespaces/{SYSTEM}"):
@@ -124,26 +125,26 @@ def install_with_files(cluster):
     apply(cluster, "base")
     configuration = cluster.get(CONFIGURATION)
     configuration["webhooks"][0]["clientConfig"]["caBundle"] = \
-        base64.b64encode(authority.pem()).decode()
+        base64.b64encode(ca.pem()).decode()
     cluster.call("PUT", CONFIGURATION, configuration)
     for name in ("lastword-webhook", "lastword-observer"):
         wait_available(cluster, name)
 
 
 def install_self_signed(cluster):
-    """The overlay, as on a new cluster: over a certificate of somebody else's it would first let a
-    new authority settle, five minutes."""
+    """Installs the overlay as on a new cluster. Over a certificate of another CA, the webhook would
+    first wait for the propagation delay of its new CA: five minutes."""
     cluster.delete(f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/lastword-webhook")
     cluster.delete(CONFIGURATION)
     cluster.delete(f"/api/v1/namespaces/{SYSTEM}/secrets/lastword-webhook-tls")
-    kube.wait_until(lambda: not pods(cluster, "lastword-webhook"), "the webhook's pods are gone")
+    kube.wait_until(lambda: not pods(cluster, "lastword-webhook"), "the webhook's pods are deleted")
     apply(cluster, "overlays/self-signed")
     for name in ("lastword-webhook", "lastword-observer"):
         wait_available(cluster, name)
 
 
 def uninstall(cluster):
-    """As `kubectl delete -k`; returns when all of it is gone."""
+    """As `kubectl delete -k`; returns when all objects are deleted."""
     cluster.kubectl("delete", "--ignore-not-found", "-f", "-",
                     text=render(cluster, "overlays/self-signed"))
 
@@ -178,7 +179,7 @@ def pods(cluster, name):
 
 
 def describe(cluster):
-    """For a message: the system's pods, what they say, and events."""
+    """For a message: the pods of the system namespace, their logs, and events."""
     text = ""
     for pod in cluster.get(f"/api/v1/namespaces/{SYSTEM}/pods")["items"]:
         text += f"\n{pod['metadata']['name']}: {json.dumps(pod['status'])[:1500]}"
@@ -190,7 +191,7 @@ def describe(cluster):
 
 
 def wait_injecting(cluster, namespace):
-    """Until the API server has learnt of the webhook: a dry run comes back injected."""
+    """Waits until the API server calls the webhook: a dry run returns an injected pod."""
     probe = {"apiVersion": "v1", "kind": "Pod", "metadata": {
         "name": "probe", "labels": {"app.kubernetes.io/component": "agent"}},
         "spec": {"containers": [{"name": "main", "image": AGENT, "command": ["true"],
@@ -199,4 +200,4 @@ def wait_injecting(cluster, namespace):
     def injected():
         made = cluster.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", probe)
         return (made["metadata"].get("labels") or {}).get("lastword.dev/injected") == "true"
-    kube.wait_until(injected, lambda: f"the webhook is asked: {describe(cluster)}")
+    kube.wait_until(injected, lambda: f"the API server calls the webhook: {describe(cluster)}")

@@ -1,5 +1,5 @@
-"""The product as it is installed: what the API server, the quota, Jobs and a failing webhook make of
-it. In the cluster only."""
+"""The installed product with the API server, quotas and Jobs, and what happens when the webhook fails.
+In the cluster only."""
 import base64
 import concurrent.futures
 import json
@@ -47,9 +47,9 @@ def namespace(installed, request):
 # ---- What is installed ----
 
 def rights(cluster, account):
-    """The rules of an account in the system's namespace, but for those that all accounts have."""
+    """The rules of an account in the system namespace, without those that all accounts have."""
     connection = cluster.connect()
-    answers = []
+    responses = []
     for who in (account, "nobody"):
         user = f"system:serviceaccount:{product.SYSTEM}:{who}"
         connection.request(
@@ -57,16 +57,16 @@ def rights(cluster, account):
             json.dumps({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
                         "spec": {"namespace": product.SYSTEM}}),
             {"Content-Type": "application/json", "Impersonate-User": user})
-        answer = json.loads(connection.getresponse().read())
-        answers.append({(tuple(sorted(rule["verbs"])), tuple(rule.get("apiGroups", [])),
+        response = json.loads(connection.getresponse().read())
+        responses.append({(tuple(sorted(rule["verbs"])), tuple(rule.get("apiGroups", [])),
                          tuple(rule.get("resources", [])), tuple(rule.get("resourceNames", [])))
-                        for rule in answer["status"]["resourceRules"]})
+                        for rule in response["status"]["resourceRules"]})
     connection.close()
-    return answers[0] - answers[1]
+    return responses[0] - responses[1]
 
 
 def test_rights_of_the_webhook(installed):
-    """Those of docs/certificates.md, no more."""
+    """The account has the rights of docs/certificates.md and no other."""
     assert rights(installed, "lastword-webhook") == {
         (("get", "patch"), ("",), ("secrets",), ("lastword-webhook-tls",)),
         (("create",), ("",), ("secrets",), ()),
@@ -76,7 +76,7 @@ def test_rights_of_the_webhook(installed):
 
 
 def test_rights_of_the_observer(installed):
-    """Those of docs/observer.md, no more."""
+    """The account has the rights of docs/observer.md and no other."""
     assert rights(installed, "lastword-observer") == {
         (("get", "list", "watch"), ("",), ("pods",), ()),
         (("get",), ("",), ("pods/log",), ()),
@@ -154,7 +154,7 @@ def test_limit_range_and_quota(installed, namespace):
 
 
 def test_quota_refuses_what_is_too_much(installed, namespace):
-    """Nobody gets around a quota through us, and the refusal names it."""
+    """The injected sidecar does not get a pod around a quota, and the refusal names the quota."""
     name = namespace()
     installed.create(f"/api/v1/namespaces/{name}/resourcequotas", {
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota"},
@@ -184,7 +184,7 @@ def run_job(cluster, namespace, name, template, **spec):
 
 
 def both_jobs(cluster, name, template, **spec):
-    """The same Job wrapped and unwrapped, at the same time: what was made of each."""
+    """Runs the same Job wrapped and unwrapped at the same time, and returns the results."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(run_job, cluster, namespace, name, template, **spec)
                 for namespace in (drivers.INJECTED, drivers.PLAIN)]
@@ -228,7 +228,7 @@ def test_job_is_accounted_the_same(installed, code, expected):
 @pytest.mark.parametrize("code,expected", [(42, ("Failed", "PodFailurePolicy")),
                                            (3, ("Failed", "BackoffLimitExceeded"))])
 def test_job_with_pod_failure_policy(installed, code, expected):
-    """Rules without a container's name see the sidecar's code too: it must be no failure."""
+    """Rules without a container name also match the sidecar's exit code: it must be 0."""
     policy = {"rules": [
         {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}},
         {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [137, 143]}}]}
@@ -240,7 +240,8 @@ def test_job_with_pod_failure_policy(installed, code, expected):
 
 
 def test_job_with_polling_sidecars_finishes(installed):
-    """The incident: main dead, sidecars waiting for its done file. Unwrapped it never ends."""
+    """The incident: main has terminated, and sidecars wait for its done file. Unwrapped, the Job never
+    ends."""
     mount = [{"name": "workspace", "mountPath": "/workspace"}]
     template = agents.pod(
         agents.container("echo ready; exit 7", name="claude", volumeMounts=mount),
@@ -273,7 +274,7 @@ def scale(cluster, replicas):
 
 
 def test_webhook_is_down(installed):
-    """Pods start as they are written."""
+    """Pods start as they were written."""
     scale(installed, 0)
     try:
         pod = create(installed, drivers.INJECTED, agents.pod(agents.container("echo ready; exit 4")))
@@ -312,7 +313,7 @@ class Dialers(dialer.Dialers):
 
 
 def test_certificates_rotate_under_load(installed, figures, tmp_path):
-    """Leaf and authority are replaced, with the API server asking all the time: every creation is
+    """The leaf certificate and the CA are replaced while the API server calls the webhook: every creation is
     injected, so every handshake was trusted; and so are those of clients that connect anew all the
     time."""
     path = f"/apis/apps/v1/namespaces/{product.SYSTEM}/deployments/lastword-webhook"
@@ -339,8 +340,8 @@ def test_certificates_rotate_under_load(installed, figures, tmp_path):
 
     def rotated():
         nonlocal made
-        answer = installed.create(f"/api/v1/namespaces/{drivers.INJECTED}/pods?dryRun=All", manifest)
-        assert has_label(answer), "a creation went by the webhook"
+        response = installed.create(f"/api/v1/namespaces/{drivers.INJECTED}/pods?dryRun=All", manifest)
+        assert has_label(response), "a creation went by the webhook"
         made += 1
         leaves.add(leaf())
         bundles.add(bundle())
@@ -369,7 +370,7 @@ def webhook_processes(cluster):
 
 
 def test_webhook_hangs(installed):
-    """It takes the connection and answers nothing: passed over when the timeout is up."""
+    """The webhook accepts the connection and sends nothing: the API server goes on after the timeout."""
     # A replica of the rollout before may still be about to end.
     kube.wait_until(lambda: len(webhook_processes(installed)) == 2, "two replicas and no more")
     stopped = webhook_processes(installed)

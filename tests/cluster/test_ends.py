@@ -1,5 +1,5 @@
-"""Ends of real agents: what the watchdog says, beside what Kubernetes says of the same pod unwrapped.
-Every scenario plays in the cluster and in the native life (life.py)."""
+"""Terminations of real agents: what the watchdog reports, compared with what Kubernetes reports of the
+same pod unwrapped. Each scenario runs in the cluster, and with a native sidecar (cri_pod.py)."""
 import concurrent.futures
 
 import pytest
@@ -17,19 +17,19 @@ def both(driver, manifest):
 
 
 def delete_all(*pods):
-    """At the same time; the codes of each, as the last object says them."""
+    """Runs both at the same time. Returns the exit codes of each from its last object."""
     with concurrent.futures.ThreadPoolExecutor(len(pods)) as pool:
         return [codes for codes, _ in pool.map(lambda pod: pod.delete(), pods)]
 
 
 def check_watchdog_ends(pod):
-    """The pod is over by itself, and its watchdog ended well: nothing of ours counts."""
+    """The pod has completed by itself, and its watchdog exited with 0: nothing of ours counts."""
     pod.wait_phase("Succeeded", "Failed")
     assert pod.wait_end(kube.OUR_CONTAINER)[0] == 0
 
 
 def test_seed(driver):
-    """Main is dead, a sidecar lives on, the pod is Running: what nobody noticed."""
+    """Main has terminated, a sidecar runs on, and the pod stays Running: nobody used to notice."""
     pod = driver.make(agents.pod(agents.container(PANIC), agents.SIDECAR))
     assert pod.wait_end() == (101, "Error")
     line = pod.wait_line("end")
@@ -42,8 +42,8 @@ def test_seed(driver):
                         source="watchdog", container="main", restartCount=0,
                         payloadSnippet=line["payload_snippet"])
     if isinstance(pod, kube.KubernetesPod):
-        said = pod.cluster.kubectl("logs", "-n", pod.namespace, pod.name, "-c", kube.OUR_CONTAINER)
-        assert "index out of bounds" in said
+        output = pod.cluster.kubectl("logs", "-n", pod.namespace, pod.name, "-c", kube.OUR_CONTAINER)
+        assert "index out of bounds" in output
     # The sidecar goes on until somebody deletes the pod.
     codes, _ = pod.delete()
     assert codes.get("proxy") in (0, None) and len(pod.lines()) == 1
@@ -97,7 +97,7 @@ def test_segmentation_fault(driver):
 
 
 def test_no_such_program(driver):
-    """Unwrapped it does not start (128); the shim tells 127, and its words say what it was."""
+    """Unwrapped, the container does not start (128). The shim exits with 127 and prints why."""
     pod = driver.make(agents.pod(agents.container(["/no/such", "program"])))
     assert pod.wait_end()[0] == 127
     line = pod.wait_line("end")
@@ -117,7 +117,7 @@ def test_shim_killed_from_the_host(driver):
 
 
 def test_restarted_agent(driver):
-    """Every run has its line; the last success is final."""
+    """Each run has its report; the last success is final."""
     script = "if [ -e /data/tried ]; then exit 0; fi; touch /data/tried; echo first >&2; exit 3"
     manifest = agents.pod(
         agents.container(script, volumeMounts=[{"name": "data", "mountPath": "/data"}]),
@@ -132,7 +132,7 @@ def test_restarted_agent(driver):
 # ---- Deletion ----
 
 def test_deletion_while_running(driver):
-    """The hook flushes what there is, the agent's handler has its say, and its code is there."""
+    """The hook flushes the ring, the agent's handler runs, and its exit code is reported."""
     manifest = agents.pod(agents.container(["/victim", "hold", "handle", "15", agents.HOLD]))
     wrapped, plain = both(driver, manifest)
     for pod in (wrapped, plain):
@@ -147,7 +147,7 @@ def test_deletion_while_running(driver):
                         logTail="ready\ngot 15 0\n")
 
 
-# How an agent takes SIGTERM; how long it lives; its code at the end.
+# How an agent handles SIGTERM, how long it runs on, and its exit code.
 STUBBORN = {
     "without a handler it goes on to its end": ("default", "10000", 60, 0),
     "ignoring it goes on to its end": ("ignore", "10000", 60, 0),
@@ -158,7 +158,7 @@ STUBBORN = {
 
 @pytest.mark.parametrize("how", STUBBORN)
 def test_deletion_of_one_that_does_not_end(driver, how):
-    """The same with and without us: nobody is cut short. SIGTERM to a process 1 without a handler
+    """Wrapped and unwrapped behave alike: no agent is cut short. SIGTERM to a process 1 without a handler
     does nothing, and so it must be for a child of the shim."""
     disposition, milliseconds, grace, code = STUBBORN[how]
     manifest = agents.pod(
@@ -217,7 +217,7 @@ def test_silence_kills_when_told(driver):
 # ---- Done files ----
 
 def with_pollers(script):
-    """A coding agent whose sidecars live until its done file is there."""
+    """A coding agent whose sidecars run until its done file exists."""
     mount = [{"name": "workspace", "mountPath": "/workspace"}]
     poll = "while [ ! -e /workspace/.agent_done ]; do sleep 0.1; done"
     return agents.pod(
@@ -228,7 +228,8 @@ def with_pollers(script):
 
 
 def test_done_file_ends_polling_sidecars(driver):
-    """Dead before it wrote its done file: without us the pod would run on to its deadline."""
+    """The agent terminates before it writes its done file: unwrapped, the pod would run to its
+    deadline."""
     wrapped, plain = both(driver, with_pollers("echo ready; exit 7"))
     check_watchdog_ends(wrapped)
     assert wrapped.wait_end("claude")[0] == 7 and wrapped.phase == "Failed"
@@ -275,7 +276,7 @@ def test_shared_process_namespace(driver):
 
 
 def test_pre_stop_hook_of_the_agent(driver):
-    """It runs first, inside ours, and finds the container's output where it was."""
+    """The pod's own hook runs first, inside ours, and finds the container's output where it was."""
     hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo from the hook >/proc/1/fd/1"]}}}
     wrapped, plain = both(driver, agents.pod(agents.container(
         ["/victim", "hold", "handle", "15", agents.HOLD], lifecycle=hook)))

@@ -48,11 +48,11 @@ def test_time_to_start(driver, figures):
                 told.append(seconds_of(line["time"]) - finished)
                 ends.append(seconds_of(pod.stamps(kube.OUR_CONTAINER)[0]) - finished)
         driver.clean()
-    life = "native" if driver.native else "classic"
+    mode = "native" if driver.native else "classic"
     added = [a - b for a, b in zip(starts[True], starts[False])]
-    figures(f"create to agent running, {life}: with {spread(starts[True])}; "
+    figures(f"create to agent running, {mode}: with {spread(starts[True])}; "
             f"without {spread(starts[False])}; added {spread(added)}")
-    figures(f"end to line, {life}: printed after {spread(told)}; "
+    figures(f"end to line, {mode}: printed after {spread(told)}; "
             f"in the runtime's log after {spread(ends)}")
 
 
@@ -93,8 +93,8 @@ def test_memory(driver, figures):
         rss["shim"].append(resident(wrapped.pid()))
         rss["watchdog"].append(resident(wrapped.pid(kube.OUR_CONTAINER)))
         driver.clean()
-    life = "native" if driver.native else "classic"
-    figures(f"memory cgroup, {life}: watchdog {spread(charged['watchdog'], 'KiB', 0)}; agent with "
+    mode = "native" if driver.native else "classic"
+    figures(f"memory cgroup, {mode}: watchdog {spread(charged['watchdog'], 'KiB', 0)}; agent with "
             f"shim {spread(charged['with'], 'KiB', 0)}, without {spread(charged['without'], 'KiB', 0)}")
-    figures(f"resident, {life}: watchdog {spread(rss['watchdog'], 'KiB', 0)}; "
+    figures(f"resident, {mode}: watchdog {spread(rss['watchdog'], 'KiB', 0)}; "
             f"shim {spread(rss['shim'], 'KiB', 0)}")

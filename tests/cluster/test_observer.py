@@ -1,5 +1,5 @@
-"""The observer under trouble: the end is recorded once all the same. What it records of every other
-scenario is checked there."""
+"""The observer during outages: each termination is recorded exactly once nevertheless. What it records
+of the other scenarios is checked there."""
 import os
 import pathlib
 import signal
@@ -89,7 +89,7 @@ def test_both_replicas_are_away_at_the_moment_of_death(agent, installed):
 
 @pytest.mark.kubernetes(1, 25)
 def test_a_record_is_never_changed(agent, installed):
-    """The CRD's rules in CEL, which older servers do not look at."""
+    """The CRD's rules in CEL, which older servers ignore."""
     driver, pod = agent
     agents.die(pod.pid())
     check(driver, pod)

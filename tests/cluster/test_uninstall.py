@@ -1,4 +1,4 @@
-"""lastword is taken away while agents run. The last file by its name: nothing comes after it."""
+"""lastword is uninstalled while agents run. By its name this file is the last one to run."""
 import agents
 import drivers
 import kube

@@ -1,4 +1,4 @@
-"""Tests of what the cluster's scenarios stand on: they run on the machine itself."""
+"""Tests of what the cluster's scenarios depend on. They run on the machine itself."""
 import pathlib
 import sys
 

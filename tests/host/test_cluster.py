@@ -1,4 +1,4 @@
-"""A cluster leaves nothing on the machine, however it ends."""
+"""A cluster leaves nothing behind on the machine, however it ends."""
 import os
 import pathlib
 import signal
@@ -14,14 +14,14 @@ KERNEL = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/i
 
 
 def machine():
-    """What must be the same before and after."""
+    """What must be equal before and after a cluster."""
     links = sorted(os.listdir("/sys/class/net"))
     kernel = {name: pathlib.Path(f"/proc/sys/{name}").read_text() for name in KERNEL}
     return links, kernel
 
 
 def left(name):
-    """What is there of the cluster of that name: processes, mounts, control groups, its folder."""
+    """What exists of the cluster of that name: processes, mounts, control groups, its folder."""
     found = []
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -36,29 +36,29 @@ def left(name):
 
 
 def start(tmp_path):
-    """A cluster whose command is a process that never ends; its keeper and its name."""
-    told = tmp_path / "told"
-    keeper = subprocess.Popen(
+    """A cluster whose command never ends: the process that runs it, and its folder."""
+    announced = tmp_path / "announced"
+    runner = subprocess.Popen(
         [sys.executable, cluster.__file__, "run", "sh", "-c",
          f'kubectl --kubeconfig "$LASTWORD_NODE/pki/admin.conf" get nodes >/dev/null && '
-         f'echo "$LASTWORD_NODE" >{told}.part && mv {told}.part {told}; sleep 100000'],
+         f'echo "$LASTWORD_NODE" >{announced}.part && mv {announced}.part {announced}; sleep 100000'],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        wait_until(lambda: told.exists() or keeper.poll() is not None, "the cluster starts", HANG)
-        assert told.exists(), keeper.returncode
+        wait_until(lambda: announced.exists() or runner.poll() is not None, "the cluster starts", HANG)
+        assert announced.exists(), runner.returncode
     except BaseException:
-        keeper.terminate()
+        runner.terminate()
         raise
-    return keeper, pathlib.Path(told.read_text().strip())
+    return runner, pathlib.Path(announced.read_text().strip())
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left(tmp_path, how):
     before = machine()
-    keeper, state = start(tmp_path)
+    runner, state = start(tmp_path)
     assert left(state.name), "its processes are seen while it runs"
-    keeper.send_signal(how)
-    keeper.wait(HANG)
+    runner.send_signal(how)
+    runner.wait(HANG)
     wait_until(lambda: not left(state.name), lambda: left(state.name), HANG)
     assert machine() == before
     if how == signal.SIGKILL:  # files and empty control groups: the next cluster removes them

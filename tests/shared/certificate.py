@@ -1,4 +1,4 @@
-"""What a server of the tests serves."""
+"""The certificate that a server of the tests serves."""
 import datetime
 
 from cryptography import x509

@@ -1,12 +1,13 @@
-"""An API server that calls webhooks: a program of its own, so that it and the fake API server do
-not wait for each other. Dials replicas anew all the time and trusts only the bundle that it has
-then, LATE seconds old; keeps one connection to each. Until its stdin ends; then prints what it saw.
+"""Connects to webhooks as an API server does. It is a program of its own, so that it and the fake API
+server do not wait for each other. It opens new connections to all replicas all the time, trusts only
+the caBundle of LATE seconds ago, and keeps one connection to each open. When its stdin ends, it prints
+what it saw.
 
-dialer.py BUNDLES LATE SETTLE NAME ADDRESS:PORT…
+dialer.py BUNDLES LATE PROPAGATION_DELAY NAME ADDRESS:PORT…
 
-BUNDLES: a line of JSON [monotonic time, PEM] for each one written. NAME: whom certificates are for.
-A connection that failed proves nothing where this process was so slow that at its end the bundle
-had been followed by another for SETTLE seconds: by then every API server knows.
+BUNDLES: one line of JSON [monotonic time, PEM] for each caBundle written. NAME: the DNS name that
+certificates must have. A failed connection proves nothing if this process was so slow that at its end
+the caBundle had been replaced for PROPAGATION_DELAY seconds: by then every API server knows.
 """
 import collections
 import http.client
@@ -54,14 +55,14 @@ class Bundles:
     def known_at(self, then):
         return [text for at, text in self.known if at <= then][-1]
 
-    def is_stale(self, bundle, settle):
+    def is_stale(self, bundle, propagation_delay):
         self.present()
-        return self.known_at(max(time.monotonic() - settle, self.start)) != bundle
+        return self.known_at(max(time.monotonic() - propagation_delay, self.start)) != bundle
 
 
 def main():
     bundles = Bundles(sys.argv[1], float(sys.argv[2]))
-    settle = float(sys.argv[3])
+    propagation_delay = float(sys.argv[3])
     name, *addresses = sys.argv[4:]
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
@@ -81,7 +82,7 @@ def main():
                 if kept[address].getresponse().read() != b"expected the method POST\n":
                     failures.append("another answer")
         except (OSError, http.client.HTTPException) as failure:
-            if bundles.is_stale(bundle, settle):
+            if bundles.is_stale(bundle, propagation_delay):
                 continue
             failures.append(f"{time.time():.3f} {address} {failure!r}")
     print(json.dumps({"count": count, "failures": failures, "serials": sorted(serials)}))
@@ -90,10 +91,11 @@ def main():
 class Dialers:
     """One for each of lates."""
 
-    def __init__(self, bundles, lates, settle, name, addresses):
+    def __init__(self, bundles, lates, propagation_delay, name, addresses):
         self.start = time.monotonic()
         self.processes = [subprocess.Popen(
-            [sys.executable, __file__, bundles, str(late), str(settle), name, *addresses],
+            [sys.executable, __file__, bundles, str(late), str(propagation_delay), name,
+             *addresses],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE) for late in lates]
 
     def stop(self):

@@ -1,4 +1,4 @@
-"""Waiting for what another process does, with a bound on hanging."""
+"""Waits for what another process does, with a bound on hanging."""
 import pathlib
 import time
 
@@ -6,8 +6,8 @@ HANG = 60  # seconds; a bound on hanging, not a measure
 
 
 def wait_until(condition, what, seconds=HANG):
-    """The condition's value as soon as it is true. what: in the message if that never is; a text, or
-    a function that makes one then."""
+    """Returns the condition's value as soon as it is true. what: for the message if it never is; a
+    text, or a function that returns one."""
     end = time.monotonic() + seconds
     pause = 0.001
     while True:

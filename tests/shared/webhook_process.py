@@ -1,4 +1,4 @@
-"""Starts the real lastword-webhook on loopback with certificates of its own, and talks to it."""
+"""Starts the real lastword-webhook on loopback with its own certificates, and sends it requests."""
 import http.client
 import json
 import os
@@ -62,7 +62,7 @@ class Webhook:
         return connection
 
     def request(self, method, path, body=None, headers=None, connection=None):
-        """Over one connection that is kept, unless another is given."""
+        """Uses one connection that stays open, unless another is given."""
         if connection is None:
             if self.connection is None:
                 wait_until(lambda: self.ready()[0] == 200, "readiness")
@@ -107,7 +107,7 @@ class Webhook:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
-        """Ends it and insists that it ended well: no sanitizer report, no leak, status 0."""
+        """Stops it and checks that it exits cleanly: no sanitizer report, no leak, status 0."""
         if self.connection is not None:
             self.connection.close()
         if self.process.poll() is None:

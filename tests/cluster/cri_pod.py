@@ -1,12 +1,12 @@
-"""A pod's life as a kubelet of 1.29 or newer gives it, played with containerd's CRI.
+"""Runs a pod over containerd's CRI as a kubelet of 1.29 or newer does.
 
-Debian's kubelet is 1.20 and knows no native sidecars. What a newer one does with a pod was watched
-on 1.36 and is done here in the same order: init containers one by one, a sidecar among them
+Debian's kubelet is 1.20 and knows no native sidecars. What a newer one does with a pod was observed
+on 1.36, and is done here in the same order: init containers one by one, a sidecar among them
 (restartPolicy Always) started and its postStart run before the next; then the regular containers.
-When these have ended for good the sidecars are told to stop, last one first. At a deletion every
+When these have ended for good, the sidecars are stopped, the last one first. At a deletion every
 regular container gets its preStop hook and then SIGTERM, all at the same time; the sidecars
-get SIGTERM when all those have ended, and what is left of the grace period, but 2 s at least.
-A sidecar that ends before it is told to is started again."""
+get SIGTERM when all those have ended, with the rest of the grace period, but at least 2 s.
+A sidecar that ends before it is stopped is started again."""
 import json
 import os
 import pathlib
@@ -22,7 +22,7 @@ import grpc
 MINIMUM_GRACE = 2  # seconds, of the kubelet (minimumGracePeriodInSeconds)
 TICK = 0.02
 CALL = 120  # seconds; a bound on hanging
-SOCKET = "unix:///run/containerd-life/containerd.sock"  # a kubelet has none of it
+SOCKET = "unix:///run/containerd-cri/containerd.sock"  # no kubelet uses it
 NOT_EXECUTED = 128  # the code of a container that could not be started
 UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 NODE_NAME = "node"
@@ -82,9 +82,9 @@ class Container:
         self.name = spec["name"]
         self.id = None
         self.starts = 0
-        self.ends = []  # (code, reason) of every run that is over
+        self.terminations = []  # (code, reason) of each finished run
 
-    # ---- What the CRI is told ----
+    # ---- Requests to the CRI ----
 
     def environment(self):
         meta = self.pod.manifest["metadata"]
@@ -156,8 +156,8 @@ class Container:
         self.pod.runtime.call("StartContainer", container_id=self.id)
         hook = (self.spec.get("lifecycle") or {}).get("postStart")
         if hook:
-            answer = self.execute(hook["exec"]["command"])
-            assert answer.exit_code == 0, f"postStart of {self.name}: {answer}"
+            response = self.execute(hook["exec"]["command"])
+            assert response.exit_code == 0, f"postStart of {self.name}: {response}"
 
     def execute(self, command, seconds=CALL):
         return self.pod.runtime.call("ExecSync", within=seconds + CALL, container_id=self.id,
@@ -205,7 +205,7 @@ class Container:
 
 
 class Pod:
-    """One pod; live() in a thread of its own."""
+    """One pod; run() in a thread of its own."""
 
     def __init__(self, runtime, manifest, cgroup):
         self.runtime = runtime
@@ -213,10 +213,10 @@ class Pod:
         self.spec = manifest["spec"]
         self.uid = str(uuid.uuid4())
         # Not where a kubelet looks: it removes what is of no pod that it knows.
-        self.folder = pathlib.Path("/var/lib/life") / self.uid
+        self.folder = pathlib.Path("/var/lib/cri-pod") / self.uid
         self.logs = self.folder / "logs"
         self.volumes = {}
-        self.cgroup = f"/{cgroup}/life/{self.uid}"
+        self.cgroup = f"/{cgroup}/cri-pod/{self.uid}"
         self.sandbox = self.sandbox_config = None
         inits = self.spec.get("initContainers") or []
         self.inits = [Container(self, c) for c in inits if c.get("restartPolicy") != "Always"]
@@ -227,9 +227,9 @@ class Pod:
         self.deletion = threading.Event()
         self.over = threading.Event()
         self.failure = None
-        self.thread = threading.Thread(target=self.live, daemon=True)
+        self.thread = threading.Thread(target=self.run, daemon=True)
 
-    # ---- The ground ----
+    # ---- Folders and the sandbox ----
 
     def make_volumes(self):
         for volume in self.spec.get("volumes") or []:
@@ -261,16 +261,16 @@ class Pod:
         self.sandbox = self.runtime.call("RunPodSandbox",
                                          config=self.sandbox_config).pod_sandbox_id
 
-    # ---- Its life ----
+    # ---- From start to end ----
 
-    def live(self):
+    def run(self):
         try:
             self.make_volumes()
             self.run_sandbox()
             if self.start_all():
                 self.watch_over()
             self.end()
-        except Exception as failure:  # told by whoever waits for something
+        except Exception as failure:  # raised again where somebody waits
             self.failure = failure
         finally:
             self.over.set()
@@ -283,8 +283,8 @@ class Pod:
                 continue
             while container.ended() is None:
                 time.sleep(TICK)
-            container.ends.append(container.ended())
-            if container.ends[-1][0] != 0:
+            container.terminations.append(container.ended())
+            if container.terminations[-1][0] != 0:
                 return False
         for container in self.mains:
             self.start_or_fail(container)
@@ -295,25 +295,25 @@ class Pod:
         try:
             container.start()
         except grpc.RpcError as error:  # no such program in the image
-            container.ends.append((NOT_EXECUTED, error.details()))
+            container.terminations.append((NOT_EXECUTED, error.details()))
 
     def final(self, container):
         """Whether the container will not run again."""
-        if not container.ends or len(container.ends) < max(1, container.starts):
+        if not container.terminations or len(container.terminations) < max(1, container.starts):
             return False
         policy = self.spec.get("restartPolicy", "Always")
-        return policy == "Never" or (policy == "OnFailure" and container.ends[-1][0] == 0)
+        return policy == "Never" or (policy == "OnFailure" and container.terminations[-1][0] == 0)
 
     def watch_over(self):
         """Until the regular containers have ended for good, or the pod is deleted."""
         while not self.deletion.is_set():
             for container in self.mains + self.sidecars:
-                if len(container.ends) >= container.starts:
+                if len(container.terminations) >= container.starts:
                     continue
                 end = container.ended()
                 if end is None:
                     continue
-                container.ends.append(end)
+                container.terminations.append(end)
                 if container in self.sidecars or not self.final(container):
                     self.start_or_fail(container)
             if all(self.final(container) for container in self.mains):
@@ -322,21 +322,21 @@ class Pod:
 
     def end(self):
         deadline = time.monotonic() + self.grace
-        running = [c for c in self.mains if c.id and len(c.ends) < c.starts]
+        running = [c for c in self.mains if c.id and len(c.terminations) < c.starts]
         threads = [threading.Thread(target=c.stop_for_deletion, args=[deadline]) for c in running]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         for container in running:
-            container.ends.append(container.ended())
+            container.terminations.append(container.ended())
         for container in reversed([c for c in self.sidecars if c.id]):
             if container.ended() is None:
                 container.stop(max(deadline - time.monotonic(), MINIMUM_GRACE))
-            container.ends.append(container.ended())
+            container.terminations.append(container.ended())
 
     def remove(self):
-        """All that is left of it; its logs stay."""
+        """Removes everything but its logs."""
         self.deletion.set()
         self.thread.join(CALL)
         if self.sandbox:
