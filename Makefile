@@ -178,7 +178,7 @@ test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS) $(HELPERS) \
 	$(BUILD)/bench/api_server
 
 .PHONY: test
-test: deps ## Both builds' unit and black-box tests, format, cppcheck, layers; ends with a count
+test: deps ## Both builds' tests, format, cppcheck, layers, words; ends with a count
 	+$(PYTHON) tests/run.py all
 
 .PHONY: check
@@ -259,6 +259,10 @@ lint-cppcheck:
 .PHONY: layers
 layers: ## Prove the include rules of ARCHITECTURE.md
 	$(PYTHON) tests/layers.py
+
+.PHONY: words
+words: ## Prove that names and texts use the field's standard terms, and no C file is too long
+	$(PYTHON) tests/words.py
 
 .PHONY: clean
 clean: ## Remove everything built

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the project's tests and counts them. The last line is "N passed, M failed".
 
-run.py all      build, format, cppcheck, layers, unit and black-box tests, these under sanitizers too
+run.py all      unit and black-box tests of both builds, format, cppcheck, layers, words
 run.py quick    unit and black-box tests of the release build
 run.py asan     unit and black-box tests of the sanitized build
 run.py cluster  the images, and the scenarios on a real node
@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT / "tests/shared"))
 import default_signals  # noqa: E402
 LOGS = ROOT / "build/test-logs"
 PYTHON = "/usr/bin/python3"
-PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/watchdog", "tests/certs", "tests/observer"]
+PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/watchdog", "tests/certs", "tests/observer",
+                  "tests/project"]
 # Tests that mostly wait for processes of their own: so many side by side (pytest-xdist).
 WORKERS = {"tests/blackbox": 2, "tests/watchdog": 3, "tests/certs": 2, "tests/observer": 2}
 SIDE_BY_SIDE = 3  # many wait for processes, timers, each other
@@ -150,7 +151,7 @@ def plan(what):
         jobs += test_jobs("build", "release")
     if what == "all":
         jobs += [Job(target, ["make", "--no-print-directory", target])
-                 for target in ("lint-format", "lint-cppcheck", "layers")]
+                 for target in ("lint-format", "lint-cppcheck", "layers", "words")]
     return jobs
 
 

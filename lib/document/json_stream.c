@@ -249,7 +249,7 @@ static void replace_escape(struct json_stream *stream, size_t end)
 }
 
 /* Half of a surrogate pair came, and the other half does not follow. */
-static void settle_high(struct json_stream *stream)
+static void flush_high_surrogate(struct json_stream *stream)
 {
 	if (stream->high != 0)
 		replace_escape(stream, stream->high);
@@ -262,7 +262,7 @@ static void on_content(void *context, const char *bytes, size_t length)
 	if (stream->scanner.in_key) {
 		take_key(stream, bytes, length);
 	} else if (stream->copying) {
-		settle_high(stream);
+		flush_high_surrogate(stream);
 		copy(stream, bytes, length);
 	}
 }
@@ -285,7 +285,7 @@ static void on_escape(void *context, const char *text, size_t length, unsigned c
 	bool low = code >= 0xDC00 && code <= 0xDFFF;
 	bool pair = low && stream->high != 0;
 	if (!pair)
-		settle_high(stream);
+		flush_high_surrogate(stream);
 	copy(stream, text, length);
 	stream->high = stream->copying && high ? stream->out.length : 0;
 	if (stream->copying && ((low && !pair) || code == 0))
@@ -297,7 +297,7 @@ static void on_escape(void *context, const char *text, size_t length, unsigned c
 static void end_scalar(struct json_stream *stream, bool string)
 {
 	if (string) {
-		settle_high(stream);
+		flush_high_surrogate(stream);
 		struct json_frame *frame = top(stream);
 		if (!frame->array && strcmp(stream->member->key, "name") == 0) {
 			frame->name = stream->start + 1;

@@ -54,7 +54,7 @@ struct http_order {
 	void *context;
 };
 
-/* ca_file: PEM; the only authorities that are trusted; read again for new connections after a
+/* ca_file: PEM; the only CAs that are trusted; read again for new connections after a
  * minute. NULL when there is no memory. */
 struct http_client *http_client_new(const char *ca_file);
 /* Exchanges under way are cancelled. NULL is fine. */

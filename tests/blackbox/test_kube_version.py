@@ -83,7 +83,7 @@ def test_no_answer_is_classic(ask, version, status, says):
     assert record(webhook)["sidecar"] == "classic"
 
 
-def test_a_wrong_authority_is_not_trusted(ask, tmp_path):
+def test_another_ca_is_not_trusted(ask, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other/ca.crt").write_text(Certificate().chain)
     (tmp_path / "other/token").write_text("x")

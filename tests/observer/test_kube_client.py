@@ -179,7 +179,7 @@ def test_no_server_is_no_answer(serve):
     assert outcome["status"] == 0 and "Failed to connect" in outcome["error"]
 
 
-def test_a_wrong_authority_is_not_trusted(serve):
+def test_another_ca_is_not_trusted(serve):
     server = serve(lambda request: request.send(200, {}))
     (server.account / "ca.crt").write_text(Certificate().chain)
     assert "certificate" in run(server, "call", "GET", "/a")["error"]
