@@ -8,6 +8,7 @@
 #include "lib/base/buffer.h"
 #include "lib/document/json.h"
 #include "lib/document/json_stream.h"
+#include "tests/unit/json_equal.h"
 
 #define EXTRA_MAX   4096
 #define PIECES_MAX  ((size_t)64 << 20)
