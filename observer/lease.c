@@ -130,7 +130,7 @@ static void write_object(const struct lease *lease, const char *holder, int64_t 
 	struct json_writer writer;
 	char now[TIMESTAMP_SIZE];
 	char acquired[TIMESTAMP_SIZE];
-	bool ours = strcmp(lease->holder, lease->identity) == 0;
+	bool is_holder = strcmp(lease->holder, lease->identity) == 0;
 	timestamp_print(lease->loop->wall, now);
 	timestamp_print(lease->acquired_at, acquired);
 	json_writer_init(&writer, out);
@@ -148,9 +148,10 @@ static void write_object(const struct lease *lease, const char *holder, int64_t 
 	json_write_object_begin(&writer);
 	json_write_member(&writer, "holderIdentity", holder);
 	json_write_member_integer(&writer, "leaseDurationSeconds", duration / SECOND);
-	json_write_member(&writer, "acquireTime", ours ? acquired : now);
+	json_write_member(&writer, "acquireTime", is_holder ? acquired : now);
 	json_write_member(&writer, "renewTime", now);
-	json_write_member_integer(&writer, "leaseTransitions", lease->transitions + (ours ? 0 : 1));
+	json_write_member_integer(&writer, "leaseTransitions",
+	                          lease->transitions + (is_holder ? 0 : 1));
 	json_write_object_end(&writer);
 	json_write_object_end(&writer);
 }

@@ -71,7 +71,7 @@ struct cached_pod {
 	bool followed;                 /* its log is followed, or was */
 	bool gone;                     /* it is deleted, and its logs with it */
 	bool lingering;                /* and the Event was sent */
-	bool others_running;           /* a regular container, not ours, runs */
+	bool others_running;           /* a regular container that is not lastword's own runs */
 	struct pod_tracker *tracker;
 	size_t agent_count;
 	struct cached_agent agents[];

@@ -175,11 +175,11 @@ static void summarize(struct record_builder *builder)
 		size_t length = report.length < SUMMARY_SIZE_MAX ? report.length : SUMMARY_SIZE_MAX;
 		buffer_append(&summary, text, utf8_valid_prefix(text, length));
 	} else {
-		struct observation told = builder->observation;
+		struct observation observed = builder->observation;
 		/* "Error" is not specific; the reason of the pod may be. */
-		if (reason_is(told.container_reason, "Error"))
-			told.container_reason = NULL;
-		classify_summary(&told, builder->cause, &summary);
+		if (reason_is(observed.container_reason, "Error"))
+			observed.container_reason = NULL;
+		classify_summary(&observed, builder->cause, &summary);
 	}
 	builder->exit->summary = keep(builder, buffer_text(&summary), summary.length);
 }

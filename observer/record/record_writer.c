@@ -232,8 +232,8 @@ static void written(void *context, struct kube_response *response, const struct 
 {
 	struct pending_record *pending = context;
 	pending->request = NULL;
-	bool ours = error == NULL || (response->status == 409 && pending->unsure);
-	if (ours) {
+	bool written_here = error == NULL || (response->status == 409 && pending->unsure);
+	if (written_here) {
 		count_written(pending);
 		enter(pending, notify, 0);
 	} else if (response->status == 409) {

@@ -251,11 +251,11 @@ static void take_never_started(struct pod_tracker *tracker, const struct pod *po
  * also deletes pods from nodes that work: their kubelets have the grace period to report. */
 static int64_t lost_at(const struct pod *pod)
 {
-	bool told =
+	bool is_lost =
 	        reason_is(pod->reason, "NodeLost") || reason_is(pod->disruption, "DeletionByPodGC");
 	if (pod->deleted_at == 0 && !pod->terminal)
 		return INT64_MAX;
-	if (told)
+	if (is_lost)
 		return 0;
 	if (!reason_is(pod->disruption, "DeletionByTaintManager"))
 		return INT64_MAX;

@@ -9,7 +9,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build"))
-STREAM = ROOT / "tests/data/podwatch/v1.36-deaths.ndjson"
+STREAM = ROOT / "tests/data/podwatch/v1.36-terminations.ndjson"
 
 CONFIG = """
 apiVersion: lastword.dev/v1alpha1
@@ -82,7 +82,7 @@ def variant(folder):
                 continue
             seen.add(key)
             if terminated["reason"] != "StartError":
-                # A line is there a moment before the API tells of the end.
+                # A report is there a moment before the API shows the termination.
                 lines.append({"at": i - 1, "namespace": pod["metadata"]["namespace"],
                               "pod": pod["metadata"]["name"],
                               "line": line_about(pod, "main", status["restartCount"],

@@ -41,7 +41,8 @@ static void *stop_on_line(void *context)
 	return NULL;
 }
 
-static void tell(const struct kube_response *response, const struct error *error, size_t bytes)
+static void print_result(const struct kube_response *response, const struct error *error,
+                         size_t bytes)
 {
 	struct buffer line;
 	struct json_writer writer;
@@ -80,7 +81,7 @@ static void call(struct driver *driver, bool stream)
 	bool good = stream ? kube_stream(driver->client, &driver->request, on_chunk, driver,
 	                                 &response, &error)
 	                   : kube_call(driver->client, &driver->request, &response, &error);
-	tell(&response, good ? NULL : &error, driver->bytes);
+	print_result(&response, good ? NULL : &error, driver->bytes);
 }
 
 static void on_finish(void *context, struct kube_response *response, const struct error *error)

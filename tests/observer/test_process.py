@@ -1,4 +1,4 @@
-"""The real program against a cluster of ours, over TLS."""
+"""The real program against a cluster of the tests, over TLS."""
 import datetime
 import json
 import re
@@ -77,7 +77,7 @@ def wait_for_all(cluster, records):
 
 
 def step_through(cluster, observer):
-    """Event by event, as it was recorded: whoever is asked for a log still has it."""
+    """Event by event, as it was recorded: the logs still exist when they are requested."""
     for count in range(len(cluster.events) + 1):
         cluster.advance(count)
         cluster.wait_seen(count)
@@ -198,7 +198,7 @@ def held_up(cluster, observe):
     return c, observer
 
 
-def test_a_leader_that_is_told_to_stop_writes_what_it_holds(held_up):
+def test_a_leader_that_must_stop_writes_what_it_holds(held_up):
     c, observer = held_up
     held = observer.metric("lastword_observer_pending_records")
     assert observer.get("/readyz")[0] == 503 and observer.get("/healthz")[0] == 200

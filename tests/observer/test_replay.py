@@ -1,4 +1,4 @@
-"""The recorded stream of watch events, replayed to the observer's machines in one process: whatever
+"""The recorded stream of watch events, replayed to the observer's state machines in one process: whatever
 happens to connections, servers and observers, the same records come of it, and they are those in
 tests/data/podwatch. LASTWORD_RECORD=1 in the environment rewrites those, to be read in the diff."""
 import json
@@ -11,7 +11,7 @@ import yaml
 import injected
 from injected import BUILD, ROOT, STREAM
 
-PATIENCE = 300  # a bound on hanging
+HANG = 300  # a bound on hanging
 # Four ways to cut the watch, at each event; the sanitized build, ten times slower, takes one of them
 # at every fifth. Random runs likewise.
 WAYS = 0 if "asan" in BUILD.parts else 4
@@ -28,7 +28,7 @@ def streams(tmp_path_factory):
 def replay(streams, which, *modes):
     result = subprocess.run(
         [BUILD / "tests/replay_driver", *streams[which], *map(str, modes)],
-        capture_output=True, text=True, timeout=PATIENCE)
+        capture_output=True, text=True, timeout=HANG)
     assert result.returncode == 0, result.stderr[-8000:]
     return result
 

@@ -39,8 +39,8 @@ NO_IMAGE = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
 
 
 @pytest.fixture
-def tell(tmp_path):
-    def tell(story, seconds=5, what="slow"):
+def replay(tmp_path):
+    def replay(story, seconds=5, what="slow"):
         """story: pods as MODIFIED events; a pair says another type. UNLABELED: the watch says
         DELETED, the pod is still there."""
         events = []
@@ -58,7 +58,7 @@ def tell(tmp_path):
              str(seconds)], capture_output=True, text=True, timeout=120)
         assert result.returncode == 0, result.stderr
         return [json.loads(line) for line in result.stdout.splitlines()]
-    return tell
+    return replay
 
 
 def brief(records):
@@ -66,143 +66,143 @@ def brief(records):
              r["spec"].get("exitCode"), r["spec"]["silent"]) for r in records]
 
 
-def test_a_pod_vanishes(tell):
+def test_a_pod_vanishes(replay):
     """Deleted with grace 0: the last object that anybody saw was running."""
-    assert brief(tell([pod(RUNNING), ("DELETED", pod(RUNNING))])) == [
+    assert brief(replay([pod(RUNNING), ("DELETED", pod(RUNNING))])) == [
         ("main.0", "Unknown", None, False)]
 
 
-def test_a_pod_that_loses_its_label_lives_on(tell):
+def test_a_pod_that_loses_its_label_lives_on(replay):
     """A watch says DELETED of it. Another pod of its name is not it."""
     failing = pod(NO_IMAGE, phase="Pending")
-    assert tell([pod(RUNNING), ("UNLABELED", pod(RUNNING))]) == []
-    assert tell([failing, ("UNLABELED", failing)]) == []
+    assert replay([pod(RUNNING), ("UNLABELED", pod(RUNNING))]) == []
+    assert replay([failing, ("UNLABELED", failing)]) == []
     labelled_again = [pod(RUNNING), ("UNLABELED", pod(RUNNING)), pod(RUNNING)]
-    assert brief(tell([*labelled_again, ("DELETED", pod(RUNNING))])) == [
+    assert brief(replay([*labelled_again, ("DELETED", pod(RUNNING))])) == [
         ("main.0", "Unknown", None, False)]
     other = pod(RUNNING, metadata={"uid": "87654321-bbbb"})
-    assert brief(tell([pod(RUNNING), other, ("DELETED", pod(RUNNING))])) == [
+    assert brief(replay([pod(RUNNING), other, ("DELETED", pod(RUNNING))])) == [
         ("main.0", "Unknown", None, False)]
 
 
-def test_a_node_is_lost(tell):
-    """Known when its kubelet has had its time, long before the object goes; told once."""
+def test_a_node_is_lost(replay):
+    """Known when its kubelet has had its time, long before the object goes; sent once."""
     lost = pod(RUNNING, metadata=DELETED, status=TAINTED, restarts=2)
-    assert brief(tell([pod(RUNNING, restarts=2), lost])) == [("main.2", "NodeLost", None, False)]
-    assert brief(tell([pod(RUNNING, restarts=2), lost, ("DELETED", lost)])) == [
+    assert brief(replay([pod(RUNNING, restarts=2), lost])) == [("main.2", "NodeLost", None, False)]
+    assert brief(replay([pod(RUNNING, restarts=2), lost, ("DELETED", lost)])) == [
         ("main.2", "NodeLost", None, False)]
     # The node comes back: the record is there already.
     back = pod(ended(137), ended(137), "Failed", metadata=DELETED, status=TAINTED, restarts=2)
-    records = tell([lost, back, ("DELETED", back)], seconds=60)
+    records = replay([lost, back, ("DELETED", back)], seconds=60)
     assert brief(records) == [("main.2", "NodeLost", None, False)]
 
 
-def test_a_taint_on_a_node_that_is_well(tell):
-    """The end comes within the grace period, and is the one that is told."""
+def test_a_taint_on_a_node_that_is_well(replay):
+    """The end comes within the grace period, and is the one that is recorded."""
     deleted = pod(RUNNING, metadata=DELETED, status=TAINTED)
     dead = pod(ended(3), ended(0, "Completed"), "Failed", metadata=DELETED, status=TAINTED)
-    records = tell([pod(RUNNING), deleted, dead, ("DELETED", dead)])
+    records = replay([pod(RUNNING), deleted, dead, ("DELETED", dead)])
     assert [(name, code) for name, _, code, _ in brief(records)] == [("main.0", 3)]
     done = pod(ended(0, "Completed"), ended(0, "Completed"), "Succeeded", metadata=DELETED,
                status=TAINTED)
-    records = tell([pod(RUNNING), deleted, done, ("DELETED", done)])
+    records = replay([pod(RUNNING), deleted, done, ("DELETED", done)])
     assert all(r["spec"].get("exitCode") == 0 for r in records)
 
 
-def test_an_end_that_was_reset(tell):
+def test_an_end_that_was_reset(replay):
     """An evicted pod's status may forget its containers."""
     evicted = pod(CREATING, CREATING, "Failed", status={"reason": "Evicted"})
-    assert brief(tell([pod(RUNNING), evicted])) == [("main.0", "Evicted", None, False)]
+    assert brief(replay([pod(RUNNING), evicted])) == [("main.0", "Evicted", None, False)]
 
 
-def test_an_image_that_comes_late_is_no_death(tell):
-    assert tell([pod(NO_IMAGE, phase="Pending"), pod(CREATING, phase="Pending"), pod(RUNNING),
+def test_an_image_that_comes_late_is_no_termination(replay):
+    assert replay([pod(NO_IMAGE, phase="Pending"), pod(CREATING, phase="Pending"), pod(RUNNING),
                  pod(ended(0, "Completed"))]) == []
 
 
-def test_an_image_that_never_comes(tell):
+def test_an_image_that_never_comes(replay):
     """One record, however often it is tried, and another one when it ran after all and failed."""
     pending = pod(NO_IMAGE, phase="Pending")
     back_off = pod({"waiting": {"reason": "ImagePullBackOff"}}, phase="Pending")
-    records = tell([pending, back_off, pending, back_off], seconds=40)
+    records = replay([pending, back_off, pending, back_off], seconds=40)
     assert brief(records) == [("main.never-0", "NeverStarted", None, False)]
-    records = tell([pending, back_off, pod(RUNNING), pod(ended(3))], seconds=40)
+    records = replay([pending, back_off, pod(RUNNING), pod(ended(3))], seconds=40)
     assert sorted(brief(records)) == [("main.0", "Error", 3, True),
                                       ("main.never-0", "NeverStarted", None, False)]
 
 
-def test_what_waits_to_be_told_is_redacted_before_it_is_cut(tell):
+def test_what_waits_to_be_told_is_redacted_before_it_is_cut(replay):
     """By the pod's own patterns too: a part of a secret has no form that one could know."""
     watchdog = {"name": "lastword-watchdog", "command": [
         "/shim", "watch", "--container", "main", "--redact", "corp-[a-z]{8}",
         "--context", "task_id=for corp-abcdefghij"]}
     message = "x" * 240 + " corp-abcdefghijklmnopqrstuvwxyz"
     waiting = {"waiting": {"reason": "ErrImagePull", "message": message}}
-    records = tell([pod(waiting, phase="Pending", more=[watchdog])], seconds=40)
+    records = replay([pod(waiting, phase="Pending", more=[watchdog])], seconds=40)
     spec = records[0]["spec"]
     assert spec["errorType"] == "NeverStarted"
     assert spec["taskId"] == "for [redacted]"
     assert spec["message"].startswith("xxx") and len(spec["message"]) == 256
     assert "corp" not in json.dumps(records)
     # One that vanished as well: its context is all that is left.
-    records = tell([pod(RUNNING, more=[watchdog]), ("DELETED", pod(RUNNING, more=[watchdog]))])
+    records = replay([pod(RUNNING, more=[watchdog]), ("DELETED", pod(RUNNING, more=[watchdog]))])
     assert records[0]["spec"]["taskId"] == "for [redacted]"
 
 
-def test_a_pod_given_up_before_it_started(tell):
-    """Deleted while its image fails: a death. Deleted while it just waits: none."""
+def test_a_pod_given_up_before_it_started(replay):
+    """Deleted while its image fails: a termination. Deleted while it just waits: none."""
     failing = pod(NO_IMAGE, phase="Pending")
-    assert brief(tell([failing, ("DELETED", failing)])) == [
+    assert brief(replay([failing, ("DELETED", failing)])) == [
         ("main.never-0", "NeverStarted", None, False)]
     waiting = pod(CREATING, phase="Pending")
-    assert tell([waiting, ("DELETED", waiting)]) == []
+    assert replay([waiting, ("DELETED", waiting)]) == []
 
 
-def test_waiting_for_nothing(tell):
+def test_waiting_for_nothing(replay):
     """A volume that cannot be mounted: no reason is given for ever."""
-    assert brief(tell([pod(CREATING, phase="Pending")])) == [
+    assert brief(replay([pod(CREATING, phase="Pending")])) == [
         ("main.never-0", "NeverStarted", None, False)]
-    # An init container that works for long, and a pod that waits for a node, are no deaths.
+    # An init container that works for long, and a pod that waits for a node, are no terminations.
     init = {"initContainerStatuses": [{"name": "clone", "restartCount": 0, "state": RUNNING}]}
-    assert tell([pod(WAITING, WAITING, "Pending", spec={"initContainers": [{"name": "clone"}]},
+    assert replay([pod(WAITING, WAITING, "Pending", spec={"initContainers": [{"name": "clone"}]},
                      status=init)]) == []
-    assert tell([pod({}, {}, "Pending", status={"startTime": None})]) == []
+    assert replay([pod({}, {}, "Pending", status={"startTime": None})]) == []
 
 
-def test_a_pod_that_lingers(tell):
+def test_a_pod_that_lingers(replay):
     """Success, and a sidecar keeps the pod: no record, an Event."""
     story = [pod(RUNNING), pod(ended(0, "Completed"))]
-    assert tell(story) == []
-    events = tell(story, what="events")
+    assert replay(story) == []
+    events = replay(story, what="events")
     assert [(e["reason"], e["involvedObject"]["name"]) for e in events] == [
         ("AgentPodLingers", "coder")]
-    assert tell([*story, pod(ended(0, "Completed"), ended(0, "Completed"), "Succeeded")],
+    assert replay([*story, pod(ended(0, "Completed"), ended(0, "Completed"), "Succeeded")],
                 what="events") == []
 
 
-def test_pod_and_owner_are_told(tell):
-    events = tell([pod(RUNNING, metadata=OWNED),
+def test_pod_and_owner_are_told(replay):
+    events = replay([pod(RUNNING, metadata=OWNED),
                    pod(ended(101), ended(0, "Completed"), "Failed", metadata=OWNED)],
                   what="events")
-    told = {e["involvedObject"]["kind"]: e for e in events}
-    assert set(told) == {"Job", "Pod"}
-    assert told["Job"]["involvedObject"] == {"apiVersion": "batch/v1", "kind": "Job",
+    sent = {e["involvedObject"]["kind"]: e for e in events}
+    assert set(sent) == {"Job", "Pod"}
+    assert sent["Job"]["involvedObject"] == {"apiVersion": "batch/v1", "kind": "Job",
                                              "namespace": "agents", "name": "coder", "uid": "99"}
-    assert "pod coder, container main, run 0: exit 101" in told["Job"]["message"]
-    assert told["Pod"]["involvedObject"]["fieldPath"] == "spec.containers{main}"
+    assert "pod coder, container main, run 0: exit 101" in sent["Job"]["message"]
+    assert sent["Pod"]["involvedObject"]["fieldPath"] == "spec.containers{main}"
     assert all(e["type"] == "Warning" and e["reason"] == "AgentExit" for e in events)
 
 
-def test_several_agents(tell):
+def test_several_agents(replay):
     """Each has its own record; one that lives on makes the other's end silent."""
     status = json.dumps({"containers": [{"name": "main"}, {"name": "helper"}]})
     both = {"annotations": {"lastword.dev/status": status}}
-    records = tell([pod(RUNNING, RUNNING, metadata=both), pod(ended(2), RUNNING, metadata=both),
+    records = replay([pod(RUNNING, RUNNING, metadata=both), pod(ended(2), RUNNING, metadata=both),
                     pod(ended(2), ended(3), "Failed", metadata=both)])
     assert sorted(brief(records)) == [("helper.0", "Error", 3, False), ("main.0", "Error", 2, True)]
 
 
-def test_context_of_a_pod_without_a_watchdog(tell):
-    record = tell([pod(ended(1))])[0]
+def test_context_of_a_pod_without_a_watchdog(replay):
+    record = replay([pod(ended(1))])[0]
     assert (record["spec"]["agent"], record["spec"]["taskId"]) == ("rex", "7")
     assert record["metadata"]["labels"]["lastword.dev/agent"] == "rex"

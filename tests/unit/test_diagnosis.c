@@ -1,7 +1,7 @@
 /*
- * Realistic terminations of agents: tests/data/diagnosis/NAME.log is the output, NAME.expect says how it ended
- * and what must come out. LASTWORD_RECORD=1 in the environment rewrites the outcome (all but the
- * cause), to be read in the diff.
+ * Realistic terminations of agents: tests/data/diagnosis/NAME.log is the output, NAME.expect says
+ * how it ended and what must come out. LASTWORD_RECORD=1 in the environment rewrites the outcome
+ * (all but the cause), to be read in the diff.
  *
  * NAME.expect has lines "key: value"; observed: exit, signal, vanished, not-executed, oom-kills,
  * killed-by-us, told-to-terminate, reason, pod-reason, disruption; expected: cause, summary,

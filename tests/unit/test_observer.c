@@ -213,18 +213,18 @@ static void test_storms_are_grouped(void **state)
 {
 	(void)state;
 	static struct event_groups groups;
-	unsigned told = 0;
+	unsigned sent = 0;
 	for (unsigned i = 0; i < 1000; i++)
-		told += event_is_allowed(&groups, "5f0c2a91d3e8b764", SECOND);
-	assert_int_equal(told, EVENT_BURST);
+		sent += event_is_allowed(&groups, "5f0c2a91d3e8b764", SECOND);
+	assert_int_equal(sent, EVENT_BURST);
 	assert_true(event_is_allowed(&groups, "0123456789abcdef", SECOND));
 	/* One a minute from then on, and the whole burst again after an hour. */
 	assert_false(event_is_allowed(&groups, "5f0c2a91d3e8b764", 60 * SECOND));
 	assert_true(event_is_allowed(&groups, "5f0c2a91d3e8b764", 61 * SECOND));
 	assert_false(event_is_allowed(&groups, "5f0c2a91d3e8b764", 62 * SECOND));
-	for (unsigned i = told = 0; i < 100; i++)
-		told += event_is_allowed(&groups, "5f0c2a91d3e8b764", 3600 * SECOND);
-	assert_int_equal(told, EVENT_BURST);
+	for (unsigned i = sent = 0; i < 100; i++)
+		sent += event_is_allowed(&groups, "5f0c2a91d3e8b764", 3600 * SECOND);
+	assert_int_equal(sent, EVENT_BURST);
 }
 
 /* ---- Lease and record GC: a server that has one of them ---- */
