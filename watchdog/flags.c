@@ -13,7 +13,7 @@ bool flag_count(const char *value, void *target, struct error *error)
 {
 	int64_t count = 0;
 	size_t i = 0;
-	for (; ascii_is_digit(value[i]) && i < 18; i++)
+	for (; i < 18 && ascii_is_digit(value[i]); i++)
 		count = count * 10 + (value[i] - '0');
 	if (i == 0 || value[i] != '\0')
 		return error_set(error, "expected a number of at most 18 digits");

@@ -13,7 +13,7 @@
  *   source            "watchdog"
  *   pod, namespace, uid, node, owner   from the flags and the downward API
  *   container         whose agent it is
- *   shim_instance        how many shims of that container this watchdog has seen; no restart count
+ *   shim_instance     how many shims of that container this watchdog has seen; no restart count
  *   error_type        the cause, lib/diagnosis/classify.h; Unknown unless the event is end
  *   evidence          which row of the table decided
  *   exit_code, signal  what the shim exited with, and the signal's name that ended the command
@@ -26,9 +26,11 @@
  *   silences          of end: how often the shim reported silence; absent: never
  *   deadline_exceeded_at  of end: when the shim reported the deadline; absent: it did not
  *   shim_uid          the user that the shim ran as
- *   reports_lost      reports about this container that were not printed so far: there were too
- * many, or stdout was not read context           every --context KEY=VALUE, as members KEY of the
- * line itself log_bytes_total   bytes of output since the start log_tail          the end of it
+ *   reports_lost      reports about this container that were not printed so far: there were
+ *                     too many, or stdout was not read
+ *   context           every --context KEY=VALUE, as members KEY of the line itself
+ *   log_bytes_total   bytes of output since the start
+ *   log_tail          the end of it
  */
 #ifndef LASTWORD_WATCHDOG_REPORT_H
 #define LASTWORD_WATCHDOG_REPORT_H

@@ -8,8 +8,8 @@
  * white space. The owner family is the owner's name without its generated end: nightly-28412345 and
  * nightly-28412346 are one family.
  *
- * Stable for ever: a change of the rules changes labels of stored records (tests/data/diagnosis pins
- * it). Pure, no heap, linear.
+ * Stable for ever: a change of the rules changes labels of stored records (tests/data/diagnosis
+ * pins it). Pure, no heap, linear.
  */
 #ifndef LASTWORD_LIB_DIAGNOSIS_FINGERPRINT_H
 #define LASTWORD_LIB_DIAGNOSIS_FINGERPRINT_H
