@@ -141,9 +141,12 @@ static void log_received(void *context, char *text, size_t length, bool cut)
 {
 	struct evidence *evidence = context;
 	evidence->reader = NULL;
-	evidence->log = text;
-	evidence->log_length = length;
-	evidence->log_cut = cut;
+	if (text != NULL) {
+		free(evidence->log);
+		evidence->log = text;
+		evidence->log_length = length;
+		evidence->log_cut = cut;
+	}
 	if (evidence->termination->watched && !evidence->report_requested_again) {
 		evidence->report_requested_again = true;
 		enter(evidence, read_report, REPORT_AGAIN);
@@ -193,14 +196,38 @@ static void read_report(struct evidence *evidence)
 /* The report that the follower has read, or else the log itself. */
 static void take_followed_report(struct evidence *evidence)
 {
-	const char *report = log_follower_report(evidence->pod, evidence->termination);
+	const struct cached_log *report = log_follower_report(evidence->pod, evidence->termination);
 	event_loop_clear_timer(evidence->gatherer->loop, &evidence->timer);
 	if (report != NULL)
-		evidence->report = strdup(report);
+		evidence->report = strndup(report->bytes, report->length);
 	if (evidence->report != NULL)
 		build(evidence);
 	else
 		read_report(evidence);
+}
+
+/* What the follower has read of the agent's own log, and where that is not all of it the log. */
+static void take_followed_log(struct evidence *evidence)
+{
+	bool complete = false;
+	struct log_text text =
+	        log_follower_take_log(evidence->pod, evidence->termination, &complete);
+	event_loop_clear_timer(evidence->gatherer->loop, &evidence->timer);
+	evidence->log = text.bytes;
+	evidence->log_length = text.length;
+	evidence->log_cut = text.cut;
+	if (complete && text.bytes != NULL)
+		build(evidence);
+	else
+		read_log(evidence);
+}
+
+static void wait_for_follower(struct evidence *evidence, void (*stage)(struct evidence *evidence))
+{
+	if (log_follower_is_open(evidence->pod, evidence->termination))
+		enter(evidence, stage, FOLLOW_WAIT);
+	else
+		stage(evidence);
 }
 
 /* The cause as far as the kubelet and the pod report it. */
@@ -226,10 +253,9 @@ static void gather(struct evidence *evidence)
 	     cause_of(evidence->termination) == CAUSE_NODE_LOST))
 		build(evidence);
 	else if (!evidence->termination->watched)
-		read_log(evidence);
-	else if (log_follower_report(evidence->pod, evidence->termination) == NULL &&
-	         log_follower_is_open(evidence->pod))
-		enter(evidence, take_followed_report, FOLLOW_WAIT);
+		wait_for_follower(evidence, take_followed_log);
+	else if (log_follower_report(evidence->pod, evidence->termination) == NULL)
+		wait_for_follower(evidence, take_followed_report);
 	else
 		take_followed_report(evidence);
 }
@@ -239,9 +265,11 @@ void evidence_log_ended(struct evidence_gatherer *gatherer, struct cached_pod *p
 	/* Later: this may be called while the evidence is being set up. */
 	for (struct evidence *evidence = gatherer->first; evidence != NULL;
 	     evidence = evidence->next)
-		if (evidence->pod == pod && evidence->stage == take_followed_report &&
-		    evidence->timer.index != 0)
-			enter(evidence, take_followed_report, 0);
+		if (evidence->pod == pod && evidence->timer.index != 0 &&
+		    (evidence->stage == take_followed_report ||
+		     evidence->stage == take_followed_log) &&
+		    !log_follower_is_open(pod, evidence->termination))
+			enter(evidence, evidence->stage, 0);
 }
 
 /* ---- EXISTS ---- */

@@ -5,9 +5,10 @@
  *   EXISTS  only for pods that went without a termination: GET the pod, since a pod that lost its
  *           label looks like a deleted one                           it exists → done, no record
  *   CHECK   only for terminations found in a list: GET the record    it exists → done
- *   FOLLOW  the watchdog's log is being followed: wait for its end, FOLLOW_WAIT at most
+ *   FOLLOW  the log is being followed, the watchdog's or, of an agent that no watchdog watches,
+ *           its own: wait for its end, FOLLOW_WAIT at most           read to its end → BUILD
  *   REPORT  the watchdog's log: its report about this termination    found → BUILD
- *   LOG     the container's own log
+ *   LOG     the container's own log; where it is gone, what was followed of it
  *   REPORT  once more after REPORT_AGAIN, where a watchdog should have printed one
  *   BUILD   the record goes to the record writer; a success is counted by the leader
  *
@@ -55,7 +56,7 @@ void evidence_gatherer_free(struct evidence_gatherer *gatherer);
 bool evidence_gather(struct evidence_gatherer *gatherer, struct cached_pod *pod,
                      const struct termination *termination, bool listed);
 
-/* The pod's log is not followed any more, or the pod is gone: what waits for that continues. */
+/* A log of the pod is not followed any more: what waits for that continues. */
 void evidence_log_ended(struct evidence_gatherer *gatherer, struct cached_pod *pod);
 
 #endif

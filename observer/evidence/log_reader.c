@@ -5,9 +5,9 @@
 
 #include "lib/kube/names.h"
 #include "lib/base/timestamp.h"
+#include "observer/evidence/log_buffer.h"
 #include "observer/pod/watchdog_report.h"
 
-#define TAIL_LINES   200
 #define READ_TIMEOUT (20 * SECOND)
 /* A report is printed before the kubelet notices the end; the log's times are of the node's clock,
  * too. */
@@ -28,9 +28,7 @@ struct log_reader {
 	char *best;
 	size_t best_length;
 	int64_t best_distance;
-	/* the last bytes of the agent's log */
-	void *memory;
-	struct ring ring;
+	struct log_buffer buffer; /* of the agent's own log */
 };
 
 static void send_request(void *context);
@@ -38,9 +36,8 @@ static void send_request(void *context);
 static void forget(struct log_reader *reader)
 {
 	free(reader->best);
-	free(reader->memory);
 	reader->best = NULL;
-	reader->memory = NULL;
+	log_buffer_free(&reader->buffer);
 	line_splitter_clear(&reader->splitter);
 }
 
@@ -87,43 +84,10 @@ static bool take_line(void *context, const char *text, size_t length)
 
 /* ---- The agent's own log ---- */
 
-static void take_bytes(struct log_reader *reader, const char *bytes, size_t length)
-{
-	size_t size = ring_memory_size(LOG_READER_TAIL_MAX);
-	if (reader->memory == NULL) {
-		reader->memory = malloc(size);
-		if (reader->memory == NULL)
-			return;
-		reader->ring = ring_format(reader->memory, size);
-	}
-	ring_write(&reader->ring, bytes, length, 0);
-}
-
-static bool is_no_log(const char *text, size_t length)
-{
-	static const char start[] = "unable to retrieve container logs";
-	return length == 0 ||
-	       (length >= sizeof start - 1 && memcmp(text, start, sizeof start - 1) == 0);
-}
-
 static void finish_tail(struct log_reader *reader)
 {
-	char *text = reader->memory == NULL ? NULL : malloc(LOG_READER_TAIL_MAX + 1);
-	size_t length = 0;
-	uint64_t total = 0;
-	bool cut = false;
-	if (text != NULL)
-		length = ring_read(&reader->ring, text, LOG_READER_TAIL_MAX, &total, &cut);
-	if (is_no_log(text, length)) {
-		free(text);
-		text = NULL;
-		length = 0;
-	}
-	/* Where there are TAIL_LINES lines, there may have been more. */
-	size_t count = 0;
-	for (size_t i = 0; i < length; i++)
-		count += text[i] == '\n';
-	reader->done(reader->context, text, length, cut || count >= TAIL_LINES);
+	struct log_text text = log_buffer_read(&reader->buffer);
+	reader->done(reader->context, text.bytes, text.length, text.cut);
 }
 
 /* ---- Both ---- */
@@ -132,7 +96,7 @@ static bool receive(void *context, const char *bytes, size_t length)
 {
 	struct log_reader *reader = context;
 	if (reader->tail) {
-		take_bytes(reader, bytes, length);
+		log_buffer_append(&reader->buffer, bytes, length);
 		return true;
 	}
 	return line_splitter_feed(&reader->splitter, bytes, length, take_line, reader);
@@ -168,12 +132,12 @@ static char *make_path(const struct log_reader *reader)
 	if (reader->tail)
 		return request_path("/api/v1/namespaces/%s/pods/%s/log?container=%s&tailLines=%d%s",
 		                    termination->namespace, termination->pod,
-		                    termination->container, TAIL_LINES,
+		                    termination->container, LOG_BUFFER_LINES,
 		                    termination->previous ? "&previous=true" : "");
 	if (termination->finished_at <= REPORT_LEAD)
 		return request_path("/api/v1/namespaces/%s/pods/%s/log?container=" NAME_WATCHDOG
 		                    "&tailLines=%d",
-		                    termination->namespace, termination->pod, TAIL_LINES);
+		                    termination->namespace, termination->pod, LOG_BUFFER_LINES);
 	timestamp_print(termination->finished_at - REPORT_LEAD, since);
 	return request_path("/api/v1/namespaces/%s/pods/%s/log?container=" NAME_WATCHDOG
 	                    "&sinceTime=%s",

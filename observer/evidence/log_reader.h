@@ -3,9 +3,8 @@
  * termination, or the agent's own, for its last bytes. No I/O of its own: requests to the event
  * loop.
  *
- * The parameter limitBytes keeps the beginning of a log, so the last bytes are kept here, in a
- * ring. A log that is gone (404, 400: the container is not found, terminated and collected) counts
- * as empty; so does the 200 whose body begins "unable to retrieve container logs". What may be
+ * A log that is gone (404, 400: the container is not found, terminated and collected) counts as
+ * empty; so does a 200 with the kubelet's error text in the log's place (log_error.h). What may be
  * temporary (no response, 429, 5xx) is tried again, LOG_READER_ATTEMPTS times in all: the log may
  * be gone soon.
  *
@@ -18,12 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/base/ring.h"
 #include "observer/pod/termination.h"
 #include "observer/base/event_loop.h"
 #include "observer/base/line_splitter.h"
 
-#define LOG_READER_TAIL_MAX ((size_t)32 * 1024)
 #define LOG_READER_LINE_MAX ((size_t)32 * 1024) /* the watchdog's lines have at most 16000 */
 #define LOG_READER_ATTEMPTS 4
 

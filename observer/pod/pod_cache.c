@@ -16,13 +16,50 @@ bool pod_cache_init(struct pod_cache *cache)
 	return cache->buckets != NULL;
 }
 
+/* ---- Logs ---- */
+
+static void drop_log(struct cached_agent *agent)
+{
+	if (agent->log == NULL)
+		return;
+	*agent->log->kept_bytes -= agent->log->length;
+	free(agent->log->bytes);
+	free(agent->log);
+	agent->log = NULL;
+}
+
+void cached_agent_keep_log(struct cached_agent *agent, const struct cached_log *log)
+{
+	struct cached_log *copy = malloc(sizeof *copy);
+	if (copy == NULL) {
+		free(log->bytes);
+		return;
+	}
+	drop_log(agent);
+	*copy = *log;
+	*copy->kept_bytes += copy->length;
+	agent->log = copy;
+}
+
+bool cached_agent_take_log(struct cached_agent *agent, struct cached_log *ret_log)
+{
+	if (agent->log == NULL)
+		return false;
+	*ret_log = *agent->log;
+	agent->log->bytes = NULL;
+	drop_log(agent);
+	return true;
+}
+
+/* ---- Pods ---- */
+
 void cached_pod_release(struct cached_pod *pod)
 {
 	if (pod == NULL || --pod->users > 0)
 		return;
 	for (size_t i = 0; i < pod->agent_count; i++) {
 		free(pod->agents[i].never_started);
-		free(pod->agents[i].last_report);
+		drop_log(&pod->agents[i]);
 	}
 	free(pod->facts);
 	free(pod);

@@ -45,6 +45,19 @@ struct cached_never_started {
 	char texts[]; /* reason, NUL, message, NUL */
 };
 
+/*
+ * What a log_follower has read about an agent, kept until the agent's termination is looked into:
+ * where a watchdog watches it the last report about it, else the end of its own log. The sum of
+ * all bytes that are kept is counted.
+ */
+struct cached_log {
+	char *bytes;
+	size_t length;
+	bool cut;
+	bool complete;
+	size_t *kept_bytes;
+};
+
 struct cached_agent {
 	char name[CACHED_NAME_SIZE];
 	int64_t handled;        /* -1: none */
@@ -52,26 +65,26 @@ struct cached_agent {
 	int64_t started_at;     /* of the running one */
 	int64_t start_deadline; /* when it counts as never started; nanoseconds since 1970;
 	                           INT64_MAX: that was taken up */
-	char *last_report;      /* of its watchdog, read while the log was followed; NULL: none */
 	struct cached_never_started
-	        *never_started; /* as it was last seen; NULL: it does not apply */
+	        *never_started;        /* as it was last seen; NULL: it does not apply */
+	struct log_follower *follower; /* of the log that tells of it; NULL: it is not followed */
+	struct cached_log *log;        /* NULL: none */
 	bool watched;
-	bool finish; /* its last run was final */
+	bool followed; /* that log is followed, or was */
+	bool finish;   /* its last run was final */
 };
 
 struct cached_pod {
 	struct cached_pod *next; /* of the same bucket */
 	struct termination
-	        *facts;     /* TERMINATION_UNOBSERVED of some agent, for the pod's own part */
-	unsigned users;     /* the cache is one */
-	uint64_t list;      /* the number of the last list that it was in */
-	int64_t lost_at;    /* it counts as lost with its node; since 1970; INT64_MAX: not */
-	struct timer timer; /* the next start_deadline, lost_at, or when it lingers */
-	struct log_follower *follower; /* of its watchdog's log; NULL: it is not followed */
-	bool followed;                 /* its log is followed, or was */
-	bool gone;                     /* it is deleted, and its logs with it */
-	bool lingering;                /* and the Event was sent */
-	bool others_running;           /* a regular container that is not lastword's own runs */
+	        *facts;      /* TERMINATION_UNOBSERVED of some agent, for the pod's own part */
+	unsigned users;      /* the cache is one */
+	uint64_t list;       /* the number of the last list that it was in */
+	int64_t lost_at;     /* it counts as lost with its node; since 1970; INT64_MAX: not */
+	struct timer timer;  /* the next start_deadline, lost_at, or when it lingers */
+	bool gone;           /* it is deleted, and its logs with it */
+	bool lingering;      /* and the Event was sent */
+	bool others_running; /* a regular container that is not lastword's own runs */
 	struct pod_tracker *tracker;
 	size_t agent_count;
 	struct cached_agent agents[];
@@ -100,6 +113,12 @@ static inline void cached_pod_acquire(struct cached_pod *pod)
 	pod->users++;
 }
 void cached_pod_release(struct cached_pod *pod);
+
+/* Keeps text (malloc'ed, taken over); an earlier one is dropped. *kept_bytes, which outlives the
+ * pod, is the sum of what is kept. */
+void cached_agent_keep_log(struct cached_agent *agent, const struct cached_log *log);
+/* That one's bytes are the caller's from now on. False: there is none. */
+bool cached_agent_take_log(struct cached_agent *agent, struct cached_log *ret_log);
 
 struct cached_agent *cached_pod_find_agent(struct cached_pod *pod, const char *name);
 

@@ -294,13 +294,9 @@ static void take_agent(struct pod_tracker *tracker, const struct pod *pod,
 static void follow_log_if_deleted(struct pod_tracker *tracker, const struct pod *pod,
                                   struct cached_pod *cached)
 {
-	bool runs = false;
-	for (size_t i = 0; i < cached->agent_count; i++)
-		runs = runs || (cached->agents[i].running >= 0 && cached->agents[i].watched);
-	if (pod->deleted_at == 0 || !runs || cached->followed)
-		return;
-	int64_t left = pod->deleted_at + pod->grace - tracker->loop->wall;
-	log_follower_start(tracker->followers, cached, tracker->loop->now + (left > 0 ? left : 0));
+	if (pod->deleted_at != 0)
+		log_follower_start(tracker->followers, cached,
+		                   pod->deleted_at + pod->grace - tracker->loop->wall);
 }
 
 /* The pod does not exist any more: what is still running there ended, with what is known. */
@@ -347,7 +343,6 @@ void pod_tracker_take(struct pod_tracker *tracker, enum watch_event event, struc
 		cached_pod_acquire(cached);
 		pod_cache_remove(&tracker->cache, cached);
 		gone(tracker, cached);
-		evidence_log_ended(tracker->gatherer, cached);
 		cached_pod_release(cached);
 		return;
 	}

@@ -1,0 +1,387 @@
+/* The logs of pods that are being deleted: what is kept of them, and who gives way. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "observer/evidence/log_follower.h"
+#include "observer/evidence/log_reader.h"
+
+#define PODS_MAX 300
+#define GONE     "unable to retrieve container logs for containerd://x"
+#define NO_WATCH "failed to create fsnotify watcher: too many open files"
+
+struct fixture {
+	struct event_loop loop;
+	struct pod_cache cache;
+	struct log_followers followers;
+	struct cached_pod *pods[PODS_MAX];
+	struct request *requests[PODS_MAX]; /* the last one of each */
+	size_t ended;
+};
+
+static void count_ended(void *context, struct cached_pod *pod)
+{
+	struct fixture *f = context;
+	assert_non_null(pod);
+	f->ended++;
+}
+
+static void set_up(struct fixture *f)
+{
+	*f = (struct fixture){.ended = 0};
+	event_loop_init(&f->loop, 1, 8);
+	f->loop.now = 100 * SECOND;
+	assert_true(pod_cache_init(&f->cache));
+	log_followers_init(&f->followers, &f->loop, count_ended, f);
+}
+
+static void tear_down(struct fixture *f)
+{
+	log_followers_free(&f->followers);
+	pod_cache_free(&f->cache);
+	assert_int_equal(f->followers.kept_bytes, 0);
+	event_loop_free(&f->loop);
+}
+
+/* What a termination of the pod's agent looks like. */
+static struct termination termination_of(const struct fixture *f, size_t i)
+{
+	struct termination termination = *f->pods[i]->facts;
+	termination.kind = TERMINATION_REPORTED;
+	termination.container = "main";
+	termination.watched = f->pods[i]->agents[0].watched;
+	return termination;
+}
+
+static void add_pod(struct fixture *f, size_t i, bool watched)
+{
+	char name[16];
+	snprintf(name, sizeof name, "pod-%zu", i);
+	const struct termination facts = {.kind = TERMINATION_UNOBSERVED,
+	                                  .namespace = "a",
+	                                  .pod = name,
+	                                  .uid = name,
+	                                  .container = "main"};
+	f->pods[i] = pod_cache_add(&f->cache, &facts, 1);
+	assert_non_null(f->pods[i]);
+	struct cached_agent *agent = &f->pods[i]->agents[0];
+	snprintf(agent->name, sizeof agent->name, "main");
+	agent->running = 0;
+	agent->watched = watched;
+}
+
+/* Every request that was added is taken, as a transport would. */
+static void take_requests(struct fixture *f)
+{
+	for (struct request *r; (r = event_loop_next_request(&f->loop)) != NULL;) {
+		size_t i;
+		assert_int_equal(sscanf(r->kube.path, "/api/v1/namespaces/a/pods/pod-%zu/", &i), 1);
+		f->requests[i] = r;
+	}
+}
+
+static void pass(struct fixture *f, int64_t time)
+{
+	int64_t until = f->loop.now + time;
+	for (int64_t next; (next = event_loop_next_timer(&f->loop)) <= until;) {
+		f->loop.now = next > f->loop.now ? next : f->loop.now;
+		event_loop_fire_timers(&f->loop);
+		take_requests(f);
+	}
+	f->loop.now = until;
+}
+
+static void start(struct fixture *f, size_t i, bool watched, int64_t grace)
+{
+	add_pod(f, i, watched);
+	log_follower_start(&f->followers, f->pods[i], grace);
+	take_requests(f);
+}
+
+static void send_text(struct fixture *f, size_t i, const char *text)
+{
+	assert_non_null(f->requests[i]);
+	assert_true(event_loop_receive(f->requests[i], text, strlen(text)));
+}
+
+static void end_response(struct fixture *f, size_t i, long status)
+{
+	struct kube_response _cleanup_kube_response_ response;
+	struct error error;
+	kube_response_init(&response);
+	response.status = status;
+	error_set(&error, "status %ld", status);
+	struct request *request = f->requests[i];
+	f->requests[i] = NULL;
+	event_loop_finish_request(&f->loop, request, &response, status == 200 ? NULL : &error);
+	take_requests(f);
+}
+
+static void assert_log(struct fixture *f, size_t i, const char *text, bool complete)
+{
+	bool got_complete;
+	struct termination termination = termination_of(f, i);
+	struct log_text log = log_follower_take_log(f->pods[i], &termination, &got_complete);
+	if (text == NULL) {
+		assert_null(log.bytes);
+		return;
+	}
+	assert_non_null(log.bytes);
+	assert_int_equal(log.length, strlen(text));
+	assert_memory_equal(log.bytes, text, log.length);
+	assert_int_equal(got_complete, complete);
+	free(log.bytes);
+}
+
+static void test_an_agents_log_is_followed_to_its_end(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	start(&f, 0, false, 30 * SECOND);
+	assert_string_equal(f.requests[0]->kube.path,
+	                    "/api/v1/namespaces/a/pods/pod-0/log?container=main&follow=true"
+	                    "&tailLines=200");
+	struct termination termination = termination_of(&f, 0);
+	assert_true(log_follower_is_open(f.pods[0], &termination));
+	send_text(&f, 0, "starting\n");
+	pass(&f, 20 * SECOND);
+	send_text(&f, 0, "fatal: the model");
+	send_text(&f, 0, " is gone\n");
+	end_response(&f, 0, 200);
+	assert_int_equal(f.ended, 1);
+	assert_false(log_follower_is_open(f.pods[0], &termination));
+	/* An earlier container's log is another one. */
+	termination.previous = true;
+	bool complete;
+	assert_null(log_follower_take_log(f.pods[0], &termination, &complete).bytes);
+	assert_log(&f, 0, "starting\nfatal: the model is gone\n", true);
+	assert_log(&f, 0, NULL, false); /* it was taken */
+	/* Once for each log. */
+	log_follower_start(&f.followers, f.pods[0], 30 * SECOND);
+	assert_null(event_loop_next_request(&f.loop));
+	assert_int_equal(f.followers.dropped, 0);
+	tear_down(&f);
+}
+
+static void test_the_watchdogs_log_is_followed_for_all_its_agents(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	start(&f, 0, true, 30 * SECOND);
+	assert_non_null(strstr(f.requests[0]->kube.path, "log?container=lastword-watchdog&follow"));
+	send_text(&f, 0,
+	          "{\"event\":\"end\",\"uid\":\"pod-0\",\"container\":\"main\",\"exit_code\":0}\n");
+	struct termination termination = termination_of(&f, 0);
+	const struct cached_log *report = log_follower_report(f.pods[0], &termination);
+	assert_non_null(report);
+	assert_int_equal(report->bytes[report->length - 1], '}');
+	/* It is no log of the agent's. */
+	bool complete;
+	assert_null(log_follower_take_log(f.pods[0], &termination, &complete).bytes);
+	termination.exit_code = 5;
+	assert_null(log_follower_report(f.pods[0], &termination));
+	end_response(&f, 0, 200);
+	assert_int_equal(f.ended, 1);
+	tear_down(&f);
+}
+
+static void test_what_was_read_stays_whatever_comes_later(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	/* The connection breaks, then the log is gone. */
+	start(&f, 0, false, 30 * SECOND);
+	send_text(&f, 0, "one\n");
+	end_response(&f, 0, 0);
+	pass(&f, SECOND);
+	send_text(&f, 0, GONE);
+	end_response(&f, 0, 200);
+	for (int i = 0; f.ended == 0 && i < 2 * LOG_READER_ATTEMPTS; i++) {
+		pass(&f, 10 * SECOND);
+		if (f.requests[0] != NULL)
+			end_response(&f, 0, 404);
+	}
+	assert_int_equal(f.ended, 1);
+	assert_log(&f, 0, "one\n", false);
+
+	/* The kubelet cannot read on, then it can. */
+	start(&f, 1, false, 30 * SECOND);
+	send_text(&f, 1, "one\n" NO_WATCH);
+	end_response(&f, 1, 200);
+	pass(&f, SECOND);
+	send_text(&f, 1, "one\ntwo\n");
+	end_response(&f, 1, 200);
+	assert_log(&f, 1, "one\ntwo\n", true);
+
+	/* It never can. */
+	start(&f, 2, false, 30 * SECOND);
+	for (int i = 0; i <= LOG_READER_ATTEMPTS; i++) {
+		send_text(&f, 2, NO_WATCH);
+		end_response(&f, 2, 200);
+		pass(&f, 5 * SECOND);
+	}
+	assert_int_equal(f.ended, 3);
+	assert_log(&f, 2, NULL, false);
+	tear_down(&f);
+}
+
+static void test_time_is_bounded(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	start(&f, 0, false, INT64_C(30) * 86400 * SECOND);
+	start(&f, 1, false, 5 * SECOND);
+	start(&f, 2, false, -3 * SECOND);
+	send_text(&f, 0, "still here\n");
+	send_text(&f, 1, "half a li");
+	pass(&f, LOG_FOLLOWER_EXTRA_TIME);
+	assert_int_equal(f.ended, 1);
+	struct termination termination = termination_of(&f, 1);
+	assert_true(log_follower_is_open(f.pods[1], &termination));
+	pass(&f, 5 * SECOND);
+	assert_int_equal(f.ended, 2);
+	assert_log(&f, 1, "half a li", false);
+	pass(&f, LOG_FOLLOWER_TIME_MAX);
+	assert_int_equal(f.ended, 3);
+	assert_log(&f, 0, "still here\n", false);
+	tear_down(&f);
+}
+
+static void test_the_quietest_gives_way(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	size_t last = LOG_FOLLOWERS_MAX;
+	for (size_t i = 0; i < last; i++)
+		start(&f, i, false, 60 * SECOND);
+	for (size_t i = 1; i < last; i++)
+		send_text(&f, i, "working\n");
+	/* At once none of them is quiet. */
+	start(&f, last, false, 60 * SECOND);
+	assert_null(f.requests[last]);
+	pass(&f, LOG_FOLLOWER_QUIET / 2);
+	assert_null(f.requests[last]);
+	for (size_t i = 2; i < last; i++)
+		send_text(&f, i, "still working\n");
+	pass(&f, LOG_FOLLOWER_QUIET);
+	assert_non_null(f.requests[last]); /* in the place of 0, which never said anything */
+	assert_int_equal(f.followers.dropped, 1);
+	assert_int_equal(f.ended, 1);
+	assert_int_equal(f.followers.open.count, LOG_FOLLOWERS_MAX);
+	f.requests[0] = NULL;
+	start(&f, last + 1, false, 60 * SECOND);
+	pass(&f, SECOND / 2);
+	assert_non_null(f.requests[last + 1]); /* of 1: what it said is kept */
+	assert_int_equal(f.followers.dropped, 2);
+	assert_log(&f, 0, NULL, false);
+	assert_log(&f, 1, "working\n", false);
+	/* A place that becomes free is taken at once. */
+	for (size_t i = 2; i < last; i++)
+		send_text(&f, i, "x\n");
+	send_text(&f, last, "x\n");
+	send_text(&f, last + 1, "x\n");
+	start(&f, last + 2, false, 60 * SECOND);
+	assert_null(f.requests[last + 2]);
+	end_response(&f, 5, 200);
+	assert_non_null(f.requests[last + 2]);
+	assert_log(&f, 5, "working\nstill working\nx\n", true);
+	tear_down(&f);
+}
+
+/* Each of many logs is read as far as it goes, though there are places for few at a time. */
+static void test_all_of_a_storm_are_read(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	for (size_t i = 0; i < PODS_MAX; i++)
+		start(&f, i, false, 30 * SECOND);
+	for (int second = 0; second < 20; second++) {
+		for (size_t i = 0; i < PODS_MAX; i++)
+			if (f.requests[i] != NULL && f.requests[i]->operation == NULL) {
+				char text[32];
+				snprintf(text, sizeof text, "this is %zu\n", i);
+				send_text(&f, i, text);
+				f.requests[i] = NULL; /* and no more of it */
+			}
+		assert_true(f.followers.open.count - f.followers.yielding <= LOG_FOLLOWERS_MAX);
+		pass(&f, SECOND);
+	}
+	for (size_t i = 0; i < PODS_MAX; i++) {
+		char text[32];
+		snprintf(text, sizeof text, "this is %zu\n", i);
+		assert_log(&f, i, text, false);
+	}
+	assert_int_equal(f.followers.dropped, PODS_MAX - LOG_FOLLOWERS_MAX);
+	tear_down(&f);
+}
+
+static void test_a_quiet_watchdog_keeps_its_place_for_a_grace_period(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	size_t last = LOG_FOLLOWERS_MAX;
+	for (size_t i = 0; i < last; i++)
+		start(&f, i, true, 600 * SECOND);
+	start(&f, last, true, 600 * SECOND);
+	struct termination termination = termination_of(&f, last);
+	assert_false(log_follower_is_open(f.pods[last], &termination)); /* it waits */
+	pass(&f, LOG_FOLLOWER_QUIET_WATCHDOG - SECOND);
+	assert_null(f.requests[last]);
+	pass(&f, 2 * SECOND);
+	assert_non_null(f.requests[last]);
+	assert_int_equal(f.followers.dropped, 1);
+	tear_down(&f);
+}
+
+static void test_what_is_kept_is_bounded(void **state)
+{
+	struct fixture f;
+	char *large = malloc(LOG_BUFFER_SIZE + 1);
+	(void)state;
+	assert_non_null(large);
+	memset(large, 'x', LOG_BUFFER_SIZE);
+	large[LOG_BUFFER_SIZE] = '\0';
+	set_up(&f);
+	for (size_t i = 0; i < PODS_MAX; i++) {
+		start(&f, i, false, 30 * SECOND);
+		send_text(&f, i, large);
+		end_response(&f, i, 200);
+		assert_in_range(f.followers.kept_bytes, 0, LOG_FOLLOWED_BYTES_MAX);
+	}
+	assert_log(&f, 0, large, true);
+	assert_log(&f, PODS_MAX - 1, NULL, false);
+	start(&f, PODS_MAX - 1, false, 30 * SECOND);
+	send_text(&f, PODS_MAX - 1, "there is room again\n");
+	end_response(&f, PODS_MAX - 1, 200);
+	assert_log(&f, PODS_MAX - 1, "there is room again\n", true);
+	tear_down(&f);
+	free(large);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_an_agents_log_is_followed_to_its_end),
+	        cmocka_unit_test(test_the_watchdogs_log_is_followed_for_all_its_agents),
+	        cmocka_unit_test(test_what_was_read_stays_whatever_comes_later),
+	        cmocka_unit_test(test_time_is_bounded),
+	        cmocka_unit_test(test_the_quietest_gives_way),
+	        cmocka_unit_test(test_all_of_a_storm_are_read),
+	        cmocka_unit_test(test_a_quiet_watchdog_keeps_its_place_for_a_grace_period),
+	        cmocka_unit_test(test_what_is_kept_is_bounded),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
