@@ -154,6 +154,8 @@ void observer_measure(struct observer *observer)
 	observer_metrics_raise(observer->metrics, COUNTER_REQUESTS, observer->loop.requests);
 	observer_metrics_raise(observer->metrics, COUNTER_LISTS, observer->watcher.lists);
 	observer_metrics_raise(observer->metrics, COUNTER_WATCHES, observer->watcher.watches);
+	observer_metrics_raise(observer->metrics, COUNTER_DROPPED_FOLLOWS,
+	                       observer->followers.dropped);
 }
 
 void observer_free(struct observer *observer)

@@ -102,6 +102,10 @@ static const struct metric_definition counters[COUNTER_COUNT] = {
         [COUNTER_DELETED_RECORDS] = {.type = METRIC_COUNTER,
                                      .name = "lastword_observer_deleted_records_total",
                                      .help = "Records deleted for their age or number."},
+        [COUNTER_DROPPED_FOLLOWS] = {.type = METRIC_COUNTER,
+                                     .name = "lastword_observer_dropped_log_follows_total",
+                                     .help = "Logs of pods being deleted that were not followed "
+                                             "to their end, since too many were."},
 };
 
 static const struct metric_definition build_info = {.type = METRIC_GAUGE,

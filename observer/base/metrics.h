@@ -41,6 +41,7 @@ enum counter {
 	COUNTER_WATCHES,         /* begun */
 	COUNTER_LOST_RECORDS,    /* records that could not be written; they are in the log */
 	COUNTER_DELETED_RECORDS, /* records deleted: too old, or too many in their namespace */
+	COUNTER_DROPPED_FOLLOWS, /* logs that are not followed (any more), since too many are */
 	COUNTER_COUNT
 };
 
