@@ -275,12 +275,14 @@ demo: deps ## The main job in under a minute, on this machine
 	+$(MAKE) --no-print-directory -j2 all
 	$(PYTHON) tests/demo.py
 
+$(BUILD)/bench/review: $(BUILD)/webhook.a
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 	$(link)
 
 .PHONY: bench
 bench: deps ## Measure; figures are printed, never judged
 	+$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/canned $(BUILD)/bench/agent \
+		$(BUILD)/bench/review \
 		$(BUILD)/bench/api_server
 	@for script in bench/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
 

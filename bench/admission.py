@@ -173,7 +173,14 @@ def memory_after_many(webhook, script):
     print(f"RSS {before / 1024:.1f} MiB, after {total} more requests {after / 1024:.1f} MiB")
 
 
+def worst_pods():
+    """What the decision costs by the bytes of a review: recorded ones, and the worst pods."""
+    subprocess.run([ROOT / "build/bench/review", ROOT / "manifests/base/config.yaml",
+                    *sorted((ROOT / "tests/data/reviews").glob("*.json"))], check=True)
+
+
 def main():
+    worst_pods()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="lastword-bench-"))
     config = (ROOT / "manifests/base/config.yaml").read_text()
     threads = min(2 * os.cpu_count(), 8)  # as the webhook does by itself

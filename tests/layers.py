@@ -36,7 +36,7 @@ CLI_MAY_USE = {"config", "admission", "policy", "mutate", "plan", "record", "pat
 
 # The one home of each third-party header.
 HOME = {
-    "cjson": "lib/document/json.c",
+    "cjson": "lib/document/json_tree.h",
     "curl": "lib/http/client.c",
     "microhttpd": "lib/http/server.c",
     "gnutls": "lib/http/tls_identity.c",

@@ -67,7 +67,7 @@ static void make_patch(const struct admission_context *context, struct arena *ar
 	}
 
 	if (!patch_apply(&injection->patch, pod, &injection->problem) ||
-	    !verify_pod(pod, &injection->problem)) {
+	    !verify_pod(arena, pod, &injection->problem)) {
 		error_wrap(&injection->problem, "the patched pod did not pass the check");
 		patch_init(&injection->patch, arena);
 		plan->reason = REASON_VERIFICATION_FAILED;
@@ -80,31 +80,64 @@ static void make_patch(const struct admission_context *context, struct arena *ar
 	}
 }
 
-void injection_make(const struct admission_context *context, const char *namespace,
-                    struct arena *arena, json *pod, struct injection *ret_injection)
+static void decide(const struct admission_context *context, const char *namespace,
+                   struct arena *arena, json *pod, struct injection *injection)
 {
-	struct injection injection = {.result = ADMISSION_VERIFICATION_FAILED};
-	patch_init(&injection.patch, arena);
 	struct policy_input input = {
 	        .config = context->config,
 	        .server_minor = context->server_minor,
 	        .namespace = namespace,
 	        .pod = pod,
 	};
-	bool decided = policy_decide(&input, arena, &injection.plan);
-	if (decided)
-		injection.record =
-		        write_record(arena, &injection.plan, context->config, REASON_APPLIED);
-	if (injection.record == NULL) {
-		error_set(&injection.problem, "no room to decide about a pod of this size");
-		injection.plan.reason = REASON_VERIFICATION_FAILED;
-	} else if (injection.plan.reason == REASON_APPLIED) {
-		make_patch(context, arena, pod, &injection);
+	if (policy_decide(&input, arena, &injection->plan))
+		injection->record =
+		        write_record(arena, &injection->plan, context->config, REASON_APPLIED);
+	if (injection->record == NULL) {
+		error_set(&injection->problem, "no room to decide about a pod of this size");
+		injection->plan.reason = REASON_VERIFICATION_FAILED;
+	} else if (injection->plan.reason == REASON_APPLIED) {
+		make_patch(context, arena, pod, injection);
 	} else {
-		injection.result = undecided_result(&injection.plan);
-		if (injection.result == ADMISSION_VERIFICATION_FAILED)
-			error_set(&injection.problem, "%s", reason_meaning(injection.plan.reason));
+		injection->result = undecided_result(&injection->plan);
+		if (injection->result == ADMISSION_VERIFICATION_FAILED)
+			error_set(&injection->problem, "%s",
+			          reason_meaning(injection->plan.reason));
 	}
+}
+
+/* What a pod may cost: so much for each of its nodes, and for what the configuration looks up in it
+ * however small it is. */
+static uint64_t work_limit(const struct config *config, const json *pod)
+{
+	return ADMISSION_WORK_BASE + ADMISSION_WORK_PER_NODE * (uint64_t)json_count(pod) +
+	       ADMISSION_WORK_PER_LOOKUP * (uint64_t)config->lookups;
+}
+
+/* Nothing that was decided counts: what was looked for was not found any more. */
+static void drop_decision(const struct admission_context *context, struct arena *arena,
+                          struct injection *injection)
+{
+	*injection = (struct injection){.result = ADMISSION_VERIFICATION_FAILED,
+	                                .plan = {.reason = REASON_TOO_MUCH_WORK, .user = -1},
+	                                .work = injection->work};
+	patch_init(&injection->patch, arena);
+	error_set(&injection->problem, "%s", reason_meaning(REASON_TOO_MUCH_WORK));
+	injection->record = write_record(arena, &injection->plan, context->config, REASON_APPLIED);
+}
+
+void injection_make(const struct admission_context *context, const char *namespace,
+                    struct arena *arena, json *pod, struct injection *ret_injection)
+{
+	struct injection injection = {.result = ADMISSION_VERIFICATION_FAILED};
+	patch_init(&injection.patch, arena);
+	uint64_t limit = work_limit(context->config, pod);
+	json_work_begin(limit);
+	decide(context, namespace, arena, pod, &injection);
+	uint64_t left = json_work_left();
+	json_work_begin(UINT64_MAX);
+	injection.work = limit - left;
+	if (left == 0)
+		drop_decision(context, arena, &injection);
 	*ret_injection = injection;
 }
 
@@ -273,6 +306,7 @@ static void review_pod(const struct admission_context *context, struct arena *ar
 	injection_make(context, response->namespace, arena, pod, injection);
 	response->result = injection->result;
 	response->reasons = reason_bits(&injection->plan);
+	response->work = injection->work;
 	content->warnings = injection->plan.warnings;
 	if (injection->result == ADMISSION_VERIFICATION_FAILED)
 		response->problem = injection->problem;
@@ -286,6 +320,7 @@ void admission_review(const struct admission_context *context, struct arena *are
                       const char *body, size_t length, struct admission_response *response)
 {
 	response->reasons = 0;
+	response->work = 0;
 	response->record = NULL;
 	response->namespace = "";
 	response->pod = "";

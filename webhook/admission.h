@@ -23,6 +23,12 @@
 /* Memory for the trees of all reviews at a time; a pod of 1.5 MiB, what etcd takes, needs up to a
  * third of it. More is answered with "too large". */
 #define ADMISSION_ARENA_MAX ((size_t)64 * 1024 * 1024)
+/* Nodes that may be looked at to decide about a pod (lib/document/json.h): so many, so many more
+ * for each of its own and for each look-up that the configuration wants. A usual pod takes a tenth.
+ */
+#define ADMISSION_WORK_BASE       100000
+#define ADMISSION_WORK_PER_NODE   16
+#define ADMISSION_WORK_PER_LOOKUP 100
 /* The largest response. */
 #define ADMISSION_RESPONSE_MAX ((size_t)4 * 1024 * 1024)
 
@@ -53,6 +59,7 @@ struct injection {
 	struct patch patch;   /* to be sent; empty unless ADMISSION_INJECTED or _SHADOW */
 	const char *record;   /* the decision record, JSON; NULL only when the arena was full */
 	struct error problem; /* ADMISSION_VERIFICATION_FAILED: what was wrong */
+	uint64_t work;        /* nodes that were looked at */
 };
 
 /*
@@ -75,6 +82,7 @@ struct admission_response {
 	/* The reasons that appear in the decision, a bit each: for lastword_admission_skips_total.
 	 */
 	uint64_t reasons;
+	uint64_t work;         /* as in struct injection */
 	const char *record;    /* as in struct injection; NULL when nothing was decided */
 	const char *namespace; /* for the log; "" when unknown; these live in the arena */
 	const char *pod;       /* name or generateName; "" when unknown */

@@ -8,7 +8,7 @@
 #include "webhook/pod.h"
 #include "webhook/select.h"
 
-enum reason command_pod_obstacle(const struct policy_input *input, const struct plan *plan)
+static enum reason pod_obstacle(const struct policy_input *input, const struct plan *plan)
 {
 	const json *spec = json_get(input->pod, "spec");
 	if (pod_is_windows(input->pod))
@@ -40,17 +40,54 @@ static bool has_localhost_profile(const json *pod, const json *container)
 		     is_localhost_profile(pod_context, profiles[i])))
 			return true;
 
-	/* AppArmor before Kubernetes 1.30. */
-	static const char old_key[] = "container.apparmor.security.beta.kubernetes.io/";
-	const json *annotations = json_find(pod, "metadata", "annotations", NULL);
-	for (const json *n = json_first(annotations); n != NULL; n = json_next(n)) {
-		const char *value = json_string(n);
-		if (strncmp(json_key(n), old_key, sizeof old_key - 1) == 0 &&
-		    json_string_is(json_get(container, "name"), json_key(n) + sizeof old_key - 1) &&
-		    value != NULL && strncmp(value, "localhost/", 10) == 0)
-			return true;
-	}
 	return false;
+}
+
+/* AppArmor before Kubernetes 1.30: an annotation for each container. */
+static void mark_localhost_profiles(struct wrapping *wrapping)
+{
+	static const char prefix[] = "container.apparmor.security.beta.kubernetes.io/";
+	const json *annotations = json_find(wrapping->input->pod, "metadata", "annotations", NULL);
+	for (const json *n = json_first(annotations); n != NULL; n = json_next(n)) {
+		const char *key = json_key(n);
+		const char *value = json_string(n);
+		size_t position;
+		if (strncmp(key, prefix, sizeof prefix - 1) == 0 && value != NULL &&
+		    strncmp(value, "localhost/", 10) == 0 &&
+		    container_index_find(wrapping->index, key + sizeof prefix - 1,
+		                         strlen(key + sizeof prefix - 1), &position))
+			wrapping->localhost_profile[position] = true;
+	}
+}
+
+/* A watchdog that is there already serves only the containers that its flags name. */
+static void mark_watched(struct wrapping *wrapping)
+{
+	const json *command = json_get(wrapping->watchdog, "command");
+	for (const json *n = json_first(command); n != NULL; n = json_next(n)) {
+		const char *value =
+		        json_string_is(n, "--container") ? json_string(json_next(n)) : NULL;
+		size_t position;
+		if (value != NULL &&
+		    container_index_find(wrapping->index, value, strcspn(value, "="), &position))
+			wrapping->watched[position] = true;
+	}
+}
+
+bool command_prepare(struct wrapping *wrapping)
+{
+	const json *pod = wrapping->input->pod;
+	size_t size = (wrapping->index->count + 1) * sizeof(bool);
+	wrapping->localhost_profile = arena_allocate(wrapping->arena, size);
+	wrapping->watched = arena_allocate(wrapping->arena, size);
+	if (wrapping->localhost_profile == NULL || wrapping->watched == NULL)
+		return false;
+	wrapping->obstacle = pod_obstacle(wrapping->input, wrapping->plan);
+	wrapping->annotated = pod_annotation(pod, KEY_PREFIX "command") != NULL;
+	mark_localhost_profiles(wrapping);
+	if (wrapping->watchdog != NULL)
+		mark_watched(wrapping);
+	return true;
 }
 
 static bool append_escaped(struct arena *arena, struct strings *list, const struct strings *more)
@@ -66,26 +103,30 @@ static bool append_escaped(struct arena *arena, struct strings *list, const stru
 
 static const struct image_command *find_image(const struct config *config, const char *image)
 {
-	for (size_t i = 0; image != NULL && i < config->image_count; i++)
+	if (image == NULL)
+		return NULL;
+	json_work_add(config->image_count * (1 + strlen(image) / 16));
+	for (size_t i = 0; i < config->image_count && json_work_left() > 0; i++)
 		if (glob_match(config->images[i].image, image))
 			return &config->images[i];
 	return NULL;
 }
 
 /* The command of a container that names none: the annotation's, or that of its image. */
-static bool unnamed_command(const struct policy_input *input, struct arena *arena,
-                            struct plan *plan, bool only_one, const json *container,
+static bool unnamed_command(const struct wrapping *wrapping, const json *container,
                             struct strings *ret_command)
 {
+	struct arena *arena = wrapping->arena;
 	struct strings entrypoint = {0};
 	struct strings cmd = {0};
-	if (!only_one && pod_annotation(input->pod, KEY_PREFIX "command") != NULL)
-		plan_warn(arena, plan,
+	if (!wrapping->only_one && wrapping->annotated)
+		plan_warn(arena, wrapping->plan,
 		          "lastword: annotation lastword.dev/command ignored: more than one agent "
 		          "container names no command");
-	if (!only_one || !options_command(arena, input->pod, plan, &entrypoint)) {
+	if (!wrapping->only_one ||
+	    !options_command(arena, wrapping->input->pod, wrapping->plan, &entrypoint)) {
 		const struct image_command *image =
-		        find_image(input->config, json_get_string(container, "image"));
+		        find_image(wrapping->input->config, json_get_string(container, "image"));
 		if (image == NULL)
 			return false;
 		entrypoint = image->entrypoint;
@@ -118,21 +159,7 @@ bool command_is_missing(const json *container)
 	return json_size(json_get(container, "command")) == 0;
 }
 
-/* A watchdog that is there serves only the containers that its flags name. */
-static bool watchdog_knows(const json *watchdog, const char *name)
-{
-	const json *command = json_get(watchdog, "command");
-	for (const json *n = json_first(command); n != NULL; n = json_next(n)) {
-		const char *value =
-		        json_string_is(n, "--container") ? json_string(json_next(n)) : NULL;
-		size_t length = value == NULL ? 0 : strcspn(value, "=");
-		if (length > 0 && strlen(name) == length && strncmp(name, value, length) == 0)
-			return true;
-	}
-	return false;
-}
-
-enum reason command_decide(const struct wrapping *wrapping, const json *container,
+enum reason command_decide(const struct wrapping *wrapping, const json *container, size_t position,
                            struct strings *ret_command)
 {
 	if (wrapping->obstacle != REASON_APPLIED)
@@ -141,21 +168,20 @@ enum reason command_decide(const struct wrapping *wrapping, const json *containe
 		return REASON_ALREADY;
 	if (json_is_true(json_get(container, "tty")))
 		return REASON_TTY;
-	if (has_localhost_profile(wrapping->input->pod, container))
+	if (wrapping->localhost_profile[position] ||
+	    has_localhost_profile(wrapping->input->pod, container))
 		return REASON_SECURITY_PROFILE;
 	if (container_mount_is_taken(container))
 		return REASON_MOUNT_TAKEN;
 	if (!wrapping->plan->native && json_size(json_get(container, "restartPolicyRules")) > 0)
 		return REASON_RESTART_RULES;
-	if (wrapping->watchdog != NULL &&
-	    !watchdog_knows(wrapping->watchdog, json_get_string(container, "name")))
+	if (wrapping->watchdog != NULL && !wrapping->watched[position])
 		return REASON_WATCHDOG_PRESENT;
 
 	struct strings command;
 	bool known =
 	        command_is_missing(container)
-	                ? unnamed_command(wrapping->input, wrapping->arena, wrapping->plan,
-	                                  wrapping->only_one, container, &command)
+	                ? unnamed_command(wrapping, container, &command)
 	                : named_command(wrapping->arena, json_get(container, "command"), &command);
 	if (!known)
 		return REASON_NO_COMMAND;

@@ -10,25 +10,33 @@
 #include <stdbool.h>
 
 #include "lib/document/json.h"
+#include "webhook/container_index.h"
 #include "webhook/plan.h"
 
+/* What is known of a pod when its containers are decided about one after the other. */
 struct wrapping {
 	const struct policy_input *input;
 	struct arena *arena;
 	struct plan *plan;
-	enum reason obstacle; /* of the whole pod */
-	bool only_one;        /* at most one agent container names no command */
+	const struct container_index *index;
 	const json *watchdog; /* that is there already, or NULL */
+	bool only_one;        /* at most one agent container names no command */
+
+	/* Filled by command_prepare(); the lists by position in the index. */
+	enum reason obstacle;    /* of the whole pod; REASON_APPLIED: none */
+	bool annotated;          /* there is an annotation lastword.dev/command */
+	bool *localhost_profile; /* an annotation gives it an AppArmor profile of the node's */
+	bool *watched;           /* the watchdog that is there knows it */
 };
 
-/* Why no container of the pod can be wrapped; REASON_APPLIED: nothing speaks against it. */
-enum reason command_pod_obstacle(const struct policy_input *input, const struct plan *plan);
+/* False only when the arena is full. */
+bool command_prepare(struct wrapping *wrapping);
 
 /* The container names no command of its own. */
 bool command_is_missing(const json *container);
 
 /* REASON_APPLIED: *ret_command is the command that the shim is to run, $ escaped as needed. */
-enum reason command_decide(const struct wrapping *wrapping, const json *container,
+enum reason command_decide(const struct wrapping *wrapping, const json *container, size_t position,
                            struct strings *ret_command);
 
 #endif

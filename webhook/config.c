@@ -494,6 +494,15 @@ static bool decode_config(struct decoder *decoder, const json *root, struct conf
 	return decode_fields(decoder, root, "", fields, COUNT(fields), config);
 }
 
+/* Labels, annotations and variables that are looked up in a pod. */
+static size_t count_lookups(const struct config *config)
+{
+	size_t lookups = config->context_count;
+	for (size_t i = 0; i < config->rule_count; i++)
+		lookups += 1 + config->rules[i].selector_count;
+	return lookups;
+}
+
 /* FNV-1a, 64 bits: names a snapshot, protects nothing. */
 static void hash_text(const char *text, size_t length, char ret_hash[17])
 {
@@ -511,6 +520,7 @@ static bool parse_into(struct config *config, const char *text, size_t length, s
 	struct decoder decoder = {.arena = config->arena, .document = document, .error = error};
 	bool decoded = decode_config(&decoder, document->root, config);
 	hash_text(text, length, config->hash);
+	config->lookups = count_lookups(config);
 	return decoded;
 }
 

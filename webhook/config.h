@@ -106,8 +106,9 @@ struct config {
 	struct strings redact; /* patterns of lib/diagnosis/redact, checked */
 	struct rule *rules;
 	size_t rule_count;
-	char hash[17]; /* of the file's bytes, hexadecimal: names the snapshot in decision records
-	                */
+	size_t lookups; /* of the rules and the context: what a pod costs whatever its size */
+	char hash[17];  /* of the file's bytes, hexadecimal: names the snapshot in decision records
+	                 */
 
 	struct arena *arena; /* owns all of the above */
 };

@@ -15,6 +15,9 @@
 #define MINOR_NATIVE_POSSIBLE 29
 #define MINOR_IMAGE_VOLUME    35
 
+/* A container's name is a DNS label (RFC 1123): 63 bytes. */
+#define NAME_LENGTH_MAX 63
+
 /* ---- Pods that are left alone ---- */
 
 static bool list_is_large(const json *list, size_t most)
@@ -31,7 +34,9 @@ static bool pod_is_large(const json *pod)
 		const json *list = json_get(spec, lists[i]);
 		containers += json_size(list);
 		for (const json *c = json_first(list); c != NULL; c = json_next(c))
-			if (list_is_large(json_get(c, "volumeMounts"), POLICY_MOUNTS_MAX))
+			if (json_size(json_get(c, "volumeMounts")) +
+			            json_size(json_get(c, "volumeDevices")) >
+			    POLICY_MOUNTS_MAX)
 				return true;
 	}
 	return containers > POLICY_CONTAINERS_MAX ||
@@ -55,7 +60,8 @@ static bool container_has_shape(const json *container)
 	        {"terminationMessagePolicy", json_is_string},
 	        {"image", json_is_string},
 	};
-	if (json_get_string(container, "name") == NULL)
+	const char *name = json_get_string(container, "name");
+	if (name == NULL || strlen(name) > NAME_LENGTH_MAX)
 		return false;
 	for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
 		const json *node = json_get(container, members[i].key);
@@ -182,7 +188,8 @@ static void decide_container(const struct wrapping *wrapping, struct container_p
 	plan->parts[PART_TERMINATION_MESSAGE_POLICY] = decide_termination_message(rule, container);
 	plan->parts[PART_RESOURCES] =
 	        resources_fill(wrapping->input->pod, rule, container, &plan->fill);
-	plan->parts[PART_COMMAND] = command_decide(wrapping, container, &plan->command);
+	plan->parts[PART_COMMAND] =
+	        command_decide(wrapping, container, plan->index, &plan->command);
 	plan->parts[PART_PRE_STOP] = decide_pre_stop(plan);
 	plan->restart_policy = json_get_string(container, "restartPolicy");
 }
@@ -291,27 +298,29 @@ static void decide_mounts(struct plan *plan)
 
 /* ---- The whole ---- */
 
-static bool find_agents(const struct policy_input *input, struct arena *arena, struct plan *plan)
+static bool find_agents(const struct policy_input *input, const struct container_index *index,
+                        struct arena *arena, struct plan *plan)
 {
-	size_t capacity = json_size(json_find(input->pod, "spec", "containers", NULL));
-	const json **agents = arena_allocate(arena, capacity * sizeof *agents);
-	plan->containers = arena_allocate(arena, capacity * sizeof *plan->containers);
-	if (agents == NULL || plan->containers == NULL)
+	bool *marks = arena_allocate(arena, index->count * sizeof *marks);
+	if (marks == NULL)
 		return false;
-
 	const char *missing;
-	plan->container_count =
-	        select_agents(input->config, plan->rule, input->pod, agents, capacity, &missing);
+	size_t count = select_agents(input->config, plan->rule, input->pod, index, marks, &missing);
 	if (missing != NULL)
 		plan_warn(arena, plan,
 		          "lastword: annotation lastword.dev/containers: the pod has no container "
 		          "\"%.*s\"",
 		          (int)strcspn(missing, ", \t"), missing);
-	for (size_t i = 0; i < plan->container_count; i++) {
-		struct container_plan *container = &plan->containers[i];
-		container->container = agents[i];
-		container->name = json_get_string(agents[i], "name");
-		pod_container(input->pod, container->name, &container->index);
+	plan->containers = arena_allocate(arena, count * sizeof *plan->containers);
+	if (plan->containers == NULL)
+		return false;
+	for (size_t i = 0; i < index->count && plan->container_count < count; i++) {
+		if (!marks[i])
+			continue;
+		struct container_plan *container = &plan->containers[plan->container_count++];
+		container->container = index->containers[i];
+		container->index = i;
+		container->name = json_get_string(container->container, "name");
 	}
 	return true;
 }
@@ -324,7 +333,8 @@ static size_t count_without_command(const struct plan *plan)
 	return count;
 }
 
-static bool decide_pod(const struct policy_input *input, struct arena *arena, struct plan *plan)
+static bool decide_pod(const struct policy_input *input, const struct container_index *index,
+                       struct arena *arena, struct plan *plan)
 {
 	const json *pod = input->pod;
 	plan->native = plan_is_native(input);
@@ -333,10 +343,12 @@ static bool decide_pod(const struct policy_input *input, struct arena *arena, st
 	        .input = input,
 	        .arena = arena,
 	        .plan = plan,
-	        .obstacle = command_pod_obstacle(input, plan),
-	        .only_one = count_without_command(plan) <= 1,
+	        .index = index,
 	        .watchdog = watchdog != NULL ? watchdog : pod_init_container(pod, NAME_WATCHDOG),
+	        .only_one = count_without_command(plan) <= 1,
 	};
+	if (!command_prepare(&wrapping))
+		return false;
 	for (size_t i = 0; i < plan->container_count; i++)
 		decide_container(&wrapping, &plan->containers[i]);
 
@@ -353,16 +365,20 @@ static bool decide_pod(const struct policy_input *input, struct arena *arena, st
 
 bool policy_decide(const struct policy_input *input, struct arena *arena, struct plan *ret_plan)
 {
+	struct container_index index;
 	struct plan plan = {.user = -1};
 	plan.rule = select_rule(input->config, input->namespace, input->pod);
 	plan.reason = pod_skip_reason(input, plan.rule);
 	if (plan.reason == REASON_APPLIED) {
 		options_read(arena, input->pod, &plan);
-		if (!find_agents(input, arena, &plan))
+		if (!container_index_init(&index, arena, input->pod) ||
+		    !find_agents(input, &index, arena, &plan))
 			return false;
 		if (plan.container_count == 0)
 			plan.reason = REASON_NO_AGENT;
-		else if (!decide_pod(input, arena, &plan))
+		else if (plan.container_count > POLICY_AGENTS_MAX)
+			plan.reason = REASON_TOO_LARGE;
+		else if (!decide_pod(input, &index, arena, &plan))
 			return false;
 	}
 	warn_of_skip(arena, &plan);

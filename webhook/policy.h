@@ -23,8 +23,9 @@
 
 /* More than these are not looked at (REASON_TOO_LARGE): work stays bounded. */
 #define POLICY_CONTAINERS_MAX 200
+#define POLICY_AGENTS_MAX     50
 #define POLICY_VOLUMES_MAX    500
-#define POLICY_MOUNTS_MAX     250 /* of one container */
+#define POLICY_MOUNTS_MAX     250 /* and devices, of one container */
 
 /* False only when the arena is full. */
 bool policy_decide(const struct policy_input *input, struct arena *arena, struct plan *ret_plan);

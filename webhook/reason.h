@@ -17,7 +17,10 @@
 	  "a container that is not ours has the name lastword-watchdog or lastword-install")       \
 	X(VOLUME_TAKEN, "volume-taken", "a volume that is not ours has the name lastword")         \
 	X(MOUNT_TAKEN, "mount-taken", "something else is mounted at, below or above /lastword")    \
-	X(TOO_LARGE, "too-large", "more containers, volumes, mounts or uids than are looked at")   \
+	X(TOO_LARGE, "too-large",                                                                  \
+	  "more containers, agents, volumes, mounts or uids than are looked at")                   \
+	X(TOO_MUCH_WORK, "too-much-work",                                                          \
+	  "deciding about the pod took more work than its size allows; nothing was changed")       \
 	X(MALFORMED, "malformed", "the request or pod is not of the shape Kubernetes documents")   \
 	X(VERIFICATION_FAILED, "verification-failed",                                              \
 	  "the patched pod failed the webhook's own check; nothing was changed")                   \

@@ -57,16 +57,17 @@ enum reason resources_fill(const json *pod, const struct rule *rule, const json 
 	return REASON_APPLIED;
 }
 
+/* The plan's containers are in the pod's order. */
 static bool all_have_limit(const struct plan *plan, const json *pod, size_t resource)
 {
 	const json *containers = json_find(pod, "spec", "containers", NULL);
+	size_t next = 0;
 	for (const json *c = json_first(containers); c != NULL; c = json_next(c)) {
-		bool has =
-		        is_given(c, "limits", resource_names[resource]) || container_is_watchdog(c);
-		for (size_t i = 0; !has && i < plan->container_count; i++)
-			has = plan->containers[i].container == c &&
-			      plan->containers[i].fill.limits[resource] != NULL;
-		if (!has)
+		bool filled = false;
+		if (next < plan->container_count && plan->containers[next].container == c)
+			filled = plan->containers[next++].fill.limits[resource] != NULL;
+		if (!filled && !is_given(c, "limits", resource_names[resource]) &&
+		    !container_is_watchdog(c))
 			return false;
 	}
 	return true;

@@ -8,7 +8,8 @@
 
 bool matches_any(const struct strings *patterns, const char *text)
 {
-	return glob_match_any(patterns->items, patterns->count, text);
+	json_work_add(patterns->count * (1 + strlen(text) / 16));
+	return json_work_left() > 0 && glob_match_any(patterns->items, patterns->count, text);
 }
 
 static bool listed(const struct strings *values, const char *text)
@@ -53,49 +54,41 @@ const struct rule *select_rule(const struct config *config, const char *namespac
 	return NULL;
 }
 
-/* Names of an annotation that are looked at: more containers no pod of ours has. */
-#define NAMES_MAX 200
-
-/* ---- Agents: a set of indices, filled from one source after the other ---- */
+/* ---- Agents: a mark for each container, set from one source after the other ---- */
 
 struct picked {
 	const json *pod;
-	const json **containers;
-	size_t capacity;
+	const struct container_index *index;
+	bool *marks;
 	size_t count;
 };
 
-static bool is_candidate(const json *container)
+static bool mark(struct picked *picked, size_t position)
 {
-	return json_get_string(container, "name") != NULL && !container_is_watchdog(container);
+	const json *container = picked->index->containers[position];
+	if (json_get_string(container, "name") == NULL || container_is_watchdog(container))
+		return false;
+	picked->count += !picked->marks[position];
+	picked->marks[position] = true;
+	return true;
 }
 
-static bool pick(struct picked *picked, const char *name)
+static bool pick(struct picked *picked, const char *name, size_t length)
 {
-	const json *container = pod_container(picked->pod, name, NULL);
-	if (container == NULL || !is_candidate(container))
-		return false;
-	for (size_t i = 0; i < picked->count; i++)
-		if (picked->containers[i] == container)
-			return true;
-	if (picked->count < picked->capacity)
-		picked->containers[picked->count++] = container;
-	return true;
+	size_t position;
+	return container_index_find(picked->index, name, length, &position) &&
+	       mark(picked, position);
 }
 
 /* Picks the names of a comma-separated list; the first that is not there goes to *ret_missing. */
 static void pick_list(struct picked *picked, const char *list, const char **ret_missing)
 {
-	for (size_t names = 0; *list != '\0' && names < NAMES_MAX; names++) {
+	for (;;) {
 		list += strspn(list, ", \t");
 		size_t length = strcspn(list, ", \t");
-		char name[256]; /* a container's name has at most 63 bytes */
-		if (length > 0 && length < sizeof name) {
-			memcpy(name, list, length);
-			name[length] = '\0';
-		}
-		if (length > 0 && (length >= sizeof name || !pick(picked, name)) &&
-		    ret_missing != NULL && *ret_missing == NULL)
+		if (length == 0 || json_work_left() == 0)
+			return;
+		if (!pick(picked, list, length) && *ret_missing == NULL)
 			*ret_missing = list;
 		list += length;
 	}
@@ -104,11 +97,10 @@ static void pick_list(struct picked *picked, const char *list, const char **ret_
 /* Picks every container whose name matches (or, wanted false, does not match) a pattern. */
 static void pick_matching(struct picked *picked, const struct strings *patterns, bool wanted)
 {
-	const json *containers = json_find(picked->pod, "spec", "containers", NULL);
-	for (const json *c = json_first(containers); c != NULL; c = json_next(c)) {
-		const char *name = json_get_string(c, "name");
+	for (size_t i = 0; i < picked->index->count; i++) {
+		const char *name = json_get_string(picked->index->containers[i], "name");
 		if (name != NULL && matches_any(patterns, name) == wanted)
-			pick(picked, name);
+			mark(picked, i);
 	}
 }
 
@@ -129,29 +121,17 @@ static void pick_by_source(struct picked *picked, const struct config *config,
 	        "main",
 	};
 	for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
-		if (single[i] != NULL && pick(picked, single[i]))
+		if (single[i] != NULL && pick(picked, single[i], strlen(single[i])))
 			return;
 	pick_matching(picked, &config->known_sidecars, false);
 }
 
 size_t select_agents(const struct config *config, const struct rule *rule, const json *pod,
-                     const json **ret_containers, size_t capacity, const char **ret_missing)
+                     const struct container_index *index, bool *ret_marks, const char **ret_missing)
 {
-	struct picked picked = {.pod = pod, .containers = ret_containers, .capacity = capacity};
+	struct picked picked = {.pod = pod, .index = index, .marks = ret_marks};
 	*ret_missing = NULL;
+	memset(ret_marks, 0, index->count * sizeof *ret_marks);
 	pick_by_source(&picked, config, rule, ret_missing);
-
-	/* In the pod's order, whatever order the source had. */
-	const json *containers = json_find(pod, "spec", "containers", NULL);
-	size_t sorted = 0;
-	for (const json *c = json_first(containers); c != NULL; c = json_next(c)) {
-		for (size_t i = sorted; i < picked.count; i++) {
-			if (ret_containers[i] != c)
-				continue;
-			ret_containers[i] = ret_containers[sorted];
-			ret_containers[sorted++] = c;
-			break;
-		}
-	}
 	return picked.count;
 }

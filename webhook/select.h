@@ -8,10 +8,9 @@
 
 #include "lib/document/json.h"
 #include "webhook/config.h"
+#include "webhook/container_index.h"
 
-struct arena;
-
-/* The text matches one of the patterns (lib/base/glob.h). */
+/* The text matches one of the patterns (lib/base/glob.h). Counted as work (lib/document/json.h). */
 bool matches_any(const struct strings *patterns, const char *text);
 
 /* The first rule that matches, NULL when none does. A label selector means what it means in
@@ -19,14 +18,15 @@ bool matches_any(const struct strings *patterns, const char *text);
 const struct rule *select_rule(const struct config *config, const char *namespace, const json *pod);
 
 /*
- * The agent containers' nodes, in the pod's order; ours are never among them. In turn: annotation
- * lastword.dev/containers, the rule's names, label cli-container, annotation
+ * Marks the agent containers, by their positions in the index; ours are never among them. In turn:
+ * annotation lastword.dev/containers, the rule's names, label cli-container, annotation
  * kubectl.kubernetes.io/default-container, a container named main, else all that the configuration
- * does not know as sidecars. A source that names no container of the pod is passed over; of the
- * first one, every name that is missing goes to *ret_missing (NULL: none).
- * *ret_containers has room for as many as spec.containers has. Returns their number.
+ * does not know as sidecars. A source that names no container of the pod is passed over; the first
+ * name of the annotation that is not there goes to *ret_missing (NULL: none).
+ * ret_marks has room for all containers of the index. Returns the number of agents.
  */
 size_t select_agents(const struct config *config, const struct rule *rule, const json *pod,
-                     const json **ret_containers, size_t capacity, const char **ret_missing);
+                     const struct container_index *index, bool *ret_marks,
+                     const char **ret_missing);
 
 #endif

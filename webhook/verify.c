@@ -4,6 +4,8 @@
 
 #include "lib/kube/names.h"
 #include "lib/document/quantity.h"
+#include "webhook/config.h"
+#include "webhook/name_table.h"
 #include "webhook/pod.h"
 
 static const char *const lists[] = {"initContainers", "containers", "ephemeralContainers"};
@@ -14,60 +16,84 @@ static const char *name_of(const json *node)
 	return json_get_string_or(node, "name", "");
 }
 
-/* The name stands again, in this list behind the node or in a later list. */
-static bool name_again(const json *spec, size_t list, const json *node)
+/* Adds the text of each element's member; the first that is there already goes to *ret_again. */
+static void add_texts(struct name_table *table, const json *list, const char *key,
+                      const char **ret_again)
 {
-	const char *name = name_of(node);
-	for (const json *other = json_next(node); other != NULL; other = json_next(other))
-		if (strcmp(name_of(other), name) == 0)
-			return true;
-	for (size_t later = list + 1; later < LIST_COUNT; later++) {
-		const json *others = json_get(spec, lists[later]);
-		for (const json *other = json_first(others); other != NULL;
-		     other = json_next(other))
-			if (strcmp(name_of(other), name) == 0)
-				return true;
+	for (const json *n = json_first(list); n != NULL; n = json_next(n)) {
+		const char *text = json_get_string_or(n, key, "");
+		if (!name_table_add(table, text, strlen(text), 0) && *ret_again == NULL)
+			*ret_again = text;
 	}
+}
+
+static bool no_room(struct error *error)
+{
+	return error_set(error, "no room left to check it");
+}
+
+static bool verify_names(struct arena *arena, const json *spec, struct error *error)
+{
+	const char *again = NULL;
+	const json *volumes = json_get(spec, "volumes");
+	size_t count = 0;
+	for (size_t list = 0; list < LIST_COUNT; list++)
+		count += json_size(json_get(spec, lists[list]));
+	struct name_table names;
+	struct name_table volume_names;
+	if (!name_table_init(&names, arena, count) ||
+	    !name_table_init(&volume_names, arena, json_size(volumes)))
+		return no_room(error);
+	for (size_t list = 0; list < LIST_COUNT; list++)
+		add_texts(&names, json_get(spec, lists[list]), "name", &again);
+	if (again != NULL)
+		return error_set(error, "container \"%.100s\": the name is taken", again);
+	add_texts(&volume_names, volumes, "name", &again);
+	return again == NULL || error_set(error, "two volumes named \"%.100s\"", again);
+}
+
+static bool mounts_ours(const json *mounts)
+{
+	for (const json *mount = json_first(mounts); mount != NULL; mount = json_next(mount))
+		if (strcmp(name_of(mount), NAME_VOLUME) == 0)
+			return true;
 	return false;
 }
 
-static bool verify_mounts(const json *pod, const json *container, struct error *error)
+static bool verify_mounts(struct arena *arena, const json *container, bool has_volume,
+                          struct error *error)
 {
 	const json *mounts = json_get(container, "volumeMounts");
 	const json *devices = json_get(container, "volumeDevices");
-	for (const json *mount = json_first(mounts); mount != NULL; mount = json_next(mount)) {
-		const char *path = json_get_string_or(mount, "mountPath", "");
-		/* Other volumes may be a StatefulSet's claims, which its template does not list. */
-		if (strcmp(name_of(mount), NAME_VOLUME) == 0 &&
-		    pod_volume(pod, NAME_VOLUME) == NULL)
-			return error_set(error, "volumeMount " NAME_VOLUME ": no such volume");
-		for (const json *other = json_next(mount); other != NULL; other = json_next(other))
-			if (strcmp(json_get_string_or(other, "mountPath", ""), path) == 0)
-				return error_set(error, "two volumeMounts at %s", path);
-		for (const json *device = json_first(devices); device != NULL;
-		     device = json_next(device))
-			if (strcmp(json_get_string_or(device, "devicePath", ""), path) == 0)
-				return error_set(error, "a volumeMount and a device at %s", path);
-	}
-	return true;
+	const char *again = NULL;
+	struct name_table paths;
+	if (json_first(mounts) == NULL)
+		return true;
+	/* Other volumes may be a StatefulSet's claims, which its template does not list. */
+	if (!has_volume && mounts_ours(mounts))
+		return error_set(error, "volumeMount " NAME_VOLUME ": no such volume");
+	if (!name_table_init(&paths, arena, json_size(mounts) + json_size(devices)))
+		return no_room(error);
+	add_texts(&paths, mounts, "mountPath", &again);
+	add_texts(&paths, devices, "devicePath", &again);
+	return again == NULL || error_set(error, "two volumeMounts or devices at %.100s", again);
 }
 
 static bool verify_resources(const json *container, struct error *error)
 {
 	const json *requests = json_find(container, "resources", "requests", NULL);
 	const json *limits = json_find(container, "resources", "limits", NULL);
-	for (const json *limit = json_first(limits); limit != NULL; limit = json_next(limit)) {
-		const json *request = json_get(requests, json_key(limit));
+	for (size_t i = 0; i < RESOURCE_COUNT; i++) {
+		const char *limit = json_scalar_text(json_get(limits, resource_names[i]));
+		const char *request = json_scalar_text(json_get(requests, resource_names[i]));
 		struct quantity most;
 		struct quantity least;
-		if (json_scalar_text(limit) == NULL || request == NULL ||
-		    json_scalar_text(request) == NULL)
-			continue; /* nothing to compare: a number without its text, or no request */
-		if (!quantity_parse(json_scalar_text(limit), &most, error) ||
-		    !quantity_parse(json_scalar_text(request), &least, error))
-			return error_wrap(error, "resources of %s", json_key(limit));
+		if (limit == NULL || request == NULL)
+			continue; /* nothing to compare, or a number without its text */
+		if (!quantity_parse(limit, &most, error) || !quantity_parse(request, &least, error))
+			return error_wrap(error, "resources of %s", resource_names[i]);
 		if (quantity_compare(&most, &least) < 0)
-			return error_set(error, "limit of %s below its request", json_key(limit));
+			return error_set(error, "limit of %s below its request", resource_names[i]);
 	}
 	return true;
 }
@@ -90,32 +116,27 @@ static bool verify_commands(const json *container, struct error *error)
 	return true;
 }
 
-static bool verify_container(const json *pod, size_t list, const json *container,
+static bool verify_container(struct arena *arena, const json *container, bool has_volume,
                              struct error *error)
 {
 	if (name_of(container)[0] == '\0')
 		return error_set(error, "a container without a name");
-	if (name_again(json_get(pod, "spec"), list, container))
-		return error_set(error, "the name is taken");
-	return verify_mounts(pod, container, error) && verify_resources(container, error) &&
-	       verify_commands(container, error);
+	return verify_mounts(arena, container, has_volume, error) &&
+	       verify_resources(container, error) && verify_commands(container, error);
 }
 
-bool verify_pod(const json *pod, struct error *error)
+bool verify_pod(struct arena *arena, const json *pod, struct error *error)
 {
 	const json *spec = json_get(pod, "spec");
+	bool has_volume = pod_volume(pod, NAME_VOLUME) != NULL;
+	if (!verify_names(arena, spec, error))
+		return false;
 	for (size_t list = 0; list < LIST_COUNT; list++) {
 		const json *containers = json_get(spec, lists[list]);
 		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
-			if (!verify_container(pod, list, c, error))
-				return error_wrap(error, "container \"%s\"", name_of(c));
+			if (!verify_container(arena, c, has_volume, error))
+				return error_wrap(error, "container \"%.100s\"", name_of(c));
 	}
-	const json *volumes = json_get(spec, "volumes");
-	for (const json *volume = json_first(volumes); volume != NULL; volume = json_next(volume))
-		for (const json *other = json_next(volume); other != NULL; other = json_next(other))
-			if (strcmp(name_of(other), name_of(volume)) == 0)
-				return error_set(error, "two volumes named \"%s\"",
-				                 name_of(volume));
 	if (pod_annotations_size(pod) > POD_ANNOTATIONS_SIZE_MAX)
 		return error_set(error, "the annotations have more than %zu bytes",
 		                 POD_ANNOTATIONS_SIZE_MAX);

@@ -1,6 +1,5 @@
 #include "lib/document/json.h"
 
-#include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -10,15 +9,9 @@
 #include <string.h>
 
 #include "lib/base/buffer.h"
-#include "lib/base/utf8.h"
+#include "lib/document/json_tree.h"
 
 _Static_assert(JSON_DEPTH_MAX == CJSON_NESTING_LIMIT, "cJSON's parser refuses deeper nesting");
-
-/* cJSON's own questions are calls into its library. */
-static inline bool is_type(const json *node, int type)
-{
-	return node != NULL && (node->type & 0xFF) == type;
-}
 
 /* ---- cJSON allocates from the arena that this thread is working in ---- */
 
@@ -48,122 +41,6 @@ static void enter(struct arena *arena)
 }
 
 /* ---- Parsing ---- */
-
-/* Keys are short and mostly differ early: a loop here beats a call. */
-static inline bool same_key(const char *a, const char *b)
-{
-	while (*a == *b && *a != '\0') {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
-/* Visits every node once, parents first, in the order of the text. */
-struct walk {
-	const json *node;
-	const json *parents[JSON_DEPTH_MAX + 1];
-	size_t depth;
-};
-
-static void walk_next(struct walk *walk)
-{
-	if (walk->node->child != NULL && walk->depth < JSON_DEPTH_MAX) {
-		walk->parents[walk->depth++] = walk->node;
-		walk->node = walk->node->child;
-		return;
-	}
-	while (walk->depth > 0 && walk->node->next == NULL)
-		walk->node = walk->parents[--walk->depth];
-	walk->node = walk->depth == 0 ? NULL : walk->node->next;
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* A key that the object has twice, else NULL. *ret_memory: false when there was none to look. */
-static const char *duplicate_key(struct arena *arena, const json *object, bool *ret_memory)
-{
-	enum { PAIRWISE_MAX = 12 };
-	size_t size = 0;
-	for (const json *member = object->child; member != NULL; member = member->next) {
-		const json *other = object->child;
-		for (size_t i = 0; i < PAIRWISE_MAX && other != member; i++, other = other->next)
-			if (same_key(other->string, member->string))
-				return member->string;
-		size++;
-	}
-	if (size <= PAIRWISE_MAX)
-		return NULL;
-
-	const char **keys = arena_take(arena, size * sizeof *keys);
-	if (keys == NULL) {
-		*ret_memory = false;
-		return NULL;
-	}
-	size_t count = 0;
-	for (const json *member = object->child; member != NULL; member = member->next)
-		keys[count++] = member->string;
-	qsort(keys, count, sizeof *keys, compare_keys);
-	for (size_t i = 1; i < count; i++)
-		if (strcmp(keys[i - 1], keys[i]) == 0)
-			return keys[i];
-	return NULL;
-}
-
-/* Offset of an escape that stands for a NUL, which C strings would cut at; length if there is none.
- */
-static size_t find_nul_escape(const char *text, size_t length)
-{
-	static const char escape[] = "\\u0000";
-	size_t from = 0;
-	while (from < length) {
-		const char *found = memmem(text + from, length - from, escape, sizeof escape - 1);
-		if (found == NULL)
-			return length;
-		size_t at = (size_t)(found - text);
-		size_t backslashes = 1;
-		while (backslashes <= at && text[at - backslashes] == '\\')
-			backslashes++;
-		if (backslashes % 2 == 1)
-			return at;
-		from = at + 1;
-	}
-	return length;
-}
-
-/* What the tree hides: see JSON_FLAWED. */
-static enum json_fidelity examine(struct arena *arena, const char *text, size_t length,
-                                  const json *root, struct error *error)
-{
-	size_t valid = utf8_valid_prefix(text, length);
-	if (valid < length) {
-		error_set(error, "not UTF-8 at byte %zu", valid);
-		return JSON_FLAWED;
-	}
-	size_t nul = find_nul_escape(text, length);
-	if (nul < length) {
-		error_set(error, "a string with a NUL (\\u0000) at byte %zu", nul);
-		return JSON_FLAWED;
-	}
-	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk)) {
-		if (!is_type(walk.node, cJSON_Object))
-			continue;
-		bool memory = true;
-		const char *key = duplicate_key(arena, walk.node, &memory);
-		if (!memory) {
-			error_set(error, "too large: no room left to check its keys");
-			return JSON_FLAWED;
-		}
-		if (key != NULL) {
-			error_set(error, "key \"%.100s\" is given twice in one object", key);
-			return JSON_FLAWED;
-		}
-	}
-	return JSON_FAITHFUL;
-}
 
 /* Gives every number node its own text: tokens and nodes come in the same order. */
 static bool keep_numbers(struct arena *arena, const char *text, size_t length, json *root)
@@ -212,12 +89,39 @@ static bool only_space(const char *text, const char *end)
 	return true;
 }
 
+/* Offset of a byte below 0x20 inside a string, which RFC 8259 section 7 wants escaped and cJSON
+ * takes; length if there is none. Most texts have none anywhere: they are looked at once, in a loop
+ * that the compiler makes fast. */
+static size_t find_control_character(const char *text, size_t length)
+{
+	unsigned char any = 0;
+	for (size_t i = 0; i < length; i++)
+		any |= (unsigned char)text[i] < 0x20;
+	bool in_string = false;
+	for (size_t i = 0; any != 0 && i < length; i++) {
+		unsigned char c = (unsigned char)text[i];
+		if (in_string && c < 0x20)
+			return i;
+		if (c == '"')
+			in_string = !in_string;
+		else if (in_string && c == '\\')
+			i++;
+	}
+	return length;
+}
+
 enum json_fidelity json_parse(struct arena *arena, const char *text, size_t length, unsigned flags,
                               json **ret_root, struct error *error)
 {
 	if (length > 0 && memchr(text, '\0', length) != NULL) {
 		error_set(error, "not JSON: a NUL byte at byte %zu",
 		          (size_t)((const char *)memchr(text, '\0', length) - text));
+		return JSON_INVALID;
+	}
+
+	size_t control = find_control_character(text, length);
+	if (control < length) {
+		error_set(error, "not JSON: a control character in a string at byte %zu", control);
 		return JSON_INVALID;
 	}
 
@@ -238,9 +142,45 @@ enum json_fidelity json_parse(struct arena *arena, const char *text, size_t leng
 		error_set(error, "too large: no room left to keep its numbers");
 		return JSON_INVALID;
 	}
-	enum json_fidelity fidelity = examine(arena, text, length, root, error);
+	enum json_fidelity fidelity = json_examine(arena, text, length, root, error);
 	*ret_root = root;
 	return fidelity;
+}
+
+/* ---- Work: every node that is looked at takes one ---- */
+
+/* What this thread may still look at. */
+static _Thread_local uint64_t work_left = UINT64_MAX;
+
+void json_work_begin(uint64_t limit)
+{
+	work_left = limit;
+}
+
+uint64_t json_work_left(void)
+{
+	return work_left;
+}
+
+void json_work_add(uint64_t amount)
+{
+	work_left -= amount < work_left ? amount : work_left;
+}
+
+static inline bool may_look(void)
+{
+	if (work_left == 0)
+		return false;
+	work_left--;
+	return true;
+}
+
+size_t json_count(const json *root)
+{
+	size_t count = 0;
+	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk))
+		count++;
+	return count;
 }
 
 /* ---- Reading ---- */
@@ -305,7 +245,7 @@ json *json_get(const json *object, const char *key)
 {
 	if (!is_type(object, cJSON_Object))
 		return NULL;
-	for (json *member = object->child; member != NULL; member = member->next)
+	for (json *member = object->child; member != NULL && may_look(); member = member->next)
 		if (same_key(member->string, key))
 			return member;
 	return NULL;
@@ -327,28 +267,27 @@ json *json_at(const json *array, size_t index)
 {
 	json *element = is_type(array, cJSON_Array) ? array->child : NULL;
 	while (element != NULL && index-- > 0)
-		element = element->next;
+		element = may_look() ? element->next : NULL;
 	return element;
 }
 
 size_t json_size(const json *node)
 {
 	size_t size = 0;
-	for (const json *n = json_first(node); n != NULL; n = n->next)
+	for (const json *n = json_first(node); n != NULL; n = json_next(n))
 		size++;
 	return size;
 }
 
 json *json_first(const json *container)
 {
-	return is_type(container, cJSON_Array) || is_type(container, cJSON_Object)
-	               ? container->child
-	               : NULL;
+	bool holds = is_type(container, cJSON_Array) || is_type(container, cJSON_Object);
+	return holds && may_look() ? container->child : NULL;
 }
 
 json *json_next(const json *node)
 {
-	return node == NULL ? NULL : node->next;
+	return node != NULL && may_look() ? node->next : NULL;
 }
 
 const char *json_key(const json *node)

@@ -1,5 +1,5 @@
 /*
- * json: a JSON tree (RFC 8259) in an arena. The only home of cJSON.
+ * json: a JSON tree (RFC 8259) in an arena.
  *
  * Ownership: every node belongs to the arena it was parsed into or made in (arena.h) and lives
  * until arena_reset() or arena_free(). Nodes of two arenas must not be mixed. Input that needs more
@@ -20,20 +20,13 @@
 
 #include "lib/base/error.h"
 #include "lib/document/arena.h"
+#include "lib/document/json_fidelity.h"
 
 struct buffer;
 typedef struct cJSON json;
 
 /* Deeper nesting is refused; whatever walks a tree relies on it. */
 #define JSON_DEPTH_MAX 1000
-
-enum json_fidelity {
-	JSON_INVALID,  /* not JSON, too deep (JSON_DEPTH_MAX), or too large for the arena */
-	JSON_FLAWED,   /* a tree, but the text was not what it seems: a key given twice, a NUL in a
-	                  string, or bytes that are not UTF-8; good for reading a uid, not for
-	                  deciding */
-	JSON_FAITHFUL, /* the tree says what the text says */
-};
 
 enum json_flags {
 	JSON_KEEP_NUMBERS = 1, /* numbers are printed again exactly as they were written */
@@ -42,6 +35,21 @@ enum json_flags {
 /* Parses exactly length bytes. error is set unless JSON_FAITHFUL; *ret_root unless JSON_INVALID. */
 enum json_fidelity json_parse(struct arena *arena, const char *text, size_t length, unsigned flags,
                               json **ret_root, struct error *error);
+
+/*
+ * --- Work ---
+ * Somebody else's tree must not cost more time than it is worth, whatever is looked for in it.
+ * After json_work_begin() the functions below count the nodes that they look at, on this thread.
+ * When the limit is used up they find nothing any more, so that every loop ends: whoever set a
+ * limit asks json_work_left(), and throws away what was found out when it is 0. UINT64_MAX, as at
+ * the start of a thread, is no limit.
+ */
+void json_work_begin(uint64_t limit);
+uint64_t json_work_left(void);
+/* Counts work of another kind, on texts for example. */
+void json_work_add(uint64_t amount);
+/* The nodes of a tree; no work. */
+size_t json_count(const json *root);
 
 /* --- Reading --- */
 bool json_is_object(const json *node);

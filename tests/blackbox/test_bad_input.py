@@ -40,6 +40,8 @@ NOT_REVIEWS = {
     "null": (b"null", "AdmissionReview object"),
     "two values": (b"{} {}", "something follows"),
     "nul byte": (b'{"a":"\0"}', "NUL byte"),
+    "control character": (json.dumps(REVIEW).encode().replace(b'"/agent"', b'"/age\x01nt"'),
+                          "a control character in a string at byte"),
     "deep": (b"[" * 10000 + b"]" * 10000, "nested deeper"),
     "deep objects": (b'{"a":' * 10000 + b"1" + b"}" * 10000, "nested deeper"),
     "no kind": (b"{}", "kind AdmissionReview"),

@@ -103,6 +103,16 @@ static void test_invalid(void **state)
 	json *root = NULL;
 	struct error error;
 	assert_int_equal(json_parse(arena, "1\0", 2, 0, &root, &error), JSON_INVALID);
+	for (char c = 0x01; c < 0x20; c++) { /* RFC 8259 section 7 */
+		char text[] = {'[', '\\', '"', c, '"', ']', '\0'};
+		text[1] = ' ';
+		assert_int_equal(parse(text, 0, &root), JSON_INVALID);
+		char key[] = {'{', '"', '\\', '"', c, '"', ':', '1', '}', '\0'};
+		assert_int_equal(parse(key, 0, &root), JSON_INVALID);
+		char outside[] = {'[', c, '"', '\\', '"', '\x7f', '"', c, ']', '\0'};
+		bool space = strchr("\t\n\r", c) != NULL;
+		assert_int_equal(parse(outside, 0, &root), space ? JSON_FAITHFUL : JSON_INVALID);
+	}
 	char deep[20001];
 	memset(deep, '[', 10000);
 	memset(deep + 10000, ']', 10000);

@@ -1,0 +1,142 @@
+#include "lib/document/json_fidelity.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/utf8.h"
+#include "lib/document/json_tree.h"
+
+static int compare_keys(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static const char *duplicate_by_sorting(struct arena *arena, const json *object, size_t size,
+                                        bool *ret_memory)
+{
+	const char **keys = arena_take(arena, size * sizeof *keys);
+	if (keys == NULL) {
+		*ret_memory = false;
+		return NULL;
+	}
+	size_t count = 0;
+	for (const json *member = object->child; member != NULL; member = member->next)
+		keys[count++] = member->string;
+	qsort(keys, count, sizeof *keys, compare_keys);
+	for (size_t i = 1; i < count; i++)
+		if (strcmp(keys[i - 1], keys[i]) == 0)
+			return keys[i];
+	return NULL;
+}
+
+struct key_slot {
+	const char *key;
+	uint64_t hash;
+};
+
+/* FNV-1a. */
+static uint64_t hash_key(const char *key)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	for (; *key != '\0'; key++)
+		hash = (hash ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
+	return hash ^ hash >> 32;
+}
+
+/* In a hash table; keys that somebody made collide are sorted instead. */
+static const char *duplicate_by_hash(struct arena *arena, const json *object, size_t size,
+                                     bool *ret_memory)
+{
+	size_t capacity = 64;
+	while (capacity < size + size / 2)
+		capacity *= 2;
+	struct key_slot *slots = arena_allocate(arena, capacity * sizeof *slots);
+	if (slots == NULL) {
+		*ret_memory = false;
+		return NULL;
+	}
+	size_t collisions = 0;
+	for (const json *member = object->child; member != NULL; member = member->next) {
+		uint64_t hash = hash_key(member->string);
+		size_t at = (size_t)hash & (capacity - 1);
+		while (slots[at].key != NULL) {
+			if (slots[at].hash == hash && same_key(slots[at].key, member->string))
+				return member->string;
+			at = (at + 1) & (capacity - 1);
+			if (++collisions > 8 * size)
+				return duplicate_by_sorting(arena, object, size, ret_memory);
+		}
+		slots[at] = (struct key_slot){.key = member->string, .hash = hash};
+	}
+	return NULL;
+}
+
+/* A key that the object has twice, else NULL. *ret_memory: false when there was none to look. */
+static const char *duplicate_key(struct arena *arena, const json *object, bool *ret_memory)
+{
+	enum { PAIRWISE_MAX = 12 };
+	size_t size = 0;
+	for (const json *member = object->child; member != NULL && size <= PAIRWISE_MAX;
+	     member = member->next, size++)
+		for (const json *other = object->child; other != member; other = other->next)
+			if (same_key(other->string, member->string))
+				return member->string;
+	if (size <= PAIRWISE_MAX)
+		return NULL;
+	size = 0;
+	for (const json *member = object->child; member != NULL; member = member->next)
+		size++;
+	return duplicate_by_hash(arena, object, size, ret_memory);
+}
+
+/* Offset of an escape that stands for a NUL, which C strings would cut at; length if there is none.
+ */
+static size_t find_nul_escape(const char *text, size_t length)
+{
+	static const char escape[] = "\\u0000";
+	size_t from = 0;
+	while (from < length) {
+		const char *found = memmem(text + from, length - from, escape, sizeof escape - 1);
+		if (found == NULL)
+			return length;
+		size_t at = (size_t)(found - text);
+		size_t backslashes = 1;
+		while (backslashes <= at && text[at - backslashes] == '\\')
+			backslashes++;
+		if (backslashes % 2 == 1)
+			return at;
+		from = at + 1;
+	}
+	return length;
+}
+
+enum json_fidelity json_examine(struct arena *arena, const char *text, size_t length,
+                                const json *root, struct error *error)
+{
+	size_t valid = utf8_valid_prefix(text, length);
+	if (valid < length) {
+		error_set(error, "not UTF-8 at byte %zu", valid);
+		return JSON_FLAWED;
+	}
+	size_t nul = find_nul_escape(text, length);
+	if (nul < length) {
+		error_set(error, "a string with a NUL (\\u0000) at byte %zu", nul);
+		return JSON_FLAWED;
+	}
+	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk)) {
+		if (!is_type(walk.node, cJSON_Object))
+			continue;
+		bool memory = true;
+		const char *key = duplicate_key(arena, walk.node, &memory);
+		if (!memory) {
+			error_set(error, "too large: no room left to check its keys");
+			return JSON_FLAWED;
+		}
+		if (key != NULL) {
+			error_set(error, "key \"%.100s\" is given twice in one object", key);
+			return JSON_FLAWED;
+		}
+	}
+	return JSON_FAITHFUL;
+}

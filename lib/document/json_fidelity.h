@@ -1,0 +1,28 @@
+/*
+ * json_fidelity: whether a JSON tree says what its text says. cJSON takes a key that is given
+ * twice, bytes that are not UTF-8 and a NUL that cuts a string short; a decision must not rest on
+ * those.
+ */
+#ifndef LASTWORD_LIB_DOCUMENT_JSON_FIDELITY_H
+#define LASTWORD_LIB_DOCUMENT_JSON_FIDELITY_H
+
+#include <stddef.h>
+
+#include "lib/base/error.h"
+#include "lib/document/arena.h"
+
+typedef struct cJSON json;
+
+enum json_fidelity {
+	JSON_INVALID,  /* not JSON, too deep (JSON_DEPTH_MAX), or too large for the arena */
+	JSON_FLAWED,   /* a tree, but the text was not what it seems: a key given twice, a NUL in a
+	                  string, or bytes that are not UTF-8; good for reading a uid, not for
+	                  deciding */
+	JSON_FAITHFUL, /* the tree says what the text says */
+};
+
+/* Looks at a text and the tree that was made of it; error is set unless JSON_FAITHFUL. */
+enum json_fidelity json_examine(struct arena *arena, const char *text, size_t length,
+                                const json *root, struct error *error);
+
+#endif

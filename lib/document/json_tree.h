@@ -1,0 +1,48 @@
+/*
+ * json_tree: the tree from inside, for json.c and json_fidelity.c alone. The only home of cJSON.
+ */
+#ifndef LASTWORD_LIB_DOCUMENT_JSON_TREE_H
+#define LASTWORD_LIB_DOCUMENT_JSON_TREE_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct cJSON json;
+
+/* cJSON's own questions are calls into its library. */
+static inline bool is_type(const json *node, int type)
+{
+	return node != NULL && (node->type & 0xFF) == type;
+}
+
+/* Keys are short and mostly differ early: a loop here beats a call. */
+static inline bool same_key(const char *a, const char *b)
+{
+	while (*a == *b && *a != '\0') {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+/* Visits every node once, parents first, in the order of the text. */
+struct walk {
+	const json *node;
+	const json *parents[CJSON_NESTING_LIMIT + 1];
+	size_t depth;
+};
+
+static inline void walk_next(struct walk *walk)
+{
+	if (walk->node->child != NULL && walk->depth < CJSON_NESTING_LIMIT) {
+		walk->parents[walk->depth++] = walk->node;
+		walk->node = walk->node->child;
+		return;
+	}
+	while (walk->depth > 0 && walk->node->next == NULL)
+		walk->node = walk->parents[--walk->depth];
+	walk->node = walk->depth == 0 ? NULL : walk->node->next;
+}
+
+#endif

@@ -1,0 +1,61 @@
+#include "webhook/name_table.h"
+
+#include <string.h>
+
+#include "lib/document/json.h"
+
+/* FNV-1a, 64 bits. */
+static uint64_t hash_name(const char *name, size_t length)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ (unsigned char)name[i]) * UINT64_C(0x100000001b3);
+	json_work_add(1 + length / 16);
+	return hash;
+}
+
+/* The entry of that name, or the free one where it belongs. */
+static struct name_entry *find(const struct name_table *table, const char *name, size_t length,
+                               uint64_t hash)
+{
+	size_t at = (size_t)(hash ^ hash >> 32) & (table->capacity - 1);
+	for (;; at = (at + 1) & (table->capacity - 1)) {
+		struct name_entry *entry = &table->entries[at];
+		if (entry->name == NULL || (entry->hash == hash && entry->length == length &&
+		                            memcmp(entry->name, name, length) == 0))
+			return entry;
+		json_work_add(1);
+	}
+}
+
+bool name_table_init(struct name_table *table, struct arena *arena, size_t names)
+{
+	struct name_table made = {.capacity = 16};
+	while (made.capacity < 2 * names)
+		made.capacity *= 2;
+	made.entries = arena_allocate(arena, made.capacity * sizeof *made.entries);
+	if (made.entries == NULL)
+		return false;
+	*table = made;
+	return true;
+}
+
+bool name_table_add(struct name_table *table, const char *name, size_t length, size_t value)
+{
+	uint64_t hash = hash_name(name, length);
+	struct name_entry *entry = find(table, name, length, hash);
+	if (entry->name != NULL)
+		return false;
+	*entry = (struct name_entry){.name = name, .length = length, .hash = hash, .value = value};
+	return true;
+}
+
+bool name_table_find(const struct name_table *table, const char *name, size_t length,
+                     size_t *ret_value)
+{
+	const struct name_entry *entry = find(table, name, length, hash_name(name, length));
+	if (entry->name == NULL)
+		return false;
+	*ret_value = entry->value;
+	return true;
+}
