@@ -105,7 +105,12 @@ $(BUILD)/pod/%.o: %.c
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
 	@$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
-$(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/pod/%.o)
+# Of lib/ only the objects that are used: one that mentions stderr brings musl's stdio with it.
+$(BUILD)/pod.a: $(patsubst %.c,$(BUILD)/pod/%.o,$(filter lib/%,$(POD_SOURCES)))
+	@rm -f $@
+	@ar qcs $@ $^
+$(BUILD)/bin/lastword-watchdog: $(patsubst %.c,$(BUILD)/pod/%.o,$(filter watchdog/%,$(POD_SOURCES))) \
+		$(BUILD)/pod.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(MUSL_CC) -static -Wl,--gc-sections -Wl,-z,relro,-z,now $^ -o $@.debug
