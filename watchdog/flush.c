@@ -130,7 +130,8 @@ static int connect_to(const char *name)
 	return fd;
 }
 
-/* Returns when the report is printed, or `until` is reached. */
+/* Returns when the report is printed (the watchdog then closes the connection; one of version 1
+ * sends ACK before), or `until` is reached. */
 static void request_report(int fd, const char *name, int64_t until)
 {
 	struct message flush = message_make(MESSAGE_FLUSH);

@@ -8,8 +8,10 @@ _Static_assert(sizeof(struct message) == 152, "no padding: the record is the sam
 
 struct message message_make(enum message_type type)
 {
-	return (struct message){
-	        .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .type = (uint16_t)type};
+	return (struct message){.magic = PROTOCOL_MAGIC,
+	                        .layout = PROTOCOL_LAYOUT,
+	                        .type = (uint16_t)type,
+	                        .version = PROTOCOL_VERSION};
 }
 
 static bool name_is_text(const char *name)
@@ -30,7 +32,7 @@ bool message_decode(const void *bytes, size_t length, struct message *ret_messag
 	if (length < sizeof message)
 		return error_set(error, "expected %zu bytes, got %zu", sizeof message, length);
 	memcpy(&message, bytes, sizeof message);
-	if (message.magic != PROTOCOL_MAGIC || message.version != PROTOCOL_VERSION)
+	if (message.magic != PROTOCOL_MAGIC || message.layout != PROTOCOL_LAYOUT)
 		return error_set(error, "not a message of this protocol");
 	if (message.type < MESSAGE_HELLO || message.type > MESSAGE_TYPE_MAX)
 		return error_set(error, "unknown type %u", message.type);

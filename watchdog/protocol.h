@@ -20,9 +20,16 @@
 
 #include "lib/base/error.h"
 
-#define PROTOCOL_SOCKET  "lastword" /* in the abstract namespace, without the leading NUL */
-#define PROTOCOL_MAGIC   UINT32_C(0x31775761) /* "aWw1" */
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_SOCKET "lastword" /* in the abstract namespace, without the leading NUL */
+#define PROTOCOL_MAGIC  UINT32_C(0x31775761) /* "aWw1" */
+
+/*
+ * Version 2 has the record of version 1; what changed is that the watchdog closes the connection
+ * instead of sending an answer that carries nothing. Each end understands one of the other version
+ * (PROTOCOL.md, "Versions"), so a record says which layout it has and which version sent it.
+ */
+#define PROTOCOL_LAYOUT  1
+#define PROTOCOL_VERSION 2
 
 /* The most that a container's name may have: a DNS label. */
 #define CONTAINER_NAME_MAX 63
@@ -32,14 +39,14 @@
 
 enum message_type {
 	MESSAGE_HELLO = 1,       /* shim: name, pid, started_at, duration so far, signal as below */
-	MESSAGE_WELCOME = 2,     /* watchdog: the ring's memfd comes with it, if there is one */
-	MESSAGE_REFUSED = 3,     /* watchdog: no such container, or it has a live shim */
+	MESSAGE_WELCOME = 2,     /* watchdog: the ring's memfd comes with it */
+	MESSAGE_REFUSED = 3,     /* watchdog of version 1: no such container, or it has a shim */
 	MESSAGE_TERMINATING = 4, /* shim: it received signal, which asks it to terminate */
 	MESSAGE_SILENT = 5,      /* shim: no output for duration */
 	MESSAGE_DEADLINE = 6,    /* shim: it has run for duration, its deadline */
 	MESSAGE_TAIL = 7,     /* shim without a shared ring: the newest output, total counts all */
 	MESSAGE_EXIT = 8,     /* shim: the command has ended; all fields below */
-	MESSAGE_ACK = 9,      /* watchdog: the report of EXIT or FLUSH is printed */
+	MESSAGE_ACK = 9,      /* watchdog of version 1: the report of EXIT or FLUSH is printed */
 	MESSAGE_FLUSH = 10,   /* flush: print a report of what the ring of name holds */
 	MESSAGE_LEAVING = 11, /* shim: it could not start the command and executes it directly */
 	MESSAGE_TYPE_MAX = MESSAGE_LEAVING
@@ -47,7 +54,7 @@ enum message_type {
 
 struct message {
 	uint32_t magic;
-	uint16_t version;
+	uint16_t layout; /* PROTOCOL_LAYOUT */
 	uint16_t type;
 	char name[CONTAINER_NAME_MAX + 1];
 	int32_t pid;          /* as the sender's PID namespace counts */
@@ -55,14 +62,14 @@ struct message {
 	int32_t exit_code;    /* what the shim exits with */
 	int32_t signal;       /* the one that ended the command, or was received */
 	int32_t killed_by_us; /* enum killed_by_us */
-	int32_t unused;
-	int64_t started_at;  /* nanoseconds since 1970 */
-	int64_t finished_at; /* nanoseconds since 1970 */
-	int64_t duration;    /* nanoseconds, of the monotonic clock */
-	int64_t max_rss;     /* bytes; -1: unknown */
-	int64_t cpu;         /* nanoseconds, user and system; -1: unknown */
-	int64_t oom_kills;   /* how much the cgroup's count grew; -1: unknown */
-	uint64_t total;      /* bytes of output so far */
+	int32_t version;      /* PROTOCOL_VERSION of the sender; 0: 1, which did not set it */
+	int64_t started_at;   /* nanoseconds since 1970 */
+	int64_t finished_at;  /* nanoseconds since 1970 */
+	int64_t duration;     /* nanoseconds, of the monotonic clock */
+	int64_t max_rss;      /* bytes; -1: unknown */
+	int64_t cpu;          /* nanoseconds, user and system; -1: unknown */
+	int64_t oom_kills;    /* how much the cgroup's count grew; -1: unknown */
+	uint64_t total;       /* bytes of output so far */
 };
 
 /* A message of that type; the other fields are zero. */

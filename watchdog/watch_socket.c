@@ -71,12 +71,11 @@ static void connection_lost(struct watch *watch, struct agent *agent)
 	disconnect(watch, agent, CONTAINER_TERMINATED);
 }
 
-/* The report is in the queue, and written if stdout takes it, before it is acknowledged. */
+/* The report is in the queue, and written if stdout takes it, before the connection is closed: that
+ * is the acknowledgement. */
 static void exited(struct watch *watch, struct agent *agent, const struct message *exit)
 {
-	struct message ack = message_make(MESSAGE_ACK);
 	container_of(watch, agent)->failed = watch_report_exit(watch, agent, exit);
-	message_send(agent->socket, &ack, NULL, 0, -1);
 	disconnect(watch, agent, CONTAINER_TERMINATED);
 }
 
@@ -149,12 +148,6 @@ void watch_close_pending(struct pending_connection *pending)
 	pending->socket = -1;
 }
 
-static void answer(int socket, enum message_type type)
-{
-	struct message message = message_make(type);
-	message_send(socket, &message, NULL, 0, -1);
-}
-
 static int64_t peer_uid(int socket)
 {
 	struct ucred peer;
@@ -163,21 +156,23 @@ static int64_t peer_uid(int socket)
 	                                                                        : -1;
 }
 
-/* The shim may have ended, with its EXIT waiting in the socket: whether it still reads its WELCOME
- * does not matter. */
-static void send_welcome(struct watch *watch, struct agent *agent)
+/* WELCOME carries the ring; there is none without. The shim may have ended, with its EXIT waiting
+ * in the socket: whether it still reads does not matter. */
+static void send_ring(struct watch *watch, struct agent *agent)
 {
 	static const struct rate_limit limit = {RINGS_BURST, RING_INTERVAL};
 	struct message message = message_make(MESSAGE_WELCOME);
 	struct error error = {""};
-	int fd = -1;
-	if (rate_limit_take(&limit, &agent->rates[RATE_RINGS], agent->connected_at) &&
-	    !mapped_ring_create_shared((size_t)watch->ring_size, &agent->ring, &fd, &error))
+	int fd;
+	if (!rate_limit_take(&limit, &agent->rates[RATE_RINGS], agent->connected_at))
+		return;
+	if (!mapped_ring_create_shared((size_t)watch->ring_size, &agent->ring, &fd, &error)) {
 		stderr_log("%s: the shim of %s keeps its last output itself", error.message,
 		           agent->name);
+		return;
+	}
 	message_send(agent->socket, &message, NULL, 0, fd);
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 }
 
 static void take_hello(struct watch *watch, struct pending_connection *pending,
@@ -187,7 +182,6 @@ static void take_hello(struct watch *watch, struct pending_connection *pending,
 	if (agent != NULL && agent->socket >= 0)
 		watch_receive_from_shim(watch, agent); /* the old shim may have ended */
 	if (agent == NULL || agent->socket >= 0) {
-		answer(pending->socket, MESSAGE_REFUSED);
 		watch_close_pending(pending);
 		return;
 	}
@@ -202,7 +196,7 @@ static void take_hello(struct watch *watch, struct pending_connection *pending,
 	agent->deadline_exceeded_at = 0;
 	agent->termination_requested = hello->signal != 0 || watch->lifecycle.terminated_at >= 0;
 	container_of(watch, agent)->state = CONTAINER_RUNNING;
-	send_welcome(watch, agent);
+	send_ring(watch, agent);
 	watch_receive_from_shim(watch, agent);
 }
 
@@ -218,7 +212,6 @@ static void take_flush(struct watch *watch, struct pending_connection *pending,
 			agent->termination_requested = true;
 		watch_report_flush(watch, agent);
 	}
-	answer(pending->socket, MESSAGE_ACK);
 	watch_close_pending(pending);
 }
 

@@ -3,6 +3,10 @@
  *
  * A connection is pending until its first message: HELLO makes it the shim of its container, FLUSH
  * has a report printed. Everything here is non-blocking.
+ *
+ * The watchdog answers by closing the connection; the one message that it sends carries a ring, and
+ * rings are rate limited. A message that nobody receives stays charged to its sender's memory: so
+ * no number of connections that never read adds up to much.
  */
 #ifndef LASTWORD_WATCHDOG_WATCH_SOCKET_H
 #define LASTWORD_WATCHDOG_WATCH_SOCKET_H

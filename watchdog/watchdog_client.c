@@ -107,23 +107,23 @@ static void use_shared_ring(struct watchdog_client *client, int memory)
 	client->backoff = BACKOFF_FIRST;
 }
 
-/* Returns the type of the message that came, 0 for none. */
-static int receive(struct watchdog_client *client, int64_t now)
+/* Receives one message, which is to be a WELCOME. Whatever else a watchdog of version 1 sends is
+ * followed by the end of the connection. */
+static void receive(struct watchdog_client *client, int64_t now)
 {
 	struct message message;
 	int memory = -1;
 	enum received received = message_receive(client->socket, &message, NULL, 0, NULL, &memory);
 	if (received == RECEIVED_NOTHING)
-		return 0;
-	if (received != RECEIVED_MESSAGE || message.type == MESSAGE_REFUSED) {
+		return;
+	if (received != RECEIVED_MESSAGE) {
 		disconnect(client, now);
-		return 0;
+		return;
 	}
 	if (message.type == MESSAGE_WELCOME && memory >= 0 && !client->shared)
 		use_shared_ring(client, memory);
 	if (memory >= 0)
 		close(memory);
-	return message.type;
 }
 
 void watchdog_client_receive(struct watchdog_client *client, int64_t now)
@@ -165,34 +165,25 @@ static void send_tail(struct watchdog_client *client, int64_t until)
 	send_until(client, &message, tail, length, until);
 }
 
-bool watchdog_client_send_exit(struct watchdog_client *client, const struct message *exit,
+void watchdog_client_send_exit(struct watchdog_client *client, const struct message *exit,
                                int64_t until)
 {
 	/* While the last output was carried the watchdog may have been restarted. */
 	watchdog_client_receive(client, clock_now());
 	watchdog_client_connect(client, NEVER); /* even if the backoff is not over */
-	if (client->socket < 0)
-		return false;
 	/* The WELCOME with a ring may be there by now. */
 	watchdog_client_receive(client, clock_now());
 	if (client->socket < 0)
-		return false;
+		return;
 	if (!client->shared)
 		send_tail(client, until);
 	if (!send_until(client, exit, NULL, 0, until))
-		return false;
-	while (client->socket >= 0) {
-		struct pollfd poll_socket = watchdog_client_poll(client);
-		int type = receive(client, clock_now());
-		if (type == MESSAGE_ACK)
-			return true;
-		int64_t now = clock_now();
-		if (now >= until)
-			return false;
-		if (type == 0 && client->socket >= 0)
-			poll(&poll_socket, 1, clock_timeout(now, until));
+		return;
+	for (int64_t now = clock_now(); client->socket >= 0 && now < until; now = clock_now()) {
+		struct pollfd answer = watchdog_client_poll(client);
+		if (poll(&answer, 1, clock_timeout(now, until)) > 0)
+			receive(client, now);
 	}
-	return false;
 }
 
 void watchdog_client_close(struct watchdog_client *client)

@@ -50,9 +50,9 @@ void watchdog_client_send(struct watchdog_client *client, struct message message
 
 /*
  * Sends EXIT, after TAIL with the end of the output if the ring is not shared, and waits until the
- * watchdog acknowledges it, at most until `until`. true: it did.
+ * watchdog has printed the report and closes the connection, at most until `until`.
  */
-bool watchdog_client_send_exit(struct watchdog_client *client, const struct message *exit,
+void watchdog_client_send_exit(struct watchdog_client *client, const struct message *exit,
                                int64_t until);
 
 void watchdog_client_close(struct watchdog_client *client);

@@ -124,14 +124,15 @@ class Pod:
         self.processes.append(process)
         return process
 
-    def watch(self, *flags, user=WATCHDOG_USER, listening=True, environment=None, program=PROGRAM):
+    def watch(self, *flags, user=WATCHDOG_USER, listening=True, environment=None, program=PROGRAM,
+              **options):
         """A watchdog; returns when its socket is there."""
         if not any(str(f).startswith("--container") for f in flags):
             flags = ("--container", "main", *flags)
         before = self.sockets()
         watch = Watch(self.start([program, "watch", *flags], user, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE,
-                                 env={**os.environ, **(environment or {})}))
+                                 env={**os.environ, **(environment or {})}, **options))
         if listening:
             wait_until(lambda: self.sockets() > before or watch.process.poll() is not None,
                        "the socket")

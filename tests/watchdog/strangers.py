@@ -30,11 +30,12 @@ def connect(pod):
     return process
 
 
-def message(kind, name=b"main", magic=0x31775761, version=1, **fields):
-    values = {"pid": 1, "ended": 0, "exit_code": 0, "signal": 0, "killed_by_us": 0, "unused": 0,
+def message(kind, name=b"main", magic=0x31775761, layout=1, **fields):
+    """As version 1 of the protocol sends it; version=2: as version 2 does."""
+    values = {"pid": 1, "ended": 0, "exit_code": 0, "signal": 0, "killed_by_us": 0, "version": 0,
               "started_at": 0, "finished_at": 0, "duration": 0, "max_rss": 0, "cpu": 0,
               "oom_kills": 0, "total": 0, **fields}
-    return struct.pack("=IHH64s6i6qQ", magic, version, kind, name, *values.values())
+    return struct.pack("=IHH64s6i6qQ", magic, layout, kind, name, *values.values())
 
 
 def say(process, *messages, finish=True):

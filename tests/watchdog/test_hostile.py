@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from cgroups import Container
 from conftest import AGENT_USER, HANG, PROGRAM, VICTIM, WATCHDOG_USER, Watch, kill, wait_until
 from strangers import ACK, EXIT, FLUSH, HELLO, LEAVING, TERMINATING, message
 from waiting import wait_for_ring
@@ -53,7 +54,8 @@ def test_descriptors_that_are_sent_along(pod):
     """With an empty message, with garbage, with a greeting: none stays with the watchdog."""
     watch = pod.watch("--mode", "native")
     before = descriptors(watch.pid)
-    script = (f"hello, tail = {message(HELLO)!r}, {message(TERMINATING)!r}\n"
+    script = (f"hello, tail, leave = {message(HELLO)!r}, {message(TERMINATING)!r}, "
+              f"{message(LEAVING)!r}\n"
               "fds = array.array('i', [0] * 250).tobytes()\n"
               "def send(s, data, fds):\n"
               "    s.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])\n"
@@ -61,10 +63,8 @@ def test_descriptors_that_are_sent_along(pod):
               "    for data in (b'', b'x', hello):\n"
               "        s = connect(); send(s, data, fds[:4 if i % 2 else None])\n"
               "        try:\n"
-              "            if data == hello: send(s, tail, fds)\n"
-              "        except OSError: pass\n"
-              "        s.settimeout(20)\n"
-              "        try: s.recv(999)\n"
+              "            if data == hello: send(s, tail, fds); send(s, leave, fds)\n"
+              "            while s.recv(999): pass\n"
               "        except OSError: pass\n"
               "        s.close()\n"
               "print('sent', flush=True)\n")
@@ -105,10 +105,10 @@ def test_memory_of_rings_that_somebody_keeps(pod):
     watch = pod.watch("--mode", "native")
     script = ("kept = []\n"
               "for i in range(300):\n"
-              f"    s = connect(); s.send({message(HELLO)!r})\n"
+              f"    s = connect(); s.send({message(HELLO)!r}); s.send({message(LEAVING)!r})\n"
               "    data, control, _, _ = s.recvmsg(999, socket.CMSG_SPACE(4))\n"
               "    kept += array.array('i', control[0][2]) if control else []\n"
-              f"    s.send({message(LEAVING)!r}); s.close()\n"
+              "    while s.recv(999): pass\n"
               "print(len(kept), flush=True)\n"
               "last = kept.pop()  # its end may still be on its way\n"
               "end = time.monotonic() + 60\n"
@@ -121,6 +121,47 @@ def test_memory_of_rings_that_somebody_keeps(pod):
     assert watch.next()["log_tail"] == "honest\n"
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
+
+
+def test_connections_that_never_read(pod):
+    """40,000 of a neighbour, kept open: what they are sent is charged to the watchdog, so they are
+    sent nothing. Other containers' ends are reported meanwhile and afterwards."""
+    container = Container(16 << 20)  # what the watchdog has as shipped
+    watch = pod.watch("--container", "main", "--container", "second", "--mode", "native",
+                      preexec_fn=container.join)
+    live = pod.shim("sh", "-c", "echo live; read x; exit 3", stdin=subprocess.PIPE)
+    assert live.stdout.readline() == b"live\n"
+    wait_for_ring(watch.pid)
+    before = container.used()
+    end = message(EXIT, b"second", ended=1, exit_code=1)
+    script = ("import itertools, resource\n"
+              "most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+              "resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))\n"
+              f"kinds = [[{message(FLUSH)!r}], [{message(HELLO)!r}],\n"
+              f"         [{message(HELLO, b'second')!r}, {end!r}],\n"
+              f"         [{message(HELLO, b'second', version=2)!r}, {end!r}]]\n"
+              "kept = []\n"
+              "for kind in itertools.islice(itertools.cycle(kinds), 10000):\n"
+              "    s = connect(); kept.append(s)\n"
+              "    try: [s.send(data) for data in kind]\n"
+              "    except OSError: pass\n"
+              "print('there', flush=True); time.sleep(600)\n")
+    strangers = [stranger(pod, script) for _ in range(4)]
+    for process in strangers:
+        assert process.stdout.readline() == b"there\n"
+    assert container.used() - before < 1 << 20
+    live.communicate(b"\n", timeout=HANG)
+    assert pod.run(VICTIM, "exit", "4")[0] == 4
+    codes = []
+    while 4 not in codes:
+        line = watch.next()
+        codes += [line["exit_code"]] if (line["container"], line["event"]) == ("main", "end") else []
+    assert codes == [3, 4]
+    for process in strangers:
+        process.kill()
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+    container.remove()
 
 
 def test_rings_that_nobody_takes(pod):

@@ -1,48 +1,12 @@
 """The kernel's own OOM killer, in a memory cgroup made for it (v1 or v2, as the machine has it)."""
-import os
 import pathlib
 import signal
 import subprocess
-import time
 
 import pytest
 
-from conftest import HANG, VICTIM, wait_until
-
-LIMIT = 48 << 20
-V1 = pathlib.Path("/sys/fs/cgroup/memory")
-V2 = pathlib.Path("/sys/fs/cgroup")
-
-
-class Container:
-    """A memory cgroup with a limit, as a container runtime makes one."""
-
-    def __init__(self):
-        self.v2 = not (V1 / "memory.limit_in_bytes").exists()
-        self.path = (V2 if self.v2 else V1) / f"lastword-test-{os.getpid()}-{time.monotonic_ns()}"
-        if self.v2:
-            (V2 / "cgroup.subtree_control").write_text("+memory")
-        self.path.mkdir()
-        self.write("memory.max" if self.v2 else "memory.limit_in_bytes", LIMIT)
-        for name in ("memory.swap.max", "memory.memsw.limit_in_bytes"):
-            if (self.path / name).exists():
-                self.write(name, 0 if self.v2 else LIMIT)
-
-    def write(self, name, value):
-        (self.path / name).write_text(str(value))
-
-    def join(self):
-        """To be called in a child between fork and exec."""
-        self.write("cgroup.procs", os.getpid())
-
-    def kill(self):
-        for pid in (self.path / "cgroup.procs").read_text().split():
-            os.kill(int(pid), signal.SIGKILL)
-
-    def remove(self):
-        self.kill()
-        wait_until(lambda: not (self.path / "cgroup.procs").read_text(), "an empty cgroup")
-        self.path.rmdir()
+from cgroups import LIMIT, Container
+from conftest import HANG, VICTIM
 
 
 @pytest.fixture
@@ -99,7 +63,6 @@ def test_the_whole_container_is_killed(pod, container):
 
 def test_the_ring_is_not_charged_to_the_agent(pod, container):
     """4 MiB of it, in use: the container's memory is as without a watchdog."""
-    name = "memory.current" if container.v2 else "memory.usage_in_bytes"
     used = []
     for socket in ("nobody", "lastword"):
         watch = pod.watch("--mode", "native", "--ring-size", str(4 << 20))
@@ -107,7 +70,7 @@ def test_the_ring_is_not_charged_to_the_agent(pod, container):
         process = pod.shim("sh", "-c", script, flags=("--socket", socket), user=None, stdin=-1,
                            preexec_fn=container.join, stdout=subprocess.DEVNULL)
         assert process.stderr.readline() == b"full\n"
-        used.append(int((container.path / name).read_text()))
+        used.append(container.used())
         process.communicate(b"\n", timeout=HANG)
         watch.signal(signal.SIGTERM)
         assert watch.ended() == 0
