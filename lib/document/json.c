@@ -89,9 +89,10 @@ static bool only_space(const char *text, const char *end)
 	return true;
 }
 
-/* Offset of a byte below 0x20 inside a string, which RFC 8259 section 7 wants escaped and cJSON
- * takes; length if there is none. Most texts have none anywhere: they are looked at once, in a loop
- * that the compiler makes fast. */
+/* Offset of a byte below 0x20 that is no white space between values: RFC 8259 wants it escaped
+ * (section 7) or takes it for no space (section 2), cJSON lets it pass; length if there is none.
+ * Most texts have none anywhere: they are looked at once, in a loop that the compiler makes fast.
+ */
 static size_t find_control_character(const char *text, size_t length)
 {
 	unsigned char any = 0;
@@ -100,7 +101,7 @@ static size_t find_control_character(const char *text, size_t length)
 	bool in_string = false;
 	for (size_t i = 0; any != 0 && i < length; i++) {
 		unsigned char c = (unsigned char)text[i];
-		if (in_string && c < 0x20)
+		if (c < 0x20 && (in_string || strchr("\t\n\r", c) == NULL))
 			return i;
 		if (c == '"')
 			in_string = !in_string;
@@ -121,7 +122,7 @@ enum json_fidelity json_parse(struct arena *arena, const char *text, size_t leng
 
 	size_t control = find_control_character(text, length);
 	if (control < length) {
-		error_set(error, "not JSON: a control character in a string at byte %zu", control);
+		error_set(error, "not JSON: a control character at byte %zu", control);
 		return JSON_INVALID;
 	}
 
