@@ -69,7 +69,6 @@ def test_rights_of_the_webhook(installed):
     """The account has the rights of docs/certificates.md and no other."""
     assert rights(installed, "lastword-webhook") == {
         (("get", "patch"), ("",), ("secrets",), ("lastword-webhook-tls",)),
-        (("create",), ("",), ("secrets",), ()),
         (("create",), ("",), ("events",), ()),
         (("get", "patch"), ("admissionregistration.k8s.io",), ("mutatingwebhookconfigurations",),
          ("lastword",))}
@@ -85,6 +84,61 @@ def test_rights_of_the_observer(installed):
         (("patch",), ("lastword.dev",), ("agentexits/status",), ()),
         (("get", "update"), ("coordination.k8s.io",), ("leases",), ("lastword-observer",)),
         (("create",), ("coordination.k8s.io",), ("leases",), ())}
+
+
+# ---- The admission policy of overlays/hardened ----
+
+# What somebody who holds the webhook's token would try, as JSON patches.
+WIDENED = [
+    {"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Fail"},
+    {"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 30},
+    {"op": "add", "path": "/webhooks/0/rules/0/resources/-", "value": "secrets"},
+    {"op": "remove", "path": "/webhooks/0/namespaceSelector"},
+    {"op": "add", "path": "/webhooks/0/objectSelector", "value": {"matchLabels": {"a": "b"}}},
+    {"op": "replace", "path": "/webhooks/0/clientConfig", "value": {"url": "https://other.example/"}},
+    {"op": "replace", "path": "/webhooks/0/clientConfig/service/path", "value": "/other"},
+    {"op": "replace", "path": "/webhooks/0/name", "value": "other.lastword.dev"},
+    {"op": "remove", "path": "/webhooks/0"},
+    {"op": "add", "path": "/metadata/labels", "value": {"a": "b"}},
+    {"op": "add", "path": "/metadata/finalizers", "value": ["other.example/stay"]},
+]
+
+
+@pytest.fixture
+def admission_policy(installed):
+    manifest = str(product.MANIFESTS / "overlays/hardened/admission-policy.yaml")
+    installed.kubectl("apply", "-f", manifest)
+    yield installed
+    installed.kubectl("delete", "-f", manifest)
+
+
+def patch_as_the_webhook(cluster, operations):
+    """The response's status and text."""
+    connection = cluster.connect()
+    connection.request("PATCH", f"{product.CONFIGURATION}?dryRun=All", json.dumps(operations), {
+        "Content-Type": "application/json-patch+json",
+        "Impersonate-User": f"system:serviceaccount:{product.SYSTEM}:lastword-webhook"})
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    return response.status, text
+
+
+@pytest.mark.kubernetes(1, 30)
+def test_the_webhook_changes_its_ca_bundles_only(admission_policy):
+    cluster = admission_policy
+    kube.wait_until(lambda: patch_as_the_webhook(cluster, WIDENED[:1])[0] == 422,
+                    "the API server knows the policy")
+    for operation in WIDENED:
+        status, text = patch_as_the_webhook(cluster, [operation])
+        assert status == 422 and "nothing but the caBundles" in text, operation
+    bundle = {"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": "eA=="}
+    assert patch_as_the_webhook(cluster, [bundle])[0] == 200
+    # The real webhook repairs what an admin breaks, with the policy in force.
+    before = cluster.get(product.CONFIGURATION)["webhooks"][0]["clientConfig"]["caBundle"]
+    cluster.call("PATCH", product.CONFIGURATION, [bundle], "application/json-patch+json")
+    kube.wait_until(lambda: before in cluster.get(product.CONFIGURATION)["webhooks"][0][
+        "clientConfig"]["caBundle"], "the caBundle is repaired")
 
 
 def test_disruption_budget(installed):

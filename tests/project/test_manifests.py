@@ -1,0 +1,167 @@
+"""The manifests as `kubectl apply -k` renders them: the rights of each account, who may connect to the
+pods, and that a pod of ours passes PodSecurity's level "restricted"."""
+import itertools
+
+import pytest
+import yaml
+from webhook_process import ROOT
+
+MANIFESTS = ROOT / "manifests"
+SYSTEM = "lastword-system"
+OVERLAYS = ["base", "overlays/self-signed", "overlays/hardened"]
+
+
+def merge(target, patch):
+    """A strategic merge patch, as far as ours go: lists of named objects merge by their key."""
+    for key, value in patch.items():
+        if isinstance(value, dict):
+            merge(target.setdefault(key, {}), value)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            merge_list(target.setdefault(key, []), value)
+        else:
+            target[key] = value
+
+
+def merge_list(target, patch):
+    for item in patch:
+        name = next(key for key in ("mountPath", "name") if key in item)
+        found = [one for one in target if one.get(name) == item[name]]
+        if item.get("$patch") == "delete":
+            target[:] = [one for one in target if one not in found]
+        elif found:
+            merge(found[0], item)
+        else:
+            target.append(item)
+
+
+def render(folder):
+    """{(kind, name): object}"""
+    folder = MANIFESTS / folder
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    objects = {}
+    for name in kustomization["resources"]:
+        path = folder / name
+        if path.is_dir():
+            objects.update(render(path.resolve().relative_to(MANIFESTS)))
+            continue
+        for manifest in yaml.safe_load_all(path.read_text()):
+            key = manifest["kind"], manifest["metadata"]["name"]
+            assert key not in objects, f"{key} stands twice"
+            objects[key] = manifest
+    for patch in kustomization.get("patches", ()):
+        change = yaml.safe_load((folder / patch["path"]).read_text())
+        merge(objects[change["kind"], change["metadata"]["name"]], change)
+    return objects
+
+
+def rights(objects, account):
+    """{(scope, group, resource, names, verb)} of a ServiceAccount."""
+    found = set()
+    for (kind, _), binding in objects.items():
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": SYSTEM}
+        if kind not in ("RoleBinding", "ClusterRoleBinding") or subject not in binding["subjects"]:
+            continue
+        role = objects[binding["roleRef"]["kind"], binding["roleRef"]["name"]]
+        scope = "cluster" if kind == "ClusterRoleBinding" else binding["metadata"]["namespace"]
+        for rule in role["rules"]:
+            found |= {(scope, *one) for one in itertools.product(
+                rule["apiGroups"], rule["resources"], [tuple(rule.get("resourceNames", ()))],
+                rule["verbs"])}
+    return found
+
+
+WEBHOOK_RIGHTS = {
+    (SYSTEM, "", "secrets", ("lastword-webhook-tls",), "get"),
+    (SYSTEM, "", "secrets", ("lastword-webhook-tls",), "patch"),
+    (SYSTEM, "", "events", (), "create"),
+    ("cluster", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", ("lastword",), "get"),
+    ("cluster", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", ("lastword",),
+     "patch")}
+
+
+@pytest.mark.parametrize("folder,expected", [
+    ("base", set()), ("overlays/self-signed", WEBHOOK_RIGHTS), ("overlays/hardened", WEBHOOK_RIGHTS)])
+def test_rights_of_the_webhook(folder, expected):
+    assert rights(render(folder), "lastword-webhook") == expected
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_nobody_has_dangerous_rights(folder):
+    """No wildcard, no right to read or create Secrets at large, none over roles, pods or nodes."""
+    objects = render(folder)
+    accounts = [name for kind, name in objects if kind == "ServiceAccount"]
+    assert sorted(accounts) == ["lastword-observer", "lastword-webhook"]
+    for account in accounts:
+        for scope, group, resource, names, verb in rights(objects, account):
+            assert "*" not in (group, resource, verb)
+            assert resource != "secrets" or names
+            assert verb not in ("escalate", "bind", "impersonate", "deletecollection")
+            assert group != "rbac.authorization.k8s.io"
+            assert (group, resource) not in {("", "nodes"), ("", "pods/exec"),
+                                             ("", "serviceaccounts/token")}
+            assert resource != "pods" or verb in ("get", "list", "watch")
+
+
+def test_the_secret_is_shipped_empty():
+    """Without data, so that applying the manifests again leaves the certificates alone; the type
+    kubernetes.io/tls would require data."""
+    secret = render("overlays/self-signed")["Secret", "lastword-webhook-tls"]
+    assert secret["type"] == "Opaque" and "data" not in secret and "stringData" not in secret
+    argument = "--secret=lastword-webhook-tls"
+    assert argument in containers(render("overlays/self-signed"), "lastword-webhook")[0]["args"]
+
+
+def containers(objects, name):
+    return objects["Deployment", name]["spec"]["template"]["spec"]["containers"]
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_pods_are_restricted(folder):
+    objects = render(folder)
+    for name in ("lastword-webhook", "lastword-observer"):
+        pod = objects["Deployment", name]["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            context = container["securityContext"]
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["readOnlyRootFilesystem"] and not context["allowPrivilegeEscalation"]
+            assert container["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("name,open_ports", [("lastword-webhook", [8443]), ("lastword-observer", [])])
+def test_network_policies(name, open_ports):
+    """Metrics from labelled namespaces only; out to the API server's ports only, so no DNS."""
+    objects = render("overlays/hardened")
+    policy = objects["NetworkPolicy", name]["spec"]
+    template = objects["Deployment", name]["spec"]["template"]
+    assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    ports = {port["containerPort"] for port in containers(objects, name)[0]["ports"]}
+    from_anywhere = [port["port"] for rule in policy["ingress"] if "from" not in rule
+                     for port in rule["ports"]]
+    assert from_anywhere == open_ports
+    limited = [rule for rule in policy["ingress"] if "from" in rule]
+    assert limited == [{"from": [{"namespaceSelector": {"matchLabels": {
+        "lastword.dev/metrics": "allowed"}}}], "ports": [{"port": 9090}]}]
+    assert {*open_ports, 9090} == ports
+    out = [port["port"] for rule in policy["egress"] for port in rule["ports"]]
+    assert out and 53 not in out
+    assert all(set(rule) == {"ports"} for rule in policy["egress"])
+
+
+def test_the_admission_policy_names_the_webhooks_account():
+    objects = render("overlays/hardened")
+    policy = objects["ValidatingAdmissionPolicy", "lastword-webhook-configuration"]["spec"]
+    binding = objects["ValidatingAdmissionPolicyBinding", "lastword-webhook-configuration"]["spec"]
+    account = objects["Deployment", "lastword-webhook"]["spec"]["template"]["spec"][
+        "serviceAccountName"]
+    assert f'"system:serviceaccount:{SYSTEM}:{account}"' in policy["matchConditions"][0]["expression"]
+    assert policy["failurePolicy"] == "Fail" and binding["validationActions"] == ["Deny"]
+    assert binding["policyName"] == "lastword-webhook-configuration"
+    # Every field of a webhook that our configuration sets is compared, but for the caBundle.
+    fields = policy["validations"][-1]["expression"]
+    for webhook in objects["MutatingWebhookConfiguration", "lastword"]["webhooks"]:
+        for field in {*webhook} - {"clientConfig"}:
+            assert fields.count(f"w.?{field},") + fields.count(f"w.?{field}]") == 2, field
+    assert "caBundle" not in fields
