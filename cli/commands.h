@@ -11,6 +11,7 @@ enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 int command_inject(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_images(int argc, char **argv);
 int command_exits(int argc, char **argv);
 int command_why(int argc, char **argv);
 

@@ -13,6 +13,7 @@ static const struct command {
         {"inject", command_inject, "do to the pods in a file what the webhook would do"},
         {"explain", command_explain, "say what the webhook would do, and why"},
         {"check", command_check, "check a configuration"},
+        {"images", command_images, "ask registries what images run, for the configuration"},
         {"exits", command_exits, "list how agents ended, in a cluster"},
         {"why", command_why, "say why a pod's agent ended, in a cluster"},
 };

@@ -15,6 +15,7 @@ LIB = {
     "lib/diagnosis": {"lib/diagnosis", "lib/base"},
     "lib/document": {"lib/document", "lib/base"},
     "lib/http": {"lib/http", "lib/base"},
+    "lib/registry": {"lib/registry", "lib/http", "lib/document", "lib/base"},
     "lib/kube": {"lib/kube", "lib/http", "lib/document", "lib/diagnosis", "lib/base"},
 }
 IN_THE_POD = {"lib/base", "lib/diagnosis"}
@@ -41,7 +42,7 @@ HOME = {
     "microhttpd": "lib/http/server.c",
     "gnutls": "lib/http/tls_identity.c",
     "yaml": "lib/document/yaml.c",
-    "openssl": "certs/x509.c",
+    "openssl": ("certs/x509.c", "lib/registry/digest.c"),
     "uniwidth": "cli/terminal.c",
 }
 
@@ -75,8 +76,9 @@ def check(path, problems):
             continue
         library = re.split(r"[/.]", name)[0]
         library = {"cJSON": "cjson"}.get(library, library)
-        if library in HOME and where != HOME[library]:
-            problems.append(f"{where}:{number}: <{name}> belongs in {HOME[library]} alone")
+        home = HOME.get(library, where)
+        if where not in (home if isinstance(home, tuple) else (home,)):
+            problems.append(f"{where}:{number}: <{name}> belongs in {home} alone")
 
 
 def circles(paths):

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tests/shared"))
 import default_signals  # noqa: E402
 LOGS = ROOT / "build/test-logs"
 PYTHON = "/usr/bin/python3"
-PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/watchdog", "tests/certs", "tests/observer",
+PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/registry", "tests/watchdog", "tests/certs", "tests/observer",
                   "tests/project"]
 # Tests that mostly wait for processes of their own: so many side by side (pytest-xdist).
 WORKERS = {"tests/blackbox": 2, "tests/watchdog": 3, "tests/certs": 2, "tests/observer": 2}

@@ -10,8 +10,10 @@
 
 #include "lib/base/buffer.h"
 
-#define CONNECT_MILLISECONDS 2000L
-#define CA_CACHE_SECONDS     60L
+#define CONNECT_MILLISECONDS         2000L
+#define CONNECT_OUTSIDE_MILLISECONDS 10000L
+#define REDIRECTS_MAX                3L
+#define CA_CACHE_SECONDS             60L
 /* Idle connections that are kept; more are closed after use. */
 #define CONNECTIONS_KEPT 64L
 #define BODY_MAX         ((size_t)16 * 1024 * 1024)
@@ -36,7 +38,8 @@ struct http_client {
 	CURLM *multi;
 	struct http_exchange *first;
 	struct http_exchange *finished; /* freed at the end of a step */
-	char *ca_file;
+	char *ca_file;                  /* NULL: the system's */
+	bool outside;                   /* of the cluster */
 };
 
 static void initialize(void)
@@ -44,7 +47,7 @@ static void initialize(void)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-struct http_client *http_client_new(const char *ca_file)
+static struct http_client *client_new(const char *ca_file, bool outside)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, initialize);
@@ -53,13 +56,24 @@ struct http_client *http_client_new(const char *ca_file)
 	if (client == NULL)
 		return NULL;
 	client->multi = curl_multi_init();
-	client->ca_file = strdup(ca_file);
-	if (client->multi == NULL || client->ca_file == NULL) {
+	client->ca_file = ca_file == NULL ? NULL : strdup(ca_file);
+	client->outside = outside;
+	if (client->multi == NULL || (ca_file != NULL && client->ca_file == NULL)) {
 		http_client_free(client);
 		return NULL;
 	}
 	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
 	return client;
+}
+
+struct http_client *http_client_new(const char *ca_file)
+{
+	return client_new(ca_file, false);
+}
+
+struct http_client *http_client_new_outside(const char *ca_file)
+{
+	return client_new(ca_file, true);
 }
 
 static void exchange_free(struct http_exchange *exchange)
@@ -138,25 +152,53 @@ static bool set_headers(struct http_exchange *exchange, const struct http_order 
 	       add_header(exchange, "Accept", order->accept);
 }
 
-static void set_fixed(CURL *curl)
+static void set_fixed(CURL *curl, bool outside)
 {
-	curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
 	curl_easy_setopt(curl, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	if (!outside)
+		curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MILLISECONDS);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+	                 outside ? CONNECT_OUTSIDE_MILLISECONDS : CONNECT_MILLISECONDS);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "lastword/" LASTWORD_VERSION);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+}
+
+static CURLcode set_credentials(CURL *curl, const struct http_order *order)
+{
+	if (order->bearer != NULL) {
+		curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+		return curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, order->bearer);
+	}
+	if (order->user == NULL)
+		return CURLE_OK;
+	curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+	CURLcode code = curl_easy_setopt(curl, CURLOPT_USERNAME, order->user);
+	return code != CURLE_OK ? code : curl_easy_setopt(curl, CURLOPT_PASSWORD, order->password);
+}
+
+/* A CA file is the only one trusted; without one the system's are. */
+static CURLcode set_trust(CURL *curl, const char *ca_file)
+{
+	if (ca_file == NULL)
+		return CURLE_OK;
+	curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+	return curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file);
 }
 
 /* What can fail are the options that copy a text. */
 static bool set_order(struct http_exchange *exchange, const struct http_order *order)
 {
 	CURL *curl = exchange->curl;
-	set_fixed(curl);
+	set_fixed(curl, exchange->client->outside);
+	if (order->follow_redirects) {
+		curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+		curl_easy_setopt(curl, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
+		curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "https");
+	}
 	if (order->timeout > 0)
 		curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
 		                 (long)(order->timeout / MILLISECOND) + 1);
@@ -164,13 +206,11 @@ static bool set_order(struct http_exchange *exchange, const struct http_order *o
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
 	curl_easy_setopt(curl, CURLOPT_PRIVATE, exchange);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, exchange->headers);
-	CURLcode code = curl_easy_setopt(curl, CURLOPT_CAINFO, exchange->client->ca_file);
+	CURLcode code = set_trust(curl, exchange->client->ca_file);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(curl, CURLOPT_URL, order->url);
-	if (code == CURLE_OK && order->bearer != NULL) {
-		curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
-		code = curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, order->bearer);
-	}
+	if (code == CURLE_OK)
+		code = set_credentials(curl, order);
 	if (code == CURLE_OK && order->content_type != NULL) {
 		/* libcurl's own copy would not be wiped: it may be a Secret. */
 		buffer_append(&exchange->body, order->body, order->body_length);
@@ -217,6 +257,7 @@ static void finish(struct http_exchange *exchange, const char *problem)
 	curl_off_t seconds = 0;
 	struct http_result result = {.problem = problem, .retry_after = -1, .date = -1};
 	struct curl_header *date;
+	struct curl_header *authenticate;
 	curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &result.status);
 	if (curl_easy_getinfo(exchange->curl, CURLINFO_RETRY_AFTER, &seconds) == CURLE_OK &&
 	    seconds > 0)
@@ -225,6 +266,9 @@ static void finish(struct http_exchange *exchange, const char *problem)
 		time_t time = curl_getdate(date->value, NULL);
 		result.date = time < 0 || time > INT64_MAX / SECOND ? -1 : (int64_t)time * SECOND;
 	}
+	if (curl_easy_header(exchange->curl, "WWW-Authenticate", 0, CURLH_HEADER, -1,
+	                     &authenticate) == CURLHE_OK)
+		result.authenticate = authenticate->value;
 	exchange_detach(exchange);
 	exchange->next = exchange->client->finished;
 	exchange->client->finished = exchange;

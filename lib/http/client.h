@@ -9,8 +9,9 @@
  * was called. Callbacks run inside http_client_run(). receive() must not call this module; finish()
  * may, and the exchange is gone when it returns.
  *
- * Bounds: CONNECT 2 s (TLS included), then the exchange's own timeouts. Redirects are not followed,
- * proxies from the environment not used. HTTP/1.1.
+ * Bounds: CONNECT 2 s (TLS included; 10 s outside the cluster), then the exchange's own timeouts.
+ * Redirects are not followed unless the order says so. Proxies from the environment are used
+ * outside the cluster only. HTTP/1.1.
  */
 #ifndef LASTWORD_LIB_HTTP_CLIENT_H
 #define LASTWORD_LIB_HTTP_CLIENT_H
@@ -34,6 +35,8 @@ struct http_result {
 	int64_t retry_after; /* nanoseconds, from that header; -1: none */
 	int64_t date;        /* nanoseconds since 1970, of that header, whole seconds; -1: none */
 	const char *problem; /* NULL: the response is complete; else what broke it off */
+	const char
+	        *authenticate; /* the header WWW-Authenticate; NULL: none; until finish() returns */
 };
 
 typedef void http_finish(void *context, const struct http_result *result);
@@ -42,7 +45,11 @@ typedef void http_finish(void *context, const struct http_result *result);
 struct http_order {
 	const char *method;
 	const char *url;
-	const char *bearer;       /* token; NULL: none */
+	const char *bearer; /* token; NULL: none */
+	const char *user;   /* with password, for Basic authentication; NULL: none */
+	const char *password;
+	/* Follows at most three redirects, to https only; credentials stay with the first host. */
+	bool follow_redirects;
 	const char *content_type; /* of the body; NULL: there is no body */
 	const char *accept;       /* NULL: anything */
 	const char *body;
@@ -57,6 +64,8 @@ struct http_order {
 /* ca_file: PEM; the only CAs that are trusted; read again for new connections after a
  * minute. NULL when there is no memory. */
 struct http_client *http_client_new(const char *ca_file);
+/* The same for servers outside the cluster. ca_file NULL: the system's CAs. */
+struct http_client *http_client_new_outside(const char *ca_file);
 /* Exchanges under way are cancelled. NULL is fine. */
 void http_client_free(struct http_client *client);
 

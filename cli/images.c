@@ -1,0 +1,280 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "lib/base/buffer.h"
+#include "lib/base/files.h"
+#include "lib/document/yaml.h"
+#include "lib/registry/client.h"
+
+#define TREE_MAX          ((size_t)64 * 1024 * 1024)
+#define OUTPUT_MAX        ((size_t)8 * 1024 * 1024)
+#define CONFIG_MAX        ((size_t)4 * 1024 * 1024)
+#define DOCKER_CONFIG_MAX 4096
+
+static const char usage[] =
+        "Usage: lastword images [OPTION…] IMAGE…\n"
+        "Asks the registries what the images run, and prints the entries for \"images:\" in the\n"
+        "configuration: with them agents are wrapped whose pods name no command.\n"
+        "\n"
+        "      --pin tag|digest    name the image as given (the default), or by the digest that "
+        "it\n"
+        "                          has now: a tag may move to an image with another command\n"
+        "      --platform OS/ARCH  what one platform's image runs; without it linux/amd64 and\n"
+        "                          linux/arm64 must run the same\n"
+        "      --docker-config DIR where config.json with the credentials is (the variable\n"
+        "                          DOCKER_CONFIG, else ~/.docker)\n"
+        "      --ca-file FILE      CA certificates of the registries, PEM (the system's)\n"
+        "  -o, --output FORMAT     yaml (the default) or json\n"
+        "\n"
+        "Proxies are taken from the environment (https_proxy, no_proxy). Exit status: 0 all were\n"
+        "resolved, 1 some were not, 2 usage.\n";
+
+struct images_options {
+	bool pin_digest;
+	bool json;
+	const char *platform;
+	const char *docker_config;
+	const char *ca_file;
+};
+
+static void complain(const char *message)
+{
+	struct buffer _cleanup_buffer_ line;
+	buffer_init(&line, (size_t)64 * 1024);
+	terminal_line(&line, message);
+	fprintf(stderr, "lastword images: %s\n", buffer_text(&line));
+}
+
+/* ---- Flags ---- */
+
+enum { CODE_PIN = 1, CODE_PLATFORM, CODE_DOCKER_CONFIG, CODE_CA_FILE };
+
+static const struct option long_options[] = {
+        {"pin", required_argument, NULL, CODE_PIN},
+        {"platform", required_argument, NULL, CODE_PLATFORM},
+        {"docker-config", required_argument, NULL, CODE_DOCKER_CONFIG},
+        {"ca-file", required_argument, NULL, CODE_CA_FILE},
+        {"output", required_argument, NULL, 'o'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+};
+
+/* One of two words; *ret_second: it was the second. */
+static bool take_word(const char *flag, const char *value, const char *first, const char *second,
+                      bool *ret_second, struct error *error)
+{
+	if (strcmp(value, first) != 0 && strcmp(value, second) != 0)
+		return error_set(error, "%s %s: expected %s or %s", flag, value, first, second);
+	*ret_second = strcmp(value, second) == 0;
+	return true;
+}
+
+static bool take_flag(int code, struct images_options *options, struct error *error)
+{
+	switch (code) {
+	case CODE_PIN:
+		return take_word("--pin", optarg, "tag", "digest", &options->pin_digest, error);
+	case 'o':
+		return take_word("-o", optarg, "yaml", "json", &options->json, error);
+	case CODE_PLATFORM:
+		options->platform = optarg;
+		if (strchr(optarg, '/') == NULL)
+			return error_set(error,
+			                 "--platform %s: expected OS/ARCH, such as linux/arm64",
+			                 optarg);
+		return true;
+	case CODE_DOCKER_CONFIG:
+		options->docker_config = optarg;
+		return true;
+	default:
+		options->ca_file = optarg;
+		if (access(optarg, R_OK) != 0)
+			return error_set(error, "--ca-file %s: expected a file that can be read",
+			                 optarg);
+		return true;
+	}
+}
+
+/* -1: go on, optind is the first image; else the exit status, everything said. */
+static int read_flags(int argc, char **argv, struct images_options *options)
+{
+	struct error error;
+	int code;
+	optind = 1;
+	while ((code = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
+		if (code == 'h') {
+			fputs(usage, stdout);
+			return EXIT_OK;
+		}
+		if (code == '?') {
+			fputs(usage, stderr);
+			return EXIT_USAGE;
+		}
+		if (!take_flag(code, options, &error)) {
+			complain(error.message);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind == argc) {
+		complain("expected at least one image");
+		fputs(usage, stderr);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+/* ---- Credentials ---- */
+
+/* The path of config.json; named: somebody named the folder, so it must be there. */
+static void find_docker_config(const struct images_options *options, char path[DOCKER_CONFIG_MAX],
+                               bool *ret_named)
+{
+	const char *variable = getenv("DOCKER_CONFIG");
+	const char *home = getenv("HOME");
+	*ret_named = true;
+	if (options->docker_config != NULL) {
+		snprintf(path, DOCKER_CONFIG_MAX, "%s/config.json", options->docker_config);
+	} else if (variable != NULL && variable[0] != '\0') {
+		snprintf(path, DOCKER_CONFIG_MAX, "%s/config.json", variable);
+	} else {
+		*ret_named = false;
+		snprintf(path, DOCKER_CONFIG_MAX, "%s/.docker/config.json",
+		         home == NULL ? "" : home);
+	}
+}
+
+static bool load_credentials(const struct images_options *options, struct arena *arena,
+                             const char *registry, struct credentials *ret_credentials,
+                             struct error *error)
+{
+	char path[DOCKER_CONFIG_MAX];
+	bool named;
+	struct buffer _cleanup_buffer_ text;
+	buffer_init_secret(&text, CONFIG_MAX);
+	find_docker_config(options, path, &named);
+	if (!named && access(path, F_OK) != 0) {
+		*ret_credentials = (struct credentials){.user = NULL};
+		return true;
+	}
+	if (!file_read(path, &text, error))
+		return false;
+	if (!credentials_read(arena, buffer_text(&text), text.length, registry, ret_credentials,
+	                      error))
+		return error_wrap(error, "%s", path);
+	return true;
+}
+
+/* ---- Entries ---- */
+
+static json *list_of(struct arena *arena, const char **texts, size_t count)
+{
+	json *list = json_new_array(arena);
+	for (size_t i = 0; list != NULL && i < count; i++)
+		if (!json_append(list, json_new_string(arena, texts[i])))
+			return NULL;
+	return list;
+}
+
+/* The name as given, without tag and digest. */
+static size_t name_length(const char *image)
+{
+	size_t length = strcspn(image, "@");
+	for (size_t i = length; i > 0 && image[i - 1] != '/'; i--)
+		if (image[i - 1] == ':')
+			return i - 1;
+	return length;
+}
+
+static json *entry_of(struct arena *arena, const struct images_options *options, const char *image,
+                      const struct registry_image *resolved)
+{
+	const struct image_config *config = &resolved->config;
+	const char *name = image;
+	json *entry = json_new_object(arena);
+	if (options->pin_digest)
+		name = arena_printf(arena, "%.*s@%s", (int)name_length(image), image,
+		                    resolved->digest);
+	if (entry == NULL || name == NULL ||
+	    !json_add_member(arena, entry, "image", json_new_string(arena, name)) ||
+	    (config->entrypoint_count > 0 &&
+	     !json_add_member(arena, entry, "entrypoint",
+	                      list_of(arena, config->entrypoint, config->entrypoint_count))) ||
+	    (config->cmd_count > 0 &&
+	     !json_add_member(arena, entry, "cmd", list_of(arena, config->cmd, config->cmd_count))))
+		return NULL;
+	return entry;
+}
+
+static bool resolve(const struct images_options *options, struct registry_client *client,
+                    struct arena *arena, const char *image, json *list, struct error *error)
+{
+	struct image_reference reference;
+	struct credentials credentials;
+	struct registry_image resolved;
+	if (!image_reference_parse(image, &reference, error))
+		return false;
+	if (!load_credentials(options, arena, reference.registry, &credentials, error) ||
+	    !registry_resolve(client, arena, &reference, &credentials, options->platform, &resolved,
+	                      error))
+		return error_wrap(error, "%s", image);
+	if (resolved.config.entrypoint_count + resolved.config.cmd_count == 0)
+		return error_set(error, "%s: the image names no command", image);
+	if (!json_append(list, entry_of(arena, options, image, &resolved)))
+		return error_set(error, "%s: no memory", image);
+	return true;
+}
+
+static int print_entries(const struct images_options *options, struct arena *arena, json *list)
+{
+	struct buffer _cleanup_buffer_ out;
+	json *root = json_new_object(arena);
+	buffer_init(&out, OUTPUT_MAX);
+	if (root == NULL || !json_add_member(arena, root, "images", list)) {
+		complain("no memory");
+		return EXIT_FAILED;
+	}
+	if (options->json) {
+		json_print(&out, root, 2);
+		buffer_append_char(&out, '\n');
+	} else {
+		yaml_print(&out, root);
+	}
+	if (!buffer_ok(&out) || fwrite(buffer_text(&out), 1, out.length, stdout) != out.length ||
+	    fflush(stdout) != 0) {
+		complain("writing to standard output failed");
+		return EXIT_FAILED;
+	}
+	return EXIT_OK;
+}
+
+int command_images(int argc, char **argv)
+{
+	struct images_options options = {.platform = NULL};
+	int status = read_flags(argc, argv, &options);
+	if (status >= 0)
+		return status;
+	struct registry_client *_cleanup_registry_client_ client =
+	        registry_client_new(options.ca_file);
+	struct arena *_cleanup_arena_ arena = arena_new_secret(TREE_MAX);
+	json *list = arena == NULL ? NULL : json_new_array(arena);
+	if (client == NULL || list == NULL) {
+		complain("no memory");
+		return EXIT_FAILED;
+	}
+	bool all = true;
+	for (int i = optind; i < argc; i++) {
+		struct error error;
+		if (resolve(&options, client, arena, argv[i], list, &error))
+			continue;
+		complain(error.message);
+		all = false;
+	}
+	if (json_size(list) > 0 && print_entries(&options, arena, list) != EXIT_OK)
+		return EXIT_FAILED;
+	return all ? EXIT_OK : EXIT_FAILED;
+}
