@@ -2,7 +2,7 @@
  * An API server that has many agent pods and lets them terminate, for measuring the observer.
  *
  *   api_server --cert FILE --key FILE [--pods N] [--terminations N] [--rate N] [--watches N]
- * [--drop N]
+ *              [--drop N] [--large N] [--many-args N]
  *
  * Listens on 127.0.0.1, TLS, and prints {"port":N}. When --watches are open and the Lease is held,
  * pods end at --rate a second, in four ways:
@@ -14,7 +14,8 @@
  *
  * Deleted pods are replaced at once. The watchdog's log has a report about every termination. Each
  * record that is posted is compared with the termination it is about. Every --drop events the watch
- * is broken off.
+ * is broken off. Of the pods --large have an argument of 1,450,000 `<`, about what a real API
+ * server takes at most, and --many-args have 700,000 empty ones.
  *
  * When all is recorded and notified, or nothing came for 60 s, prints one JSON object of figures:
  * what was expected, recorded, missing, posted again, wrong or unexpected; requests by kind; lag
@@ -48,6 +49,7 @@
 #define NAMESPACES   10
 #define FINGERPRINTS 50
 #define MESSAGE_MAX  ((size_t)2 * 1024 * 1024)
+#define CHUNK_SIZE   ((size_t)1024 * 1024)
 #define BOOKMARK     (2 * SECOND)
 #define GIVE_UP      (60 * SECOND)
 
@@ -118,6 +120,8 @@ static struct {
 	unsigned rate;
 	unsigned watches;
 	unsigned drop;
+	unsigned large;
+	unsigned many_args;
 } options = {.pods = 2000, .terminations = 100, .rate = 50, .watches = 1};
 
 /* Everything below belongs to the lock. */
@@ -261,15 +265,47 @@ static void write_status(struct buffer *out, const struct pod *pod)
 	buffer_append_text(out, "}]}");
 }
 
+/* The arguments of those that have many, or one that is huge; as a real API server prints them. */
+static char *arguments[2];
+static size_t arguments_length[2];
+
+static void make_arguments(unsigned which, const char *before, const char *unit, size_t count,
+                           const char *after)
+{
+	struct buffer text;
+	buffer_init(&text, 8 * MESSAGE_MAX);
+	buffer_append_text(&text, before);
+	for (size_t i = 0; i < count; i++)
+		buffer_append_text(&text, unit);
+	buffer_append_text(&text, after);
+	arguments_length[which] = text.length;
+	arguments[which] = buffer_steal(&text);
+	if (arguments[which] == NULL)
+		die("no memory");
+}
+
+static void write_arguments(struct buffer *out, unsigned serial)
+{
+	unsigned special = options.large + options.many_args;
+	unsigned place = places[serial];
+	unsigned apart = special == 0 ? 0 : options.pods / special;
+	if (special == 0 || place % apart != 0 || place / apart >= special)
+		return;
+	unsigned which = place / apart >= options.large;
+	buffer_append(out, arguments[which], arguments_length[which]);
+}
+
 static void write_spec(struct buffer *out, unsigned serial)
 {
 	const char *policy = serial % 2 == 0 ? "Never" : "OnFailure";
 	buffer_printf(out, "\"spec\":{\"restartPolicy\":\"%s\",\"nodeName\":\"node-%u\"", policy,
 	              serial % 97);
-	buffer_append_text(out, ",\"containers\":[{\"name\":\"main\",\"image\":"
-	                        "\"registry.example.com/agents/coder:1\",\"command\":["
-	                        "\"/lastword/shim\",\"run\",\"--name\",\"main\",\"--\",\"/agent\"],"
-	                        "\"env\":[");
+	buffer_append_text(out,
+	                   ",\"containers\":[{\"name\":\"main\",\"image\":"
+	                   "\"registry.example.com/agents/coder:1\",\"command\":["
+	                   "\"/lastword/shim\",\"run\",\"--name\",\"main\",\"--\",\"/agent\"],");
+	write_arguments(out, serial);
+	buffer_append_text(out, "\"env\":[");
 	for (unsigned i = 0; i < 30; i++)
 		buffer_printf(out, "%s{\"name\":\"VARIABLE_%u\",\"value\":\"value-%u-%u\"}",
 		              i == 0 ? "" : ",", i, i, serial);
@@ -617,17 +653,26 @@ static bool list_pods(struct connection *c)
 	if (from + limit < options.pods)
 		buffer_printf(&c->output, ",\"continue\":\"%zu\"", from + limit);
 	buffer_append_text(&c->output, "},\"items\":[");
-	for (size_t i = from; i < from + limit && i < options.pods; i++) {
+	pthread_mutex_unlock(&lock);
+	bool open = begin_stream(c);
+	for (size_t i = from; open && i < from + limit && i < options.pods; i++) {
 		if (i > from)
 			buffer_append_char(&c->output, ',');
+		pthread_mutex_lock(&lock);
 		write_pod(&c->output, &pods[i], version);
+		pthread_mutex_unlock(&lock);
+		if (c->output.length < CHUNK_SIZE)
+			continue;
+		open = send_chunk(c, &c->output);
+		buffer_clear(&c->output);
 	}
-	pthread_mutex_unlock(&lock);
 	buffer_append_text(&c->output, "]}");
-	return answer(c, 200, &c->output);
+	open = open && send_chunk(c, &c->output);
+	buffer_clear(&c->output);
+	return open && send_chunk(c, &c->output);
 }
 
-/* Up to 100 events after *cursor, or a bookmark, into the output. */
+/* Up to 100 events after *cursor, fewer when they are large, or a bookmark, into the output. */
 static void take_events(struct connection *c, size_t *cursor)
 {
 	struct timespec until;
@@ -639,7 +684,7 @@ static void take_events(struct connection *c, size_t *cursor)
 	while (*cursor >= event_count && waited == 0)
 		waited = pthread_cond_timedwait(&changed, &lock, &until);
 	size_t last = event_count < *cursor + 100 ? event_count : *cursor + 100;
-	for (; *cursor < last; (*cursor)++) {
+	for (; *cursor < last && c->output.length < CHUNK_SIZE; (*cursor)++) {
 		buffer_printf(&c->output, "{\"type\":\"%s\",\"object\":", events[*cursor].type);
 		/* The version of an event is its number, counted from 2. */
 		write_pod(&c->output, &events[*cursor].pod, *cursor + 2);
@@ -1017,8 +1062,8 @@ static void start_thread(void *(*body)(void *), void *context)
 static unsigned number(const char *text)
 {
 	unsigned long value = strtoul(text, NULL, 10);
-	if (value == 0 || value > 1000000)
-		die("expected a number from 1 to 1000000");
+	if (*text < '0' || *text > '9' || value > 1000000)
+		die("expected a number up to 1000000");
 	return (unsigned)value;
 }
 
@@ -1032,6 +1077,8 @@ static void read_options(int argc, char **argv)
 	        {"rate", required_argument, NULL, 'r'},
 	        {"watches", required_argument, NULL, 'w'},
 	        {"drop", required_argument, NULL, 'd'},
+	        {"large", required_argument, NULL, 'l'},
+	        {"many-args", required_argument, NULL, 'm'},
 	        {NULL, 0, NULL, 0},
 	};
 	int code;
@@ -1050,11 +1097,16 @@ static void read_options(int argc, char **argv)
 			options.watches = number(optarg);
 		else if (code == 'd')
 			options.drop = number(optarg);
+		else if (code == 'l')
+			options.large = number(optarg);
+		else if (code == 'm')
+			options.many_args = number(optarg);
 		else
 			exit(2);
 	}
-	if (options.cert == NULL || options.key == NULL || options.pods < 2)
-		die("expected --cert and --key");
+	if (options.cert == NULL || options.key == NULL || options.pods < 2 || options.rate == 0 ||
+	    options.large + options.many_args > options.pods)
+		die("expected --cert and --key, and not more large pods than pods");
 }
 
 static void prepare(void)
@@ -1070,6 +1122,8 @@ static void prepare(void)
 	if (pods == NULL || actions == NULL || last_terminations == NULL || places == NULL ||
 	    events == NULL || records == NULL)
 		die("no memory");
+	make_arguments(0, "\"args\":[\"", "\\u003c", 1450000, "\"],");
+	make_arguments(1, "\"args\":[", "\"\",", 699999, "\"\"],");
 	last_record_at = now();
 	for (unsigned i = 0; i < options.pods; i++)
 		new_pod(i);

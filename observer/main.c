@@ -148,9 +148,13 @@ static void run(struct observer *observer, struct kube_client *client, struct st
 	observer_start(observer);
 	while (stops == 0) {
 		turn(observer, client, status, TURN_MAX);
-		if (!was_ready && observer_is_ready(observer))
+		bool ready = observer_is_ready(observer);
+		if (ready && !was_ready)
 			log_message(LOG_INFO, "watching pods", NULL);
-		was_ready = observer_is_ready(observer);
+		if (!ready && was_ready)
+			log_message(LOG_ERROR, "the watch of pods makes no progress, not ready",
+			            NULL);
+		was_ready = ready;
 	}
 }
 

@@ -122,6 +122,7 @@ void observer_advance(struct observer *observer, int64_t now, int64_t wall)
 	observer->loop.now = now;
 	observer->loop.wall = wall;
 	event_loop_fire_timers(&observer->loop);
+	atomic_store(&observer->ready, watcher_is_current(&observer->watcher));
 }
 
 bool observer_is_ready(struct observer *observer)
@@ -151,11 +152,14 @@ void observer_measure(struct observer *observer)
 	observer_metrics_set(observer->metrics, GAUGE_OPEN_TERMINATIONS, observer->gatherer.count);
 	observer_metrics_set(observer->metrics, GAUGE_PENDING_RECORDS, observer->writer.count);
 	observer_metrics_set(observer->metrics, GAUGE_LINGERING_PODS, observer->tracker.lingering);
+	observer_metrics_set(observer->metrics, GAUGE_SECONDS_WITHOUT_PROGRESS,
+	                     (size_t)(watcher_silence(&observer->watcher) / SECOND));
 	observer_metrics_raise(observer->metrics, COUNTER_REQUESTS, observer->loop.requests);
 	observer_metrics_raise(observer->metrics, COUNTER_LISTS, observer->watcher.lists);
 	observer_metrics_raise(observer->metrics, COUNTER_WATCHES, observer->watcher.watches);
 	observer_metrics_raise(observer->metrics, COUNTER_DROPPED_FOLLOWS,
 	                       observer->followers.dropped);
+	observer_metrics_raise(observer->metrics, COUNTER_CUT_PODS, observer->watcher.cut_pods);
 }
 
 void observer_free(struct observer *observer)

@@ -72,7 +72,8 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 void observer_start(struct observer *observer);
 /* Sets the clocks and fires the timers that are due. */
 void observer_advance(struct observer *observer, int64_t now, int64_t wall);
-/* The first list of pods is complete. */
+/* The pods are listed, and their list and watch make progress (watcher.h). As of the last
+ * observer_advance(). */
 bool observer_is_ready(struct observer *observer);
 /* No termination is open and no record pending. */
 bool observer_is_idle(const struct observer *observer);

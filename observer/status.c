@@ -21,8 +21,10 @@ static void respond_to(void *context, const struct http_request *request,
 		                   turns ? "ok\n" : "the event loop is stuck\n");
 	} else if (strcmp(request->path, "/readyz") == 0) {
 		bool ready = observer_is_ready(status->observer);
-		http_response_text(response, ready ? 200 : 503,
-		                   ready ? "ok\n" : "the first list of pods is not complete\n");
+		http_response_text(
+		        response, ready ? 200 : 503,
+		        ready ? "ok\n"
+		              : "the pods are not listed yet, or their watch makes no progress\n");
 	} else if (strcmp(request->path, "/metrics") == 0) {
 		response->content_type = "text/plain; version=0.0.4; charset=utf-8";
 		observer_metrics_write(status->observer->metrics, &response->body);

@@ -84,6 +84,10 @@ static const struct metric_definition gauges[GAUGE_COUNT] = {
                 {.type = METRIC_GAUGE,
                  .name = "lastword_lingering_pods",
                  .help = "Pods that run on though all their agents have terminated."},
+        [GAUGE_SECONDS_WITHOUT_PROGRESS] =
+                {.type = METRIC_GAUGE,
+                 .name = "lastword_observer_seconds_without_progress",
+                 .help = "Since the list or watch of pods last made progress."},
 };
 
 static const struct metric_definition counters[COUNTER_COUNT] = {
@@ -99,6 +103,9 @@ static const struct metric_definition counters[COUNTER_COUNT] = {
         [COUNTER_LOST_RECORDS] = {.type = METRIC_COUNTER,
                                   .name = "lastword_observer_lost_records_total",
                                   .help = "Records that could not be written; the log has them."},
+        [COUNTER_CUT_PODS] = {.type = METRIC_COUNTER,
+                              .name = "lastword_observer_cut_pods_total",
+                              .help = "Pods read in part, being too large."},
         [COUNTER_DELETED_RECORDS] = {.type = METRIC_COUNTER,
                                      .name = "lastword_observer_deleted_records_total",
                                      .help = "Records deleted for their age or number."},

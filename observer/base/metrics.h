@@ -31,6 +31,7 @@ enum gauge {
 	GAUGE_PENDING_RECORDS,   /* records whose writing or notifications are not complete */
 	GAUGE_LEADER,            /* 1 or 0 */
 	GAUGE_LINGERING_PODS,    /* pods that run on though all their agents have terminated */
+	GAUGE_SECONDS_WITHOUT_PROGRESS, /* of the list or watch of pods */
 	GAUGE_COUNT
 };
 
@@ -39,6 +40,7 @@ enum counter {
 	COUNTER_REQUESTS,        /* to the API server */
 	COUNTER_LISTS,           /* begun */
 	COUNTER_WATCHES,         /* begun */
+	COUNTER_CUT_PODS,        /* pods that were too large to be read whole, each time */
 	COUNTER_LOST_RECORDS,    /* records that could not be written; they are in the log */
 	COUNTER_DELETED_RECORDS, /* records deleted: too old, or too many in their namespace */
 	COUNTER_DROPPED_FOLLOWS, /* logs that are not followed (any more), since too many are */

@@ -6,17 +6,24 @@
 
 #include "lib/http/url.h"
 #include "lib/base/log.h"
+#include "observer/pod/pod_filter.h"
 
-/* An object may have 1.5 MiB in etcd, and more as JSON; a page is parsed as a whole. */
-#define LINE_MAX_BYTES ((size_t)8 * 1024 * 1024)
-#define PAGE_MAX_BYTES ((size_t)8 * 1024 * 1024)
-#define ARENA_MAX      ((size_t)96 * 1024 * 1024)
-#define PAGE_PODS      100
+#define PAGE_PODS      500
+#define PAGE_MAX_BYTES ((size_t)64 * 1024 * 1024) /* what the API server holds for a response */
 #define LIST_TIMEOUT   (60 * SECOND)
 /* The server is asked to end a watch after 5 to 10 minutes, so that the load is spread anew. */
 #define WATCH_SECONDS 300
 
 static void step(void *context);
+
+/* True: the filters are sound (tests/unit/test_pod_filter.c). */
+static bool start_stream(struct watcher *watcher, const struct json_filter *filter)
+{
+	struct error error;
+	watcher->invalid = watcher->overflow = false;
+	return json_stream_init(&watcher->stream, filter, POD_FILTER_EXTRA_MAX, watcher->storage,
+	                        POD_FILTER_STORAGE, &error);
+}
 
 bool watcher_init(struct watcher *watcher, struct event_loop *loop, const char *path,
                   const char *selector, int64_t idle, const struct watch_handler *handler)
@@ -29,10 +36,12 @@ bool watcher_init(struct watcher *watcher, struct event_loop *loop, const char *
 	        .idle = idle,
 	        .page = PAGE_PODS,
 	        .timer = {.fire = step, .context = watcher},
-	        .arena = arena_new(ARENA_MAX),
+	        .arena = arena_new(POD_FILTER_ARENA),
+	        .storage = malloc(POD_FILTER_STORAGE),
+	        .progress_at = loop->now,
 	};
-	line_splitter_init(&watcher->splitter, LINE_MAX_BYTES);
-	if (watcher->selector != NULL && watcher->arena != NULL)
+	if (watcher->selector != NULL && watcher->arena != NULL && watcher->storage != NULL &&
+	    start_stream(watcher, pod_list_filter) && start_stream(watcher, pod_watch_filter))
 		return true;
 	watcher_free(watcher);
 	return false;
@@ -44,11 +53,27 @@ void watcher_free(struct watcher *watcher)
 		return;
 	event_loop_cancel_request(watcher->loop, watcher->request);
 	event_loop_clear_timer(watcher->loop, &watcher->timer);
-	line_splitter_free(&watcher->splitter);
 	arena_free(watcher->arena);
+	free(watcher->storage);
 	free(watcher->selector);
 	free(watcher->next_page);
 	*watcher = (struct watcher){.loop = NULL};
+}
+
+bool watcher_is_current(const struct watcher *watcher)
+{
+	return watcher->synced && watcher_silence(watcher) <= 2 * watcher->idle + 60 * SECOND;
+}
+
+int64_t watcher_silence(const struct watcher *watcher)
+{
+	return watcher->loop == NULL ? 0 : watcher->loop->now - watcher->progress_at;
+}
+
+static void made_progress(struct watcher *watcher)
+{
+	watcher->failures = 0;
+	watcher->progress_at = watcher->loop->now;
 }
 
 static void schedule(struct watcher *watcher, int64_t delay)
@@ -86,16 +111,36 @@ static void retry(struct watcher *watcher, const struct kube_response *response,
 	schedule(watcher, delay);
 }
 
-/* ---- The list ---- */
+/* ---- Pods ---- */
 
-static bool take_page(struct watcher *watcher, const struct kube_response *response)
+/* The tree of what was kept; NULL: no memory. */
+static json *tree_of(struct watcher *watcher, const struct json_piece *piece)
 {
 	json *root;
 	arena_reset(watcher->arena);
-	if (json_parse(watcher->arena, buffer_text(&response->body), response->body.length, 0,
-	               &root, NULL) == JSON_INVALID ||
-	    !json_is_object(root))
-		return false;
+	if (json_parse(watcher->arena, piece->text, piece->length, 0, &root, NULL) == JSON_INVALID)
+		return NULL;
+	return root;
+}
+
+static void take_pod(struct watcher *watcher, enum watch_event event, const json *object, bool cut)
+{
+	static struct log_limit limit;
+	uint64_t dropped;
+	const json *metadata = json_get(object, "metadata");
+	watcher->cut_pods += cut;
+	if (cut && log_limit_pass(&limit, &dropped))
+		log_message(LOG_WARNING, "a pod is too large to be read whole", "namespace",
+		            json_get_string_or(metadata, "namespace", ""), "pod",
+		            json_get_string_or(metadata, "name", ""), NULL);
+	watcher->handler.take(watcher->handler.context, event, watcher->arena, object);
+}
+
+/* ---- The list ---- */
+
+/* The list itself, behind its pods: its version and where it goes on. */
+static bool take_list(struct watcher *watcher, const json *root)
+{
 	const json *metadata = json_get(root, "metadata");
 	const char *version = json_get_string_or(metadata, "resourceVersion", "");
 	const char *next = json_get_string_or(metadata, "continue", "");
@@ -110,35 +155,82 @@ static bool take_page(struct watcher *watcher, const struct kube_response *respo
 	/* All pages of a list have the version of the first one. */
 	if (watcher->version[0] == '\0')
 		snprintf(watcher->version, sizeof watcher->version, "%s", version);
-	for (json *n = json_first(json_get(root, "items")); n != NULL; n = json_next(n))
-		watcher->handler.take(watcher->handler.context, WATCH_LISTED, watcher->arena, n);
 	return true;
 }
 
-static void page_received(void *context, struct kube_response *response, const struct error *error)
+static bool take_page(void *context, const struct json_piece *piece)
 {
 	struct watcher *watcher = context;
+	json *root = tree_of(watcher, piece);
+	if (root == NULL || (!piece->element && !take_list(watcher, root))) {
+		watcher->invalid = true;
+		return false;
+	}
+	if (piece->element) {
+		watcher->page_pods++;
+		take_pod(watcher, WATCH_LISTED, root, piece->cut);
+	}
+	return true;
+}
+
+static bool page_receive(void *context, const char *bytes, size_t length)
+{
+	struct watcher *watcher = context;
+	struct error error;
+	watcher->page_bytes += length;
+	if (watcher->page_bytes > PAGE_MAX_BYTES && watcher->page > 1) {
+		watcher->overflow = true;
+		return false;
+	}
+	bool more = json_stream_feed(&watcher->stream, bytes, length, take_page, watcher, &error);
+	watcher->invalid = watcher->invalid || json_stream_failed(&watcher->stream);
+	return more;
+}
+
+/* The next page has at most half as many pods, and no more than this one got. */
+static void shrink_page(struct watcher *watcher)
+{
+	unsigned half = watcher->page / 2;
+	unsigned most =
+	        watcher->page_pods > 0 && watcher->page_pods < half ? watcher->page_pods : half;
+	watcher->page = most > 0 ? most : 1;
+}
+
+static void grow_page(struct watcher *watcher)
+{
+	if (watcher->page_bytes < PAGE_MAX_BYTES / 4)
+		watcher->page = watcher->page < PAGE_PODS / 2 ? watcher->page * 2 : PAGE_PODS;
+}
+
+static void page_ended(void *context, struct kube_response *response, const struct error *error)
+{
+	struct watcher *watcher = context;
+	bool complete = error == NULL && !watcher->invalid && watcher->stream.objects == 1 &&
+	                json_stream_is_between(&watcher->stream);
 	watcher->request = NULL;
-	if (error != NULL && response->status == 0 && !buffer_ok(&response->body) &&
-	    watcher->page > 1) {
-		watcher->page /= 2;
+	arena_reset(watcher->arena);
+	if (complete) {
+		grow_page(watcher);
+		watcher->failures = 0;
+		if (watcher->next_page == NULL) {
+			watcher->listing = false;
+			watcher->synced = true;
+			made_progress(watcher);
+			watcher->handler.complete(watcher->handler.context);
+		}
 		schedule(watcher, 0);
 		return;
 	}
 	if (error != NULL && response->status == 410)
 		forget_list(watcher);
-	if (error != NULL || !take_page(watcher, response)) {
-		retry(watcher, error == NULL ? NULL : response, error);
-		return;
-	}
-	arena_reset(watcher->arena);
-	watcher->failures = 0;
-	if (watcher->next_page == NULL) {
-		watcher->listing = false;
-		watcher->synced = true;
-		watcher->handler.complete(watcher->handler.context);
-	}
-	schedule(watcher, 0);
+	/* Broken off in the middle, by us or in its time. */
+	if (watcher->page_bytes > 0)
+		shrink_page(watcher);
+	if (watcher->overflow)
+		schedule(watcher, 0);
+	else
+		retry(watcher, error == NULL || watcher->invalid ? NULL : response,
+		      watcher->invalid ? NULL : error);
 }
 
 static void request_page(struct watcher *watcher)
@@ -153,12 +245,15 @@ static void request_page(struct watcher *watcher)
 	                                      watcher->selector, watcher->page,
 	                                      watcher->next_page == NULL ? "" : "&continue=",
 	                                      watcher->next_page == NULL ? "" : watcher->next_page),
-	                 .timeout = LIST_TIMEOUT,
-	                 .response_max = PAGE_MAX_BYTES},
+	                 .timeout = LIST_TIMEOUT},
 	        .priority = REQUEST_URGENT,
-	        .finish = page_received,
+	        .receive = page_receive,
+	        .finish = page_ended,
 	        .context = watcher,
 	};
+	start_stream(watcher, pod_list_filter);
+	watcher->page_bytes = 0;
+	watcher->page_pods = 0;
 	watcher->request = event_loop_add_request(watcher->loop, &request);
 	if (watcher->request == NULL)
 		schedule(watcher, SECOND);
@@ -182,15 +277,12 @@ static bool take_error(struct watcher *watcher, const json *status)
 	return false;
 }
 
-static bool take_line(void *context, const char *line, size_t length)
+static bool take_event(void *context, const struct json_piece *piece)
 {
 	struct watcher *watcher = context;
-	json *root;
-	arena_reset(watcher->arena);
-	if (length == 0)
-		return true;
-	if (json_parse(watcher->arena, line, length, 0, &root, NULL) == JSON_INVALID) {
-		watcher->expired = true; /* which pod it was about is not known: list again */
+	json *root = tree_of(watcher, piece);
+	if (root == NULL) {
+		watcher->expired = true; /* what happened to its pod is not known: list again */
 		return false;
 	}
 	const char *type = json_get_string_or(root, "type", "");
@@ -203,10 +295,10 @@ static bool take_line(void *context, const char *line, size_t length)
 	else if (strcmp(type, "DELETED") == 0)
 		event = WATCH_DELETED;
 	if (strcmp(type, "BOOKMARK") != 0)
-		watcher->handler.take(watcher->handler.context, event, watcher->arena, object);
+		take_pod(watcher, event, object, piece->cut);
 	take_version(watcher, object);
 	watcher->progress = true;
-	watcher->failures = 0;
+	made_progress(watcher);
 	watcher->paused = !watcher->handler.may_read(watcher->handler.context);
 	return !watcher->paused;
 }
@@ -214,20 +306,18 @@ static bool take_line(void *context, const char *line, size_t length)
 static bool watch_receive(void *context, const char *bytes, size_t length)
 {
 	struct watcher *watcher = context;
-	bool more = line_splitter_feed(&watcher->splitter, bytes, length, take_line, watcher);
-	if (watcher->splitter.skipped > 0) { /* an event that was too large to read */
-		watcher->splitter.skipped = 0;
+	struct error error;
+	if (json_stream_feed(&watcher->stream, bytes, length, take_event, watcher, &error))
+		return true;
+	if (json_stream_failed(&watcher->stream))
 		watcher->expired = true;
-		return false;
-	}
-	return more;
+	return false;
 }
 
 static void watch_ended(void *context, struct kube_response *response, const struct error *error)
 {
 	struct watcher *watcher = context;
 	watcher->request = NULL;
-	line_splitter_clear(&watcher->splitter);
 	arena_reset(watcher->arena);
 	if (watcher->expired || response->status == 410) {
 		watcher->expired = false;
@@ -236,6 +326,8 @@ static void watch_ended(void *context, struct kube_response *response, const str
 		schedule(watcher, watcher->progress ? 0 : SECOND);
 		return;
 	}
+	if (error == NULL)
+		made_progress(watcher);
 	if (watcher->paused)
 		return;
 	/* A watch ends when its time is over, with its server, or when the connection is dead. */
@@ -261,6 +353,7 @@ static void request_watch(struct watcher *watcher)
 	        .finish = watch_ended,
 	        .context = watcher,
 	};
+	start_stream(watcher, pod_watch_filter);
 	watcher->progress = false;
 	watcher->watches++;
 	watcher->request = event_loop_add_request(watcher->loop, &request);

@@ -2,13 +2,18 @@
  * watcher: lists and watches all pods with a label, for ever. No I/O of its own: requests to the
  * event loop.
  *
+ * Both are read as they come (lib/document/json_stream, pod/pod_filter): of each pod only what the
+ * observer needs is kept, one pod at a time. So no pod is too large, and no number of them; one
+ * that is cut (pod_filter.h) is counted and named in the log, and the position goes on behind it.
+ *
  * What may happen and what is done (Kubernetes: "Efficient detection of changes"):
  *   the watch ends, breaks, or is silent for too long       a new watch from the last version,
  *                                                           which bookmarks keep recent
  *   410 Gone, as HTTP status or as an ERROR object          a new list; pods that are not in it
  *                                                           are gone
  *   410 for a further page of a list                        the list from its start
- *   a page larger than the ceiling                          the same page with half the pods
+ *   a page that is too large, or broken off                 the same page with half the pods, or
+ *                                                           fewer; further pages grow again
  *   anything else                                           again, after kube_retry_delay()
  *   may_read() returns false                                nothing is read until
  *                                                           watcher_resume(); the version is kept,
@@ -18,7 +23,10 @@
  *  - One request at a time: a page or a watch.
  *  - The version is that of the last object or bookmark that the handler was given, so that a new
  *    watch delivers everything after it, at least once, in order.
- *  - synced is true from the first complete list on.
+ *  - Memory does not depend on the pods: what is kept of one pod, and the continue token.
+ *  - synced is true from the first complete list on. Progress is a list that is complete, an event
+ *    or bookmark (the API server sends one a minute) that was taken, or a watch that the server
+ *    ended well; a watcher without any for long is not current.
  */
 #ifndef LASTWORD_OBSERVER_WATCH_WATCHER_H
 #define LASTWORD_OBSERVER_WATCH_WATCHER_H
@@ -26,8 +34,8 @@
 #include <stdbool.h>
 
 #include "lib/document/json.h"
+#include "lib/document/json_stream.h"
 #include "observer/base/event_loop.h"
-#include "observer/base/line_splitter.h"
 
 enum watch_event { WATCH_LISTED, WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED };
 
@@ -50,6 +58,11 @@ struct watcher {
 	char *selector;   /* escaped */
 	int64_t idle;     /* a watch without a byte for so long (nanoseconds) counts as broken */
 	unsigned page;    /* pods in a page */
+	/* of the present page */
+	unsigned page_pods;
+	size_t page_bytes;
+	bool overflow;    /* it was broken off for its size */
+	bool invalid;     /* it is no list of pods */
 	char version[64]; /* "" : list first */
 	char *next_page;  /* the list's continue token, escaped; NULL: its first page */
 	bool listing;     /* between begin() and complete() */
@@ -60,15 +73,22 @@ struct watcher {
 	unsigned failures; /* in a row */
 	struct request *request;
 	struct timer timer;
-	struct line_splitter splitter;
+	int64_t progress_at; /* loop->now of the last progress */
+	char *storage;
+	struct json_stream stream;
 	struct arena *arena;
 	uint64_t lists; /* started, ever */
 	uint64_t watches;
+	uint64_t cut_pods; /* events and listed pods that were read in part, ever */
 };
 
 bool watcher_init(struct watcher *watcher, struct event_loop *loop, const char *path,
                   const char *selector, int64_t idle, const struct watch_handler *handler);
 void watcher_start(struct watcher *watcher);
+/* The pods are listed, and there was progress within twice `idle` and a minute. */
+bool watcher_is_current(const struct watcher *watcher);
+/* Nanoseconds since the last progress, or since the start. */
+int64_t watcher_silence(const struct watcher *watcher);
 /* may_read() returns true again. */
 void watcher_resume(struct watcher *watcher);
 /* May be called again; watcher_resume() does nothing after it. */

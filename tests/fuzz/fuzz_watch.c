@@ -22,7 +22,10 @@ static void answer(struct observer *observer, struct request *request, long stat
 	struct error error = {"no"};
 	kube_response_init(&reply);
 	reply.status = status;
-	buffer_append_text(&reply.body, body);
+	if (request->receive == NULL || status != 200)
+		buffer_append_text(&reply.body, body);
+	else if (!event_loop_receive(request, body, strlen(body)))
+		abort();
 	event_loop_finish_request(&observer->loop, request, &reply, status == 200 ? NULL : &error);
 }
 

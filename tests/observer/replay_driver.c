@@ -195,6 +195,20 @@ static uint64_t chance(void)
 	return z ^ (z >> 31);
 }
 
+/* In pieces of any size. */
+static bool receive(struct request *request, const char *text, size_t length)
+{
+	while (length > 0) {
+		size_t piece = 1 + (size_t)(chance() % 4000);
+		piece = piece < length ? piece : length;
+		if (!event_loop_receive(request, text, piece))
+			return false;
+		text += piece;
+		length -= piece;
+	}
+	return true;
+}
+
 static void response(struct replica *replica, struct request *request, long status,
                      const char *reason, const char *body)
 {
@@ -204,10 +218,13 @@ static void response(struct replica *replica, struct request *request, long stat
 	reply.body.limit = (size_t)64 << 20;
 	reply.status = status;
 	snprintf(reply.reason, sizeof reply.reason, "%s", reason);
-	buffer_append_text(&reply.body, body);
+	if (request->receive == NULL || status / 100 != 2)
+		buffer_append_text(&reply.body, body);
+	else if (!receive(request, body, strlen(body)))
+		reply.status = 0;
 	error_set(&error, "status %ld %s", status, reason);
 	event_loop_finish_request(&replica->observer.loop, request, &reply,
-	                          status / 100 == 2 ? NULL : &error);
+	                          reply.status / 100 == 2 ? NULL : &error);
 }
 
 static struct item *find_item(const char *path)
@@ -483,19 +500,10 @@ static void close_stream(struct replica *replica, size_t index, long status)
 	response(replica, request, status, "", "");
 }
 
-/* In pieces of any size. */
 static bool deliver(struct stream *stream, const char *text, size_t length)
 {
 	stream->heard_at = world.now;
-	while (length > 0) {
-		size_t piece = 1 + (size_t)(chance() % 4000);
-		piece = piece < length ? piece : length;
-		if (!event_loop_receive(stream->request, text, piece))
-			return false;
-		text += piece;
-		length -= piece;
-	}
-	return true;
+	return receive(stream->request, text, length);
 }
 
 static bool make_trouble(struct replica *replica, size_t index)

@@ -28,11 +28,14 @@ def start_observer(folder, name, port):
         return subprocess.Popen(
             [BUILD / "bin/lastword-observer", "--service-account-dir", folder, "--identity", name,
              "--metrics", "127.0.0.1:0", "--start-timeout-waiting", "1h"], stderr=log,
-            env={**os.environ, "KUBERNETES_SERVICE_HOST": "localhost",
+            env={**os.environ,  # what was freed does not count as memory in use
+                 "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=2",
+                 "KUBERNETES_SERVICE_HOST": "localhost",
                  "KUBERNETES_SERVICE_PORT": str(port)})
 
 
-def run(folder, pods, terminations, rate, drop=0, replicas=1, seconds=HANG):
+def run(folder, pods, terminations, rate, drop=0, replicas=1, seconds=HANG, large=0,
+        many_args=0):
     """The figures of the server, with those of the observers. seconds: a bound on hanging."""
     certificate = Certificate()
     for name, text in (("tls.crt", certificate.chain), ("tls.key", certificate.key),
@@ -42,7 +45,7 @@ def run(folder, pods, terminations, rate, drop=0, replicas=1, seconds=HANG):
     server = subprocess.Popen(
         [BUILD / "bench/api_server", "--cert", folder / "tls.crt", "--key", folder / "tls.key",
          "--pods", str(pods), "--terminations", str(terminations), "--rate", str(rate), "--watches",
-         str(replicas), *drops], stdout=subprocess.PIPE, text=True)
+         str(replicas), "--large", str(large), "--many-args", str(many_args), *drops], stdout=subprocess.PIPE, text=True)
     observers = {}
     try:
         port = json.loads(server.stdout.readline())["port"]

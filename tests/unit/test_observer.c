@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "lib/base/log.h"
+#include "observer/base/line_splitter.h"
 #include "observer/observer.h"
 
 /* ---- Event loop ---- */
