@@ -62,6 +62,8 @@ void ring_put(struct ring *ring, const char *bytes, size_t length, uint64_t tota
 	struct ring_header *header = ring->header;
 	size_t kept = length < ring->size ? length : ring->size;
 
+	if (total - length != atomic_load_explicit(&header->committed, memory_order_relaxed))
+		atomic_store_explicit(&header->first, total - kept, memory_order_relaxed);
 	atomic_store_explicit(&header->reserved, total, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	put(ring, total - kept, bytes + (length - kept), kept);
@@ -104,11 +106,14 @@ void ring_take_over(struct ring *ring, const struct ring *from)
 {
 	uint64_t total = atomic_load_explicit(&from->header->committed, memory_order_relaxed);
 	int64_t last = atomic_load_explicit(&from->header->last_output, memory_order_relaxed);
+	uint64_t first = atomic_load_explicit(&from->header->first, memory_order_relaxed);
+	uint64_t held = total > first ? total - first : 0;
 	size_t kept = ring->size < from->size ? ring->size : from->size;
-	if (kept > total)
-		kept = (size_t)total;
+	if (kept > held)
+		kept = (size_t)held;
 	uint64_t position = total - kept;
 
+	atomic_store_explicit(&ring->header->first, position, memory_order_relaxed);
 	atomic_store_explicit(&ring->header->reserved, total, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	/* In pieces from one ring's place to the other's. */
@@ -127,9 +132,11 @@ size_t ring_read(const struct ring *ring, char *out, size_t capacity, uint64_t *
                  bool *ret_cut)
 {
 	uint64_t total = atomic_load_explicit(&ring->header->committed, memory_order_acquire);
+	uint64_t first = atomic_load_explicit(&ring->header->first, memory_order_relaxed);
+	uint64_t held = total > first ? total - first : 0;
 	size_t length = capacity < ring->size ? capacity : ring->size;
-	if (length > total)
-		length = (size_t)total;
+	if (length > held)
+		length = (size_t)held;
 	uint64_t start = total - length;
 	get(ring, start, out, length);
 

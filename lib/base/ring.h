@@ -11,6 +11,8 @@
  *    `reserved` that claimed the place.
  *  - A reader loads `committed` (acquire), copies, then (acquire fence) loads `reserved`: what lies
  *    more than `size` below it may have been overwritten during the copy and is dropped.
+ *  - A ring may begin in the middle of the output, with the end of another ring: bytes below
+ * `first` were never written to it and are not read. It is raised before `committed`.
  *  - A writer that died anywhere leaves the bytes below `committed` intact, save the ones that its
  *    last reservation claimed: they are dropped in the same way.
  *
@@ -37,7 +39,8 @@ struct ring_header {
 	_Atomic uint64_t reserved;   /* bytes claimed by the writer, since the agent's start */
 	_Atomic uint64_t committed;  /* bytes written */
 	_Atomic int64_t last_output; /* CLOCK_MONOTONIC nanoseconds; 0: none yet */
-	uint64_t unused[3];          /* the bytes begin on a cache line: copying takes less */
+	_Atomic uint64_t first;      /* number of the oldest byte that was ever written here */
+	uint64_t unused[2];          /* the bytes begin on a cache line: copying takes less */
 };
 
 /* A view of the memory; plain data, owns nothing. header NULL: no ring. */
@@ -68,7 +71,8 @@ void ring_write(struct ring *ring, const char *bytes, size_t length, int64_t now
 char *ring_reserve(struct ring *ring, size_t length, size_t *ret_length);
 void ring_commit(struct ring *ring, size_t length, int64_t now);
 
-/* Writer: makes bytes the end of what the ring holds, total (>= length) the count of all. */
+/* Writer: makes bytes the end of what the ring holds, total (>= length) the count of all. If they
+ * do not follow what the ring holds, that is dropped. */
 void ring_put(struct ring *ring, const char *bytes, size_t length, uint64_t total);
 
 /* Writer: begins an empty ring with the content and the count of another one. */

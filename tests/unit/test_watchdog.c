@@ -229,6 +229,59 @@ static void test_ring_is_taken_over(void **state)
 	}
 }
 
+/* From 32 to 64 KiB as in a pod, then on in the larger one: nothing is read that nobody wrote. */
+static void test_ring_grows(void **state)
+{
+	(void)state;
+	static _Alignas(struct ring_header) char small[sizeof(struct ring_header) + SIZE / 2];
+	char text[4 * SIZE];
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (char)(1 + i % 100);
+	for (size_t written = 0; written <= 2 * SIZE; written++)
+		for (size_t more = 0; more <= SIZE + 5; more++) {
+			struct memory_of_ring large;
+			struct ring from = ring_format(small, sizeof small);
+			memset(large.bytes, 0, sizeof large.bytes);
+			struct ring to = ring_format(large.bytes, sizeof large.bytes);
+			char out[SIZE];
+			uint64_t total;
+			bool cut;
+			ring_write(&from, text, written, 5);
+			ring_take_over(&to, &from);
+			ring_write(&to, text + written, more, 6);
+			size_t held = (written < SIZE / 2 ? written : SIZE / 2) + more;
+			size_t wanted = held < SIZE ? held : SIZE;
+			size_t length = ring_read(&to, out, sizeof out, &total, &cut);
+			assert_int_equal(total, written + more);
+			assert_int_equal(length, wanted);
+			assert_memory_equal(out, text + total - wanted, wanted);
+			assert_int_equal(cut, wanted < total);
+		}
+}
+
+/* Bytes that do not follow what the ring holds, as TAIL may bring them. */
+static void test_ring_with_a_gap(void **state)
+{
+	(void)state;
+	struct memory_of_ring memory;
+	char out[SIZE];
+	uint64_t total;
+	bool cut;
+	struct ring ring = ring_format(memory.bytes, sizeof memory.bytes);
+	ring_write(&ring, "before", 6, 1);
+	ring_put(&ring, "tail", 4, 30);
+	assert_int_equal(ring_read(&ring, out, sizeof out, &total, &cut), 4);
+	assert_memory_equal(out, "tail", 4);
+	assert_true(total == 30 && cut);
+	ring_write(&ring, " end", 4, 1);
+	assert_int_equal(ring_read(&ring, out, sizeof out, &total, &cut), 8);
+	assert_memory_equal(out, "tail end", 8);
+	/* A lie. */
+	atomic_store(&ring.header->first, UINT64_MAX);
+	assert_int_equal(ring_read(&ring, out, sizeof out, &total, &cut), 0);
+	assert_true(total == 34 && cut);
+}
+
 static void test_ring_of_others(void **state)
 {
 	(void)state;
@@ -353,6 +406,8 @@ int main(void)
 	        cmocka_unit_test(test_ring_is_written_in_place),
 	        cmocka_unit_test(test_ring_drops_what_was_run_over),
 	        cmocka_unit_test(test_ring_is_taken_over),
+	        cmocka_unit_test(test_ring_grows),
+	        cmocka_unit_test(test_ring_with_a_gap),
 	        cmocka_unit_test(test_ring_of_others),
 	        cmocka_unit_test(test_messages_that_are_none),
 	        cmocka_unit_test(test_cgroup_path),
