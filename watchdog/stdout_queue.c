@@ -9,10 +9,10 @@
 
 bool stdout_queue_add(struct stdout_queue *queue, const char *line, size_t length, size_t spare)
 {
-	size_t room = STDOUT_QUEUE_SIZE - (queue->end - queue->start);
+	size_t room = queue->capacity - (queue->end - queue->start);
 	if (spare > room || length > room - spare)
 		return false;
-	if (length > STDOUT_QUEUE_SIZE - queue->end) {
+	if (length > queue->capacity - queue->end) {
 		memmove(queue->bytes, queue->bytes + queue->start, queue->end - queue->start);
 		queue->end -= queue->start;
 		queue->start = 0;
@@ -20,6 +20,11 @@ bool stdout_queue_add(struct stdout_queue *queue, const char *line, size_t lengt
 	memcpy(queue->bytes + queue->end, line, length);
 	queue->end += length;
 	return true;
+}
+
+uint64_t stdout_queue_end(const struct stdout_queue *queue)
+{
+	return queue->written + (queue->end - queue->start);
 }
 
 struct pollfd stdout_queue_poll(const struct stdout_queue *queue)
@@ -38,7 +43,9 @@ void stdout_queue_write(struct stdout_queue *queue)
 		                        length < PIPE_BUF ? length : PIPE_BUF);
 		if (written < 0 && (errno == EINTR || errno == EAGAIN))
 			return;
-		queue->start = written < 0 ? queue->end : queue->start + (size_t)written;
+		size_t done = written < 0 ? length : (size_t)written;
+		queue->start += done;
+		queue->written += done;
 		if (queue->start == queue->end)
 			queue->start = queue->end = 0;
 		ready = stdout_queue_poll(queue);

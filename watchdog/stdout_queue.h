@@ -14,17 +14,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STDOUT_QUEUE_SIZE ((size_t)128 * 1024)
+#include "watchdog/report.h"
+#include "watchdog/sidecar_lifecycle.h"
+
+/* Bytes for reports of all kinds; the end of each container has room besides. */
+#define STDOUT_QUEUE_SHARED ((size_t)128 * 1024)
 
 struct stdout_queue {
 	int fd;
-	size_t start; /* of what has not been written */
+	size_t capacity;  /* at most sizeof bytes */
+	uint64_t written; /* bytes of all lines so far */
+	size_t start;     /* of what has not been written */
 	size_t end;
-	char bytes[STDOUT_QUEUE_SIZE];
+	char bytes[STDOUT_QUEUE_SHARED + CONTAINERS_MAX * REPORT_LINE_MAX];
 };
 
 /* Appends a line if that leaves room for `spare` more bytes; false: it does not. */
 bool stdout_queue_add(struct stdout_queue *queue, const char *line, size_t length, size_t spare);
+
+/* The number of the byte behind the last line; it is written when `written` has reached that. */
+uint64_t stdout_queue_end(const struct stdout_queue *queue);
 
 /* What to poll for; fd is -1 when the queue is empty. */
 struct pollfd stdout_queue_poll(const struct stdout_queue *queue);

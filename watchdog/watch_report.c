@@ -7,7 +7,7 @@
 
 #define REPORTS_BURST   300
 #define REPORT_INTERVAL SECOND
-#define ENDS_SPARE      (STDOUT_QUEUE_SIZE / 2)
+#define ENDS_SPARE      (STDOUT_QUEUE_SHARED / 2)
 
 /* What is known of the connected shim, or of the last one. */
 static struct report report_about(const struct agent *agent, enum report_event event)
@@ -41,6 +41,21 @@ static bool rate_allows(struct agent *agent, enum report_event event)
 	return rate_limit_take(&limit, &agent->rates[rate], clock_now());
 }
 
+/* Room in the queue that the report must leave: for one end of each container that has none there.
+ */
+static size_t room_for_others(const struct watch *watch, const struct agent *agent,
+                              enum report_event event)
+{
+	size_t room = event == EVENT_END ? 0 : ENDS_SPARE;
+	for (size_t i = 0; i < watch->lifecycle.count; i++) {
+		const struct agent *other = &watch->agents[i];
+		bool queued = other->end_queued > watch->queue.written;
+		if (!queued && !(other == agent && event == EVENT_END))
+			room += REPORT_LINE_MAX;
+	}
+	return room;
+}
+
 static void print(struct watch *watch, struct agent *agent, struct report *report)
 {
 	struct buffer line;
@@ -55,9 +70,11 @@ static void print(struct watch *watch, struct agent *agent, struct report *repor
 		                  &report->total, &report->output_cut);
 	buffer_init_fixed(&line, watch->line, sizeof watch->line);
 	report_write(&watch->pod, report, &line);
-	size_t spare = report->event == EVENT_END ? 0 : ENDS_SPARE;
+	size_t spare = room_for_others(watch, agent, report->event);
 	if (!buffer_ok(&line) || !stdout_queue_add(&watch->queue, line.data, line.length, spare))
 		agent->reports_lost++;
+	else if (report->event == EVENT_END)
+		agent->end_queued = stdout_queue_end(&watch->queue);
 	stdout_queue_write(&watch->queue);
 	/* The copy's pages are given back. */
 	madvise(watch->output, watch->output_size, MADV_DONTNEED);

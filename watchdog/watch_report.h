@@ -3,8 +3,10 @@
  * sent. What came from the shim is untrusted: each value becomes one that exists.
  *
  * Every report is subject to the container's rate limits: ends for themselves, other events for
- * themselves, and other events leave half of the queue to the ends, so no flood of events can keep
- * an end from being reported. What could not be printed is counted in reports_lost.
+ * themselves. While stdout is not read, room in the queue is kept for one end of each container,
+ * and events leave half of the rest to the ends: so neither a flood of events nor the ends of one
+ * container can keep the end of another one from being reported. What could not be printed is
+ * counted in reports_lost.
  */
 #ifndef LASTWORD_WATCHDOG_WATCH_REPORT_H
 #define LASTWORD_WATCHDOG_WATCH_REPORT_H

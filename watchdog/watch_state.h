@@ -47,6 +47,7 @@ struct agent {
 	int64_t deadline_exceeded_at; /* nanoseconds since 1970; 0: it was not */
 	struct mapped_ring ring;      /* the connected shim's */
 	rate_bucket rates[RATE_COUNT];
+	uint64_t end_queued; /* stdout_queue_end() behind its last end report */
 	uint64_t reports_lost;
 };
 

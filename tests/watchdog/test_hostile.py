@@ -1,4 +1,5 @@
 """Who owns another container of the pod, or the agent's, against the watchdog; docs/security.md."""
+import json
 import os
 import pathlib
 import signal
@@ -10,7 +11,7 @@ import pytest
 
 from cgroups import Container
 from conftest import AGENT_USER, HANG, PROGRAM, VICTIM, WATCHDOG_USER, Watch, kill, wait_until
-from strangers import ACK, EXIT, FLUSH, HELLO, LEAVING, TERMINATING, message
+from strangers import ACK, EXIT, FLUSH, HELLO, LEAVING, TAIL, TERMINATING, message
 from waiting import wait_for_ring
 
 PYTHON = "/usr/bin/python3"
@@ -316,3 +317,32 @@ def test_forged_ends_cost_lines_of_their_own_name_only(pod):
     assert line["exit_code"] == 6 and 250 < ends < 450
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
+
+
+def test_forged_ends_leave_room_for_others_while_stdout_is_stuck(pod):
+    """Each container has a place for its end in what waits for stdout."""
+    ours, theirs = os.pipe()
+    names = [f"agent-{i}" for i in range(32)]
+    watch = pod.start((PROGRAM, "watch", "--mode", "native", "--tail", "8192",
+                       *[word for name in names for word in ("--container", name)]),
+                      user=WATCHDOG_USER, stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    wait_until(pod.sockets, "the socket")
+    hello, tail, end = (message(kind, b"agent-0", total=8000, ended=1) for kind in (HELLO, TAIL, EXIT))
+    tail += b"x" * 8000
+    script = ("for i in range(200):\n"
+              f"    s = connect(); s.send({hello!r}); s.send({tail!r}); s.send({end!r})\n"
+              "    try:\n        while s.recv(999): pass\n    except OSError: pass\n"
+              "print('done', flush=True)\n")
+    assert stranger(pod, script).stdout.readline() == b"done\n"
+    talk = "import os; os.write(1, b'\\1' * 8000); os._exit(6)"  # six bytes each in JSON
+    for name in names[1:]:
+        assert pod.run(PYTHON, "-c", talk, name=name)[0] == 6
+    assert stranger(pod, script).stdout.readline() == b"done\n"
+    with open(ours, "rb") as stream:
+        watch.terminate()
+        lines = [json.loads(line) for line in stream]
+    assert watch.wait(timeout=HANG) == 0
+    codes = {line["container"]: line["exit_code"] for line in lines}
+    assert codes == {name: 6 if name != "agent-0" else 0 for name in names}
+    assert 5 < sum(line["container"] == "agent-0" for line in lines) < 60
