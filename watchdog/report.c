@@ -95,7 +95,7 @@ static void write_context(struct json_writer *writer, const struct report_pod *p
 		if (length == 0 || length > REPORT_KEY_MAX)
 			continue;
 		buffer_init_fixed(&value, storage, sizeof storage);
-		json_escape(&value, equals + 1, strlen(equals + 1));
+		json_escape_safe(&value, equals + 1, strlen(equals + 1));
 		size_t needed = length + value.length + strlen(",\"\":");
 		if (!buffer_ok(&value) || needed > space)
 			continue;
@@ -134,7 +134,7 @@ static void write_tail(struct json_writer *writer, const char *text, size_t leng
 	for (;;) {
 		struct buffer escaped;
 		buffer_init_fixed(&escaped, storage, REPORT_LINE_MAX - used + 1);
-		json_escape(&escaped, text + from, length - from);
+		json_escape_safe(&escaped, text + from, length - from);
 		if (buffer_ok(&escaped)) {
 			json_write_key(writer, "log_tail");
 			json_write_raw(writer, escaped.data, escaped.length);
@@ -156,6 +156,7 @@ void report_write(const struct report_pod *pod, struct report *report, struct bu
 
 	struct json_writer writer;
 	json_writer_init(&writer, out);
+	writer.safe_text = true;
 	json_write_object_begin(&writer);
 	write_identity(&writer, pod, report);
 	if (report->event == EVENT_END)

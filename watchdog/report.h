@@ -3,7 +3,8 @@
  *
  * One line, at most REPORT_LINE_MAX bytes with its line end (containerd and CRI-O cut at 16 KiB).
  * What does not fit is left out: the beginning of log_tail, and context fields beyond 6 KiB in
- * total. All text of the agent is redacted first.
+ * total. All text of the agent is redacted first; characters that are unsafe in text for people
+ * (lib/base/utf8.h: NUL, C1 controls, bidirectional controls, …) become U+FFFD.
  *
  * Fields (docs/security.md says who vouches for each; one that is absent is unknown, or does not
  * belong to the event):

@@ -67,7 +67,9 @@ void json_write_array_end(struct json_writer *writer)
 	end(writer, ']');
 }
 
-/* Control characters, quote and backslash need an escape; DEL and everything above do not. */
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
+
+/* Control characters, quote and backslash need an escape. */
 static void escape_ascii(struct buffer *out, unsigned char c)
 {
 	static const char short_escapes[] = {
@@ -79,16 +81,18 @@ static void escape_ascii(struct buffer *out, unsigned char c)
 	} else if (c < sizeof short_escapes && short_escapes[c] != 0) {
 		buffer_append_char(out, '\\');
 		buffer_append_char(out, short_escapes[c]);
+	} else if (c == 0x7f) {
+		buffer_append_char(out, (char)c);
 	} else {
 		buffer_printf(out, "\\u%04x", (unsigned)c);
 	}
 }
 
-/* Printable ASCII without " and \\ stands for itself. */
+/* Printable ASCII without " and \\ stands for itself in any text. */
 static inline bool is_clean(unsigned char c)
 {
 	static const uint32_t clean[8] = {0, ~(UINT32_C(1) << 2), ~(UINT32_C(1) << 28),
-	                                  ~UINT32_C(0)};
+	                                  ~(UINT32_C(1) << 31)};
 	return clean[c >> 5] >> (c & 31) & 1;
 }
 
@@ -101,7 +105,20 @@ static size_t clean_run(const char *text, size_t length)
 	return i;
 }
 
-void json_escape(struct buffer *out, const char *text, size_t length)
+/* Appends the character at the start of text, which is not clean; returns its length. */
+static size_t escape_one(struct buffer *out, const char *text, size_t length, bool safe)
+{
+	size_t sequence = utf8_sequence(text, length);
+	if (sequence == 0 || (safe && utf8_is_unsafe(utf8_code_point(text, sequence))))
+		buffer_append_text(out, REPLACEMENT);
+	else if (sequence == 1)
+		escape_ascii(out, (unsigned char)*text);
+	else
+		buffer_append(out, text, sequence);
+	return sequence == 0 ? 1 : sequence;
+}
+
+static void escape(struct buffer *out, const char *text, size_t length, bool safe)
 {
 	size_t clean = clean_run(text, length);
 	if (clean == length) { /* nearly always: one step */
@@ -115,31 +132,30 @@ void json_escape(struct buffer *out, const char *text, size_t length)
 	}
 
 	buffer_append_char(out, '"');
-	while (length > 0) {
-		buffer_append(out, text, clean);
-		text += clean;
-		length -= clean;
-		if (length == 0)
-			break;
-		unsigned char c = (unsigned char)*text;
-		size_t taken = c >= 0x80 ? utf8_sequence(text, length) : 0;
-		if (taken > 0)
-			buffer_append(out, text, taken);
-		else if (c >= 0x80)
-			buffer_append_text(out, "\xEF\xBF\xBD"); /* U+FFFD */
-		else
-			escape_ascii(out, c);
-		text += taken == 0 ? 1 : taken;
-		length -= taken == 0 ? 1 : taken;
-		clean = clean_run(text, length);
+	for (size_t i = 0; i < length;) {
+		buffer_append(out, text + i, clean);
+		i += clean;
+		if (i < length)
+			i += escape_one(out, text + i, length - i, safe);
+		clean = clean_run(text + i, length - i);
 	}
 	buffer_append_char(out, '"');
+}
+
+void json_escape(struct buffer *out, const char *text, size_t length)
+{
+	escape(out, text, length, false);
+}
+
+void json_escape_safe(struct buffer *out, const char *text, size_t length)
+{
+	escape(out, text, length, true);
 }
 
 void json_write_key(struct json_writer *writer, const char *key)
 {
 	separate(writer);
-	json_escape(writer->out, key, strlen(key));
+	escape(writer->out, key, strlen(key), writer->safe_text);
 	buffer_append_char(writer->out, ':');
 	writer->after_key = true;
 }
@@ -147,7 +163,7 @@ void json_write_key(struct json_writer *writer, const char *key)
 void json_write_string_n(struct json_writer *writer, const char *text, size_t length)
 {
 	separate(writer);
-	json_escape(writer->out, text, length);
+	escape(writer->out, text, length, writer->safe_text);
 }
 
 void json_write_string(struct json_writer *writer, const char *text)

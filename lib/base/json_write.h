@@ -5,6 +5,9 @@
  * key and value in the order of the text; commas are put here. A string's bytes are escaped as
  * RFC 8259 wants; what is not UTF-8 becomes U+FFFD, so the output is always valid. Failure is the
  * buffer's (see buffer.h): ask buffer_ok() once at the end. Nesting: at most 64 levels.
+ *
+ * Text for people: a writer with safe_text set also replaces unsafe characters (utf8_is_unsafe) by
+ * U+FFFD. This is the one place where that is done to what a container printed.
  */
 #ifndef LASTWORD_LIB_BASE_JSON_WRITE_H
 #define LASTWORD_LIB_BASE_JSON_WRITE_H
@@ -20,6 +23,7 @@ struct json_writer {
 	uint64_t has_members; /* bit n: level n already has a member */
 	unsigned depth;
 	bool after_key;
+	bool safe_text;
 };
 
 void json_writer_init(struct json_writer *writer, struct buffer *out);
@@ -49,7 +53,9 @@ void json_write_member_bool(struct json_writer *writer, const char *key, bool va
  * there was no start, or below. */
 void json_write_member_time(struct json_writer *writer, const char *key, int64_t time);
 
-/* Only the quoted string, no comma logic: for one-off uses. */
+/* Only the quoted string, no comma logic: for one-off uses. The second one replaces unsafe
+ * characters. */
 void json_escape(struct buffer *out, const char *text, size_t length);
+void json_escape_safe(struct buffer *out, const char *text, size_t length);
 
 #endif

@@ -57,6 +57,16 @@ uint32_t utf8_code_point(const char *bytes, size_t length)
 	}
 }
 
+bool utf8_is_unsafe(uint32_t point)
+{
+	static const uint16_t ranges[][2] = {{0x00, 0x00},     {0x7f, 0x9f},     {0x61c, 0x61c},
+	                                     {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069}};
+	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+		if (point >= ranges[i][0] && point <= ranges[i][1])
+			return true;
+	return false;
+}
+
 size_t utf8_valid_prefix(const char *bytes, size_t length)
 {
 	size_t i = 0;

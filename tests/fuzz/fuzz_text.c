@@ -1,4 +1,5 @@
-/* Quantities, durations, versions, globs, base64: what is taken prints and reads back the same. */
+/* Quantities, durations, versions, globs, base64: what is accepted prints and reads back the same.
+ * Any bytes become a JSON string for people that has no unsafe character. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,8 @@
 #include "lib/base/buffer.h"
 #include "lib/base/duration.h"
 #include "lib/base/glob.h"
+#include "lib/base/json_write.h"
+#include "lib/base/utf8.h"
 #include "lib/kube/version.h"
 #include "lib/document/quantity.h"
 
@@ -53,6 +56,24 @@ static void check_base64(const char *text, size_t length)
 	buffer_free(&decoded);
 }
 
+static void check_safe_text(const char *text, size_t length)
+{
+	struct buffer out;
+	buffer_init(&out, (size_t)8 << 20);
+	json_escape_safe(&out, text, length);
+	const char *json = buffer_text(&out);
+	if (!buffer_ok(&out) || out.length < 2 || json[0] != '"' || json[out.length - 1] != '"')
+		abort();
+	for (size_t i = 0; i < out.length;) {
+		size_t sequence = utf8_sequence(json + i, out.length - i);
+		if (sequence == 0 || (unsigned char)json[i] < 0x20 ||
+		    utf8_is_unsafe(utf8_code_point(json + i, sequence)))
+			abort();
+		i += sequence;
+	}
+	buffer_free(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -67,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_quantity(text);
 	check_duration(text);
 	check_base64(text, size);
+	check_safe_text(text, size);
 	kube_version_parse(text, &minor, NULL);
 	char *split = strchr(text, '|');
 	if (split != NULL) {

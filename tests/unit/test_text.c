@@ -327,6 +327,51 @@ static void test_json_writer(void **state)
 	                 "null,1.5,-0.000001,2,{},{}]}");
 }
 
+/* Text for people: the characters of utf8_is_unsafe() are replaced, and no others. */
+static void test_json_safe_text(void **state)
+{
+	(void)state;
+	const struct {
+		const char *text;
+		size_t length;
+		const char *json;
+	} rows[] = {
+	        {"a\0b\x7F", 4,
+	         "a\xEF\xBF\xBD"
+	         "b\xEF\xBF\xBD"},
+	        {"\xC2\x80\xC2\x9F\xC2\xA0", 6, "\xEF\xBF\xBD\xEF\xBF\xBD\xC2\xA0"},
+	        {"\xE2\x80\xA8x\xE2\x80\xA9", 7, "\xEF\xBF\xBDx\xEF\xBF\xBD"},
+	        {"\xE2\x80\xAE\xE2\x81\xA6\xD8\x9C", 8, "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
+	        {"\xE2\x80\x8D\xE2\x81\xA5\xF0\x9F\x98\x80", 10,
+	         "\xE2\x80\x8D\xE2\x81\xA5\xF0\x9F\x98\x80"},
+	        {"\x1b[1m\t\"", 6, "\\u001b[1m\\t\\\""},
+	        {"h\0i\0", 4, "h\xEF\xBF\xBDi\xEF\xBF\xBD"},
+	        {"\xFF", 1, "\xEF\xBF\xBD"},
+	        {"", 0, ""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct buffer out;
+		struct json_writer writer;
+		char storage[128];
+		char wanted[128];
+		snprintf(wanted, sizeof wanted, "\"%s\"", rows[i].json);
+		buffer_init_fixed(&out, storage, sizeof storage);
+		json_escape_safe(&out, rows[i].text, rows[i].length);
+		assert_string_equal(buffer_text(&out), wanted);
+		buffer_clear(&out);
+		json_writer_init(&writer, &out);
+		writer.safe_text = true;
+		json_write_string_n(&writer, rows[i].text, rows[i].length);
+		assert_string_equal(buffer_text(&out), wanted);
+	}
+	/* Values that programs read, such as a patch, are kept. */
+	struct buffer out;
+	char storage[64];
+	buffer_init_fixed(&out, storage, sizeof storage);
+	json_escape(&out, "a\0\x7F\xC2\x80\xE2\x80\xAE", 8);
+	assert_string_equal(buffer_text(&out), "\"a\\u0000\x7F\xC2\x80\xE2\x80\xAE\"");
+}
+
 static void test_json_writer_depth(void **state)
 {
 	(void)state;
@@ -451,6 +496,7 @@ int main(void)
 	        cmocka_unit_test(test_timestamps_count_days),
 	        cmocka_unit_test(test_kube_version),
 	        cmocka_unit_test(test_json_writer),
+	        cmocka_unit_test(test_json_safe_text),
 	        cmocka_unit_test(test_json_writer_depth),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

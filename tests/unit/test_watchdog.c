@@ -8,7 +8,11 @@
 
 #include <cmocka.h>
 
+#include "lib/base/buffer.h"
 #include "lib/base/ring.h"
+#include "lib/document/arena.h"
+#include "observer/pod/watchdog_report.h"
+#include "watchdog/report.h"
 #include "watchdog/cgroup.h"
 #include "lib/base/clock.h"
 #include "watchdog/sidecar_lifecycle.h"
@@ -396,6 +400,42 @@ static void test_signal_masks(void **state)
 	assert_int_equal(mask, 7);
 }
 
+/* ---- Reports ---- */
+
+/* Whatever an agent prints, the observer reads the report about it, with the end of the output. */
+static void test_reports_are_read_by_the_observer(void **state)
+{
+	(void)state;
+	static const char *const outputs[] = {"plain",    "a\0b\0",       "\xFF\xFE", "\x1b[1m",
+	                                      "\xC2\x9B", "\xE2\x80\xAE", "\"\\",     "\r\n\x7F"};
+	static const size_t lengths[] = {5, 4, 2, 4, 2, 3, 2, 3};
+	for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+		static char line[REPORT_LINE_MAX + 1];
+		char output[32];
+		struct buffer out;
+		struct watchdog_report read;
+		struct report_pod pod = {.uid = "u-1", .tail_size = 64};
+		struct report report = {.event = EVENT_END,
+		                        .container = "main",
+		                        .shim_instance = 1,
+		                        .observation = {.ended = ENDED_EXITED, .exit_code = 1},
+		                        .output = output,
+		                        .output_length = lengths[i] + 4};
+		memcpy(output, outputs[i], lengths[i]);
+		memcpy(output + lengths[i], " end", 4);
+		buffer_init_fixed(&out, line, sizeof line);
+		report_write(&pod, &report, &out);
+		assert_true(buffer_ok(&out) && line[out.length - 1] == '\n');
+		struct arena *arena = arena_new((size_t)1 << 20);
+		assert_non_null(arena);
+		assert_true(watchdog_report_read(arena, line, out.length - 1, "u-1", &read));
+		assert_string_equal(read.container, "main");
+		assert_true(strlen(read.log_tail) > 4);
+		assert_string_equal(read.log_tail + strlen(read.log_tail) - 4, " end");
+		arena_free(arena);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +452,7 @@ int main(void)
 	        cmocka_unit_test(test_messages_that_are_none),
 	        cmocka_unit_test(test_cgroup_path),
 	        cmocka_unit_test(test_signal_masks),
+	        cmocka_unit_test(test_reports_are_read_by_the_observer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

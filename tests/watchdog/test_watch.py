@@ -95,6 +95,30 @@ def test_secret_that_the_ring_has_cut(pod):
     assert line["log_tail"].startswith("filler\n")
 
 
+@pytest.mark.parametrize("script,tail", [
+    ("b'one\\0two\\0'", "one\ufffdtwo\ufffd"),                       # find -print0
+    ("'failed'.encode('utf-16-le')", "\ufffd".join("failed") + "\ufffd"),
+    ("'a\\x7fb\\x80c\\x9bd'.encode()", "a\ufffdb\ufffdc\ufffdd"),    # DEL and C1, as UTF-8
+    ("b'a\\x9bd'", "a\ufffdd"),
+    ("'a\\u2028b\\u2029c'.encode()", "a\ufffdb\ufffdc"),
+    ("'\\u202eevil\\u2066\\u2069\\u200f'.encode()", "\ufffdevil\ufffd\ufffd\ufffd"),
+    ("'\\x1b[31mred\\t€ \\U0001f600\\u200d'.encode()", "\x1b[31mred\t€ \U0001f600\u200d"),
+])
+def test_text_that_is_not_clean(pod, script, tail):
+    """Characters that no text for people may have are replaced, in the tail and in the snippet; all
+    that follows them stays."""
+    watch = pod.watch(*CLASSIC)
+    pod.run("python3", "-c", f"import os; os.write(1, {script} + b'\\nERROR: ' + {script}); "
+            "os._exit(1)")
+    line = watch.next()
+    assert line["log_tail"] == f"{tail}\nERROR: {tail}"
+    unsafe = {0, 0x7f, *range(0x80, 0xa0), 0x61c, 0x200e, 0x200f, *range(0x2028, 0x202f),
+              *range(0x2066, 0x206a)}
+    assert line["payload_snippet"].startswith("ERROR: ")
+    assert not unsafe & set(map(ord, line["payload_snippet"] + line["summary"]))
+    assert watch.ended() == 0
+
+
 def test_long_output_keeps_lines_short(pod):
     """Whatever the agent prints, a line fits into what container runtimes take."""
     watch = pod.watch("--mode", "classic", "--restart-policy", "Always", "--tail", "8192",
