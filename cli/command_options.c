@@ -1,11 +1,14 @@
 #include "cli/command_options.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/commands.h"
 #include "cli/documents.h"
+#include "cli/input.h"
+#include "cli/message.h"
+#include "cli/option.h"
+#include "lib/base/buffer.h"
 #include "lib/kube/version.h"
 #include "webhook/config.h"
 
@@ -26,11 +29,6 @@ static const char *const output_names[] = {[OUTPUT_YAML] = "yaml",
                                            [OUTPUT_PATCH] = "patch",
                                            [OUTPUT_TEXT] = "text"};
 
-void complain(const struct command_options *options, const char *message)
-{
-	fprintf(stderr, "lastword %s: %s\n", options->command, message);
-}
-
 static bool take_output(const char *text, struct command_options *options, struct error *error)
 {
 	for (unsigned i = OUTPUT_YAML; i <= OUTPUT_TEXT; i++) {
@@ -39,14 +37,14 @@ static bool take_output(const char *text, struct command_options *options, struc
 			return true;
 		}
 	}
-	return error_set(error, "-o %s: not an output of this command; see --help", text);
+	return error_set(error, "-o %s: unknown output; see --help", text);
 }
 
 static bool take_option(int code, const char *value, struct command_options *options,
                         struct error *error)
 {
 	if (!options->takes_file && code != 'c')
-		return error_set(error, "unknown option; see --help");
+		return error_set(error, "%s takes only -c; see --help", options->command);
 	switch (code) {
 	case 'c':
 		options->config_path = value;
@@ -63,45 +61,79 @@ static bool take_option(int code, const char *value, struct command_options *opt
 		return kube_version_parse(value, &options->context.server_minor, error) ||
 		       error_wrap(error, "--kube-version");
 	default:
-		return error_set(error, "unknown option; see --help");
+		return true;
 	}
 }
 
-static int usage_error(const struct command_options *options, const char *message)
+/* The flags, all of them; false with error when they make no command. */
+static bool take_options(int argc, char **argv, struct command_options *options, bool *ret_help,
+                         struct error *error)
 {
-	complain(options, message);
-	return EXIT_USAGE;
+	int code;
+	option_begin();
+	while ((code = option_next(argc, argv, ":c:f:o:n:", long_options, error)) != OPTION_END) {
+		*ret_help = code == CODE_HELP;
+		if (*ret_help)
+			return true;
+		if (code == OPTION_WRONG || !take_option(code, optarg, options, error))
+			return false;
+	}
+	if (optind < argc)
+		return error_set(error, "%s: unexpected argument; files are named with -f",
+		                 argv[optind]);
+	if (options->config_path == NULL)
+		return error_set(error, "expected a configuration: -c FILE");
+	if (options->takes_file && options->path == NULL)
+		return error_set(error, "expected a file: -f FILE, or -f - for standard input");
+	if (options->path != NULL && strcmp(options->path, "-") == 0 &&
+	    strcmp(options->config_path, "-") == 0)
+		return error_set(error, "only one of -c and -f can be standard input");
+	return true;
+}
+
+static bool load_config(const char *path, struct config **ret_config, struct error *error)
+{
+	struct buffer _cleanup_buffer_ text;
+	buffer_init(&text, CONFIG_SIZE_MAX);
+	if (strcmp(path, "-") != 0)
+		return config_load(path, ret_config, error);
+	return input_read(path, &text, error) &&
+	       (config_parse(buffer_text(&text), text.length, ret_config, error) ||
+	        error_wrap(error, "%s", path));
 }
 
 int command_options_read(int argc, char **argv, struct command_options *options)
 {
 	struct error error = {""};
-	int code;
-	optind = 0; /* starts anew: main has read its own */
-	while ((code = getopt_long(argc, argv, "c:f:o:n:", long_options, NULL)) != -1) {
-		if (code == CODE_HELP) {
-			fputs(options->usage, stdout);
-			return EXIT_OK;
-		}
-		if (code == '?')
-			return EXIT_USAGE; /* getopt has said it */
-		if (!take_option(code, optarg, options, &error))
-			return usage_error(options, error.message);
-	}
-	if (optind < argc)
-		return usage_error(options, "unexpected argument; files are named with -f");
-	if (options->config_path == NULL)
-		return usage_error(options, "expected a configuration: -c FILE");
-	if (options->takes_file && options->path == NULL)
-		return usage_error(options, "expected a file: -f FILE, or -f - for standard input");
-
+	bool help = false;
 	struct config *config;
-	if (!config_load(options->config_path, &config, &error)) {
-		complain(options, error.message);
+	if (!take_options(argc, argv, options, &help, &error)) {
+		message(options->command, "%s", error.message);
+		return EXIT_USAGE;
+	}
+	if (help) {
+		fputs(options->usage, stdout);
+		return EXIT_OK;
+	}
+	if (!load_config(options->config_path, &config, &error)) {
+		message(options->command, "%s", error.message);
 		return EXIT_FAILED;
 	}
 	options->context.config = config;
 	return -1;
+}
+
+static void print_warnings(const struct command_options *options,
+                           const struct yaml_warning *warnings)
+{
+	for (const struct yaml_warning *warning = warnings; warning != NULL;
+	     warning = warning->next) {
+		if (warning->line == 0)
+			message(options->command, "%s: warning: %s", options->path, warning->text);
+		else
+			message(options->command, "%s: line %u, column %u: warning: %s",
+			        options->path, warning->line, warning->column, warning->text);
+	}
 }
 
 int command_options_load(int argc, char **argv, struct command_options *options,
@@ -111,9 +143,11 @@ int command_options_load(int argc, char **argv, struct command_options *options,
 	int status = command_options_read(argc, argv, options);
 	if (status >= 0)
 		return status;
-	if (documents_load(options->path, ret_documents, &error))
+	if (documents_load(options->path, ret_documents, &error)) {
+		print_warnings(options, ret_documents->warnings);
 		return -1;
-	complain(options, error.message);
+	}
+	message(options->command, "%s", error.message);
 	command_options_free(options);
 	return EXIT_FAILED;
 }

@@ -13,9 +13,9 @@ enum output { OUTPUT_SAME, OUTPUT_YAML, OUTPUT_JSON, OUTPUT_PATCH, OUTPUT_TEXT }
 struct command_options {
 	const char *command; /* the subcommand's name */
 	const char *usage;
-	unsigned outputs; /* the values of -o it takes, a bit (1 << output) each */
-	bool takes_file;  /* -f, -n, --kube-version */
-	const char *config_path;
+	unsigned outputs;        /* the values of -o it takes, a bit (1 << output) each */
+	bool takes_file;         /* -f, -n, --kube-version */
+	const char *config_path; /* "-": standard input */
 	const char *path;
 	const char *namespace; /* where the document names none */
 	enum output output;
@@ -23,15 +23,12 @@ struct command_options {
 };
 
 /* Reads the flags and loads the configuration into context. -1: go on, and the caller calls
- * command_options_free(); else the exit status, everything said. */
+ * command_options_free(); else the exit status, after a message. */
 int command_options_read(int argc, char **argv, struct command_options *options);
 void command_options_free(struct command_options *options);
 
 /* command_options_read(), and then the documents of -f; both are the caller's to free when -1. */
 int command_options_load(int argc, char **argv, struct command_options *options,
                          struct documents *ret_documents);
-
-/* "lastword NAME: message" on standard error. */
-void complain(const struct command_options *options, const char *message);
 
 #endif

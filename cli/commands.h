@@ -1,7 +1,6 @@
 /*
  * commands: the subcommands of lastword. Each gets its own name as argv[0] and returns the exit
- * status: 0 ok, 1 failed, 2 usage. Errors go to standard error, one line each, prefixed with
- * "lastword NAME: ".
+ * status. Messages go to standard error (message.h).
  */
 #ifndef LASTWORD_CLI_COMMANDS_H
 #define LASTWORD_CLI_COMMANDS_H

@@ -15,7 +15,7 @@
 #define ROWS_MAX      ((size_t)1000000)
 #define PAGES_MAX     100000
 #define CONTINUE_MAX  ((size_t)16 * 1024)
-#define ROUNDS_MAX    3 /* how often a list is begun anew when the server has forgotten its state */
+#define ATTEMPTS_MAX  3 /* a list is started again when the server no longer knows its state */
 #define PATH_SIZE_MAX ((size_t)64 * 1024)
 
 int64_t exit_time(const struct agent_exit *exit)
@@ -85,7 +85,7 @@ static bool add_row(struct loading *loading, const json *object, const struct ag
 	        .restart_count = exit->restart_count,
 	        .silent = exit->silent,
 	};
-	/* The arena is full from one text on; the last one tells. */
+	/* Once the arena is full every text is NULL, also the last one. */
 	if (row.fingerprint == NULL || !make_room(list))
 		return false;
 	if (loading->keep_json && !keep_object(list, object, &row))
@@ -94,7 +94,7 @@ static bool add_row(struct loading *loading, const json *object, const struct ag
 	return true;
 }
 
-static bool take_object(struct loading *loading, const json *object, struct error *error)
+static bool add_object(struct loading *loading, const json *object, struct error *error)
 {
 	struct agent_exit exit;
 	if (!agent_exit_read(object, &exit, NULL)) {
@@ -109,10 +109,10 @@ static bool take_object(struct loading *loading, const json *object, struct erro
 	return error_set(error, "more than %zu records, or no memory: choose fewer", ROWS_MAX);
 }
 
-static bool take_list(struct loading *loading, const json *root, struct error *error)
+static bool add_list(struct loading *loading, const json *root, struct error *error)
 {
 	for (json *n = json_first(json_get(root, "items")); n != NULL; n = json_next(n))
-		if (!take_object(loading, n, error))
+		if (!add_object(loading, n, error))
 			return false;
 	return true;
 }
@@ -138,8 +138,8 @@ static bool load_file(struct loading *loading, const char *path, struct error *e
 	bool loaded = true;
 	for (size_t i = 0; i < documents.count && loaded; i++) {
 		const json *root = documents.items[i].root;
-		loaded = json_is_array(json_get(root, "items")) ? take_list(loading, root, error)
-		                                                : take_object(loading, root, error);
+		loaded = json_is_array(json_get(root, "items")) ? add_list(loading, root, error)
+		                                                : add_object(loading, root, error);
 	}
 	documents_free(&documents);
 	return loaded;
@@ -182,16 +182,16 @@ static bool load_page(struct loading *loading, const struct exit_source *source,
 		return false;
 	if (json_parse(arena, buffer_text(&body), body.length, JSON_KEEP_NUMBERS, &root, error) ==
 	    JSON_INVALID)
-		return error_wrap(error, "the answer to %s", buffer_text(&path));
+		return error_wrap(error, "the response to %s", buffer_text(&path));
 	if (!json_is_array(json_get(root, "items")))
-		return error_set(error, "the answer to %s: items is %s, expected an array",
+		return error_set(error, "the response to %s: items is %s, expected an array",
 		                 buffer_text(&path), json_type_name(json_get(root, "items")));
 	buffer_clear(token);
 	buffer_append_text(token, json_get_string_or(json_get(root, "metadata"), "continue", ""));
 	if (!buffer_ok(token))
-		return error_set(error, "the answer to %s: metadata.continue is too long",
+		return error_set(error, "the response to %s: metadata.continue is too long",
 		                 buffer_text(&path));
-	return take_list(loading, root, error);
+	return add_list(loading, root, error);
 }
 
 static const char *hint(const char *message)
@@ -201,7 +201,7 @@ static const char *hint(const char *message)
 	               : " (is the CRD agentexits.lastword.dev installed?)";
 }
 
-static void forget(struct exit_list *list)
+static void clear(struct exit_list *list)
 {
 	arena_reset(list->arena);
 	list->count = 0;
@@ -213,7 +213,7 @@ static bool load_pages(struct loading *loading, const struct exit_source *source
 {
 	struct buffer _cleanup_buffer_ token;
 	struct error why;
-	int rounds = 1;
+	int attempts = 1;
 	buffer_init(&token, CONTINUE_MAX);
 	for (int pages = 0; pages < PAGES_MAX; pages++) {
 		bool loaded = load_page(loading, source, &token, &why);
@@ -222,11 +222,11 @@ static bool load_pages(struct loading *loading, const struct exit_source *source
 		if (loaded)
 			continue;
 		/* A continue token lives for a few minutes (until etcd is compacted), then it is
-		 * "410 Gone, Expired" and the list must be begun anew. */
+		 * "410 Gone, Expired" and the list has to start again. */
 		if (token.length == 0 || strstr(why.message, "(Expired)") == NULL ||
-		    rounds++ == ROUNDS_MAX)
+		    attempts++ == ATTEMPTS_MAX)
 			return error_set(error, "%s%s", why.message, hint(why.message));
-		forget(loading->list);
+		clear(loading->list);
 		buffer_clear(&token);
 	}
 	return error_set(error, "the list does not end after %d pages", PAGES_MAX);

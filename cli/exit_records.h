@@ -26,7 +26,8 @@ struct exit_source {
 
 /* What a list shows of a record; texts are the list's own. */
 struct exit_row {
-	int64_t time; /* of the end, else of the record; nanoseconds since 1970; 0: unknown */
+	int64_t time; /* of the termination, else of the record; nanoseconds since 1970; 0: unknown
+	               */
 	const char *name;
 	const char *namespace;
 	const char *pod;
@@ -63,7 +64,7 @@ bool exit_list_load(const struct exit_source *source, bool keep_json, exit_filte
 void exit_list_free(struct exit_list *list);
 #define _cleanup_exit_list_ __attribute__((cleanup(exit_list_free)))
 
-/* When the record's end was; 0: unknown. */
+/* The time of the termination, else of the record; 0: unknown. */
 int64_t exit_time(const struct agent_exit *exit);
 
 #endif

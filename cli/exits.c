@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/message.h"
 #include "cli/record_options.h"
 #include "cli/record_table.h"
 #include "lib/base/clock.h"
@@ -11,13 +12,12 @@
 
 static const char usage[] =
         "Usage: lastword exits [OPTION…]\n"
-        "Lists how agents ended: one line for each failed end of an agent's container, the newest\n"
-        "last. Reads the cluster's AgentExits through kubectl; as kubectl lastword exits it is a\n"
-        "plugin.\n"
+        "Lists the failed terminations of agent containers, the newest last. Reads the cluster's\n"
+        "AgentExits through kubectl; also as kubectl's plugin: kubectl lastword exits.\n"
         "\n"
         "  -n, --namespace NS     a namespace (default: kubectl's)\n"
         "  -A, --all-namespaces   all of them\n"
-        "      --since DURATION   only ends of the last 24h, 90m, 7d …\n"
+        "      --since DURATION   only those of the last 24h, 90m, 7d …\n"
         "  -l, --selector LABELS  only records with these labels: lastword.dev/cause=OOMKilled,\n"
         "                         lastword.dev/agent=…, lastword.dev/silent=true …\n"
         "  -o, --output wide|json wide: all columns, nothing cut; json: an AgentExitList\n"
@@ -38,22 +38,13 @@ static bool is_recent(void *context, const struct agent_exit *exit)
 	return window->from == 0 || exit_time(exit) >= window->from;
 }
 
-static void say_nothing_found(const struct record_options *options)
+static void print_nothing_found(const struct record_options *options)
 {
 	const char *namespace = options->source.namespace;
 	if (namespace == NULL)
 		fputs("No resources found\n", stderr);
 	else
 		fprintf(stderr, "No resources found in %s namespace.\n", namespace);
-}
-
-static void say_unreadable(const struct record_options *options, const struct exit_list *list)
-{
-	char message[64];
-	if (list->unreadable == 0)
-		return;
-	snprintf(message, sizeof message, "%zu items are no AgentExit", list->unreadable);
-	record_complain(options, message);
 }
 
 int command_exits(int argc, char **argv)
@@ -70,15 +61,14 @@ int command_exits(int argc, char **argv)
 	struct window window = {options.since == 0 ? 0 : now - options.since};
 	if (!exit_list_load(&options.source, options.output == RECORDS_JSON, is_recent, &window,
 	                    &list, &error)) {
-		record_complain(&options, error.message);
+		message(options.command, "%s", error.message);
 		return EXIT_FAILED;
 	}
-	say_unreadable(&options, &list);
 	if (options.output == RECORDS_JSON) {
 		record_json(&out, &list);
-	} else if (list.count == 0) {
-		say_nothing_found(&options);
-	} else {
+	} else if (list.count == 0 && list.unreadable == 0) {
+		print_nothing_found(&options);
+	} else if (list.count > 0) {
 		struct record_table table = {
 		        .namespaces = options.source.namespace == NULL,
 		        .wide = options.output == RECORDS_WIDE,
@@ -86,5 +76,9 @@ int command_exits(int argc, char **argv)
 		};
 		record_table_print(&table, list.rows, list.count, &out);
 	}
-	return record_print(&options, &out);
+	status = record_print(&options, &out);
+	if (list.unreadable == 0)
+		return status;
+	message(options.command, "%zu items are no AgentExit", list.unreadable);
+	return list.count == 0 ? EXIT_FAILED : status;
 }

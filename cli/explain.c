@@ -1,21 +1,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/command_options.h"
 #include "cli/commands.h"
 #include "cli/documents.h"
-#include "cli/command_options.h"
+#include "cli/message.h"
+#include "cli/pods.h"
 
 static const char usage[] =
         "Usage: lastword explain -c CONFIG -f FILE|- [OPTION…]\n"
-        "Says what the webhook would do to each pod in the file, and why: the decision record, "
-        "one\n"
-        "JSON object a line, as in the annotation lastword.dev/status. Warnings go to standard "
-        "error.\n"
+        "Shows what the webhook would do to each pod that comes of a file, and why: the decision\n"
+        "record, one JSON object on a line, as in the annotation lastword.dev/status. Pods are as\n"
+        "the webhook would see them: with the labels that their controllers add, and as Argo "
+        "makes\n"
+        "them. Standard error has the warnings, and a line for each object without pods.\n"
         "\n"
         "  -c, --config FILE       the configuration\n"
-        "  -f, --filename FILE     a Pod, anything with a pod template, an Argo Workflow, a List, "
-        "an\n"
-        "                          AdmissionReview; JSON or YAML; - is standard input\n"
+        "  -f, --filename FILE     Pods, objects with pod templates of any kind, Argo Workflows,\n"
+        "                          Lists, AdmissionReviews; JSON or YAML; - is standard input\n"
         "  -o, --output json|text  text is for people (default json)\n"
         "  -n, --namespace NS      where the file names none (default \"default\")\n"
         "      --kube-version 1.N  the API server's version, for sidecar mode auto\n"
@@ -63,13 +65,17 @@ static bool explain_pod(void *context, const struct found_pod *found)
 	struct explaining *explaining = context;
 	const struct command_options *options = explaining->options;
 	const char *namespace = found->namespace == NULL ? options->namespace : found->namespace;
+	json *pod = pod_as_created(explaining->arena, found);
 	struct injection injection;
-	injection_make(&options->context, namespace, explaining->arena, found->pod, &injection);
+	if (pod == NULL)
+		return false;
+	injection_make(&options->context, namespace, explaining->arena, pod, &injection);
 	for (size_t i = 0; i < injection.plan.warnings.count; i++)
-		fprintf(stderr, "%s %s: %s\n", found->kind, found->name,
+		message(options->command, "%s/%s: warning: %s", found->kind, found->name,
 		        injection.plan.warnings.items[i]);
 	if (injection.result == ADMISSION_VERIFICATION_FAILED) {
-		complain(options, injection.problem.message);
+		message(options->command, "%s/%s: %s", found->kind, found->name,
+		        injection.problem.message);
 		explaining->failed = true;
 	}
 	if (options->output == OUTPUT_TEXT)
@@ -77,6 +83,13 @@ static bool explain_pod(void *context, const struct found_pod *found)
 	else if (injection.record != NULL)
 		printf("%s\n", injection.record);
 	return true;
+}
+
+static void report_no_pod(void *context, const struct no_pod *none)
+{
+	const struct explaining *explaining = context;
+	message(explaining->options->command, "%s/%s: not explained: %s", none->kind, none->name,
+	        none->why);
 }
 
 int command_explain(int argc, char **argv)
@@ -91,10 +104,11 @@ int command_explain(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	struct explaining explaining = {.options = &options, .arena = documents.arena};
+	const struct pod_visitor visitor = {
+	        .pod = explain_pod, .no_pod = report_no_pod, .context = &explaining};
 	for (size_t i = 0; i < documents.count; i++)
-		if (!documents_each_pod(documents.arena, documents.items[i].root, explain_pod,
-		                        &explaining)) {
-			complain(&options, "no memory");
+		if (!pods_visit(documents.arena, documents.items[i].root, &visitor)) {
+			message(options.command, "no memory");
 			explaining.failed = true;
 		}
 	documents_free(&documents);

@@ -1,11 +1,11 @@
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/terminal.h"
+#include "cli/message.h"
+#include "cli/option.h"
 #include "lib/base/buffer.h"
 #include "lib/base/files.h"
 #include "lib/document/yaml.h"
@@ -41,14 +41,6 @@ struct images_options {
 	const char *docker_config;
 	const char *ca_file;
 };
-
-static void complain(const char *message)
-{
-	struct buffer _cleanup_buffer_ line;
-	buffer_init(&line, (size_t)64 * 1024);
-	terminal_line(&line, message);
-	fprintf(stderr, "lastword images: %s\n", buffer_text(&line));
-}
 
 /* ---- Flags ---- */
 
@@ -100,29 +92,24 @@ static bool take_flag(int code, struct images_options *options, struct error *er
 	}
 }
 
-/* -1: go on, optind is the first image; else the exit status, everything said. */
+/* -1: go on, optind is the first image; else the exit status, after a message. */
 static int read_flags(int argc, char **argv, struct images_options *options)
 {
 	struct error error;
 	int code;
-	optind = 1;
-	while ((code = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
+	option_begin();
+	while ((code = option_next(argc, argv, ":o:h", long_options, &error)) != OPTION_END) {
 		if (code == 'h') {
 			fputs(usage, stdout);
 			return EXIT_OK;
 		}
-		if (code == '?') {
-			fputs(usage, stderr);
-			return EXIT_USAGE;
-		}
-		if (!take_flag(code, options, &error)) {
-			complain(error.message);
+		if (code == OPTION_WRONG || !take_flag(code, options, &error)) {
+			message("images", "%s", error.message);
 			return EXIT_USAGE;
 		}
 	}
 	if (optind == argc) {
-		complain("expected at least one image");
-		fputs(usage, stderr);
+		message("images", "expected at least one image; see --help");
 		return EXIT_USAGE;
 	}
 	return -1;
@@ -235,7 +222,7 @@ static int print_entries(const struct images_options *options, struct arena *are
 	json *root = json_new_object(arena);
 	buffer_init(&out, OUTPUT_MAX);
 	if (root == NULL || !json_add_member(arena, root, "images", list)) {
-		complain("no memory");
+		message("images", "no memory");
 		return EXIT_FAILED;
 	}
 	if (options->json) {
@@ -246,7 +233,7 @@ static int print_entries(const struct images_options *options, struct arena *are
 	}
 	if (!buffer_ok(&out) || fwrite(buffer_text(&out), 1, out.length, stdout) != out.length ||
 	    fflush(stdout) != 0) {
-		complain("writing to standard output failed");
+		message("images", "writing to standard output failed");
 		return EXIT_FAILED;
 	}
 	return EXIT_OK;
@@ -263,7 +250,7 @@ int command_images(int argc, char **argv)
 	struct arena *_cleanup_arena_ arena = arena_new_secret(TREE_MAX);
 	json *list = arena == NULL ? NULL : json_new_array(arena);
 	if (client == NULL || list == NULL) {
-		complain("no memory");
+		message("images", "no memory");
 		return EXIT_FAILED;
 	}
 	bool all = true;
@@ -271,7 +258,7 @@ int command_images(int argc, char **argv)
 		struct error error;
 		if (resolve(&options, client, arena, argv[i], list, &error))
 			continue;
-		complain(error.message);
+		message("images", "%s", error.message);
 		all = false;
 	}
 	if (json_size(list) > 0 && print_entries(&options, arena, list) != EXIT_OK)

@@ -1,24 +1,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/command_options.h"
 #include "cli/commands.h"
 #include "cli/documents.h"
-#include "cli/command_options.h"
+#include "cli/message.h"
+#include "cli/pods.h"
 #include "lib/document/yaml.h"
 
 static const char usage[] =
         "Usage: lastword inject -c CONFIG -f FILE|- [OPTION…]\n"
-        "Does to the pods in a file what the webhook would do to them, and prints the whole.\n"
-        "Documents in which nothing changes are passed through as they stand; the others keep the\n"
-        "order of their keys. Argo Workflows are passed through: Argo makes their pods, and the\n"
-        "webhook sees those.\n"
+        "Changes the pods and pod templates in a file as the webhook would, and prints the whole\n"
+        "file. A document in which nothing changes is printed as it stands; the others keep the\n"
+        "order of their keys. Standard error has a line for each object: injected, or left and "
+        "why.\n"
+        "Left as they are: Argo Workflows (only Argo makes their pods, and the webhook sees "
+        "those)\n"
+        "and Knative Services (Knative refuses lifecycle hooks; the webhook sees their pods).\n"
         "\n"
         "  -c, --config FILE       the configuration\n"
-        "  -f, --filename FILE     a Pod, anything with a pod template, a List, an "
-        "AdmissionReview;\n"
-        "                          JSON or YAML; - is standard input\n"
+        "  -f, --filename FILE     Pods, objects with pod templates of any kind, Lists,\n"
+        "                          AdmissionReviews; JSON or YAML; - is standard input\n"
         "  -o, --output yaml|json|patch\n"
-        "                          patch: the JSON Patch (RFC 6902), one a line for each document\n"
+        "                          patch: a JSON Patch (RFC 6902) on one line for each document\n"
         "                          with pods (default: as the input)\n"
         "  -n, --namespace NS      where the file names none (default \"default\")\n"
         "      --kube-version 1.N  the API server's version, for sidecar mode auto\n"
@@ -31,71 +35,158 @@ struct injecting {
 	struct command_options *options;
 	struct arena *arena;
 	struct buffer out;
-	struct buffer patch; /* the document's operations, without the brackets */
+	struct buffer patch; /* the document's operations, an array; empty: none */
 	bool changed;        /* the document */
 	bool has_pods;
 	bool failed;
 };
 
-/* A pod that failed verification, or is shadowed, stays as it was: what was tried on it is tried on
- * a copy. */
+static void fail(struct injecting *injecting, const char *text)
+{
+	message(injecting->options->command, "%s", text);
+	injecting->failed = true;
+}
+
+/* "Kind/name: …", with the place of a template where the kind does not say it. */
+static void report(const struct injecting *injecting, const struct found_pod *found,
+                   const char *what, const char *why)
+{
+	static const char *const usual[] = {"", "/template", "/spec/template", "/request/object",
+	                                    "/spec/jobTemplate/spec/template"};
+	bool is_usual = false;
+	for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+		is_usual = is_usual || strcmp(found->path, usual[i]) == 0;
+	message(injecting->options->command, "%s/%s%s%s: %s%s%s", found->kind, found->name,
+	        is_usual ? "" : " ", is_usual ? "" : found->path, what, why[0] == '\0' ? "" : ": ",
+	        why);
+}
+
+static void report_injection(const struct injecting *injecting, const struct found_pod *found,
+                             const struct injection *injection)
+{
+	const struct plan *plan = &injection->plan;
+	for (size_t i = 0; i < plan->warnings.count; i++)
+		report(injecting, found, "warning", plan->warnings.items[i]);
+	switch (injection->result) {
+	case ADMISSION_INJECTED:
+		report(injecting, found, "injected", "");
+		return;
+	case ADMISSION_SHADOW:
+		report(injecting, found, "left", "the rule's mode is shadow");
+		return;
+	case ADMISSION_UNCHANGED:
+		report(injecting, found, "left", "nothing is left to change");
+		return;
+	case ADMISSION_VERIFICATION_FAILED:
+		report(injecting, found, "left", injection->problem.message);
+		return;
+	default:
+		report(injecting, found, "left", reason_meaning(plan->reason));
+	}
+}
+
+/* What the webhook's patch takes for granted of metadata, and the template has not: the labels of
+ * the controller were in it. */
+static void prepare(struct injecting *injecting, const struct found_pod *found,
+                    struct patch *ret_patch)
+{
+	const json *metadata = json_get(found->pod, "metadata");
+	patch_init(ret_patch, injecting->arena);
+	if (found->origin != POD_TEMPLATE)
+		return;
+	if (!json_is_object(metadata))
+		patch_add(ret_patch, json_new_object(injecting->arena), "metadata", NULL);
+	if (!json_is_object(json_get(metadata, "labels")))
+		patch_add(ret_patch, json_new_object(injecting->arena), "metadata", "labels", NULL);
+}
+
+/* Adds the operations to the document's array. */
+static void add_patch(struct injecting *injecting, const struct found_pod *found,
+                      const struct patch *patch)
+{
+	struct buffer *out = &injecting->patch;
+	if (patch->count == 0)
+		return;
+	if (out->length == 0) {
+		patch_print(patch, found->pointer, out);
+		return;
+	}
+	buffer_truncate(out, out->length - 1);
+	size_t bracket = out->length;
+	patch_print(patch, found->pointer, out);
+	if (buffer_ok(out))
+		out->data[bracket] = ',';
+}
+
+/* A pod that fails verification, or is in shadow, stays as it was: the webhook's part works on a
+ * copy. */
 static void inject_found(struct injecting *injecting, const struct found_pod *found)
 {
 	const struct command_options *options = injecting->options;
 	const char *namespace = found->namespace == NULL ? options->namespace : found->namespace;
-	json *copy = json_duplicate(injecting->arena, found->pod);
+	json *copy = pod_as_created(injecting->arena, found);
 	struct injection injection;
+	struct patch preparation;
 	struct error error;
 	if (copy == NULL) {
-		complain(options, "no memory");
-		injecting->failed = true;
+		fail(injecting, "no memory");
 		return;
 	}
 	injection_make(&options->context, namespace, injecting->arena, copy, &injection);
-	for (size_t i = 0; i < injection.plan.warnings.count; i++)
-		fprintf(stderr, "%s %s: %s\n", found->kind, found->name,
-		        injection.plan.warnings.items[i]);
-	if (injection.result == ADMISSION_VERIFICATION_FAILED) {
-		complain(options, injection.problem.message);
-		injecting->failed = true;
-	}
+	report_injection(injecting, found, &injection);
+	injecting->failed = injecting->failed || injection.result == ADMISSION_VERIFICATION_FAILED;
 	if (injection.result != ADMISSION_INJECTED)
 		return;
-	if (!patch_apply(&injection.patch, found->pod, &error)) {
-		complain(options, error.message);
-		injecting->failed = true;
+	prepare(injecting, found, &preparation);
+	if (preparation.failed || !patch_apply(&preparation, found->pod, &error) ||
+	    !patch_apply(&injection.patch, found->pod, &error)) {
+		fail(injecting, preparation.failed ? "no memory" : error.message);
 		return;
 	}
 	injecting->changed = true;
-	struct buffer *patch = &injecting->patch;
-	if (patch->length > 0) { /* another pod's operations are there: join the two arrays */
-		buffer_truncate(patch, patch->length - 1);
-		size_t bracket = patch->length;
-		patch_print(&injection.patch, found->pointer, patch);
-		if (buffer_ok(patch))
-			patch->data[bracket] = ',';
-	} else {
-		patch_print(&injection.patch, found->pointer, patch);
-	}
+	add_patch(injecting, found, &preparation);
+	add_patch(injecting, found, &injection.patch);
 }
 
 static bool inject_pod(void *context, const struct found_pod *found)
 {
 	struct injecting *injecting = context;
-	if (found->is_model) {
-		fprintf(stderr,
-		        "%s: template %s passed through: Argo makes its pods, the webhook sees "
-		        "them\n",
+	if (found->origin == POD_OF_ARGO) {
+		message(injecting->options->command,
+		        "%s/%s: left: passed through; Argo makes its pods, and the webhook sees "
+		        "them",
 		        found->kind, found->name);
 		return true;
 	}
 	injecting->has_pods = true;
-	inject_found(injecting, found);
+	if (found->origin == POD_OF_KNATIVE)
+		report(injecting, found, "left",
+		       "passed through; Knative refuses lifecycle hooks, and the webhook sees its "
+		       "pods");
+	else
+		inject_found(injecting, found);
 	return true;
 }
 
+static void report_no_pod(void *context, const struct no_pod *none)
+{
+	const struct injecting *injecting = context;
+	message(injecting->options->command, "%s/%s: left: %s", none->kind, none->name, none->why);
+}
+
+/* What stands between two documents of YAML: nothing where the second brings its own marker, "..."
+ * before directives. */
+static void print_separator(struct buffer *out, const char *next)
+{
+	if (out->length == 0 || strncmp(next, "---", 3) == 0)
+		return;
+	if (out->data[out->length - 1] != '\n')
+		buffer_append_char(out, '\n');
+	buffer_append_text(out, next[0] == '%' ? "...\n" : "---\n");
+}
+
 static void print_document(struct injecting *injecting, const struct document *document,
-                           enum output output, bool same_format)
+                           enum output output, bool as_it_stands)
 {
 	struct buffer *out = &injecting->out;
 	if (output == OUTPUT_PATCH) {
@@ -106,21 +197,20 @@ static void print_document(struct injecting *injecting, const struct document *d
 			                      : buffer_text(&injecting->patch));
 		return;
 	}
-	if (output == OUTPUT_YAML && out->length > 0)
-		buffer_append_text(out, "---\n");
-	if (!injecting->changed && same_format) {
+	if (output == OUTPUT_YAML)
+		print_separator(out, as_it_stands ? document->text : "");
+	/* No line end is added: at the end of a file it would be part of a literal block. */
+	if (as_it_stands)
 		buffer_append(out, document->text, document->length);
-		if (document->length > 0 && document->text[document->length - 1] != '\n')
-			buffer_append_char(out, '\n');
-	} else if (output == OUTPUT_YAML) {
+	else if (output == OUTPUT_YAML)
 		yaml_print(out, document->root);
-	} else {
+	else
 		json_print(out, document->root, 2);
+	if (output == OUTPUT_JSON)
 		buffer_append_char(out, '\n');
-	}
 }
 
-/* An AdmissionReview comes out as the pod that is in it. */
+/* An AdmissionReview is printed as the pod that is in it. */
 static json *printed_root(json *root)
 {
 	if (strcmp(json_get_string_or(root, "kind", ""), "AdmissionReview") != 0)
@@ -131,37 +221,33 @@ static json *printed_root(json *root)
 
 static void inject_document(struct injecting *injecting, struct document *document, bool is_json)
 {
-	enum output output = injecting->options->output;
+	const struct pod_visitor visitor = {
+	        .pod = inject_pod, .no_pod = report_no_pod, .context = injecting};
 	enum output same = is_json ? OUTPUT_JSON : OUTPUT_YAML;
+	enum output output = injecting->options->output;
+	output = output == OUTPUT_SAME ? same : output;
 	injecting->changed = false;
 	injecting->has_pods = false;
 	buffer_clear(&injecting->patch);
-	if (!documents_each_pod(injecting->arena, document->root, inject_pod, injecting)) {
-		complain(injecting->options, "no memory");
-		injecting->failed = true;
-	}
+	if (!pods_visit(injecting->arena, document->root, &visitor))
+		fail(injecting, "no memory");
 	struct document printed = *document;
 	printed.root = printed_root(document->root);
-	if (output == OUTPUT_SAME)
-		output = same;
 	print_document(injecting, &printed, output,
-	               output == same && printed.root == document->root);
+	               output == same && printed.root == document->root && !injecting->changed);
 }
 
 /* Nothing is printed unless all of it can be: half a file must not reach kubectl apply. */
 static void print_all(struct injecting *injecting)
 {
 	if (!buffer_ok(&injecting->out) || !buffer_ok(&injecting->patch)) {
-		complain(injecting->options, "the output is too large");
-		injecting->failed = true;
+		fail(injecting, "the output is too large");
 		return;
 	}
 	if (fwrite(buffer_text(&injecting->out), 1, injecting->out.length, stdout) !=
 	            injecting->out.length ||
-	    fflush(stdout) != 0) {
-		complain(injecting->options, "writing the output failed");
-		injecting->failed = true;
-	}
+	    fflush(stdout) != 0)
+		fail(injecting, "writing the output failed");
 }
 
 int command_inject(int argc, char **argv)

@@ -13,7 +13,7 @@
 #include "cli/terminal.h"
 #include "lib/base/buffer.h"
 
-#define COMPLAINT_MAX  ((size_t)16 * 1024)
+#define MESSAGES_MAX   ((size_t)16 * 1024)
 #define ARGUMENTS_MAX  16
 #define QUIET_MS       1000 /* standard error is passed on when nothing came for so long */
 #define NAMESPACE_FILE "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
@@ -30,8 +30,8 @@ static const char *program(void)
 
 struct child {
 	pid_t pid;
-	int output;    /* its standard output and error, for reading */
-	int complaint; /* -1 when at its end, as output */
+	int output;   /* its standard output and error, for reading */
+	int messages; /* -1 when at its end, as output */
 };
 
 static void close_both(const int pipe_ends[2])
@@ -40,7 +40,7 @@ static void close_both(const int pipe_ends[2])
 	close(pipe_ends[1]);
 }
 
-static int spawn(const char *const *arguments, int output, int complaint, pid_t *ret_pid)
+static int spawn(const char *const *arguments, int output, int messages, pid_t *ret_pid)
 {
 	posix_spawn_file_actions_t actions;
 	int number = posix_spawn_file_actions_init(&actions);
@@ -48,7 +48,7 @@ static int spawn(const char *const *arguments, int output, int complaint, pid_t 
 		return number;
 	number = posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
 	if (number == 0)
-		number = posix_spawn_file_actions_adddup2(&actions, complaint, STDERR_FILENO);
+		number = posix_spawn_file_actions_adddup2(&actions, messages, STDERR_FILENO);
 	if (number == 0)
 		number = posix_spawnp(ret_pid, program(), &actions, NULL,
 		                      (char *const *)(uintptr_t)arguments, environ);
@@ -59,24 +59,24 @@ static int spawn(const char *const *arguments, int output, int complaint, pid_t 
 static bool start(const char *const *arguments, struct child *ret_child, struct error *error)
 {
 	int output[2];
-	int complaint[2];
+	int messages[2];
 	pid_t pid = 0;
 	if (pipe2(output, O_CLOEXEC) != 0)
 		return error_set_errno(error, errno, "making a pipe");
-	if (pipe2(complaint, O_CLOEXEC) != 0) {
+	if (pipe2(messages, O_CLOEXEC) != 0) {
 		error_set_errno(error, errno, "making a pipe");
 		close_both(output);
 		return false;
 	}
-	int number = spawn(arguments, output[1], complaint[1], &pid);
+	int number = spawn(arguments, output[1], messages[1], &pid);
 	close(output[1]);
-	close(complaint[1]);
+	close(messages[1]);
 	if (number == 0) {
-		*ret_child = (struct child){pid, output[0], complaint[0]};
+		*ret_child = (struct child){pid, output[0], messages[0]};
 		return true;
 	}
 	close(output[0]);
-	close(complaint[0]);
+	close(messages[0]);
 	if (number == ENOENT)
 		return error_set(error,
 		                 "%s: no such program; expected kubectl in PATH, or the variable "
@@ -85,10 +85,10 @@ static bool start(const char *const *arguments, struct child *ret_child, struct 
 	return error_set_errno(error, number, "starting %s", program());
 }
 
-static void pass_on(struct buffer *complaint)
+static void pass_on(struct buffer *messages)
 {
-	fwrite(buffer_text(complaint), 1, complaint->length, stderr);
-	buffer_clear(complaint);
+	fwrite(buffer_text(messages), 1, messages->length, stderr);
+	buffer_clear(messages);
 }
 
 /* Reads what there is; false at the end. */
@@ -103,70 +103,70 @@ static bool drain(int file, struct buffer *into)
 }
 
 /* Reads both streams to their ends. */
-static void listen_to(struct child *child, struct buffer *output, struct buffer *complaint)
+static void read_streams(struct child *child, struct buffer *output, struct buffer *messages)
 {
-	while (child->output >= 0 || child->complaint >= 0) {
+	while (child->output >= 0 || child->messages >= 0) {
 		struct pollfd files[] = {{.fd = child->output, .events = POLLIN},
-		                         {.fd = child->complaint, .events = POLLIN}};
-		int ready = poll(files, 2, complaint->length > 0 ? QUIET_MS : -1);
+		                         {.fd = child->messages, .events = POLLIN}};
+		int ready = poll(files, 2, messages->length > 0 ? QUIET_MS : -1);
 		if (ready == 0)
-			pass_on(complaint);
+			pass_on(messages);
 		if (ready <= 0)
 			continue;
 		if (files[0].revents != 0 && !drain(child->output, output)) {
 			close(child->output);
 			child->output = -1;
 		}
-		if (files[1].revents != 0 && !drain(child->complaint, complaint)) {
-			close(child->complaint);
-			child->complaint = -1;
+		if (files[1].revents != 0 && !drain(child->messages, messages)) {
+			close(child->messages);
+			child->messages = -1;
 		}
-		if (complaint->length > COMPLAINT_MAX / 2)
-			pass_on(complaint);
+		if (messages->length > MESSAGES_MAX / 2)
+			pass_on(messages);
 	}
 }
 
-static bool judge(int status, struct buffer *complaint, struct error *error)
+static bool check_status(int status, struct buffer *messages, struct error *error)
 {
 	struct buffer _cleanup_buffer_ line;
-	buffer_init(&line, 4 * COMPLAINT_MAX);
+	buffer_init(&line, 4 * MESSAGES_MAX);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-		pass_on(complaint);
+		pass_on(messages);
 		return true;
 	}
-	size_t length = complaint->length;
-	while (length > 0 && complaint->data[length - 1] == '\n')
+	size_t length = messages->length;
+	while (length > 0 && messages->data[length - 1] == '\n')
 		length--;
-	buffer_truncate(complaint, length);
-	terminal_line(&line, buffer_text(complaint));
+	buffer_truncate(messages, length);
+	terminal_line(&line, buffer_text(messages));
 	if (WIFSIGNALED(status))
 		return error_set(error, "%s was killed by signal %d%s%s", program(),
 		                 WTERMSIG(status), line.length > 0 ? ": " : "", buffer_text(&line));
 	return error_set(error, "%s failed with exit status %d: %s", program(), WEXITSTATUS(status),
-	                 line.length > 0 ? buffer_text(&line) : "it did not say why");
+	                 line.length > 0 ? buffer_text(&line) : "it printed no reason");
 }
 
 static bool run(const char *const *arguments, struct buffer *output, struct error *error)
 {
-	struct buffer _cleanup_buffer_ complaint;
+	struct buffer _cleanup_buffer_ messages;
 	struct child child = {-1, -1, -1};
 	int status;
-	buffer_init(&complaint, 2 * COMPLAINT_MAX + 65536);
+	buffer_init(&messages, 2 * MESSAGES_MAX + 65536);
 	if (!start(arguments, &child, error))
 		return false;
-	listen_to(&child, output, &complaint);
+	read_streams(&child, output, &messages);
 	while (waitpid(child.pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return error_set_errno(error, errno, "waiting for %s", program());
-	if (!judge(status, &complaint, error))
+	if (!check_status(status, &messages, error))
 		return false;
 	if (!buffer_ok(output))
-		return error_set(error, "%s: expected an answer of at most %zu bytes", program(),
+		return error_set(error, "%s: expected a response of at most %zu bytes", program(),
 		                 output->limit);
 	return true;
 }
 
-/* ---- Questions ---- */
+/* ---- Requests ---- */
 
 static size_t begin_arguments(const struct kubectl *kubectl, const char *arguments[ARGUMENTS_MAX])
 {

@@ -1,9 +1,10 @@
 /*
- * kubectl: asks the API server through a person's own kubectl, and so with their cluster and their
- * rights. A child process without a shell; the program is $KUBECTL, else kubectl in PATH.
+ * kubectl: requests to the API server through the user's own kubectl, and so to their cluster and
+ * with their rights. A child process without a shell; the program is $KUBECTL, else kubectl in
+ * PATH.
  *
- * Its standard error goes on to ours while it runs (it may ask for a login there); what it said
- * last before it failed is in the error instead.
+ * Its standard error is passed on while it runs (it may ask for a login there); the last of it
+ * before a failure becomes the error.
  */
 #ifndef LASTWORD_CLI_KUBECTL_H
 #define LASTWORD_CLI_KUBECTL_H
@@ -20,12 +21,13 @@ struct kubectl {
 	const char *context;
 };
 
-/* Appends the answer to GET path (as in "/api/v1/pods?limit=1") to the buffer, up to its limit. */
+/* Appends the response to GET path (as in "/api/v1/pods?limit=1") to the buffer, up to its limit.
+ */
 bool kubectl_get_raw(const struct kubectl *kubectl, const char *path, struct buffer *body,
                      struct error *error);
 
-/* Appends the namespace that kubectl would use; "default" when nothing names one. A kubectl that
- * fails is not told of here: the next question tells. */
+/* Appends the namespace that kubectl would use; "default" when nothing names one. Where
+ * kubectl fails, the next request has the error. */
 void kubectl_namespace(const struct kubectl *kubectl, struct buffer *name);
 
 #endif

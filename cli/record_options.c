@@ -1,12 +1,13 @@
 #include "cli/record_options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "cli/commands.h"
+#include "cli/message.h"
+#include "cli/option.h"
 #include "cli/terminal.h"
 #include "lib/base/buffer.h"
 #include "lib/base/clock.h"
@@ -43,14 +44,6 @@ static const char *long_name(int code)
 static char letter_of(int code)
 {
 	return code == CODE_SINCE ? 's' : code == CODE_LOG ? 'L' : (char)code;
-}
-
-void record_complain(const struct record_options *options, const char *message)
-{
-	struct buffer _cleanup_buffer_ line;
-	buffer_init(&line, (size_t)64 * 1024);
-	terminal_line(&line, message);
-	fprintf(stderr, "lastword %s: %s\n", options->command, buffer_text(&line));
 }
 
 /* A Go duration, or days: 24h, 90m, 7d. */
@@ -105,7 +98,7 @@ static bool take_option(int code, const char *value, struct record_options *opti
 {
 	if (code > ' ' || code == CODE_SINCE || code == CODE_LOG)
 		if (strchr(options->flags, letter_of(code)) == NULL)
-			return error_set(error, "--%s is no option of this command; see --help",
+			return error_set(error, "--%s: not a flag of this command; see --help",
 			                 long_name(code));
 	switch (code) {
 	case 'n':
@@ -136,7 +129,7 @@ static bool take_option(int code, const char *value, struct record_options *opti
 		options->source.kubectl.context = value;
 		return true;
 	default:
-		return error_set(error, "unknown option; see --help");
+		return true;
 	}
 }
 
@@ -161,42 +154,50 @@ static void choose_namespace(struct record_options *options)
 	options->source.namespace = options->namespace;
 }
 
-int record_options_read(int argc, char **argv, struct record_options *options)
+/* The flags, all of them; false with error when they make no command. */
+static bool take_options(int argc, char **argv, struct record_options *options, bool *ret_help,
+                         struct error *error)
 {
-	struct error error = {""};
 	int code;
-	optind = 0; /* starts anew: main has read its own */
-	while ((code = getopt_long(argc, argv, "n:Al:o:f:c:h", long_options, NULL)) != -1) {
-		if (code == 'h') {
-			fputs(options->usage, stdout);
-			return EXIT_OK;
-		}
-		if (code == '?')
-			return EXIT_USAGE; /* getopt has said it */
-		if (!take_option(code, optarg, options, &error)) {
-			record_complain(options, error.message);
-			return EXIT_USAGE;
-		}
+	option_begin();
+	while ((code = option_next(argc, argv, ":n:Al:o:f:c:h", long_options, error)) !=
+	       OPTION_END) {
+		*ret_help = code == 'h';
+		if (*ret_help)
+			return true;
+		if (code == OPTION_WRONG || !take_option(code, optarg, options, error))
+			return false;
 	}
 	bool takes_argument = strchr(options->flags, 'p') != NULL;
 	if (takes_argument && optind < argc)
 		options->argument = argv[optind++];
 	if (optind < argc)
-		error_set(&error, "unexpected argument \"%s\"; see --help", argv[optind]);
-	else if (takes_argument && options->argument == NULL)
-		error_set(&error, "expected the name of a pod");
-	else if (check(options, &error)) {
-		choose_namespace(options);
-		return -1;
+		return error_set(error, "unexpected argument \"%s\"; see --help", argv[optind]);
+	if (takes_argument && options->argument == NULL)
+		return error_set(error, "expected the name of a pod");
+	return check(options, error);
+}
+
+int record_options_read(int argc, char **argv, struct record_options *options)
+{
+	struct error error = {""};
+	bool help = false;
+	if (!take_options(argc, argv, options, &help, &error)) {
+		message(options->command, "%s", error.message);
+		return EXIT_USAGE;
 	}
-	record_complain(options, error.message);
-	return EXIT_USAGE;
+	if (help) {
+		fputs(options->usage, stdout);
+		return EXIT_OK;
+	}
+	choose_namespace(options);
+	return -1;
 }
 
 int record_print(const struct record_options *options, const struct buffer *text)
 {
 	if (!buffer_ok(text)) {
-		record_complain(options, "too much to print, or no memory: choose fewer records");
+		message(options->command, "too much to print, or no memory: choose fewer records");
 		return EXIT_FAILED;
 	}
 	fwrite(buffer_text(text), 1, text->length, stdout);
@@ -204,7 +205,7 @@ int record_print(const struct record_options *options, const struct buffer *text
 		return EXIT_OK;
 	struct error error;
 	error_set_errno(&error, errno, "writing standard output");
-	record_complain(options, error.message);
+	message(options->command, "%s", error.message);
 	return EXIT_FAILED;
 }
 

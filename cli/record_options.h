@@ -23,18 +23,13 @@ struct record_options {
 	enum record_output output;
 	const char *container; /* NULL: any */
 	bool log;
-	const char *argument; /* the one that is no flag, or NULL */
+	const char *argument; /* the one argument that is no flag, or NULL */
 	char namespace[64];   /* storage */
 };
 
 /* Reads the flags; asks kubectl for its namespace where none is named. -1: go on; else the exit
- * status, everything said. */
+ * status, after a message. */
 int record_options_read(int argc, char **argv, struct record_options *options);
-
-/* Nanoseconds since 1970. */
-
-/* "lastword NAME: message" on standard error, safe for a terminal. */
-void record_complain(const struct record_options *options, const char *message);
 
 /* Writes the text to standard output. The exit status. */
 int record_print(const struct record_options *options, const struct buffer *text);

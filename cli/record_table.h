@@ -1,5 +1,5 @@
 /*
- * record_table: ends as a table for people.
+ * record_table: records as a table for people.
  */
 #ifndef LASTWORD_CLI_RECORD_TABLE_H
 #define LASTWORD_CLI_RECORD_TABLE_H

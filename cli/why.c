@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/message.h"
 #include "cli/record_options.h"
 #include "cli/record_table.h"
 #include "cli/terminal.h"
@@ -16,13 +17,14 @@
 
 static const char usage[] =
         "Usage: lastword why POD [OPTION…]\n"
-        "Says how a pod's agent ended last, why, with the key log lines of its output, and which\n"
-        "recent failures were similar. The pod may be long gone. Reads the cluster's AgentExits\n"
-        "through kubectl; as kubectl lastword why it is a plugin.\n"
+        "Shows the last termination of a pod's agent: the cause, the key log lines, and which "
+        "recent\n"
+        "failures were similar. The pod may be deleted already. Reads the cluster's AgentExits\n"
+        "through kubectl; also as kubectl's plugin: kubectl lastword why.\n"
         "\n"
         "  -n, --namespace NS    the pod's namespace (default: kubectl's)\n"
-        "  -c, --container NAME  only ends of this container\n"
-        "      --log             with the kept end of the output\n"
+        "  -c, --container NAME  only terminations of this container\n"
+        "      --log             with the end of the output, as far as the record has it\n"
         "  -o, --output json     the pod's records, an AgentExitList\n"
         "  -f, --filename FILE   read records from a file, JSON or YAML; - is standard input\n"
         "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
@@ -30,7 +32,7 @@ static const char usage[] =
         "Tables fit the terminal, or the columns that the variable COLUMNS says. KUBECTL names\n"
         "another kubectl. Exit status: 0 ok, 1 failed or no record, 2 usage.\n";
 
-/* ---- One end ---- */
+/* ---- One termination ---- */
 
 static void write_text(struct buffer *out, const char *title, const char *text)
 {
@@ -119,7 +121,7 @@ static void write_when(struct buffer *out, const struct agent_exit *exit, int64_
 static void write_usage(struct buffer *out, const struct agent_exit *exit)
 {
 	if (exit->max_rss_bytes >= 0)
-		buffer_printf(out, "%-14s%lld MiB at most\n",
+		buffer_printf(out, "%-14s%lld MiB peak\n",
 		              "Memory:", (long long)((exit->max_rss_bytes + (1 << 20) - 1) >> 20));
 	if (exit->cpu >= 0)
 		buffer_printf(out, "%-14s%lld.%lld s\n",
@@ -150,7 +152,7 @@ static void write_cause(struct buffer *out, const struct agent_exit *exit)
 	write_number(out, "Exit Code:", exit->exit_code);
 	write_text(out, "Signal:", exit->signal);
 	write_text(out, "Silent:",
-	           exit->silent ? "true, another container still ran: the pod looked well"
+	           exit->silent ? "true, another container still ran: the pod looked healthy"
 	                        : "false");
 	write_pair(out, "Kubelet:", exit->reason, exit->message);
 	write_pair(out, "Pod Reason:", exit->pod_reason, exit->disruption);
@@ -186,8 +188,9 @@ static void write_output(struct buffer *out, const struct agent_exit *exit, bool
 		buffer_append_text(out, "\nKey log lines:\n");
 		terminal_block(out, snippet, "  ");
 	} else if (!log) {
-		buffer_append_text(out, exit->log_bytes_total == 0 ? "\nIt printed nothing.\n"
-		                                                   : "\nNo output is known.\n");
+		buffer_append_text(out, exit->log_bytes_total == 0
+		                                ? "\nIt printed nothing.\n"
+		                                : "\nThe output is not known.\n");
 	}
 	if (!log || tail[0] == '\0')
 		return;
@@ -198,7 +201,7 @@ static void write_output(struct buffer *out, const struct agent_exit *exit, bool
 	terminal_block(out, tail, "  ");
 }
 
-/* ---- The others ---- */
+/* ---- Other terminations ---- */
 
 static void write_table(struct buffer *out, const struct exit_row *rows, size_t count, size_t shown,
                         int64_t now)
@@ -208,44 +211,43 @@ static void write_table(struct buffer *out, const struct exit_row *rows, size_t 
 	record_table_print(&table, rows + skipped, count - skipped, out);
 }
 
-static void write_others(struct buffer *out, const struct exit_list *list, int64_t now)
+static void write_earlier(struct buffer *out, const struct exit_list *list, int64_t now)
 {
-	size_t others = list->count - 1; /* the last one has been told */
+	size_t others = list->count - 1; /* the last one is described above */
 	if (others == 0)
 		return;
-	buffer_printf(out, "\nEarlier ends of this pod (%zu%s):\n", others,
+	buffer_printf(out, "\nEarlier terminations of this pod (%zu%s):\n", others,
 	              others > OTHERS_SHOWN ? ", the newest" : "");
 	write_table(out, list->rows, others, OTHERS_SHOWN, now);
 }
 
-/* Of another pod: this one's ends have been listed. */
+/* Of another pod: this one's terminations are listed already. */
 static bool is_similar(void *context, const struct agent_exit *exit)
 {
-	const struct exit_row *notification = context;
-	return exit->fingerprint != NULL &&
-	       strcmp(exit->fingerprint, notification->fingerprint) == 0 && exit->pod != NULL &&
-	       strcmp(exit->pod, notification->pod) != 0;
+	const struct exit_row *last = context;
+	return exit->fingerprint != NULL && strcmp(exit->fingerprint, last->fingerprint) == 0 &&
+	       exit->pod != NULL && strcmp(exit->pod, last->pod) != 0;
 }
 
 static bool write_similar(struct buffer *out, const struct record_options *options,
-                          struct exit_row *told, int64_t now, struct error *error)
+                          struct exit_row *last, int64_t now, struct error *error)
 {
 	struct exit_list _cleanup_exit_list_ list = {0};
 	struct exit_source source = options->source;
 	char selector[SELECTOR_SIZE] = AGENT_EXIT_LABEL_FINGERPRINT "=";
-	/* Standard input was read already. */
+	/* Standard input cannot be read twice. */
 	bool readable = source.path == NULL || strcmp(source.path, "-") != 0;
-	if (told->fingerprint[0] == '\0' || !readable)
+	if (last->fingerprint[0] == '\0' || !readable)
 		return true;
-	agent_exit_label_value(told->fingerprint, selector + strlen(selector));
-	source.namespace = told->namespace;
+	agent_exit_label_value(last->fingerprint, selector + strlen(selector));
+	source.namespace = last->namespace;
 	source.selector = selector;
-	if (!exit_list_load(&source, false, is_similar, told, &list, error))
+	if (!exit_list_load(&source, false, is_similar, last, &list, error))
 		return error_wrap(error, "similar failures");
 	buffer_append_text(out, "\nSimilar failures of other pods in namespace ");
-	terminal_line(out, told->namespace);
+	terminal_line(out, last->namespace);
 	buffer_append_text(out, ", fingerprint ");
-	terminal_line(out, told->fingerprint);
+	terminal_line(out, last->fingerprint);
 	if (list.count == 0) {
 		buffer_append_text(out, ": none\n");
 		return true;
@@ -267,19 +269,17 @@ static bool is_of_pod(void *context, const struct agent_exit *exit)
 	       (exit->container != NULL && strcmp(exit->container, options->container) == 0);
 }
 
-static int say_nothing_found(const struct record_options *options)
+static int fail_not_found(const struct record_options *options)
 {
-	char message[1024];
-	snprintf(message, sizeof message,
-	         "no record of pod \"%s\"%s%s; an end with exit code 0 leaves none",
-	         options->argument, options->source.namespace == NULL ? "" : " in namespace ",
-	         options->source.namespace == NULL ? "" : options->source.namespace);
-	record_complain(options, message);
+	const char *namespace = options->source.namespace;
+	message(options->command, "no record of pod \"%s\"%s%s; a run with exit code 0 leaves none",
+	        options->argument, namespace == NULL ? "" : " in namespace ",
+	        namespace == NULL ? "" : namespace);
 	return EXIT_FAILED;
 }
 
-static bool write_story(const struct record_options *options, const struct exit_list *list,
-                        struct buffer *out, struct error *error)
+static bool write_report(const struct record_options *options, const struct exit_list *list,
+                         struct buffer *out, struct error *error)
 {
 	struct exit_row *newest = &list->rows[list->count - 1];
 	int64_t now = clock_wall();
@@ -295,7 +295,7 @@ static bool write_story(const struct record_options *options, const struct exit_
 	write_usage(out, &exit);
 	write_notifications(out, &exit);
 	write_output(out, &exit, options->log);
-	write_others(out, list, now);
+	write_earlier(out, list, now);
 	return write_similar(out, options, newest, now, error);
 }
 
@@ -325,7 +325,7 @@ int command_why(int argc, char **argv)
 	struct exit_source source = options.source;
 	source.selector = selector;
 	if (!exit_list_load(&source, true, is_of_pod, &options, &list, &error)) {
-		record_complain(&options, error.message);
+		message(options.command, "%s", error.message);
 		return EXIT_FAILED;
 	}
 	if (options.output == RECORDS_JSON) {
@@ -333,11 +333,11 @@ int command_why(int argc, char **argv)
 		return record_print(&options, &out);
 	}
 	if (list.count == 0)
-		return say_nothing_found(&options);
-	bool told = write_story(&options, &list, &out, &error);
+		return fail_not_found(&options);
+	bool written = write_report(&options, &list, &out, &error);
 	status = record_print(&options, &out);
-	if (told)
+	if (written)
 		return status;
-	record_complain(&options, error.message);
+	message(options.command, "%s", error.message);
 	return EXIT_FAILED;
 }

@@ -20,7 +20,7 @@ bool decode_fail(struct decoder *decoder, const json *node, const char *path, co
 
 	unsigned line = 0;
 	unsigned column = 0;
-	yaml_position(decoder->document, node, &line, &column);
+	yaml_position(decoder->document, node, false, &line, &column);
 	return error_set(decoder->error, "line %u, column %u: %s%s%s", line, column, path,
 	                 path[0] == '\0' ? "" : ": ", what);
 }

@@ -143,7 +143,8 @@ enum json_fidelity json_parse(struct arena *arena, const char *text, size_t leng
 		error_set(error, "too large: no room left to keep its numbers");
 		return JSON_INVALID;
 	}
-	enum json_fidelity fidelity = json_examine(arena, text, length, root, error);
+	enum json_fidelity fidelity =
+	        json_examine(arena, text, length, (flags & JSON_LAST_KEY) != 0, root, error);
 	*ret_root = root;
 	return fidelity;
 }

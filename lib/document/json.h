@@ -30,6 +30,7 @@ typedef struct cJSON json;
 
 enum json_flags {
 	JSON_KEEP_NUMBERS = 1, /* numbers are printed again exactly as they were written */
+	JSON_LAST_KEY = 2,     /* of a key given twice the last one stays, as Go's decoder has it */
 };
 
 /* Parses exactly length bytes. error is set unless JSON_FAITHFUL; *ret_root unless JSON_INVALID. */

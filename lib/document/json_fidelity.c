@@ -111,8 +111,20 @@ static size_t find_nul_escape(const char *text, size_t length)
 	return length;
 }
 
-enum json_fidelity json_examine(struct arena *arena, const char *text, size_t length,
-                                const json *root, struct error *error)
+/* Of members with the same key the last one stays. */
+static void keep_last_keys(json *object)
+{
+	for (json *member = object->child, *next; member != NULL; member = next) {
+		const json *later = next = member->next;
+		while (later != NULL && !same_key(later->string, member->string))
+			later = later->next;
+		if (later != NULL)
+			cJSON_DetachItemViaPointer(object, member);
+	}
+}
+
+enum json_fidelity json_examine(struct arena *arena, const char *text, size_t length, bool last_key,
+                                json *root, struct error *error)
 {
 	size_t valid = utf8_valid_prefix(text, length);
 	if (valid < length) {
@@ -133,7 +145,9 @@ enum json_fidelity json_examine(struct arena *arena, const char *text, size_t le
 			error_set(error, "too large: no room left to check its keys");
 			return JSON_FLAWED;
 		}
-		if (key != NULL) {
+		if (key != NULL && last_key) {
+			keep_last_keys((json *)(uintptr_t)walk.node);
+		} else if (key != NULL) {
 			error_set(error, "key \"%.100s\" is given twice in one object", key);
 			return JSON_FLAWED;
 		}

@@ -6,6 +6,7 @@
 #ifndef LASTWORD_LIB_DOCUMENT_JSON_FIDELITY_H
 #define LASTWORD_LIB_DOCUMENT_JSON_FIDELITY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/base/error.h"
@@ -21,8 +22,9 @@ enum json_fidelity {
 	JSON_FAITHFUL, /* the tree says what the text says */
 };
 
-/* Looks at a text and the tree that was made of it; error is set unless JSON_FAITHFUL. */
-enum json_fidelity json_examine(struct arena *arena, const char *text, size_t length,
-                                const json *root, struct error *error);
+/* Looks at a text and the tree that was made of it; error is set unless JSON_FAITHFUL. last_key: of
+ * a key given twice the last one stays in the tree, and it is no flaw. */
+enum json_fidelity json_examine(struct arena *arena, const char *text, size_t length, bool last_key,
+                                json *root, struct error *error);
 
 #endif

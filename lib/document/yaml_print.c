@@ -44,8 +44,6 @@ static bool is_plain(const char *text)
 	        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	        " _-./+@=,()$~^;<>\\'\"&*!?|%#:[]{}";
 	static const char digits_and_signs[] = "0123456789+-.:_eETZtz ";
-	char plain[256];
-	int64_t integer;
 	size_t length = strlen(text);
 	char first = text[0];
 	if (length == 0 || !((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') ||
@@ -58,7 +56,10 @@ static bool is_plain(const char *text)
 	if ((strspn(text, digits_and_signs) == length && strpbrk(text, "0123456789") != NULL) ||
 	    strncmp(text, "0x", 2) == 0)
 		return false;
-	return yaml_resolve(text, plain, sizeof plain, &integer) == YAML_IS_STRING;
+	char storage[512];
+	struct buffer number;
+	buffer_init_fixed(&number, storage, sizeof storage);
+	return yaml_resolve(text, &number) == YAML_IS_STRING && buffer_ok(&number);
 }
 
 /* Several lines that a literal block can hold as they are. */

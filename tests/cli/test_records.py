@@ -198,10 +198,10 @@ def test_without_a_context_the_namespace_is_default(cluster):
      "installed?)"),
     ({"fail": "two\nlines \x1b[31mred\x1b[0m", "status": 7},
      "failed with exit status 7: two lines red"),
-    ({"fail": ""}, "failed with exit status 1: it did not say why"),
+    ({"fail": ""}, "failed with exit status 1: it printed no reason"),
     ({"kill": 9}, "was killed by signal 9"),
-    ({"body": ""}, "the answer to /apis/"),
-    ({"body": "not json"}, "the answer to /apis/"),
+    ({"body": ""}, "the response to /apis/"),
+    ({"body": "not json"}, "the response to /apis/"),
     ({"body": "{}"}, "items is nothing, expected an array"),
     ({"body": '{"items": {}}'}, "items is object, expected an array"),
 ])
@@ -240,11 +240,15 @@ def test_items_that_are_no_records_are_counted(cluster):
     done = cluster.lastword("exits", "-f", "-", stdin=json.dumps({"items": items}).encode())
     assert done.stderr == b"lastword exits: 3 items are no AgentExit\n"
     assert len(done.stdout.splitlines()) == 2
+    for text in (b"kind: Pod", b"kind: Config\nrules: []"):  # nothing of it is what it should be
+        for command in (("exits", "-f", "-"), ("exits", "-f", "-", "-o", "json"),
+                        ("why", "a", "-f", "-")):
+            assert cluster.lastword(*command, stdin=text, status=1).stderr
 
 
 @pytest.mark.parametrize("text, message", [
-    (b"{", "-: not JSON: ends at byte 1 "),
-    (b'{"items": [}', "-: not JSON: ends at byte 12 "),
+    (b"{", "-: line 2, column 1: "),
+    (b'{"items": [}', "-: line 1, column 12: "),
     (b"a: [", "-: line "),
 ])
 def test_a_bad_file_is_an_error_with_its_place(cluster, text, message):
@@ -296,7 +300,7 @@ def test_help_and_documentation_have_the_same_flags(command):
     assert max(map(len, usage.splitlines())) <= 100
     flags = re.findall(r"(?<![\w-])(--[a-z-]+)", usage)
     readme = (ROOT / "README.md").read_text()
-    section = readme.split("## What died, and why")[1].split("\n## ")[0]
+    section = readme.split("## Which agents failed, and why")[1].split("\n## ")[0]
     assert flags and all(f"`{flag}" in section for flag in flags)
 
 

@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buffer_init(&text, (size_t)64 * 1024 * 1024);
 	if (arena == NULL)
 		abort();
-	if (yaml_parse(arena, (const char *)data, size, &documents, &count, &error)) {
+	if (yaml_parse(arena, (const char *)data, size, YAML_AS_KUBECTL, &documents, &count,
+	               &error)) {
 		for (size_t i = 0; i < count; i++) {
 			if (documents[i].start > documents[i].end || documents[i].end > size)
 				abort();

@@ -218,7 +218,7 @@ static void assert_yaml(const char *text, const char *expected)
 	struct yaml_document *documents;
 	size_t count;
 	struct error error = {""};
-	if (!yaml_parse(arena, text, strlen(text), &documents, &count, &error))
+	if (!yaml_parse(arena, text, strlen(text), YAML_STRICT, &documents, &count, &error))
 		fail_msg("%s: %s", text, error.message);
 	assert_int_equal(count, 1);
 	assert_prints(documents->root, expected);
@@ -252,7 +252,7 @@ static void assert_refused(const char *text, const char *expected)
 	struct yaml_document *documents;
 	size_t count;
 	struct error error = {""};
-	if (yaml_parse(arena, text, strlen(text), &documents, &count, &error))
+	if (yaml_parse(arena, text, strlen(text), YAML_STRICT, &documents, &count, &error))
 		fail_msg("%s was taken", text);
 	if (strstr(error.message, expected) == NULL)
 		fail_msg("%s: \"%s\" is not in \"%s\"", text, expected, error.message);
@@ -268,7 +268,7 @@ static void test_yaml_refused(void **state)
 	assert_refused("? [a, b]\n: 1\n", "expected a key that is a scalar");
 	assert_refused("a: !custom x\n", "line 1, column 4: unknown tag !custom");
 	assert_refused("a: \"x\\0y\"\n", "NUL");
-	assert_refused("a: \xFF\n", "byte 3: not UTF-8");
+	assert_refused("a: \xFF\n", "line 1, column 4: byte 3: not UTF-8");
 	assert_refused("a:\n\t- b\n", "line 2");
 	assert_refused("a: &x [1, *x]", "unknown alias");
 
@@ -298,14 +298,14 @@ static void test_yaml_documents(void **state)
 	struct yaml_document *documents;
 	size_t count;
 	struct error error = {""};
-	assert_true(yaml_parse(arena, text, strlen(text), &documents, &count, &error));
+	assert_true(yaml_parse(arena, text, strlen(text), YAML_STRICT, &documents, &count, &error));
 	assert_int_equal(count, 3);
 	assert_memory_equal(text + documents[0].start, "a: \xC3\xA9", 5);
 	assert_memory_equal(text + documents[1].start, "---\n# c\nb: 2\n", 13);
 	assert_int_equal(documents[1].end, documents[2].start);
 	unsigned line;
 	unsigned column;
-	yaml_position(&documents[1], json_get(documents[1].root, "b"), &line, &column);
+	yaml_position(&documents[1], json_get(documents[1].root, "b"), false, &line, &column);
 	assert_int_equal(line, 4);
 	assert_int_equal(column, 4);
 	struct yaml_document *one;
