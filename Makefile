@@ -297,7 +297,8 @@ BUILD_PACKAGES := gcc libc6-dev binutils libmicrohttpd-dev libgnutls28-dev libss
 	libcurl4-openssl-dev libyaml-dev libunistring-dev musl-tools ca-certificates
 DEBIAN_PACKAGES := $(BUILD_PACKAGES) clang clang-format clang-tidy cppcheck libclang-rt-14-dev \
 	libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonpatch python3-yaml \
-	python3-cryptography docker-registry openssl wrk nginx-light iproute2 procps
+	python3-cryptography docker-registry openssl wrk nginx-light iproute2 procps \
+	tini dumb-init catatonit s6
 
 ARM64_PACKAGES := gcc-aarch64-linux-gnu musl-dev:arm64 qemu-user-static
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -52,6 +53,33 @@ static bool prepare(const struct child *child, const struct signals *signals, pi
 	return true;
 }
 
+/*
+ * tini warns on stderr if it is neither process 1 nor told to be a subreaper. This variable tells
+ * it (tini's README, "Subreaping"), and orphans go to it as they would if it were process 1.
+ */
+static void prepare_tini(const char *command)
+{
+	static const char *const names[] = {"tini", "tini-static", "docker-init"};
+	static char variable[] = "TINI_SUBREAPER=";
+	const char *slash = strrchr(command, '/');
+	const char *name = slash == NULL ? command : slash + 1;
+	bool is_tini = false;
+	size_t count = 0;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		is_tini |= strcmp(name, names[i]) == 0;
+	if (!is_tini || getenv("TINI_SUBREAPER") != NULL)
+		return;
+	while (environ[count] != NULL)
+		count++;
+	char **added = malloc((count + 2) * sizeof *added);
+	if (added == NULL)
+		return;
+	memcpy(added, environ, count * sizeof *added);
+	added[count] = variable;
+	added[count + 1] = NULL;
+	environ = added;
+}
+
 static _Noreturn void execute_in_child(char **command, const struct child *child,
                                        const struct signals *signals, pid_t parent, int out,
                                        int err, int status)
@@ -59,6 +87,7 @@ static _Noreturn void execute_in_child(char **command, const struct child *child
 	struct failure failure = {.in_exec = false};
 	if (prepare(child, signals, parent, out, err)) {
 		failure.in_exec = true;
+		prepare_tini(command[0]);
 		execvp(command[0], command);
 	}
 	failure.number = errno;
