@@ -45,6 +45,24 @@ ARCHIVES := $(foreach f,cli observer webhook certs watchdog lib,$(BUILD)/$(f).a)
 # What runs in the pod: the watchdog and the rooms of lib/ that need no third-party library.
 POD_SOURCES := $(wildcard watchdog/*.c lib/base/*.c lib/diagnosis/*.c)
 
+# The rules of diagnosis are compiled to tables by a program of this machine, which checks their
+# examples (lib/diagnosis/rules/generate.c).
+HOST_CC ?= gcc
+DIAGNOSIS_RULES := lib/diagnosis/rules/causes.rules \
+	$(filter-out %/causes.rules %/secrets.rules,$(sort $(wildcard lib/diagnosis/rules/*.rules)))
+GENERATOR_SOURCES := lib/diagnosis/rules/generate.c lib/base/error.c lib/base/utf8.c \
+	$(addprefix lib/diagnosis/,cause.c json_line.c log_level.c log_line.c log_prefix.c rule.c rule_set.c)
+
+$(BUILD)/generated/generate: $(GENERATOR_SOURCES) $(wildcard lib/diagnosis/*.h)
+	@mkdir -p $(@D)
+	@echo '  HOST $@'
+	@$(HOST_CC) -std=c17 -D_GNU_SOURCE -I. -O1 -Wall -Wextra \
+		$(GENERATOR_SOURCES) -o $@
+$(BUILD)/generated/rule_tables.c $(BUILD)/generated/rule_places.c: $(BUILD)/generated/rule_%.c: \
+		$(BUILD)/generated/generate $(DIAGNOSIS_RULES)
+	@echo '  GEN  $@'
+	@$< $* $(DIAGNOSIS_RULES) > $@.new && mv $@.new $@
+
 PROGRAMS := $(if $(wildcard webhook/main.c),lastword-webhook) \
 	$(if $(wildcard watchdog/main.c),lastword-watchdog) \
 	$(if $(wildcard observer/main.c),lastword-observer) \
@@ -61,6 +79,10 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
 	@$(CC) $(CFLAGS) -c $< -o $@
+$(BUILD)/obj/generated/%.o: $(BUILD)/generated/%.c
+	@mkdir -p $(@D)
+	@echo '  CC   $@'
+	@$(CC) $(CFLAGS) -c $< -o $@
 
 define archive
 $(BUILD)/$(1).a: $$(call objects,$$(call sources,$(1)))
@@ -69,6 +91,7 @@ $(BUILD)/$(1).a: $$(call objects,$$(call sources,$(1)))
 	@ar qcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
+$(BUILD)/lib.a: $(BUILD)/obj/generated/rule_tables.o $(BUILD)/obj/generated/rule_places.o
 
 link = @mkdir -p $(@D) && echo '  LINK $@' && $(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
 	-Wl,--end-group $(LIBRARIES) -o $@
@@ -94,7 +117,7 @@ install-cli: $(BUILD)/bin/lastword ## Install lastword and kubectl's plugin into
 # The watchdog is static and small: musl, no third-party library, sections collected, tables for
 # unwinding only beside it. The sanitizers know no musl, so the sanitized one is an ordinary program.
 ifdef SANITIZE
-$(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/obj/%.o)
+$(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/generated/rule_tables.o
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(CC) $(LDFLAGS) $^ -o $@
@@ -105,8 +128,13 @@ $(BUILD)/pod/%.o: %.c
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
 	@$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
+$(BUILD)/pod/generated/%.o: $(BUILD)/generated/%.c
+	@mkdir -p $(@D)
+	@echo '  CC   $@'
+	@$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
 # Of lib/ only the objects that are used: one that mentions stderr brings musl's stdio with it.
-$(BUILD)/pod.a: $(patsubst %.c,$(BUILD)/pod/%.o,$(filter lib/%,$(POD_SOURCES)))
+$(BUILD)/pod.a: $(patsubst %.c,$(BUILD)/pod/%.o,$(filter lib/%,$(POD_SOURCES))) \
+		$(BUILD)/pod/generated/rule_tables.o
 	@rm -f $@
 	@ar qcs $@ $^
 $(BUILD)/bin/lastword-watchdog: $(patsubst %.c,$(BUILD)/pod/%.o,$(filter watchdog/%,$(POD_SOURCES))) \
@@ -235,7 +263,7 @@ fuzz: deps ## Run the libFuzzer targets, FUZZ_SECONDS each
 			|| exit 1; \
 	done
 
-C_FILES := $(wildcard $(FOLDERS:%=%/*.[ch]) $(FOLDERS:%=%/*/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] bench/*.[ch] \
+C_FILES := $(wildcard $(FOLDERS:%=%/*.[ch]) $(FOLDERS:%=%/*/*.[ch]) lib/diagnosis/rules/*.c tests/unit/*.[ch] tests/fuzz/*.[ch] bench/*.[ch] \
 	tests/blackbox/*.[ch] tests/watchdog/*.[ch] tests/observer/*.[ch])
 
 .PHONY: format

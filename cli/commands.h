@@ -13,5 +13,6 @@ int command_check(int argc, char **argv);
 int command_images(int argc, char **argv);
 int command_exits(int argc, char **argv);
 int command_why(int argc, char **argv);
+int command_diagnose(int argc, char **argv);
 
 #endif

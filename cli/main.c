@@ -16,6 +16,7 @@ static const struct command {
         {"images", command_images, "ask registries what images run, for the configuration"},
         {"exits", command_exits, "list how agents ended, in a cluster"},
         {"why", command_why, "say why a pod's agent ended, in a cluster"},
+        {"diagnose", command_diagnose, "say what the watchdog would report of a log"},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

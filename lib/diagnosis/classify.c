@@ -7,18 +7,15 @@
 #include "lib/base/buffer.h"
 #include "lib/base/utf8.h"
 
-static const char *const cause_names[CAUSE_COUNT] = {
-        "Unknown",      "Completed",  "Error",      "Panic",     "Abort",    "Segfault",
-        "OOMKilled",    "Killed",     "Terminated", "Timeout",   "Stalled",  "StartError",
-        "NeverStarted", "Dependency", "Evicted",    "Preempted", "NodeLost",
-};
-
 struct word_row {
 	const char *word;
 	enum cause cause;
 };
 
 /* pod status.reason, and the DisruptionTarget reasons (Kubernetes: "Pod disruption conditions"). */
+/* How much of what was found in a statement a summary shows at least. */
+#define FOCUS_SHOWN ((size_t)60)
+
 static const struct word_row pod_reasons[] = {
         {"Evicted", CAUSE_EVICTED},
         {"EvictionByEvictionAPI", CAUSE_EVICTED},
@@ -58,156 +55,6 @@ static const struct word_row container_reasons[] = {
         {"ContainerCreating", CAUSE_NEVER_STARTED},
 };
 
-/* What a statement says (letters' case aside), in the order of precedence. */
-static const struct word_row statements[] = {
-        {"outofmemoryerror", CAUSE_OOM_KILLED},
-        {"heap out of memory", CAUSE_OOM_KILLED},
-        {"memoryerror", CAUSE_OOM_KILLED},
-        {"runtime: out of memory", CAUSE_OOM_KILLED},
-        {"bad_alloc", CAUSE_OOM_KILLED},
-        {"cannot allocate memory", CAUSE_OOM_KILLED},
-        {"memory allocation of", CAUSE_OOM_KILLED},
-        {"oomkilled", CAUSE_OOM_KILLED},
-        {"allowed memory size", CAUSE_OOM_KILLED},
-        {"cuda out of memory", CAUSE_OOM_KILLED},
-        {"oom when allocating", CAUSE_OOM_KILLED},
-        {"connection refused", CAUSE_DEPENDENCY},
-        {"connectionrefused", CAUSE_DEPENDENCY},
-        {"econnrefused", CAUSE_DEPENDENCY},
-        {"connection reset", CAUSE_DEPENDENCY},
-        {"connectionreset", CAUSE_DEPENDENCY},
-        {"econnreset", CAUSE_DEPENDENCY},
-        {"connection timed out", CAUSE_DEPENDENCY},
-        {"connecttimeout", CAUSE_DEPENDENCY},
-        {"connect timeout", CAUSE_DEPENDENCY},
-        {"connect timed out", CAUSE_DEPENDENCY},
-        {"etimedout", CAUSE_DEPENDENCY},
-        {"connectionerror", CAUSE_DEPENDENCY},
-        {"connecterror", CAUSE_DEPENDENCY},
-        {"connection closed", CAUSE_DEPENDENCY},
-        {"closed connection", CAUSE_DEPENDENCY},
-        {"closed the connection", CAUSE_DEPENDENCY},
-        {"lost connection", CAUSE_DEPENDENCY},
-        {"hung up unexpectedly", CAUSE_DEPENDENCY},
-        {"socket disconnected", CAUSE_DEPENDENCY},
-        {"other side closed", CAUSE_DEPENDENCY},
-        {"connect call failed", CAUSE_DEPENDENCY},
-        {"cannot connect to", CAUSE_DEPENDENCY},
-        {"can't connect to", CAUSE_DEPENDENCY},
-        {"couldn't connect to", CAUSE_DEPENDENCY},
-        {"the connection to the server ", CAUSE_DEPENDENCY},
-        {"server disconnected", CAUSE_DEPENDENCY},
-        {"error sending request for url", CAUSE_DEPENDENCY},
-        {"\": eof", CAUSE_DEPENDENCY},
-        {"no route to host", CAUSE_DEPENDENCY},
-        {"ehostunreach", CAUSE_DEPENDENCY},
-        {"network is unreachable", CAUSE_DEPENDENCY},
-        {" enotfound", CAUSE_DEPENDENCY},
-        {"eai_again", CAUSE_DEPENDENCY},
-        {"no such host", CAUSE_DEPENDENCY},
-        {"name or service not known", CAUSE_DEPENDENCY},
-        {"name does not resolve", CAUSE_DEPENDENCY},
-        {"name resolution", CAUSE_DEPENDENCY},
-        {"failure resolving '", CAUSE_DEPENDENCY},
-        {"resolve host", CAUSE_DEPENDENCY},
-        {"could not resolve '", CAUSE_DEPENDENCY},
-        {"bad address '", CAUSE_DEPENDENCY},
-        {"gaierror", CAUSE_DEPENDENCY},
-        {"server misbehaving", CAUSE_DEPENDENCY},
-        {"unknownhostexception", CAUSE_DEPENDENCY},
-        {"dns error", CAUSE_DEPENDENCY},
-        {"nodename nor servname", CAUSE_DEPENDENCY},
-        {"certificate verify failed", CAUSE_DEPENDENCY},
-        {"certificate verification failed", CAUSE_DEPENDENCY},
-        {"local issuer certificate", CAUSE_DEPENDENCY},
-        {"verify the first certificate", CAUSE_DEPENDENCY},
-        {"match certificate's altnames", CAUSE_DEPENDENCY},
-        {"the ssl connection", CAUSE_DEPENDENCY},
-        {"remote certificate is invalid", CAUSE_DEPENDENCY},
-        {"wrong version number", CAUSE_DEPENDENCY},
-        {"eof occurred in violation of protocol", CAUSE_DEPENDENCY},
-        {"certificate has expired", CAUSE_DEPENDENCY},
-        {"self-signed certificate", CAUSE_DEPENDENCY},
-        {"self signed certificate", CAUSE_DEPENDENCY},
-        {"x509: certificate", CAUSE_DEPENDENCY},
-        {"tls: ", CAUSE_DEPENDENCY},
-        {"tls handshake", CAUSE_DEPENDENCY},
-        {"sslerror", CAUSE_DEPENDENCY},
-        {"sslhandshakeexception", CAUSE_DEPENDENCY},
-        {"invalid peer certificate", CAUSE_DEPENDENCY},
-        {"ssl certificate problem", CAUSE_DEPENDENCY},
-        {"max retries exceeded", CAUSE_DEPENDENCY},
-        {"bad gateway", CAUSE_DEPENDENCY},
-        {"service unavailable", CAUSE_DEPENDENCY},
-        {"gateway timeout", CAUSE_DEPENDENCY},
-        {"gateway time-out", CAUSE_DEPENDENCY},
-        {"internal server error", CAUSE_DEPENDENCY},
-        {"internalservererror", CAUSE_DEPENDENCY},
-        {"serviceunavailable", CAUSE_DEPENDENCY},
-        {"server error for url", CAUSE_DEPENDENCY},
-        {"status code 50", CAUSE_DEPENDENCY},
-        {"status code: 50", CAUSE_DEPENDENCY},
-        {"status 50", CAUSE_DEPENDENCY},
-        {"http 50", CAUSE_DEPENDENCY},
-        {"http error 50", CAUSE_DEPENDENCY},
-        {"http 529", CAUSE_DEPENDENCY},
-        {"error code: 50", CAUSE_DEPENDENCY},
-        {"server_error", CAUSE_DEPENDENCY},
-        {"api_error", CAUSE_DEPENDENCY},
-        {"overloaded_error", CAUSE_DEPENDENCY},
-        {": 429 ", CAUSE_DEPENDENCY},
-        {"too many requests", CAUSE_DEPENDENCY},
-        {"throttlingexception", CAUSE_DEPENDENCY},
-        {"ratelimiterror", CAUSE_DEPENDENCY},
-        {"rate_limit_error", CAUSE_DEPENDENCY},
-        {"returned error: 50", CAUSE_DEPENDENCY},
-        {"the requested url returned error: 5", CAUSE_DEPENDENCY},
-        {"code = unavailable", CAUSE_DEPENDENCY},
-        {"statuscode.unavailable", CAUSE_DEPENDENCY},
-        {"14 unavailable: ", CAUSE_DEPENDENCY},
-        {"statusruntimeexception: unavailable", CAUSE_DEPENDENCY},
-        {"i/o timeout", CAUSE_DEPENDENCY},
-        {"read timed out", CAUSE_DEPENDENCY},
-        {"readtimeout", CAUSE_DEPENDENCY},
-        {"apitimeouterror", CAUSE_DEPENDENCY},
-        {"headerstimeouterror", CAUSE_DEPENDENCY},
-        {"bodytimeouterror", CAUSE_DEPENDENCY},
-        {"client.timeout exceeded", CAUSE_DEPENDENCY},
-        {"socket hang up", CAUSE_DEPENDENCY},
-        {"could not connect", CAUSE_DEPENDENCY},
-        {"failed to connect", CAUSE_DEPENDENCY},
-        {"context deadline exceeded", CAUSE_TIMEOUT},
-        {"deadline_exceeded", CAUSE_TIMEOUT},
-        {"timeouterror", CAUSE_TIMEOUT},
-        {"timeoutexpired", CAUSE_TIMEOUT},
-        {"timeoutexception", CAUSE_TIMEOUT},
-        {"timed out", CAUSE_TIMEOUT},
-        {" panicked at ", CAUSE_PANIC},
-        {"panic: ", CAUSE_PANIC},
-        {"fatal error: all goroutines", CAUSE_PANIC},
-        {"fatal error: concurrent map", CAUSE_PANIC},
-        {"fatal error: stack overflow", CAUSE_PANIC},
-        {"fatal error: sync: ", CAUSE_PANIC},
-        {"fatal error: unexpected signal", CAUSE_PANIC},
-        {"segmentation fault", CAUSE_SEGFAULT},
-        {"addresssanitizer: segv", CAUSE_SEGFAULT},
-        {"sigsegv", CAUSE_SEGFAULT},
-        {"bus error", CAUSE_SEGFAULT},
-        {"terminate called", CAUSE_ABORT},
-        {"stack smashing", CAUSE_ABORT},
-        {"buffer overflow detected", CAUSE_ABORT},
-        {"double free", CAUSE_ABORT},
-        {"free(): ", CAUSE_ABORT},
-        {"malloc(): ", CAUSE_ABORT},
-        {"corrupted size", CAUSE_ABORT},
-        {"munmap_chunk()", CAUSE_ABORT},
-        {"assertionerror", CAUSE_ERROR},
-        {"assertion `", CAUSE_ABORT},
-        {"assertion failed", CAUSE_ABORT},
-        {"addresssanitizer", CAUSE_ABORT},
-        {"core dumped", CAUSE_ABORT},
-};
-
 struct number_row {
 	int number;
 	enum cause cause;
@@ -221,25 +68,13 @@ static const struct number_row signal_causes[] = {
         {SIGXCPU, CAUSE_TIMEOUT},   {SIGPIPE, CAUSE_ERROR},      {SIGKILL, CAUSE_KILLED},
 };
 
+/* Rust's runtime after a panic; cargo after any failure. */
+#define RUST_PANIC 101
+
 static const struct number_row code_causes[] = {
         {124, CAUSE_TIMEOUT}, /* timeout(1) */
-        {101, CAUSE_PANIC},   /* Rust's runtime after a panic */
+        {RUST_PANIC, CAUSE_PANIC},
 };
-
-const char *cause_name(enum cause cause)
-{
-	return (unsigned)cause < CAUSE_COUNT ? cause_names[cause] : cause_names[CAUSE_UNKNOWN];
-}
-
-bool cause_from_name(const char *name, enum cause *ret_cause)
-{
-	for (unsigned i = 0; name != NULL && i < CAUSE_COUNT; i++)
-		if (strcmp(name, cause_names[i]) == 0) {
-			*ret_cause = (enum cause)i;
-			return true;
-		}
-	return false;
-}
 
 /* The cause of that word in rows; CAUSE_UNKNOWN: there is none. */
 static enum cause look_up(const struct word_row *rows, size_t count, const char *word)
@@ -278,21 +113,18 @@ static bool is_forced(const struct observation *o)
 	return o->ended == ENDED_VANISHED || number == SIGKILL || number == SIGTERM;
 }
 
+/* The cause that the statement's detail has. */
 static enum cause by_statement(const struct observation *o)
 {
-	if (o->snippet == NULL || !o->snippet->telling)
+	if (o->snippet == NULL || !o->snippet->found || o->snippet->detail == 0)
 		return CAUSE_UNKNOWN;
-	char lower[SNIPPET_SIZE_MAX + 1];
-	size_t length = o->snippet->statement_length;
-	for (size_t i = 0; i < length; i++) {
-		char c = o->snippet->statement[i];
-		lower[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-	}
-	lower[length] = '\0';
-	for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
-		if (strstr(lower, statements[i].word) != NULL)
-			return statements[i].cause;
-	return CAUSE_UNKNOWN;
+	return (enum cause)rules_builtin.details[o->snippet->detail].cause;
+}
+
+/* The output says what was wrong, so that the code says no more: 101 is cargo's, too. */
+static bool has_statement(const struct observation *o)
+{
+	return o->snippet != NULL && o->snippet->found;
 }
 
 static enum cause by_pod(const struct observation *o)
@@ -311,7 +143,8 @@ static enum cause by_number(const struct observation *o)
 	if (number == SIGKILL && o->told_to_terminate)
 		return CAUSE_TERMINATED;
 	enum cause cause = look_up_number(ROWS(signal_causes), number);
-	if (cause == CAUSE_UNKNOWN && o->ended == ENDED_EXITED)
+	if (cause == CAUSE_UNKNOWN && o->ended == ENDED_EXITED &&
+	    !(has_statement(o) && o->exit_code == RUST_PANIC))
 		cause = look_up_number(ROWS(code_causes), o->exit_code);
 	if (cause == CAUSE_UNKNOWN && o->ended == ENDED_SIGNALED)
 		cause = CAUSE_KILLED;
@@ -370,6 +203,13 @@ enum cause classify(const struct observation *o, const char **ret_evidence)
 	return cause;
 }
 
+const char *classify_detail(const struct observation *o, enum cause cause)
+{
+	if (by_statement(o) != cause || cause == CAUSE_UNKNOWN)
+		return NULL;
+	return rules_builtin.details[o->snippet->detail].name;
+}
+
 const char *signal_name(int number, char storage[SIGNAL_NAME_SIZE])
 {
 	static const char *const names[] = {
@@ -415,6 +255,35 @@ static void write_end(const struct observation *o, struct buffer *line)
 	}
 }
 
+/* Where the clause begins that has text[focus], at most so many bytes before it. */
+static size_t clause_start(const char *text, size_t focus, size_t most)
+{
+	size_t from = focus;
+	size_t least = focus > most ? focus - most : 0;
+	for (size_t i = focus; i > least; i--) {
+		if (strchr("\"'[({", text[i - 1]) != NULL ||
+		    (i > 1 && text[i - 1] == ' ' && strchr(":;,-", text[i - 2]) != NULL))
+			return i;
+		if (text[i - 1] == ' ')
+			from = i;
+	}
+	return from;
+}
+
+/* The statement, or where what was found in it would not be seen, the part that has it. */
+static void write_statement(const struct snippet *snippet, struct buffer *line)
+{
+	const char *text = snippet->statement;
+	size_t room = SUMMARY_SIZE_MAX - line->length - strlen(": \xE2\x80\xA6");
+	size_t from = 0;
+	buffer_append_text(line, ": ");
+	if (snippet->focus + FOCUS_SHOWN > room && snippet->statement_length > room) {
+		from = clause_start(text, snippet->focus, room / 2);
+		buffer_append_text(line, from > 0 ? "\xE2\x80\xA6" : "");
+	}
+	buffer_append_text(line, text + from);
+}
+
 void classify_summary(const struct observation *observation, enum cause cause, struct buffer *out)
 {
 	char storage[SNIPPET_SIZE_MAX + 128];
@@ -433,7 +302,7 @@ void classify_summary(const struct observation *observation, enum cause cause, s
 	if (reason == NULL || *reason == '\0')
 		reason = observation->pod_reason;
 	if (snippet != NULL && snippet->statement_length > 0)
-		buffer_printf(&line, ": %s", snippet->statement);
+		write_statement(snippet, &line);
 	else if (reason != NULL && *reason != '\0' && strcmp(reason, cause_name(cause)) != 0)
 		buffer_printf(&line, ": %.64s", reason);
 	size_t length = line.length;

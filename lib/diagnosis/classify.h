@@ -10,17 +10,15 @@
  *     with exit code 0 lost a child and finished all the same: Completed.
  *  4. Exit code 0 → Completed. The command could not be executed → StartError.
  *  5. The kernel's count of OOM kills in the cgroup grew and the end is a failure → OOMKilled.
- *  6. What the tail's statement says (snippet.h), in the table's order: memory exhausted by its own
- *     limit → OOMKilled (a heap's end needs the same remedy as the cgroup's); then a dependency
- *     (refused, DNS, TLS, 5xx …) → Dependency, however it was raised: a Rust panic or a Python
- *     traceback about a refused connection is not a bug of the agent; then timeouts, panics,
- *     segfaults, aborts. A statement is not asked where the end was forced from outside (SIGKILL,
- *     SIGTERM, 137, 143), and a SIGSEGV or SIGBUS is a Segfault whatever was printed.
- *  7. The signal or exit code: 139, 134, 137, 143, 130, 124 (timeout(1)), 101 (Rust).
+ *  6. The detail of the key lines (snippet.h), which has its cause:
+ * lib/diagnosis/rules/causes.rules. It is not asked where the end was forced from outside (SIGKILL,
+ * SIGTERM, 137, 143), and a SIGSEGV or SIGBUS is a Segfault whatever was printed.
+ *  7. The signal or exit code: 139, 134, 137, 143, 130, 124 (timeout(1)), 101 (Rust) where the
+ *     output has no statement.
  *  8. A failure → Error; nothing known → Unknown.
  *
  * An uncaught exception without a better word (Python, Java, Node) is Error; Panic is a language's
- * own panic (Rust, Go). Disk full, permission denied, missing files are Error: the snippet says it.
+ * own panic (Rust, Go). Permission denied and missing files are Error: the snippet says it.
  */
 #ifndef LASTWORD_LIB_DIAGNOSIS_CLASSIFY_H
 #define LASTWORD_LIB_DIAGNOSIS_CLASSIFY_H
@@ -29,30 +27,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/diagnosis/cause.h"
 #include "lib/diagnosis/snippet.h"
 
 struct buffer;
-
-enum cause {
-	CAUSE_UNKNOWN,
-	CAUSE_COMPLETED,
-	CAUSE_ERROR,
-	CAUSE_PANIC,
-	CAUSE_ABORT,
-	CAUSE_SEGFAULT,
-	CAUSE_OOM_KILLED,
-	CAUSE_KILLED,
-	CAUSE_TERMINATED,
-	CAUSE_TIMEOUT,
-	CAUSE_STALLED,
-	CAUSE_START_ERROR,
-	CAUSE_NEVER_STARTED,
-	CAUSE_DEPENDENCY,
-	CAUSE_EVICTED,
-	CAUSE_PREEMPTED,
-	CAUSE_NODE_LOST,
-	CAUSE_COUNT
-};
 
 enum ended {
 	ENDED_UNKNOWN,      /* only the reasons below are known */
@@ -85,11 +63,8 @@ struct observation {
 /* ret_evidence (may be NULL): a constant word for the row that decided, such as "oom-kills". */
 enum cause classify(const struct observation *observation, const char **ret_evidence);
 
-/* "OOMKilled"; "Unknown" for what is no cause. */
-const char *cause_name(enum cause cause);
-
-/* The cause of that name; false: there is none, *ret_cause is untouched. */
-bool cause_from_name(const char *name, enum cause *ret_cause);
+/* The word of causes.rules that says more than the cause; NULL: the output gives none for it. */
+const char *classify_detail(const struct observation *observation, enum cause cause);
 
 /* "SIGSEGV", "SIGRTMIN+3"; NULL for what is no signal. storage is used for real-time signals. */
 #define SIGNAL_NAME_SIZE 16

@@ -2,11 +2,9 @@
  * fingerprint: similar failures have the same one.
  *
  * 64-bit FNV-1a, as 16 hex digits, of owner family, container, cause and the normalised statement
- * (snippet.h: the statement, not the whole snippet, whose other lines vary). Normalising puts # in
- * the place of numbers (with their units), hashes, hex, UUIDs, addresses, dates and times,
- * temporary paths, generated words and ends of names (agent-x7k2p), and one space in the place of
- * white space. The owner family is the owner's name without its generated end: nightly-28412345 and
- * nightly-28412346 are one family.
+ * (snippet.h: the statement, not the whole snippet, whose other lines vary; normalise.h). The owner
+ * family is the owner's name without its generated end: nightly-28412345 and nightly-28412346 are
+ * one family.
  *
  * Stable for ever: a change of the rules changes labels of stored records (tests/data/diagnosis
  * pins it). Pure, no heap, linear.
@@ -24,9 +22,6 @@ struct buffer;
 /* owner: "Kind/name", a name or ""; container: its name; cause: cause_name(). NULL counts as "". */
 void fingerprint(const char *owner, const char *container, const char *cause, const char *statement,
                  size_t statement_length, char ret_fingerprint[FINGERPRINT_SIZE]);
-
-/* Appends the normalised text; it is never longer than the text. */
-void fingerprint_normalise(const char *text, size_t length, struct buffer *out);
 
 /* Appends the owner's name without its generated end. */
 void fingerprint_family(const char *owner, struct buffer *out);

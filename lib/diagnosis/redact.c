@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/ascii.h"
+
 #define CUT_LINE_MAX    ((size_t)1024)
 #define KEY_MAX         ((size_t)64)
 #define VALUE_GLANCE    ((size_t)32) /* how much of a value tells whether it looks random */
@@ -158,29 +160,9 @@ struct scanner {
 	struct redact_report report;
 };
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_alnum(char c)
-{
-	return is_digit(c) || is_letter(c);
-}
-
-static bool is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static bool in_set(enum set set, char c)
 {
-	if (is_alnum(c))
+	if (ascii_is_alnum(c))
 		return true;
 	if (set == SET_TOKEN)
 		return c == '_' || c == '-' || c == '.';
@@ -261,7 +243,7 @@ static bool parse_count(const char *pattern, size_t *at, struct redact_element *
 		return true;
 	size_t i = *at + 1;
 	unsigned count = 0;
-	for (; is_digit(pattern[i]) && count <= 4096; i++)
+	for (; ascii_is_digit(pattern[i]) && count <= 4096; i++)
 		count = count * 10 + (unsigned)(pattern[i] - '0');
 	if (pattern[i] != '}' || count < 1 || count > 4096)
 		return error_set(error, "expected {1} to {4096} at byte %zu", *at);
@@ -375,7 +357,7 @@ static void copy(struct scanner *s, size_t count)
 	memmove(s->text + s->out, s->text + s->in, count);
 	s->out += count;
 	s->in += count;
-	s->boundary = !is_alnum(s->text[s->out - 1]);
+	s->boundary = !ascii_is_alnum(s->text[s->out - 1]);
 }
 
 /* Puts the mark of a kind (may be NULL) in the place of everything up to end. */
@@ -463,8 +445,8 @@ static bool looks_random(const struct scanner *s, size_t from, size_t end)
 	bool letter = false;
 	size_t limit = end - from < VALUE_GLANCE ? end : from + VALUE_GLANCE;
 	for (size_t i = from; i < limit; i++) {
-		digit |= is_digit(s->text[i]);
-		letter |= is_letter(s->text[i]);
+		digit |= ascii_is_digit(s->text[i]);
+		letter |= ascii_is_letter(s->text[i]);
 	}
 	return digit && letter && end - from >= 12;
 }
@@ -494,7 +476,7 @@ static bool take_key_block(struct scanner *s)
 		return false;
 	size_t label = s->in + 11;
 	size_t i = label;
-	while (i < s->length && i - label < 40 && (is_alnum(s->text[i]) || s->text[i] == ' '))
+	while (i < s->length && i - label < 40 && (ascii_is_alnum(s->text[i]) || s->text[i] == ' '))
 		i++;
 	s->report.work += i - label;
 	if (i - label < 11 || (memcmp(s->text + i - 11, "PRIVATE KEY", 11) != 0 &&
@@ -503,7 +485,7 @@ static bool take_key_block(struct scanner *s)
 	while (i < s->length && s->text[i] == '-')
 		i++;
 	/* Base64, line ends real or escaped, and headers such as "Proc-Type: 4,ENCRYPTED". */
-	while (i < s->length && (in_set(SET_BASE64, s->text[i]) || is_space(s->text[i]) ||
+	while (i < s->length && (in_set(SET_BASE64, s->text[i]) || ascii_is_space(s->text[i]) ||
 	                         s->text[i] == '\\' || s->text[i] == ':' || s->text[i] == ',')) {
 		if (text_at(s, i, "-----END "))
 			break;
@@ -514,7 +496,7 @@ static bool take_key_block(struct scanner *s)
 		i += 9;
 		size_t end_label = i;
 		while (i < s->length && i - end_label < 40 &&
-		       (is_alnum(s->text[i]) || s->text[i] == ' '))
+		       (ascii_is_alnum(s->text[i]) || s->text[i] == ' '))
 			i++;
 		while (i < s->length && s->text[i] == '-')
 			i++;
@@ -532,7 +514,8 @@ static bool take_url(struct scanner *s)
 	size_t colon = 0;
 	size_t at = 0;
 	size_t i = start;
-	for (; i < s->length && !is_space(s->text[i]) && strchr("/\"'<>`", s->text[i]) == NULL;
+	for (;
+	     i < s->length && !ascii_is_space(s->text[i]) && strchr("/\"'<>`", s->text[i]) == NULL;
 	     i++) {
 		if (s->text[i] == ':' && colon == 0)
 			colon = i;
@@ -566,10 +549,10 @@ static size_t read_key(struct scanner *s, char name[KEY_MAX + 1], struct key *ke
 	}
 	size_t length = 0;
 	while (at > 0 && length < KEY_MAX &&
-	       (is_alnum(s->text[at - 1]) || strchr("_-.", s->text[at - 1]) != NULL)) {
+	       (ascii_is_alnum(s->text[at - 1]) || strchr("_-.", s->text[at - 1]) != NULL)) {
 		char c = s->text[--at];
-		if (c != '\0' && is_alnum(c))
-			name[KEY_MAX - 1 - length++] = is_letter(c) ? (char)(c | 0x20) : c;
+		if (c != '\0' && ascii_is_alnum(c))
+			name[KEY_MAX - 1 - length++] = ascii_is_letter(c) ? (char)(c | 0x20) : c;
 	}
 	memmove(name, name + KEY_MAX - length, length);
 	name[length] = '\0';
@@ -594,8 +577,8 @@ static size_t read_name(const struct scanner *s, size_t from, size_t end, const 
 	size_t i = from;
 	for (; i < end; i++) {
 		char c = s->text[i];
-		if (is_alnum(c))
-			name[length++] = is_letter(c) ? (char)(c | 0x20) : c;
+		if (ascii_is_alnum(c))
+			name[length++] = ascii_is_letter(c) ? (char)(c | 0x20) : c;
 		else if (strchr(separators, c) == NULL)
 			break;
 	}
@@ -652,7 +635,8 @@ static size_t bare_end(struct scanner *s, size_t from, bool whole_line, bool enc
 	size_t i = from;
 	for (; i < s->length && s->text[i] != '\n' && s->text[i] != '\r'; i++) {
 		char c = s->text[i];
-		if (!whole_line && (is_space(c) || c == '&' || c == ';' || c == '<' || c == '>'))
+		if (!whole_line &&
+		    (ascii_is_space(c) || c == '&' || c == ';' || c == '<' || c == '>'))
 			break;
 		if (encoded && c == '%' && text_at(s, i, "%26"))
 			break;
@@ -685,7 +669,8 @@ static bool is_placeholder(const struct scanner *s, size_t from)
 	while (i < left && i < VALUE_GLANCE &&
 	       ((value[i] >= 'A' && value[i] <= 'Z') || value[i] == '_'))
 		i++;
-	return value[1] == '{' || value[1] == '(' || i == left || (i > 1 && !is_alnum(value[i]));
+	return value[1] == '{' || value[1] == '(' || i == left ||
+	       (i > 1 && !ascii_is_alnum(value[i]));
 }
 
 /* What is said of a value in its place: "DB_PASSWORD: unbound variable". */
@@ -733,7 +718,7 @@ static size_t unwrap(const struct scanner *s, size_t from)
 {
 	size_t i = from;
 	while (i < s->length && i - from < 16 &&
-	       (is_alnum(s->text[i]) || s->text[i] == '_' || s->text[i] == ':'))
+	       (ascii_is_alnum(s->text[i]) || s->text[i] == '_' || s->text[i] == ':'))
 		i++;
 	if (i + 1 >= s->length)
 		return from;
@@ -818,7 +803,7 @@ static size_t value_end(struct scanner *s, const struct key *key, size_t from, c
 	if (key->strength == STRONG)
 		return bare_end(s, from, key->line_start && separator == ':', separator == '%');
 	size_t end = from;
-	while (end < s->length && end - from < VALUE_GLANCE && !is_space(s->text[end]))
+	while (end < s->length && end - from < VALUE_GLANCE && !ascii_is_space(s->text[end]))
 		end++;
 	return is_prose(s, key, separator, from, end) ? from
 	                                              : bare_end(s, from, false, separator == '%');
@@ -860,7 +845,7 @@ static bool is_metavariable(const struct scanner *s, size_t from, size_t end)
 static bool take_flag(struct scanner *s)
 {
 	if (!s->boundary || !text_at(s, s->in, "--") || s->length - s->in < 3 ||
-	    !is_letter(s->text[s->in + 2]))
+	    !ascii_is_letter(s->text[s->in + 2]))
 		return false;
 	char name[KEY_MAX + 1];
 	size_t length;
@@ -896,7 +881,7 @@ static bool take_flag(struct scanner *s)
 static size_t base64_end(const struct scanner *s, size_t from, size_t *ret_next)
 {
 	size_t i = from;
-	while (i < s->length && (is_alnum(s->text[i]) || strchr("+/=", s->text[i]) != NULL) &&
+	while (i < s->length && (ascii_is_alnum(s->text[i]) || strchr("+/=", s->text[i]) != NULL) &&
 	       s->text[i] != '\0')
 		i++;
 	size_t next = i;
@@ -920,7 +905,7 @@ static void drop_cut_start(struct scanner *s)
 	const char *newline = memchr(s->text, '\n', limit);
 	size_t start = newline != NULL ? (size_t)(newline - s->text) + 1 : end;
 	if (newline == NULL)
-		while (start < s->length && !is_space(s->text[start]))
+		while (start < s->length && !ascii_is_space(s->text[start]))
 			start++;
 	if (in_key && newline == NULL)
 		start = next;
@@ -943,11 +928,11 @@ static size_t escape_length(const struct scanner *s)
 	size_t left = s->length - s->in;
 	if (text[0] == '\\' && left >= 2 && text[1] != '\0' && strchr("nrtbf", text[1]) != NULL)
 		return 2;
-	if (text[0] == '%' && left >= 3 && is_alnum(text[1]) && is_alnum(text[2]))
+	if (text[0] == '%' && left >= 3 && ascii_is_alnum(text[1]) && ascii_is_alnum(text[2]))
 		return 3;
 	size_t i = 2;
 	if (text[0] == '\033' && left >= 3 && text[1] == '[') {
-		while (i < left && i < 16 && (is_digit(text[i]) || text[i] == ';'))
+		while (i < left && i < 16 && (ascii_is_digit(text[i]) || text[i] == ';'))
 			i++;
 		return i < left ? i + 1 : i;
 	}
@@ -965,7 +950,7 @@ static bool take_secret(struct scanner *s)
 		return take_value(s);
 	if (c == '-')
 		return take_key_block(s) || take_flag(s);
-	return s->boundary && is_letter(c) && (take_token(s) || take_scheme(s));
+	return s->boundary && ascii_is_letter(c) && (take_token(s) || take_scheme(s));
 }
 
 size_t redact(const struct redact_patterns *patterns, bool cut_start, char *text, size_t length,

@@ -2,277 +2,48 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <strings.h>
 
+#include "lib/base/ascii.h"
+#include "lib/base/buffer.h"
 #include "lib/base/utf8.h"
+#include "lib/diagnosis/normalise.h"
+#include "lib/diagnosis/log_line.h"
+#include "lib/diagnosis/weigh.h"
 
-/* How much of one line is looked at; the statement of a huge line is at its beginning. */
-#define LINE_SCAN_MAX ((size_t)4096)
-/* The same of a JSON line, where the statement may be behind a whole stack trace. */
-#define JSON_SCAN_MAX ((size_t)65536)
-#define CANDIDATES    12
-#define CHOSEN_MAX    6
-/* From this weight on a line says what was wrong; below it, it may at most hint. */
-#define WEIGHT_TELLING 40
-#define WEIGHT_HINTING 20
+#define CANDIDATES 12
+#define CHOSEN_MAX 6
 /* Lines further than this from the statement are another story. So is a statement this far from
  * the end of the output, unless it is fatal by its own word: it may be followed by long dumps. */
 #define NEIGHBOURHOOD 200
-#define WEIGHT_FATAL  80
-/* From this weight on it is an exception, a panic, an abort. */
-#define WEIGHT_ENDING 85
-/* How many lines behind such a statement may belong to its message, and what they weigh. */
+/* How many lines behind an exception may belong to its message, and what they weigh. */
 #define MESSAGE_LINES  3
-#define WEIGHT_MESSAGE 38
-
-enum place { ANYWHERE, AT_START, ALONE };
-
-struct weight_row {
-	const char *needle;
-	unsigned char weight;
-	unsigned char place;
-};
-
-/* What the lines look like that state the reason of an end; the highest match counts. */
-static const struct weight_row weight_table[] = {
-        /* Rust, Go */
-        {" panicked at ", 95, ANYWHERE},
-        {"panic: ", 95, AT_START},
-        {"fatal error: ", 95, AT_START},
-        {"runtime: out of memory", 95, ANYWHERE},
-        {"[signal SIG", 60, AT_START},
-        {"has overflowed its stack", 96, ANYWHERE},
-        /* Java, Node, .NET */
-        {"Caused by: ", 92, AT_START},
-        {"[cause]: ", 92, AT_START},
-        {"---> ", 92, AT_START},
-        {"java.lang.OutOfMemoryError", 93, ANYWHERE},
-        {"Terminating due to java.lang.OutOfMemoryError", 95, ANYWHERE},
-        {"Exception in thread ", 88, ANYWHERE},
-        {"Unhandled exception", 88, ANYWHERE},
-        {"FATAL ERROR: ", 95, ANYWHERE},
-        {"Uncaught ", 85, ANYWHERE},
-        {"UnhandledPromiseRejection", 84, ANYWHERE},
-        {"npm ERR! ", 55, AT_START},
-        {"npm error ", 55, AT_START},
-        {"npm ERR! code ", 58, AT_START},
-        {"npm error code ", 58, AT_START},
-        /* Elixir */
-        {"** (", 92, AT_START},
-        /* C, C++, glibc, sanitizers, shells */
-        {"pure virtual method called", 96, AT_START},
-        {"terminate called ", 95, ANYWHERE},
-        {"*** stack smashing", 95, ANYWHERE},
-        {"*** buffer overflow", 95, ANYWHERE},
-        {"free(): ", 95, ANYWHERE},
-        {"malloc(): ", 95, ANYWHERE},
-        {"realloc(): ", 95, ANYWHERE},
-        {"double free or corruption", 95, ANYWHERE},
-        {"corrupted size vs. prev_size", 95, ANYWHERE},
-        {"munmap_chunk(): ", 95, ANYWHERE},
-        {"malloc_consolidate(): ", 95, ANYWHERE},
-        {"Assertion `", 94, ANYWHERE},
-        {"Assertion failed", 94, ANYWHERE},
-        {"assertion failed", 93, ANYWHERE},
-        {"AddressSanitizer: ", 95, ANYWHERE},
-        {"runtime error: ", 90, ANYWHERE},
-        {"Segmentation fault", 90, ANYWHERE},
-        {"segmentation fault", 90, ANYWHERE},
-        {"SIGSEGV", 88, ANYWHERE},
-        {"Bus error", 90, ANYWHERE},
-        {"std::bad_alloc", 90, ANYWHERE},
-        {"Cannot allocate memory", 88, ANYWHERE},
-        {"cannot allocate memory", 88, ANYWHERE},
-        {"Out of memory", 86, ANYWHERE},
-        {"out of memory", 86, ANYWHERE},
-        {"OutOfMemory", 86, ANYWHERE},
-        {"OOMKilled", 86, ANYWHERE},
-        {"Killed", 60, AT_START},
-        {" Killed  ", 60, ANYWHERE},
-        {"Aborted", 45, AT_START},
-        {"core dumped", 50, ANYWHERE},
-        /* Levels */
-        {"FATAL", 80, ANYWHERE},
-        {"CRITICAL", 80, ANYWHERE},
-        {"level=fatal", 80, ANYWHERE},
-        {"level=panic", 80, ANYWHERE},
-        {"[fatal]", 80, ANYWHERE},
-        {"[emerg]", 80, ANYWHERE},
-        {"[crit]", 80, ANYWHERE},
-        {"fatal: ", 80, ANYWHERE},
-        {"Fatal ", 75, ANYWHERE},
-        {"EMERG", 80, ANYWHERE},
-        {" FTL", 80, ANYWHERE},
-        {"curl: (", 80, AT_START},
-        {"ERROR", 70, ANYWHERE},
-        {"ERR]", 70, ANYWHERE},
-        {" ERR ", 70, ANYWHERE},
-        {"level=error", 70, ANYWHERE},
-        {"[error]", 70, ANYWHERE},
-        {"Error: ", 72, ANYWHERE},
-        {"error: ", 70, ANYWHERE},
-        {"error[", 72, AT_START},
-        {"Error ", 60, ANYWHERE},
-        {" error ", 55, ANYWHERE},
-        {"Exception", 65, ANYWHERE},
-        {"exception", 50, ANYWHERE},
-        /* Words of refusal */
-        {"No space left on device", 74, ANYWHERE},
-        {"no space left on device", 74, ANYWHERE},
-        {"Disk quota exceeded", 74, ANYWHERE},
-        {"No such file or directory", 66, ANYWHERE},
-        {"no such file or directory", 66, ANYWHERE},
-        {"ermission denied", 66, ANYWHERE},
-        {"PermissionDenied", 66, ANYWHERE},
-        {"Read-only file system", 66, ANYWHERE},
-        {"not found", 52, ANYWHERE},
-        {"onnection refused", 66, ANYWHERE},
-        {"ECONNREFUSED", 66, ANYWHERE},
-        {"ENOTFOUND", 66, ANYWHERE},
-        {"he connection to the server ", 66, ANYWHERE},
-        {"ddress already in use", 66, ANYWHERE},
-        {"onnection reset", 64, ANYWHERE},
-        {"no such host", 66, ANYWHERE},
-        {"server misbehaving", 66, ANYWHERE},
-        {"ailure resolving", 66, ANYWHERE},
-        {"\": EOF", 64, ANYWHERE},
-        {"resolve host", 66, ANYWHERE},
-        {"ame or service not known", 66, ANYWHERE},
-        {"ame resolution", 66, ANYWHERE},
-        {"ame does not resolve", 66, ANYWHERE},
-        {"bad address '", 66, ANYWHERE},
-        {"certificate", 52, ANYWHERE},
-        {"deadline exceeded", 64, ANYWHERE},
-        {"timed out", 62, ANYWHERE},
-        {"imeout", 50, ANYWHERE},
-        {"iving up", 58, ANYWHERE},
-        {"etries exceeded", 60, ANYWHERE},
-        {"ailed", 52, ANYWHERE},
-        {"FAILED", 54, ANYWHERE},
-        {"ailure", 52, ANYWHERE},
-        {"annot ", 50, ANYWHERE},
-        {"an't ", 45, ANYWHERE},
-        {"nable to ", 50, ANYWHERE},
-        {"nauthorized", 54, ANYWHERE},
-        {"orbidden", 54, ANYWHERE},
-        {"nvalid ", 48, ANYWHERE},
-        {"usage: ", 42, AT_START},
-        {"borting", 46, ANYWHERE},
-        {"WARN", 30, ANYWHERE},
-        {"arning", 28, ANYWHERE},
-};
-
-/* A line with one of these weighs at most so much, whatever else it says. */
-static const struct weight_row ceiling_table[] = {
-        {"Traceback (most recent", 15, ANYWHERE},
-        {"During handling of the above", 0, ANYWHERE},
-        {"The above exception was", 0, ANYWHERE},
-        {"A complete log of this run", 0, ANYWHERE},
-        {"/_logs/", 0, ANYWHERE},
-        {"(Background on this error", 0, AT_START},
-        {"note: run with `RUST_BACKTRACE", 0, ANYWHERE},
-        {"BEGIN failed--compilation aborted", 35, ANYWHERE},
-        {": panic serving ", 35, ANYWHERE}, /* net/http of Go goes on */
-        /* A parent tells that its command failed, which has said why. */
-        {": *** [", 45, ANYWHERE},
-        {"ommand failed with exit code", 45, ANYWHERE},
-        {"rocess completed with exit code", 45, ANYWHERE},
-        {"process didn't exit successfully", 45, ANYWHERE},
-        {"BUILD FAILED", 45, AT_START},
-        {"fatal: Could not read from remote repository", 50, AT_START},
-        {"[ERROR]", 0, ALONE},
-        {"[ERROR] To see the full stack trace", 0, AT_START},
-        {"[ERROR] Re-run Maven", 0, AT_START},
-        {"[ERROR] For more information", 0, AT_START},
-        {"[ERROR] [Help", 0, AT_START},
-        {" WARN", 30, ANYWHERE},
-        {"WARN", 30, AT_START},
-        {"[WARN", 30, ANYWHERE},
-        {"[warn", 30, ANYWHERE},
-        {"warn: ", 30, AT_START},
-        {"arning: ", 30, ANYWHERE},
-        {" WRN", 30, ANYWHERE},
-        {"level=warn", 30, ANYWHERE},
-        {" INFO ", 15, ANYWHERE},
-        {"INFO", 15, AT_START},
-        {"[INFO", 15, ANYWHERE},
-        {"[info]", 15, ANYWHERE},
-        {"info: ", 15, AT_START},
-        {" INF ", 15, ANYWHERE},
-        {" INF]", 15, ANYWHERE},
-        {"level=info", 15, ANYWHERE},
-        {" DEBUG ", 10, ANYWHERE},
-        {"DEBUG", 10, AT_START},
-        {"[DEBUG]", 10, ANYWHERE},
-        {"level=debug", 10, ANYWHERE},
-        {" 0 errors", 10, ANYWHERE},
-        {" 0 failed", 10, ANYWHERE},
-        {"0 failures", 10, ANYWHERE},
-        {"no errors", 10, ANYWHERE},
-        {"without error", 10, ANYWHERE},
-        {"errors=0", 10, ANYWHERE},
-        {"error=<nil>", 10, ANYWHERE},
-        {"etrying in ", 35, ANYWHERE},
-};
-
-/* Python goes on, to its end, after the exception that comes next. */
-static const char *const ignored_starts[] = {
-        "Exception ignored ",
-        "Error in atexit._run_exitfuncs",
-        "--- Logging error ---",
-};
-
-/* An exception that only tells of another one, which was printed before it. */
-static const char *const wrappers[] = {"RetryError[", "ChildFailedError", "RayTaskError("};
-#define WEIGHT_WRAPPER 60
-
-/* What a line of a stack trace begins with, after its indent. */
-static const char *const frame_starts[] = {
-        "at ",
-        "File \"",
-        "goroutine ",
-        "created by ",
-        "... ",
-        "^",
-        "~~~",
-        "stack backtrace:",
-        "Node.js v",
-        "exit status ",
-        "note: run ",
-        "code: '",
-        "--- End of",
-        "errno: ",
-        "syscall: '",
-        "rax ",
-        "Traceback (",
-        "+-",
-        "Error: exit status ",
-        "Stack trace:",
-        "----- ",
-};
+#define WEIGHT_MESSAGE 38U
+/* What the last line of a Python traceback weighs at least, and a cause that Rust's anyhow lists.
+ */
+#define WEIGHT_TRACEBACK 93U
+#define WEIGHT_LISTED    86U
+/* How much of a line is shown, of the statement and of another one; a shorter rest is not worth
+ * its place. */
+#define STATEMENT_SHOWN ((size_t)400)
+#define LINE_SHOWN      ((size_t)240)
+#define REST_LEAST      ((size_t)60)
+/* How many empty lines may be between a heading and what stands under it. */
+#define BLANKS_MAX 2
 
 /* The rest of a statement may be in the next line, or always is. */
 enum continues { CONTINUES_NOT, CONTINUES_MAYBE, CONTINUES };
 
-struct line {
-	char text[SNIPPET_SIZE_MAX + 1]; /* cleaned: valid UTF-8, no control characters */
-	size_t length;
-	size_t indent;    /* of the text before its indent was taken off */
-	unsigned weight;  /* of its log level, when it is a JSON line; else 0 */
-	unsigned ceiling; /* the most that it may weigh */
-	bool frame;
-};
-
 struct candidate {
 	size_t offset; /* of the line in the tail */
+	size_t next;   /* of the line that belongs to it; 0: none does */
 	size_t index;  /* its number */
 	size_t value;
-	uint64_t hash; /* of its text, digits aside */
-	unsigned weight;
-	bool goes_on; /* the next line belongs to it */
+	uint64_t hash; /* of its text, normalised as for fingerprints */
+	struct line_weight weight;
 };
 
 struct picker {
+	const struct own_rules *own;
 	const char *tail;
 	size_t length;
 	struct candidate best[CANDIDATES];
@@ -283,8 +54,11 @@ struct picker {
 	bool in_traceback; /* of Python: the next line without an indent is the statement */
 	bool ignored;      /* Python said that it ignores what comes next */
 	bool in_causes;    /* of Rust's anyhow: indented lines are ever deeper causes */
+	bool in_object;    /* a printed object, opened by a statement that ends with { */
 	char prefix[32];   /* what stood before the traceback in its line, as "[rank1]: " */
 	size_t prefix_length;
+	struct log_line line;  /* the one that is looked at */
+	struct log_line other; /* the one that belongs to it */
 };
 
 static bool starts_with(const char *text, const char *start)
@@ -292,452 +66,32 @@ static bool starts_with(const char *text, const char *start)
 	return strncmp(text, start, strlen(start)) == 0;
 }
 
-static bool starts_with_any(const char *text, const char *const starts[], size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (starts_with(text, starts[i]))
-			return true;
-	return false;
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* Length of the terminal sequence at text (ECMA-48: CSI, OSC, or two bytes); 0: it is none. */
-static size_t escape_sequence(const char *text, size_t length)
-{
-	if (length < 2 || text[0] != '\033')
-		return 0;
-	size_t i = 2;
-	if (text[1] == '[') {
-		while (i < length && (unsigned char)text[i] >= 0x20 &&
-		       (unsigned char)text[i] < 0x40)
-			i++;
-		return i < length ? i + 1 : i;
-	}
-	if (text[1] == ']') {
-		while (i < length && text[i] != '\a' && text[i] != '\033')
-			i++;
-		return i < length && text[i] == '\a' ? i + 1 : i;
-	}
-	return i;
-}
-
-static void put(struct line *line, const char *bytes, size_t length)
-{
-	if (length <= SNIPPET_SIZE_MAX - line->length) {
-		memcpy(line->text + line->length, bytes, length);
-		line->length += length;
-	} else {
-		/* Nothing shorter may slip in behind what did not fit. */
-		memset(line->text + line->length, ' ', SNIPPET_SIZE_MAX - line->length);
-		line->length = SNIPPET_SIZE_MAX;
-	}
-}
-
-/* A line or corner of a box is there (U+2500 to U+257F). */
-static bool is_box(const char *text, size_t length)
-{
-	return length >= 3 && text[0] == '\xE2' && (text[1] == '\x94' || text[1] == '\x95');
-}
-
-/* Takes spaces, and the box that the text is drawn in, off both ends; remembers the indent. */
-static void trim(struct line *line)
-{
-	const char *text = line->text;
-	size_t start = 0;
-	size_t end = line->length;
-	line->indent = 0;
-	for (; start < end && (text[start] == ' ' || is_box(text + start, end - start));
-	     line->indent++)
-		start += text[start] == ' ' ? 1 : 3;
-	while (end > start &&
-	       (text[end - 1] == ' ' || (end - start >= 3 && is_box(text + end - 3, 3))))
-		end -= text[end - 1] == ' ' ? 1 : 3;
-	line->length = end - start;
-	memmove(line->text, line->text + start, line->length);
-	line->text[line->length] = '\0';
-}
-
-static void clean(const char *text, size_t length, struct line *line)
-{
-	line->length = 0;
-	for (size_t i = 0; i < length && line->length < SNIPPET_SIZE_MAX;) {
-		size_t skip = escape_sequence(text + i, length - i);
-		if (skip > 0) {
-			i += skip;
-			continue;
-		}
-		size_t sequence = utf8_sequence(text + i, length - i);
-		if (sequence == 0)
-			put(line, "\xEF\xBF\xBD", 3);
-		else if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
-			put(line, " ", 1);
-		else
-			put(line, text + i, sequence);
-		i += sequence == 0 ? 1 : sequence;
-	}
-	trim(line);
-}
-
-/* --- JSON lines --- */
-
-enum field { FIELD_NONE, FIELD_LEVEL, FIELD_MESSAGE, FIELD_ERROR_MESSAGE, FIELD_ERROR, FIELDS };
-
-struct slice {
-	const char *text;
-	size_t length;
-};
-
-static enum field field_of(struct slice key)
-{
-	static const struct {
-		const char *name;
-		enum field field;
-	} names[] = {
-	        {"level", FIELD_LEVEL},
-	        {"severity", FIELD_LEVEL},
-	        {"lvl", FIELD_LEVEL},
-	        {"levelname", FIELD_LEVEL},
-	        {"log.level", FIELD_LEVEL},
-	        {"@l", FIELD_LEVEL},
-	        {"msg", FIELD_MESSAGE},
-	        {"event", FIELD_MESSAGE},
-	        {"@mt", FIELD_MESSAGE},
-	        {"message", FIELD_ERROR_MESSAGE},
-	        {"result", FIELD_ERROR_MESSAGE},
-	        {"error", FIELD_ERROR},
-	        {"err", FIELD_ERROR},
-	        {"error.message", FIELD_ERROR},
-	        {"exception", FIELD_ERROR},
-	        {"exc_info", FIELD_ERROR},
-	        {"stack_trace", FIELD_ERROR},
-	        {"@x", FIELD_ERROR},
-	};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (key.length == strlen(names[i].name) &&
-		    memcmp(key.text, names[i].name, key.length) == 0)
-			return names[i].field;
-	return FIELD_NONE;
-}
-
-/* The end of the string whose opening quote is before start: its closing quote, or the end. */
-static size_t string_end(const char *text, size_t length, size_t start)
-{
-	size_t i = start;
-	while (i < length && text[i] != '"')
-		i += text[i] == '\\' && i + 1 < length ? 2 : 1;
-	return i;
-}
-
-/* Finds the known fields of a JSON object's text, at any depth, the first of each. */
-static void find_fields(const char *text, size_t length, struct slice fields[FIELDS])
-{
-	enum field field = FIELD_NONE;
-	for (size_t i = 0; i < length; i++) {
-		if (text[i] == ',' || text[i] == '{' || text[i] == '}') {
-			field = FIELD_NONE;
-		} else if (text[i] == '"') {
-			size_t end = string_end(text, length, i + 1);
-			struct slice string = {text + i + 1, end - i - 1};
-			bool key = end + 1 < length && text[end + 1] == ':';
-			if (!key && field != FIELD_NONE && fields[field].length == 0)
-				fields[field] = string;
-			field = key ? field_of(string) : FIELD_NONE;
-			i = end;
-		} else if (is_digit(text[i]) && field == FIELD_LEVEL && fields[field].length == 0) {
-			fields[field] = (struct slice){text + i, 2 <= length - i ? 2 : 1};
-			field = FIELD_NONE;
-		}
-	}
-}
-
-/* The character of a \uXXXX, as far as it is one of ASCII; else '?'. */
-static char unescape_unicode(struct slice digits)
-{
-	unsigned value = 0;
-	for (size_t i = 0; i < 4; i++) {
-		char c = i < digits.length ? digits.text[i] : 'x';
-		if (!is_digit(c) && !((c | 0x20) >= 'a' && (c | 0x20) <= 'f'))
-			return '?';
-		value = value * 16 + (unsigned)(is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
-	}
-	return value < 0x80 ? (char)value : '?';
-}
-
-/* A JSON string's text, line ends as spaces; returns the length. */
-static size_t unescape(struct slice string, char *out, size_t size)
-{
-	size_t used = 0;
-	for (size_t i = 0; i < string.length && used < size; i++) {
-		char c = string.text[i];
-		if (c == '\\' && i + 1 < string.length) {
-			c = string.text[++i];
-			if (c == 'n' || c == 't' || c == 'r' || c == 'b' || c == 'f') {
-				c = ' ';
-			} else if (c == 'u') {
-				struct slice digits = {string.text + i + 1, string.length - i - 1};
-				c = unescape_unicode(digits);
-				i += digits.length < 4 ? digits.length : 4;
-			}
-		}
-		out[used++] = c;
-	}
-	return used;
-}
-
-static void weigh_level(struct slice level, struct line *line)
-{
-	static const struct {
-		char start[4];
-		unsigned char weight;
-		unsigned char ceiling;
-	} levels[] = {
-	        {"fat", 80, 255}, {"pan", 80, 255}, {"cri", 80, 255}, {"eme", 80, 255},
-	        {"err", 72, 255}, {"war", 30, 30},  {"inf", 10, 15},  {"deb", 5, 10},
-	        {"tra", 5, 10},   {"60", 80, 255},  {"50", 72, 255},  {"40", 30, 30},
-	        {"30", 10, 15},   {"20", 5, 10},    {"10", 5, 10},
-	};
-	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-		size_t length = strlen(levels[i].start);
-		if (level.length >= length &&
-		    strncasecmp(level.text, levels[i].start, length) == 0) {
-			line->weight = levels[i].weight;
-			line->ceiling = levels[i].ceiling;
-			return;
-		}
-	}
-}
-
-/* Where string has what for the last time; NULL: nowhere. */
-static const char *find_last(struct slice string, const char *what)
-{
-	const char *found = NULL;
-	size_t size = strlen(what);
-	const char *end = string.text + string.length;
-	for (const char *at = string.text;; found = at, at += size) {
-		at = memmem(at, (size_t)(end - at), what, size);
-		if (at == NULL)
-			return found;
-	}
-}
-
-/*
- * Of a text with a stack trace, the line before it and the one that says why: the last of a Python
- * traceback, the last "Caused by:" of a Java one. Of any other text, the whole of it.
- */
-static void take_essence(struct slice string, struct slice ret_parts[2])
-{
-	static const char traceback[] = "Traceback (most recent call last)";
-	const char *end = string.text + string.length;
-	while (string.length >= 2 && memcmp(end - 2, "\\n", 2) == 0) {
-		string.length -= 2;
-		end -= 2;
-	}
-	const char *last = find_last(string, "\\n");
-	const char *first_end = memmem(string.text, string.length, "\\n", 2);
-	const char *cause = find_last(string, "\\nCaused by: ");
-	bool stack = find_last(string, "\\n    at ") != NULL ||
-	             find_last(string, "\\n   at ") != NULL ||
-	             find_last(string, "\\n\\tat ") != NULL;
-	bool python = memmem(string.text, string.length, traceback, strlen(traceback)) != NULL;
-	ret_parts[0] = string;
-	ret_parts[1] = (struct slice){end, 0};
-	if (last == NULL || !(stack || python))
-		return;
-	ret_parts[0].length = (size_t)(first_end - string.text);
-	if (python && find_last(ret_parts[0], traceback) != NULL)
-		ret_parts[0].length = 0;
-	if (!python)
-		last = cause;
-	if (last != NULL)
-		ret_parts[1] = (struct slice){last + 2, (size_t)(end - last) - 2};
-	const char *line = memmem(ret_parts[1].text, ret_parts[1].length, "\\n", 2);
-	if (line != NULL)
-		ret_parts[1].length = (size_t)(line - ret_parts[1].text);
-}
-
-/* Puts the message and the error in the place of the object; leaves the line if it has neither. */
-static void read_json_line(const char *text, size_t length, struct line *line)
-{
-	struct slice fields[FIELDS] = {{0}};
-	find_fields(text, length, fields);
-	char joined[2 * FIELDS * (SNIPPET_SIZE_MAX / 2 + 2)];
-	size_t used = 0;
-	for (enum field field = FIELD_MESSAGE; field <= FIELD_ERROR; field++) {
-		struct slice parts[2];
-		if (fields[field].length == 0)
-			continue;
-		take_essence(fields[field], parts);
-		for (size_t i = 0; i < 2; i++) {
-			if (parts[i].length > 0 && used > 0) {
-				joined[used++] = ':';
-				joined[used++] = ' ';
-			}
-			used += unescape(parts[i], joined + used, SNIPPET_SIZE_MAX / 2);
-		}
-	}
-	if (used == 0)
-		return;
-	clean(joined, used, line);
-	weigh_level(fields[FIELD_LEVEL], line);
-}
-
-/* --- Lines --- */
-
 /* The end of the line at start; the offset of its \n or the length of the tail. */
-static size_t line_end(const char *tail, size_t length, size_t start)
+static size_t line_end(const struct picker *picker, size_t start)
 {
-	const char *end = memchr(tail + start, '\n', length - start);
-	return end == NULL ? length : (size_t)(end - tail);
+	const char *end = memchr(picker->tail + start, '\n', picker->length - start);
+	return end == NULL ? picker->length : (size_t)(end - picker->tail);
 }
 
-/* Rust's "7: core::panicking::panic", "7: <T as X>::call", "7: 0x55914f9eccd2 - main" */
-static bool is_numbered_frame(const char *text)
+static uint64_t hash_line(const struct log_line *line)
 {
-	size_t digits = strspn(text, "0123456789");
-	if (digits == 0 || !starts_with(text + digits, ": "))
-		return false;
-	text += digits + 1;
-	text += strspn(text, " ");
-	const char *path = strpbrk(text, ": ");
-	return text[0] == '<' || starts_with(text, "0x") ||
-	       (path != NULL && starts_with(path, "::"));
-}
-
-static bool is_frame(const struct line *line)
-{
-	const char *text = line->text;
-	if (starts_with_any(text, frame_starts, sizeof frame_starts / sizeof *frame_starts))
-		return true;
-	/* Go: "	/usr/src/app/main.go:12 +0x1d" */
-	if (line->indent > 0 && text[0] == '/' && strstr(text, " +0x") != NULL)
-		return true;
-	/* Argo's executor, the parent of the agent's command, tells of itself. */
-	if (strstr(text, " argo=true") != NULL && strstr(text, "level=info") != NULL)
-		return true;
-	const char ruler[] = {text[0], '\0'};
-	return (line->indent > 0 && is_numbered_frame(text)) || line->length <= 2 ||
-	       strspn(text, ruler) == line->length;
-}
-
-/* Reads the line at [start, end) of the tail. */
-static void read_line(const char *tail, size_t start, size_t end, struct line *ret_line)
-{
-	ret_line->weight = 0;
-	ret_line->ceiling = 255;
-	while (end > start && tail[end - 1] == '\r')
-		end--;
-	/* What a terminal shows of "10%\r20%\rdone" is the last drawing. */
-	const char *drawing = memrchr(tail + start, '\r', end - start);
-	if (drawing != NULL)
-		start = (size_t)(drawing - tail) + 1;
-	size_t length = end - start < LINE_SCAN_MAX ? end - start : LINE_SCAN_MAX;
-	clean(tail + start, length, ret_line);
-	if (ret_line->text[0] == '{') {
-		length = end - start < JSON_SCAN_MAX ? end - start : JSON_SCAN_MAX;
-		read_json_line(tail + start, length, ret_line);
-	}
-	/* Python draws the lines of an exception group behind "| ". */
-	if (ret_line->indent > 0 && ret_line->text[0] == '|') {
-		ret_line->text[0] = ' ';
-		trim(ret_line);
-		ret_line->indent -= ret_line->indent < 2 ? ret_line->indent : 2;
-	}
-	ret_line->frame = is_frame(ret_line);
-}
-
-/* "ValueError: …", "java.lang.IllegalStateException", "requests.exceptions.SSLError: …" */
-static bool names_exception(const char *text)
-{
-	static const char *const ends[] = {"Error", "Exception", "Interrupt", "Exit", "Failure"};
-	size_t length = 0;
-	while (is_letter(text[length]) || is_digit(text[length]) || text[length] == '_' ||
-	       text[length] == '.' || text[length] == '$')
-		length++;
-	if (text[length] != ':' && text[length] != '\0' && !starts_with(text + length, " [") &&
-	    !starts_with(text + length, " ("))
-		return false;
-	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-		size_t end = strlen(ends[i]);
-		if (length >= end && memcmp(text + length - end, ends[i], end) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* The level of klog's and glog's "E1123 22:50:13.123456 …": I, W, E or F; else a NUL. */
-static char klog_level(const char *text)
-{
-	bool date = text[0] != '\0' && strspn(text + 1, "0123456789") == 4 && text[5] == ' ';
-	return date && strchr("IWEF", text[0]) != NULL ? text[0] : '\0';
-}
-
-static bool is_wrapper(const char *text)
-{
-	for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
-		if (strstr(text, wrappers[i]) != NULL)
-			return true;
-	return false;
-}
-
-static bool row_matches(const struct weight_row *row, const char *text)
-{
-	if (row->place == ALONE)
-		return strcmp(text, row->needle) == 0;
-	return row->place == AT_START ? starts_with(text, row->needle)
-	                              : strstr(text, row->needle) != NULL;
-}
-
-/* What the line weighs by its words, its level and its form; lowers its ceiling. */
-static unsigned weigh(struct line *line)
-{
-	unsigned weight = line->weight;
-	if (line->length <= 2)
-		return 0;
-	for (size_t i = 0; i < sizeof weight_table / sizeof *weight_table; i++)
-		if (weight_table[i].weight > weight && row_matches(&weight_table[i], line->text))
-			weight = weight_table[i].weight;
-	if (weight < WEIGHT_ENDING && names_exception(line->text))
-		weight = is_wrapper(line->text) ? WEIGHT_WRAPPER : WEIGHT_ENDING;
-	char level = klog_level(line->text);
-	if (weight < WEIGHT_FATAL && level == 'F')
-		weight = WEIGHT_FATAL;
-	if (weight < 70 && level == 'E')
-		weight = 70;
-	if (level == 'W' || level == 'I')
-		line->ceiling = level == 'W' ? 30 : 15;
-	for (size_t i = 0; i < sizeof ceiling_table / sizeof *ceiling_table; i++)
-		if (ceiling_table[i].weight < line->ceiling &&
-		    row_matches(&ceiling_table[i], line->text))
-			line->ceiling = ceiling_table[i].weight;
-	if (weight > line->ceiling)
-		weight = line->ceiling;
-	/* What is indented belongs to something else: a source line, a list, a usage text. */
-	if (line->indent > 0 && weight > WEIGHT_TELLING && weight < 92)
-		weight -= 10;
-	return weight;
-}
-
-static uint64_t hash_line(const struct line *line)
-{
+	char storage[LINE_SHOWN * 2];
+	struct buffer text;
 	uint64_t hash = UINT64_C(14695981039346656037);
-	for (size_t i = 0; i < line->length; i++)
-		if (!is_digit(line->text[i]))
-			hash = (hash ^ (unsigned char)line->text[i]) * UINT64_C(1099511628211);
+	size_t length = line->length < LINE_SHOWN ? line->length : LINE_SHOWN;
+	buffer_init_fixed(&text, storage, sizeof storage);
+	normalise(line->text + (length == line->length ? line->message : 0),
+	          length - (length == line->length ? line->message : 0), &text);
+	for (size_t i = 0; i < text.length; i++)
+		hash = (hash ^ (unsigned char)text.data[i]) * UINT64_C(1099511628211);
 	return hash;
 }
 
+/* --- Surveying the lines --- */
+
 /*
- * Keeps the CANDIDATES best; of two that differ in numbers only, the later one. Returns where the
- * candidate is kept until the next one comes; NULL: it is not.
+ * Keeps the CANDIDATES best; of two that say the same, the later one. Returns where the candidate
+ * is kept until the next one comes; NULL: it is not.
  */
 static struct candidate *keep(struct picker *picker, const struct candidate *candidate)
 {
@@ -759,7 +113,8 @@ static struct candidate *keep(struct picker *picker, const struct candidate *can
 	return &picker->best[place];
 }
 
-static void begin_traceback(struct picker *picker, const struct line *line, const char *traceback)
+static void begin_traceback(struct picker *picker, const struct log_line *line,
+                            const char *traceback)
 {
 	picker->in_traceback = true;
 	picker->prefix_length = (size_t)(traceback - line->text);
@@ -770,12 +125,12 @@ static void begin_traceback(struct picker *picker, const struct line *line, cons
 
 /* A frame, or the source line under one: what is indented, behind the traceback's own prefix,
  * which may count or tell the time. */
-static bool is_in_traceback(const struct picker *picker, const struct line *line)
+static bool is_in_traceback(const struct picker *picker, const struct log_line *line)
 {
 	size_t n = 0;
 	while (n < picker->prefix_length && n < line->length &&
 	       (line->text[n] == picker->prefix[n] ||
-	        (is_digit(line->text[n]) && is_digit(picker->prefix[n]))))
+	        (ascii_is_digit(line->text[n]) && ascii_is_digit(picker->prefix[n]))))
 		n++;
 	if (n > 0 && n == picker->prefix_length && n < line->length)
 		return line->text[n] == ' ';
@@ -784,58 +139,95 @@ static bool is_in_traceback(const struct picker *picker, const struct line *line
 }
 
 /* What the exception weighs that a traceback ends with. */
-static unsigned weigh_exception(struct picker *picker, const struct line *line, unsigned weight)
+static void weigh_exception(struct picker *picker, struct line_weight *weight)
 {
 	picker->in_traceback = false;
+	weight->frame = false;
 	if (picker->ignored) {
 		picker->ignored = false;
-		return WEIGHT_HINTING;
+		weight->weight = WEIGHT_HINT;
+		return;
 	}
-	if (is_wrapper(line->text))
-		return WEIGHT_WRAPPER;
-	return weight > 93 ? weight : 93;
+	if (weight->weight < WEIGHT_TRACEBACK)
+		weight->weight = WEIGHT_TRACEBACK;
+	if (weight->weight > weight->ceiling && weight->ceiling > WEIGHT_STATEMENT)
+		weight->weight = weight->ceiling;
+}
+
+/* Python goes on, to its end, after the exception that comes next. */
+static bool is_ignored(const char *text)
+{
+	return starts_with(text, "Exception ignored ") ||
+	       starts_with(text, "Error in atexit._run_exitfuncs") ||
+	       starts_with(text, "--- Logging error ---");
+}
+
+/* Of an object that was printed under a heading, the member that tells: "message": "…". */
+static bool is_telling_member(const char *text)
+{
+	static const char *const members[] = {"\"message\": ", "message: ", "\"error\": \"",
+	                                      "\"detail\": \"", "\"msg\": "};
+	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+		if (starts_with(text, members[i]))
+			return true;
+	return false;
+}
+
+/* A heading alone in its line: of color-eyre and boxes, "Error" with or without a colon. */
+static bool opens_causes(const char *text)
+{
+	return strcmp(text, "Caused by:") == 0 || strcmp(text, "Error:") == 0 ||
+	       strcmp(text, "Error") == 0;
+}
+
+/* Where Python's heading of a traceback begins, which ends its line; a quoted one does not. */
+static const char *find_traceback(const struct log_line *line)
+{
+	static const char heading[] = "Traceback (most recent call last):";
+	size_t length = strlen(heading);
+	if (line->json || line->transcript || line->length < length)
+		return NULL;
+	const char *at = line->text + line->length - length;
+	return memcmp(at, heading, length) == 0 ? at : NULL;
 }
 
 /* The weight that comes from the lines before, and what this line means for the next ones. */
-static unsigned weigh_in_context(struct picker *picker, struct line *line)
+static void weigh_in_context(struct picker *picker, const struct log_line *line,
+                             struct line_weight *weight)
 {
-	unsigned weight = weigh(line);
-	const char *traceback = strstr(line->text, "Traceback (most recent call last)");
+	const char *traceback = find_traceback(line);
 	if (traceback != NULL) {
 		begin_traceback(picker, line, traceback);
-		return 0;
-	}
-	if (picker->in_traceback && is_in_traceback(picker, line))
-		return 0;
-	if (starts_with_any(line->text, ignored_starts,
-	                    sizeof ignored_starts / sizeof *ignored_starts)) {
+		weight->weight = 0;
+	} else if (picker->in_traceback && is_in_traceback(picker, line)) {
+		weight->weight = 0;
+	} else if (is_ignored(line->text)) {
 		picker->ignored = true;
-		return WEIGHT_HINTING;
-	}
-	if (picker->in_traceback || (picker->ignored && line->length > 0))
-		return weigh_exception(picker, line, weight);
-	/* Of color-eyre and boxes, an "Error:" or "Error" alone. */
-	if (strcmp(line->text, "Caused by:") == 0 || strcmp(line->text, "Error:") == 0 ||
-	    strcmp(line->text, "Error") == 0) {
+		weight->weight = WEIGHT_HINT;
+	} else if (picker->in_traceback || (picker->ignored && line->length > 0)) {
+		weigh_exception(picker, weight);
+	} else if (opens_causes(line->text)) {
 		picker->in_causes = true;
-		return 0;
+		weight->weight = 0;
+	} else if (picker->in_causes && line->indent > 0 && line->length > 0) {
+		weight->weight = WEIGHT_LISTED;
+	} else if (picker->in_object && is_telling_member(line->text)) {
+		weight->weight = WEIGHT_LISTED;
+	} else {
+		picker->in_causes = picker->in_causes && line->length == 0;
+		picker->in_object = picker->in_object && line->text[0] != '}';
+		if (weight->frame)
+			weight->weight = 0;
 	}
-	if (picker->in_causes && line->indent > 0 && line->length > 0)
-		return 86;
-	picker->in_causes = false;
-	return line->frame ? 0 : weight;
 }
 
-static enum continues continues(const char *text)
+static enum continues continues(const struct log_line *line, const struct line_weight *weight)
 {
-	size_t length = strlen(text);
-	bool colon = length > 0 && text[length - 1] == ':';
-	if ((colon && strstr(text, " panicked at ") != NULL) ||
-	    strstr(text, "terminate called after throwing") != NULL)
+	const char *text = line->text;
+	bool colon = line->length > 0 && text[line->length - 1] == ':';
+	if (weight->take == RULE_TAKE_NEXT)
 		return CONTINUES;
-	if (colon || starts_with(text, "npm error code ") || starts_with(text, "npm ERR! code "))
-		return CONTINUES_MAYBE;
-	return CONTINUES_NOT;
+	return colon ? CONTINUES_MAYBE : CONTINUES_NOT;
 }
 
 /* The line has a mark of carets or tildes under it, so it was quoted from a source file. */
@@ -854,55 +246,86 @@ static bool is_quoted(const struct picker *picker, size_t end)
 struct message {
 	struct candidate *statement; /* as it is kept; NULL: it is not */
 	unsigned weight;             /* of the statement */
-	enum continues continues;    /* only for the line right behind it */
+	enum continues continues;    /* only for the next line that is not empty */
+	unsigned blanks;             /* how many were empty */
 	unsigned lines;              /* how many more of its lines are worth showing */
 };
 
-/* Weighs the line at start as a candidate, in the light of the message before it. */
-static void consider(struct picker *picker, struct message *message, const struct line *line,
-                     unsigned weight, size_t start, size_t index)
+/* The line belongs to the statement before it, and says no more than that one. */
+static bool is_continuation(struct picker *picker, struct message *message,
+                            const struct log_line *line, const struct line_weight *weight,
+                            size_t start)
 {
-	bool other = line->frame || picker->in_traceback || line->ceiling < WEIGHT_HINTING;
-	bool less = weight <= message->weight && weight < WEIGHT_ENDING;
-	if (message->continues == CONTINUES ||
-	    (message->continues == CONTINUES_MAYBE && !other && less)) {
-		if (message->statement != NULL)
-			message->statement->goes_on = true;
-		message->continues = CONTINUES_NOT;
-		return;
+	if (message->continues == CONTINUES_NOT)
+		return false;
+	if (line->length == 0 && message->blanks < BLANKS_MAX) {
+		message->blanks++;
+		return true;
 	}
-	if (other)
+	bool other = weight->frame || picker->in_traceback || weight->ceiling < WEIGHT_HINT ||
+	             line->length == 0;
+	bool less = weight->weight <= message->weight && weight->weight < WEIGHT_EXCEPTION;
+	bool belongs = !other && (message->continues == CONTINUES || less);
+	message->continues = CONTINUES_NOT;
+	struct candidate *statement = message->statement;
+	if (!belongs || statement == NULL)
+		return false;
+	statement->next = start;
+	if (weight->detail != 0 &&
+	    (statement->weight.detail == 0 || weight->detail < statement->weight.detail)) {
+		statement->weight.detail = weight->detail;
+		statement->weight.detail_rule = weight->detail_rule;
+	}
+	return true;
+}
+
+/* Weighs the line at start as a candidate, in the light of the message before it. */
+static void consider(struct picker *picker, struct message *message, struct line_weight *weight,
+                     size_t start)
+{
+	const struct log_line *line = &picker->line;
+	if (is_continuation(picker, message, line, weight, start))
+		return;
+	if (weight->frame || picker->in_traceback || weight->ceiling < WEIGHT_HINT)
 		message->lines = 0;
-	if (message->lines > 0 && weight < WEIGHT_MESSAGE)
-		weight = WEIGHT_MESSAGE;
+	if (message->lines > 0 && weight->weight < WEIGHT_MESSAGE)
+		weight->weight = WEIGHT_MESSAGE;
+	message->lines -= message->lines > 0;
+	if (weight->weight >= WEIGHT_EXCEPTION)
+		message->lines = MESSAGE_LINES;
+	message->weight = weight->weight;
+	message->blanks = 0;
+	message->continues = CONTINUES_NOT;
+	message->statement = NULL;
+	if (weight->weight < WEIGHT_HINT)
+		return;
 	struct candidate candidate = {
 	        .offset = start,
-	        .index = index,
+	        .index = picker->lines,
 	        .hash = hash_line(line),
-	        .weight = weight,
-	        .value = weight * (size_t)8 + index,
+	        .weight = *weight,
+	        .value = weight->weight * (size_t)8 + picker->lines,
 	};
-	if (weight >= WEIGHT_TELLING)
+	if (weight->weight >= WEIGHT_STATEMENT) {
 		candidate.value += SIZE_MAX / 2;
-	message->lines -= message->lines > 0;
-	if (weight >= WEIGHT_ENDING)
-		message->lines = MESSAGE_LINES;
-	message->weight = weight;
-	message->continues = weight >= WEIGHT_TELLING ? continues(line->text) : CONTINUES_NOT;
-	message->statement = weight >= WEIGHT_HINTING ? keep(picker, &candidate) : NULL;
+		message->continues = continues(line, weight);
+		picker->in_object |= line->text[line->length - 1] == '{';
+	}
+	message->statement = keep(picker, &candidate);
 }
 
 static void survey(struct picker *picker)
 {
 	struct message message = {0};
 	for (size_t start = 0; start < picker->length; picker->lines++) {
-		size_t end = line_end(picker->tail, picker->length, start);
-		struct line line;
-		read_line(picker->tail, start, end, &line);
-		line.frame |= is_quoted(picker, end);
-		unsigned weight = weigh_in_context(picker, &line);
-		consider(picker, &message, &line, weight, start, picker->lines);
-		if (!line.frame && !picker->in_traceback) {
+		size_t end = line_end(picker, start);
+		struct line_weight weight;
+		log_line_read(picker->tail + start, end - start, &picker->line);
+		weigh_line(picker->own, &picker->line, &weight);
+		weight.frame = weight.frame || is_quoted(picker, end);
+		weigh_in_context(picker, &picker->line, &weight);
+		consider(picker, &message, &weight, start);
+		if (!weight.frame && !picker->in_traceback) {
 			picker->last_lines[0] = picker->last_lines[1];
 			picker->last_lines[1] = picker->last_lines[2];
 			picker->last_lines[2] = start;
@@ -914,41 +337,70 @@ static void survey(struct picker *picker)
 
 /* --- Choosing --- */
 
-/* Reads the line at offset; with goes_on, the next one is put behind it. */
-static void read_whole(const struct picker *picker, size_t offset, bool goes_on,
-                       const char *separator, struct line *ret_line)
+static bool starts_character(char c)
 {
-	size_t end = line_end(picker->tail, picker->length, offset);
-	read_line(picker->tail, offset, end, ret_line);
-	if (!goes_on || end + 1 >= picker->length)
-		return;
-	struct line next;
-	size_t next_end = line_end(picker->tail, picker->length, end + 1);
-	read_line(picker->tail, end + 1, next_end, &next);
-	if (next.length > 0 && next.length + 1 <= SNIPPET_SIZE_MAX - ret_line->length) {
-		put(ret_line, separator, 1);
-		put(ret_line, next.text, next.length);
-	}
-	ret_line->text[ret_line->length] = '\0';
+	return ((unsigned char)c & 0xc0) != 0x80;
 }
 
-/* Writes the lines of the chosen candidates, which are in the order of the tail. */
-static void write_text(const struct picker *picker, const struct candidate *chosen, size_t count,
-                       struct snippet *snippet)
+/*
+ * The part of text[0..length) that is shown in room bytes: its beginning, or if that does not reach
+ * what was found at focus, a part that begins with a clause before it. *ret_length is its length.
+ */
+static size_t shown_part(const char *text, size_t length, size_t focus, size_t focus_end,
+                         size_t room, size_t *ret_length)
 {
-	snippet->length = 0;
-	for (size_t i = 0; i < count; i++) {
-		struct line line;
-		read_whole(picker, chosen[i].offset, chosen[i].goes_on, "\n", &line);
-		size_t separator = snippet->length > 0;
-		if (line.length + separator > SNIPPET_SIZE_MAX - snippet->length)
-			continue;
-		if (separator > 0)
-			snippet->text[snippet->length++] = '\n';
-		memcpy(snippet->text + snippet->length, line.text, line.length);
-		snippet->length += line.length;
+	size_t from = 0;
+	size_t wanted = focus_end + 40 < length ? focus_end + 40 : length;
+	if (wanted > room) {
+		from = focus > room / 3 ? focus - room / 3 : 0;
+		size_t clause = from;
+		while (clause < focus && !(text[clause] == ' ' && clause > 0 &&
+		                           strchr(":])},;", text[clause - 1]) != NULL))
+			clause++;
+		while (clause >= focus && from < focus && text[from] != ' ')
+			from++;
+		from = clause < focus ? clause + 1 : from;
 	}
-	snippet->text[snippet->length] = '\0';
+	while (from < length && !starts_character(text[from]))
+		from++;
+	size_t end = length - from > room ? from + room : length;
+	while (end < length && end > from && !starts_character(text[end]))
+		end--;
+	*ret_length = end - from;
+	return from;
+}
+
+/* Reads the line of the candidate, and the one that belongs to it. */
+static void read_candidate(struct picker *picker, const struct candidate *candidate)
+{
+	size_t end = line_end(picker, candidate->offset);
+	log_line_read(picker->tail + candidate->offset, end - candidate->offset, &picker->line);
+	picker->other.length = 0;
+	picker->other.text[0] = '\0';
+	if (candidate->next == 0)
+		return;
+	end = line_end(picker, candidate->next);
+	log_line_read(picker->tail + candidate->next, end - candidate->next, &picker->other);
+}
+
+/* Appends the candidate's lines, cut to room, to out. */
+static void append_lines(struct picker *picker, const struct candidate *candidate, size_t room,
+                         struct buffer *out)
+{
+	size_t length;
+	read_candidate(picker, candidate);
+	const struct log_line *line = &picker->line;
+	size_t from = shown_part(line->text, line->length, candidate->weight.at,
+	                         candidate->weight.end, room, &length);
+	if (out->length > 0)
+		buffer_append_char(out, '\n');
+	buffer_append(out, line->text + from, length);
+	room -= length;
+	if (picker->other.length == 0 || room < 2)
+		return;
+	shown_part(picker->other.text, picker->other.length, 0, 0, room - 1, &length);
+	buffer_append_char(out, '\n');
+	buffer_append(out, picker->other.text, length);
 }
 
 static size_t distance(size_t a, size_t b)
@@ -956,8 +408,24 @@ static size_t distance(size_t a, size_t b)
 	return a < b ? b - a : a - b;
 }
 
-/* Puts the best of what is left into chosen while it fits, kept in the order of the tail. */
-static size_t choose(struct picker *picker, struct candidate chosen[CHOSEN_MAX])
+/* How many bytes of the candidate are shown where at most room are left; 0: it is not. */
+static size_t shown_length(struct picker *picker, const struct candidate *candidate, size_t most,
+                           size_t room)
+{
+	read_candidate(picker, candidate);
+	size_t length = picker->line.length;
+	length += picker->other.length > 0 ? picker->other.length + 1 : 0;
+	if (length > most)
+		length = most;
+	if (length > room)
+		length = room >= REST_LEAST ? room : 0;
+	return length;
+}
+
+/* Puts the best of what is left into chosen while it fits, kept in the order of the tail. The
+ * first in value is chosen[*ret_best]. */
+static size_t choose(struct picker *picker, struct candidate chosen[CHOSEN_MAX],
+                     size_t lengths[CHOSEN_MAX], struct snippet *snippet)
 {
 	size_t count = 0;
 	size_t room = SNIPPET_SIZE_MAX;
@@ -971,16 +439,27 @@ static size_t choose(struct picker *picker, struct candidate chosen[CHOSEN_MAX])
 		picker->best[best] = picker->best[--picker->count];
 		if (count == 0)
 			statement = candidate.index;
-		struct line line;
-		read_whole(picker, candidate.offset, candidate.goes_on, "\n", &line);
-		if (distance(candidate.index, statement) > NEIGHBOURHOOD ||
-		    line.length + (count > 0) > room)
+		if (distance(candidate.index, statement) > NEIGHBOURHOOD)
 			continue;
-		room -= line.length + (count > 0);
+		/* Where the statement gives no detail, the other key lines do, best first. */
+		if (snippet->detail == 0 && candidate.weight.weight >= WEIGHT_STATEMENT) {
+			snippet->detail = candidate.weight.detail;
+			snippet->detail_rule = candidate.weight.detail_rule;
+		}
+		size_t separator = count > 0;
+		size_t left = room > separator ? room - separator : 0;
+		size_t length = shown_length(picker, &candidate,
+		                             count == 0 ? STATEMENT_SHOWN : LINE_SHOWN, left);
+		if (length == 0)
+			continue;
+		room -= length + separator;
 		size_t place = count++;
-		for (; place > 0 && chosen[place - 1].offset > candidate.offset; place--)
+		for (; place > 0 && chosen[place - 1].offset > candidate.offset; place--) {
 			chosen[place] = chosen[place - 1];
+			lengths[place] = lengths[place - 1];
+		}
 		chosen[place] = candidate;
+		lengths[place] = length;
 	}
 	return count;
 }
@@ -998,7 +477,7 @@ static struct candidate *best_of(struct picker *picker)
 static const struct candidate *best_of_end(struct picker *picker)
 {
 	struct candidate *best = best_of(picker);
-	while (best != NULL && best->weight < WEIGHT_FATAL &&
+	while (best != NULL && best->weight.weight < WEIGHT_FATAL &&
 	       picker->lines - best->index > NEIGHBOURHOOD) {
 		*best = picker->best[--picker->count];
 		best = best_of(picker);
@@ -1014,28 +493,77 @@ static void fall_back(struct picker *picker)
 		        .offset = picker->last_lines[i],
 		        .index = i,
 		        .value = i,
+		        .weight = {.rule = RULE_NONE, .detail_rule = RULE_NONE},
 		};
 }
 
-void snippet_pick(const char *tail, size_t length, struct snippet *ret_snippet)
+/* Where the statement begins in its line, as its rule says. */
+static size_t statement_start(const struct log_line *line, const struct line_weight *weight)
 {
-	struct picker picker = {.tail = tail, .length = length};
+	if (weight->take == RULE_TAKE_FROM)
+		return weight->at;
+	size_t start = weight->take == RULE_TAKE_AFTER ? weight->end : line->message;
+	start += strspn(line->text + start, " ");
+	return start < line->length ? start : line->message;
+}
+
+static void write_statement(struct picker *picker, const struct candidate *candidate,
+                            struct snippet *snippet)
+{
+	struct buffer statement;
+	size_t length;
+	read_candidate(picker, candidate);
+	const struct log_line *line = &picker->line;
+	const struct line_weight *weight = &candidate->weight;
+	size_t start = statement_start(line, weight);
+	size_t focus = weight->at > start ? weight->at - start : 0;
+	size_t end = weight->end > start ? weight->end - start : 0;
+	size_t from = shown_part(line->text + start, line->length - start, focus, end,
+	                         SNIPPET_SIZE_MAX, &length);
+	buffer_init_fixed(&statement, snippet->statement, sizeof snippet->statement);
+	buffer_append(&statement, line->text + start + from, length);
+	if (picker->other.length > 0 && length + 2 < SNIPPET_SIZE_MAX) {
+		size_t next = picker->other.message;
+		size_t room = SNIPPET_SIZE_MAX - length - 1;
+		shown_part(picker->other.text + next, picker->other.length - next, 0, 0, room,
+		           &length);
+		buffer_append_char(&statement, ' ');
+		buffer_append(&statement, picker->other.text + next, length);
+	}
+	snippet->statement_length = statement.length;
+	snippet->focus = focus > from ? focus - from : 0;
+	if (snippet->focus >= statement.length)
+		snippet->focus = 0;
+}
+
+void snippet_pick(const struct own_rules *own, const char *tail, size_t length,
+                  struct snippet *ret_snippet)
+{
+	static _Thread_local struct picker picker;
+	memset(&picker, 0, offsetof(struct picker, line));
+	picker.own = own;
+	picker.tail = tail;
+	picker.length = length;
 	survey(&picker);
 	memset(ret_snippet, 0, sizeof *ret_snippet);
+	ret_snippet->rule = ret_snippet->detail_rule = RULE_NONE;
 	const struct candidate *best = best_of_end(&picker);
-	ret_snippet->telling = best != NULL && best->weight >= WEIGHT_TELLING;
-	if (!ret_snippet->telling) {
+	ret_snippet->found = best != NULL && best->weight.weight >= WEIGHT_STATEMENT;
+	if (!ret_snippet->found) {
 		picker.count = 0;
 		fall_back(&picker);
 		best = best_of(&picker);
 	}
 	if (best == NULL)
 		return;
-	struct line line;
-	read_whole(&picker, best->offset, best->goes_on, " ", &line);
-	memcpy(ret_snippet->statement, line.text, line.length);
-	ret_snippet->statement_length = line.length;
+	write_statement(&picker, best, ret_snippet);
+	ret_snippet->rule = best->weight.rule;
 	struct candidate chosen[CHOSEN_MAX];
-	size_t count = choose(&picker, chosen);
-	write_text(&picker, chosen, count, ret_snippet);
+	size_t lengths[CHOSEN_MAX];
+	struct buffer text;
+	size_t count = choose(&picker, chosen, lengths, ret_snippet);
+	buffer_init_fixed(&text, ret_snippet->text, sizeof ret_snippet->text);
+	for (size_t i = 0; i < count; i++)
+		append_lines(&picker, &chosen[i], lengths[i], &text);
+	ret_snippet->length = text.length;
 }

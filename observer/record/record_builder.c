@@ -97,7 +97,7 @@ static const char *tail_of(struct record_builder *builder, const char *text, siz
 static void read_log(struct record_builder *builder, struct log_tail *log)
 {
 	size_t length = redact(builder->patterns, log->cut, log->bytes, log->length, NULL);
-	snippet_pick(log->bytes, length, &builder->snippet);
+	snippet_pick(NULL, log->bytes, length, &builder->snippet);
 	builder->exit->source = AGENT_EXIT_SOURCE_LOG;
 	builder->exit->log_tail = tail_of(builder, log->bytes, length);
 	if (!log->cut)
@@ -110,7 +110,7 @@ static void read_message(struct record_builder *builder)
 	const char *message = builder->exit->message;
 	builder->exit->source = AGENT_EXIT_SOURCE_KUBELET;
 	if (message != NULL)
-		snippet_pick(message, strlen(message), &builder->snippet);
+		snippet_pick(NULL, message, strlen(message), &builder->snippet);
 }
 
 static void read_output(struct record_builder *builder, struct log_tail *log)
@@ -119,7 +119,7 @@ static void read_output(struct record_builder *builder, struct log_tail *log)
 		const char *text = builder->report->payload_snippet;
 		builder->exit->source = AGENT_EXIT_SOURCE_WATCHDOG;
 		if (text != NULL)
-			snippet_pick(text, strlen(text), &builder->snippet);
+			snippet_pick(NULL, text, strlen(text), &builder->snippet);
 	} else if (log != NULL && log->length > 0) {
 		read_log(builder, log);
 	} else {

@@ -93,7 +93,7 @@ def test_lists_of_the_status_are_maps():
 
 
 def test_causes_are_documented():
-    source = (ROOT / "lib/diagnosis/classify.c").read_text()
+    source = (ROOT / "lib/diagnosis/cause.c").read_text()
     causes = re.findall(r'"(\w+)"', source.split("cause_names[CAUSE_COUNT] = {")[1].split("}")[0])
     assert len(causes) == 17
     assert sorted(re.findall(r"^\| `(\w+)`", "\n".join(table("Causes")), re.M)) == sorted(causes)

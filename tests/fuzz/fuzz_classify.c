@@ -6,6 +6,7 @@
 #include "lib/base/buffer.h"
 #include "lib/diagnosis/classify.h"
 #include "lib/diagnosis/fingerprint.h"
+#include "lib/diagnosis/normalise.h"
 #include "lib/diagnosis/snippet.h"
 #include "lib/base/utf8.h"
 
@@ -22,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 4)
 		return 0;
 	struct snippet snippet;
-	snippet_pick((const char *)data + 4, size - 4, &snippet);
+	snippet_pick(NULL, (const char *)data + 4, size - 4, &snippet);
 	require(snippet.length == strlen(snippet.text) && snippet.length <= SNIPPET_SIZE_MAX);
 	require(snippet.statement_length == strlen(snippet.statement));
 	require(utf8_valid_prefix(snippet.text, snippet.length) == snippet.length);
@@ -51,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char normal_storage[SNIPPET_SIZE_MAX + 1];
 	struct buffer normal;
 	buffer_init_fixed(&normal, normal_storage, sizeof normal_storage);
-	fingerprint_normalise(snippet.statement, snippet.statement_length, &normal);
+	normalise(snippet.statement, snippet.statement_length, &normal);
 	require(buffer_ok(&normal));
 	char print[FINGERPRINT_SIZE];
 	fingerprint("Job/x-123", "main", cause_name(cause), snippet.statement,

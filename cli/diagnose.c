@@ -1,0 +1,307 @@
+/*
+ * lastword diagnose: what the watchdog would say of a log, and which rule decided. For whoever
+ * writes rules (docs/diagnosis.md) or wonders about a record.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "lib/base/buffer.h"
+#include "lib/base/error.h"
+#include "lib/base/files.h"
+#include "lib/base/json_write.h"
+#include "lib/diagnosis/classify.h"
+#include "lib/diagnosis/fingerprint.h"
+#include "lib/diagnosis/normalise.h"
+#include "lib/diagnosis/redact.h"
+#include "lib/diagnosis/snippet.h"
+
+/* As much of a log's end as the watchdog has at most. */
+#define LOG_MAX   ((size_t)1024 * 1024)
+#define OUT_MAX   ((size_t)2 * 1024 * 1024)
+#define FIELD_MAX ((size_t)64)
+
+static const char usage[] =
+        "Usage: lastword diagnose -f LOG [--exit CODE | --signal NUMBER] [OPTION…]\n"
+        "Says what the watchdog would report of a log, and which rule decided.\n"
+        "\n"
+        "  -f, --filename FILE  the log; - reads standard input\n"
+        "      --exit CODE      the container's exit code (default 1)\n"
+        "      --signal NUMBER  the signal that ended it\n"
+        "      --oom-kills N    how many processes the kernel killed in its cgroup\n"
+        "      --cut            the log does not begin where the output began\n"
+        "      --rule RULE      a rule of one's own, as in diagnosis.rules; may be repeated\n"
+        "      --redact PATTERN a pattern of one's own, as in redact; may be repeated\n"
+        "      --owner NAME, --container NAME   for the fingerprint\n"
+        "  -o, --output FORMAT  text (default) or json\n"
+        "\n"
+        "Exit status: 0 ok, 1 failed, 2 usage.\n";
+
+enum {
+	CODE_EXIT = 1,
+	CODE_SIGNAL,
+	CODE_OOM_KILLS,
+	CODE_CUT,
+	CODE_RULE,
+	CODE_REDACT,
+	CODE_OWNER,
+	CODE_CONTAINER
+};
+
+static const struct option long_options[] = {
+        {"filename", required_argument, NULL, 'f'},
+        {"output", required_argument, NULL, 'o'},
+        {"help", no_argument, NULL, 'h'},
+        {"exit", required_argument, NULL, CODE_EXIT},
+        {"signal", required_argument, NULL, CODE_SIGNAL},
+        {"oom-kills", required_argument, NULL, CODE_OOM_KILLS},
+        {"cut", no_argument, NULL, CODE_CUT},
+        {"rule", required_argument, NULL, CODE_RULE},
+        {"redact", required_argument, NULL, CODE_REDACT},
+        {"owner", required_argument, NULL, CODE_OWNER},
+        {"container", required_argument, NULL, CODE_CONTAINER},
+        {NULL, 0, NULL, 0},
+};
+
+struct diagnosis {
+	const char *path;
+	const char *owner;
+	const char *container;
+	bool cut;
+	bool json;
+	struct observation observation;
+	struct own_rules rules;
+	struct redact_patterns patterns;
+	struct redact_report redacted;
+	struct snippet snippet;
+};
+
+static bool take_number(const char *text, int most, int *ret_number, struct error *error)
+{
+	char *end;
+	long number = strtol(text, &end, 10);
+	if (*text == '\0' || *end != '\0' || number < 0 || number > most)
+		return error_set(error, "%s: expected a number from 0 to %d", text, most);
+	*ret_number = (int)number;
+	return true;
+}
+
+static bool take_option(struct diagnosis *diagnosis, int code, const char *value,
+                        struct error *error)
+{
+	struct observation *o = &diagnosis->observation;
+	int kills;
+	switch (code) {
+	case 'f':
+		diagnosis->path = value;
+		return true;
+	case 'o':
+		diagnosis->json = strcmp(value, "json") == 0;
+		return diagnosis->json || strcmp(value, "text") == 0 ||
+		       error_set(error, "-o %s: expected text or json", value);
+	case CODE_EXIT:
+		o->ended = ENDED_EXITED;
+		return take_number(value, 255, &o->exit_code, error);
+	case CODE_SIGNAL:
+		o->ended = ENDED_SIGNALED;
+		if (!take_number(value, 64, &o->signal, error))
+			return false;
+		o->exit_code = 128 + o->signal;
+		return true;
+	case CODE_OOM_KILLS:
+		if (!take_number(value, 1000000, &kills, error))
+			return false;
+		o->oom_kills = (uint64_t)kills;
+		return true;
+	case CODE_CUT:
+		diagnosis->cut = true;
+		return true;
+	case CODE_RULE:
+		return own_rules_add(&diagnosis->rules, value, error);
+	case CODE_REDACT:
+		return redact_patterns_add(&diagnosis->patterns, value, error);
+	case CODE_OWNER:
+		diagnosis->owner = value;
+		return true;
+	default:
+		diagnosis->container = value;
+		return true;
+	}
+}
+
+static void complain(const char *message)
+{
+	fprintf(stderr, "lastword diagnose: %s\n", message);
+}
+
+/* -1: go on; else the exit status. */
+static int read_options(int argc, char **argv, struct diagnosis *diagnosis)
+{
+	int code;
+	optind = 1;
+	while ((code = getopt_long(argc, argv, "f:o:h", long_options, NULL)) != -1) {
+		struct error error;
+		if (code == 'h') {
+			fputs(usage, stdout);
+			return EXIT_OK;
+		}
+		if (code == '?') {
+			fputs(usage, stderr);
+			return EXIT_USAGE;
+		}
+		if (!take_option(diagnosis, code, optarg, &error)) {
+			complain(error.message);
+			return EXIT_USAGE;
+		}
+	}
+	if (diagnosis->path == NULL || optind < argc) {
+		fputs(usage, stderr);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+static bool read_log(const char *path, struct buffer *out, struct error *error)
+{
+	char chunk[16384];
+	size_t count;
+	if (strcmp(path, "-") != 0)
+		return file_read(path, out, error);
+	while ((count = fread(chunk, 1, sizeof chunk, stdin)) > 0)
+		buffer_append(out, chunk, count);
+	return buffer_ok(out) || error_set(error, "the log is longer than 1 MiB");
+}
+
+/* "llm.rules:12", "rule 2 of your own"; NULL: no rule. */
+static const char *rule_place(unsigned rule, char storage[FIELD_MAX])
+{
+	if (rule == RULE_NONE)
+		return NULL;
+	if (rule < rules_builtin.rule_count)
+		return rules_builtin_places[rule];
+	snprintf(storage, FIELD_MAX, "--rule %u", rule - (unsigned)rules_builtin.rule_count + 1);
+	return storage;
+}
+
+struct result {
+	enum cause cause;
+	const char *evidence;
+	const char *detail;
+	const char *rule;        /* that made the line the statement */
+	const char *detail_rule; /* that gave the detail */
+	char storage[2][FIELD_MAX];
+	char summary_storage[SUMMARY_SIZE_MAX + 1];
+	char fingerprint[FINGERPRINT_SIZE];
+	char normalised_storage[SNIPPET_SIZE_MAX + 1];
+	struct buffer summary;
+	struct buffer normalised;
+};
+
+static void conclude(struct diagnosis *diagnosis, struct buffer *log, struct result *result)
+{
+	struct snippet *snippet = &diagnosis->snippet;
+	log->length = redact(&diagnosis->patterns, diagnosis->cut, log->data, log->length,
+	                     &diagnosis->redacted);
+	snippet_pick(&diagnosis->rules, log->data, log->length, snippet);
+	diagnosis->observation.snippet = snippet;
+	result->cause = classify(&diagnosis->observation, &result->evidence);
+	result->detail = classify_detail(&diagnosis->observation, result->cause);
+	result->rule = rule_place(snippet->rule, result->storage[0]);
+	result->detail_rule = rule_place(snippet->detail_rule, result->storage[1]);
+	buffer_init_fixed(&result->summary, result->summary_storage,
+	                  sizeof result->summary_storage);
+	buffer_init_fixed(&result->normalised, result->normalised_storage,
+	                  sizeof result->normalised_storage);
+	classify_summary(&diagnosis->observation, result->cause, &result->summary);
+	normalise(snippet->statement, snippet->statement_length, &result->normalised);
+	fingerprint(diagnosis->owner, diagnosis->container, cause_name(result->cause),
+	            snippet->statement, snippet->statement_length, result->fingerprint);
+}
+
+static void write_json(const struct diagnosis *diagnosis, const struct result *result,
+                       const struct buffer *log, struct buffer *out)
+{
+	struct json_writer writer;
+	json_writer_init(&writer, out);
+	json_write_object_begin(&writer);
+	json_write_member(&writer, "error_type", cause_name(result->cause));
+	json_write_member(&writer, "detail", result->detail);
+	json_write_member(&writer, "evidence", result->evidence);
+	json_write_member(&writer, "rule", result->rule);
+	json_write_member(&writer, "detail_rule", result->detail_rule);
+	json_write_member(&writer, "summary", buffer_text(&result->summary));
+	json_write_member(&writer, "payload_snippet", diagnosis->snippet.text);
+	json_write_member(&writer, "statement", diagnosis->snippet.statement);
+	json_write_member(&writer, "normalised", buffer_text(&result->normalised));
+	json_write_member(&writer, "fingerprint", result->fingerprint);
+	json_write_member_integer(&writer, "redactions", (int64_t)diagnosis->redacted.redactions);
+	json_write_key(&writer, "log");
+	json_write_string_n(&writer, log->data, log->length);
+	json_write_object_end(&writer);
+	buffer_append_char(out, '\n');
+}
+
+static void write_field(struct buffer *out, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	buffer_printf(out, "%-13s", name);
+	terminal_line(out, value);
+	buffer_append_char(out, '\n');
+}
+
+static void write_text(const struct diagnosis *diagnosis, const struct result *result,
+                       struct buffer *out)
+{
+	write_field(out, "Cause:", cause_name(result->cause));
+	write_field(out, "Detail:", result->detail);
+	write_field(out, "Evidence:", result->evidence);
+	write_field(out, "Statement by:", result->rule == NULL ? " its form" : result->rule);
+	write_field(out, "Detail by:", result->detail_rule);
+	write_field(out, "Summary:", buffer_text(&result->summary));
+	write_field(out, "Fingerprint:", result->fingerprint);
+	write_field(out, "Normalised:", buffer_text(&result->normalised));
+	buffer_printf(out, "%-13s%zu\nKey log lines:\n",
+	              "Redacted:", diagnosis->redacted.redactions);
+	for (const char *line = diagnosis->snippet.text; *line != '\0';) {
+		size_t length = strcspn(line, "\n");
+		char text[SNIPPET_SIZE_MAX + 1];
+		memcpy(text, line, length);
+		text[length] = '\0';
+		buffer_append_text(out, "  ");
+		terminal_line(out, text);
+		buffer_append_char(out, '\n');
+		line += length + (line[length] == '\n');
+	}
+}
+
+int command_diagnose(int argc, char **argv)
+{
+	static struct diagnosis diagnosis = {
+	        .observation = {.ended = ENDED_EXITED, .exit_code = 1}};
+	static struct result result;
+	struct buffer _cleanup_buffer_ log;
+	struct buffer _cleanup_buffer_ out;
+	struct error error;
+	buffer_init(&log, LOG_MAX);
+	buffer_init(&out, OUT_MAX);
+	int status = read_options(argc, argv, &diagnosis);
+	if (status >= 0)
+		return status;
+	if (!read_log(diagnosis.path, &log, &error)) {
+		complain(error.message);
+		return EXIT_FAILED;
+	}
+	buffer_append(&log, "", 0);
+	conclude(&diagnosis, &log, &result);
+	if (diagnosis.json)
+		write_json(&diagnosis, &result, &log, &out);
+	else
+		write_text(&diagnosis, &result, &out);
+	fputs(buffer_text(&out), stdout);
+	return EXIT_OK;
+}
