@@ -88,6 +88,7 @@ static void decide(const struct admission_context *context, const char *namespac
 	        .server_minor = context->server_minor,
 	        .namespace = namespace,
 	        .pod = pod,
+	        .images = context->images,
 	};
 	if (policy_decide(&input, arena, &injection->plan))
 		injection->record =

@@ -34,7 +34,8 @@
 
 struct admission_context {
 	const struct config *config;
-	unsigned server_minor; /* see policy_input */
+	unsigned server_minor;      /* see policy_input */
+	struct image_cache *images; /* likewise */
 };
 
 /* The label result of lastword_admission_requests_total. */

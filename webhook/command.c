@@ -4,6 +4,7 @@
 
 #include "lib/base/glob.h"
 #include "lib/kube/names.h"
+#include "webhook/image_cache.h"
 #include "webhook/options.h"
 #include "webhook/pod.h"
 #include "webhook/select.h"
@@ -112,6 +113,23 @@ static const struct image_command *find_image(const struct config *config, const
 	return NULL;
 }
 
+/* What the image runs: the configuration says it, else its registry did. */
+static bool image_command(const struct wrapping *wrapping, const char *image,
+                          struct strings *ret_entrypoint, struct strings *ret_cmd)
+{
+	const struct policy_input *input = wrapping->input;
+	const struct image_command *found = find_image(input->config, image);
+	if (found != NULL) {
+		*ret_entrypoint = found->entrypoint;
+		*ret_cmd = found->cmd;
+		return true;
+	}
+	return image != NULL && input->images != NULL && image_cache_takes(image) &&
+	       matches_any(&input->config->resolve_images, image) &&
+	       image_cache_find(input->images, wrapping->arena, input->namespace, image,
+	                        ret_entrypoint, ret_cmd);
+}
+
 /* The command of a container that names none: the annotation's, or that of its image. */
 static bool unnamed_command(const struct wrapping *wrapping, const json *container,
                             struct strings *ret_command)
@@ -125,13 +143,11 @@ static bool unnamed_command(const struct wrapping *wrapping, const json *contain
 		          "container names no command");
 	if (!wrapping->only_one ||
 	    !options_command(arena, wrapping->input->pod, wrapping->plan, &entrypoint)) {
-		const struct image_command *image =
-		        find_image(wrapping->input->config, json_get_string(container, "image"));
-		if (image == NULL)
+		if (!image_command(wrapping, json_get_string(container, "image"), &entrypoint,
+		                   &cmd))
 			return false;
-		entrypoint = image->entrypoint;
-		if (json_size(json_get(container, "args")) == 0)
-			cmd = image->cmd;
+		if (json_size(json_get(container, "args")) > 0)
+			cmd.count = 0;
 	}
 
 	struct strings command = {.items = arena_allocate(arena, (entrypoint.count + cmd.count +

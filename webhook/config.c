@@ -484,6 +484,7 @@ static bool decode_config(struct decoder *decoder, const json *root, struct conf
 	        {"knownSidecars", decode_list, offsetof(struct config, known_sidecars), false},
 	        {"initSystems", decode_list, offsetof(struct config, init_systems), false},
 	        {"runtimeClasses", decode_list, offsetof(struct config, runtime_classes), false},
+	        {"resolveImages", decode_list, offsetof(struct config, resolve_images), false},
 	        {"images", decode_images, 0, false},
 	        {"redact", decode_redact, offsetof(struct config, redact), false},
 	        {"rules", decode_rules, 0, true},

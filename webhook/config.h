@@ -101,6 +101,7 @@ struct config {
 	struct strings init_systems;   /* globs of commands that insist on being PID 1 */
 	struct strings
 	        runtime_classes; /* globs; a pod with another runtimeClassName is not wrapped */
+	struct strings resolve_images; /* globs: images that registries may be asked about */
 	struct image_command *images;
 	size_t image_count;
 	struct strings redact; /* patterns of lib/diagnosis/redact, checked */

@@ -20,6 +20,7 @@
 #include "lib/kube/version.h"
 #include "lib/base/log.h"
 #include "webhook/config.h"
+#include "webhook/image_resolver.h"
 #include "webhook/server.h"
 
 /* How often the files are looked at. */
@@ -39,10 +40,12 @@ struct settings {
 	bool self; /* certificates of our own making instead of the two files */
 	struct certificate_names names;
 	struct rotate_policy policy;
-	unsigned kube_minor;             /* 0: unknown */
-	const char *service_account_dir; /* with ca.crt and token */
-	int64_t drain;                   /* nanoseconds of not ready before the port closes */
-	int64_t stop_timeout;            /* nanoseconds for the requests in flight */
+	unsigned kube_minor;                /* 0: unknown */
+	const char *service_account_dir;    /* with ca.crt and token */
+	const char *registry_docker_config; /* NULL: anonymous */
+	const char *registry_ca_file;       /* NULL: the system's */
+	int64_t drain;                      /* nanoseconds of not ready before the port closes */
+	int64_t stop_timeout;               /* nanoseconds for the requests in flight */
 };
 
 static const char usage[] =
@@ -68,6 +71,8 @@ static const char usage[] =
         "                       server itself is asked\n"
         "  --service-account-dir DIR  with ca.crt and token for that (default: where Kubernetes "
         "puts them)\n"
+        "  --registry-docker-config FILE  credentials for the registries of resolveImages\n"
+        "  --registry-ca-file FILE  their CA certificates, PEM (default: the system's)\n"
         "  --threads N          worker threads (default: two for each processor, at most 8)\n"
         "  --drain DURATION     after SIGTERM: not ready but still answering (default 5s)\n"
         "  --stop-timeout DURATION  then: time for requests in flight (default 10s)\n"
@@ -140,6 +145,8 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"metrics", flag_text, &server->metrics},
 	        {"kube-version", take_kube_version, &settings->kube_minor},
 	        {"service-account-dir", flag_text, &settings->service_account_dir},
+	        {"registry-docker-config", flag_text, &settings->registry_docker_config},
+	        {"registry-ca-file", flag_text, &settings->registry_ca_file},
 	        {"threads", take_threads, &server->threads},
 	        {"drain", flag_duration, &settings->drain},
 	        {"stop-timeout", flag_duration, &settings->stop_timeout},
@@ -272,6 +279,25 @@ static bool start_certificate_manager(struct webhook_server *server,
 	return certificate_manager_start(&options, ret_manager, error);
 }
 
+/* ---- What registries say of images ---- */
+
+static void count_resolution(void *context, bool ok)
+{
+	webhook_count_image_resolution(context, ok);
+}
+
+static bool start_image_resolver(struct webhook_server *server, const struct settings *settings,
+                                 struct image_resolver **ret_resolver, struct error *error)
+{
+	const struct image_resolver_options options = {.docker_config =
+	                                                       settings->registry_docker_config,
+	                                               .ca_file = settings->registry_ca_file,
+	                                               .cache = settings->server.images,
+	                                               .resolved = count_resolution,
+	                                               .context = server};
+	return image_resolver_start(&options, ret_resolver, error);
+}
+
 static bool ask_once(const struct settings *settings, unsigned *ret_minor, struct error *error)
 {
 	struct kube_client *_cleanup_kube_client_ client = NULL;
@@ -400,23 +426,32 @@ int main(int argc, char **argv)
 		return fail(&error);
 	int signals = block_signals();
 	struct webhook_server *server;
+	settings.server.images = image_cache_new();
 	if (signals < 0)
 		error_set_errno(&error, errno, "signals");
-	if (signals < 0 || !webhook_start(&settings.server, &server, &error)) {
+	else if (settings.server.images == NULL)
+		error_set(&error, "no memory");
+	if (signals < 0 || settings.server.images == NULL ||
+	    !webhook_start(&settings.server, &server, &error)) {
 		config_free(config);
 		return fail(&error);
 	}
 	webhook_set_config(server, config);
 	webhook_set_server_minor(server, settings.kube_minor);
 	struct certificate_manager *manager = NULL;
-	if (!start_certificate_manager(server, &settings, &manager, &error)) {
+	struct image_resolver *resolver = NULL;
+	if (!start_certificate_manager(server, &settings, &manager, &error) ||
+	    !start_image_resolver(server, &settings, &resolver, &error)) {
+		certificate_manager_stop(manager);
 		webhook_stop(server, 0);
 		return fail(&error);
 	}
 	run(server, &settings, signals);
 	certificate_manager_stop(manager);
 	drain(server, &settings, signals);
+	image_resolver_stop(resolver);
 	webhook_stop(server, (unsigned)(settings.stop_timeout / SECOND));
+	image_cache_free(settings.server.images);
 	close(signals);
 	log_message(LOG_INFO, "stopped", NULL);
 	return EXIT_OK;

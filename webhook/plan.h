@@ -16,12 +16,15 @@
 
 #define PLAN_WARNINGS_MAX 16
 
+struct image_cache;
+
 /* What is decided about. */
 struct policy_input {
 	const struct config *config;
-	unsigned server_minor; /* Kubernetes 1.x of the API server; 0: unknown */
-	const char *namespace; /* the request's; "" when unknown */
-	const json *pod;       /* metadata and spec: a Pod or a pod template */
+	unsigned server_minor;      /* Kubernetes 1.x of the API server; 0: unknown */
+	const char *namespace;      /* the request's; "" when unknown */
+	const json *pod;            /* metadata and spec: a Pod or a pod template */
+	struct image_cache *images; /* what registries say of images; NULL: nobody asks them */
 };
 
 /* What is done to a container. */

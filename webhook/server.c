@@ -40,6 +40,8 @@ struct webhook_metrics {
 	struct metric *expiry;
 	struct metric *rotations[WEBHOOK_ROTATIONS];
 	struct metric *certificate_failures;
+	struct metric *images_resolved;
+	struct metric *images_failed;
 	struct metric *connections;
 	struct metric *overloaded;
 	struct metric *timed_out;
@@ -48,6 +50,7 @@ struct webhook_metrics {
 struct webhook_server {
 	struct http_server *https;
 	struct http_server *plain;
+	struct image_cache *images;
 	struct webhook_metrics metrics;
 	pthread_key_t arena; /* each thread's own */
 	struct arena_budget arenas;
@@ -173,6 +176,7 @@ static void review(struct webhook_server *server, struct snapshot *snapshot, str
 	struct admission_context context = {
 	        .config = snapshot->config,
 	        .server_minor = atomic_load(&server->server_minor),
+	        .images = server->images,
 	};
 	struct admission_response reviewed = {.body = response->body};
 	admission_review(&context, arena, request->body, request->length, &reviewed);
@@ -338,6 +342,12 @@ static const struct metric_definition metric_rotations = {
         .help = "Own certificates that this replica began to serve, and CAs that it created.",
         .labels = {"kind"},
 };
+static const struct metric_definition metric_images = {
+        .type = METRIC_COUNTER,
+        .name = "lastword_image_resolutions_total",
+        .help = "Images that registries were asked about (resolveImages), by result.",
+        .labels = {"result"},
+};
 static const struct metric_definition metric_certificate_failures = {
         .type = METRIC_COUNTER,
         .name = "lastword_certificate_failures_total",
@@ -385,6 +395,9 @@ static bool make_metrics(struct webhook_metrics *metrics)
 	metrics->rotations[WEBHOOK_ROTATION_CERTIFICATE] =
 	        metric_get(family, (const char *const[]){"certificate"});
 	metrics->rotations[WEBHOOK_ROTATION_CA] = metric_get(family, (const char *const[]){"ca"});
+	family = metrics_add(registry, &metric_images);
+	metrics->images_resolved = metric_get(family, (const char *const[]){"success"});
+	metrics->images_failed = metric_get(family, (const char *const[]){"failure"});
 	metrics->certificate_failures = single(registry, &metric_certificate_failures, NULL);
 	metrics->connections = single(registry, &metric_connections, NULL);
 	metrics->overloaded = single(registry, &metric_overloaded, NULL);
@@ -431,6 +444,7 @@ bool webhook_start(const struct webhook_options *options, struct webhook_server 
 	if (server == NULL)
 		return error_set(error, "no memory for the webhook");
 	server->arenas.limit = ADMISSION_ARENA_MAX;
+	server->images = options->images;
 	pthread_mutex_init(&server->lock, NULL);
 	if (pthread_key_create(&server->arena, free_arena) != 0) {
 		free(server);
@@ -478,6 +492,11 @@ void webhook_count_rotation(struct webhook_server *server, enum webhook_rotation
 void webhook_count_certificate_failure(struct webhook_server *server)
 {
 	metric_add(server->metrics.certificate_failures, 1);
+}
+
+void webhook_count_image_resolution(struct webhook_server *server, bool ok)
+{
+	metric_add(ok ? server->metrics.images_resolved : server->metrics.images_failed, 1);
 }
 
 void webhook_set_server_minor(struct webhook_server *server, unsigned minor)

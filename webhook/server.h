@@ -18,12 +18,14 @@
 #include "lib/base/error.h"
 #include "webhook/config.h"
 
+struct image_cache;
 struct webhook_server;
 
 struct webhook_options {
 	const char *listen;  /* HOST:PORT of the webhook */
 	const char *metrics; /* HOST:PORT of the plain port */
 	unsigned threads;
+	struct image_cache *images; /* what registries say of images; outlives the server */
 };
 
 bool webhook_start(const struct webhook_options *options, struct webhook_server **ret_server,
@@ -54,6 +56,9 @@ enum webhook_rotation {
 };
 void webhook_count_rotation(struct webhook_server *server, enum webhook_rotation rotation);
 void webhook_count_certificate_failure(struct webhook_server *server);
+
+/* Counts an image that a registry was asked about. */
+void webhook_count_image_resolution(struct webhook_server *server, bool ok);
 
 /* The API server's version, 1.minor; 0: unknown. */
 void webhook_set_server_minor(struct webhook_server *server, unsigned minor);

@@ -1,5 +1,6 @@
 #include "lib/registry/client.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct registry_client {
 	struct http_client *http;
 	struct buffer token; /* of the repository that is being resolved; empty: none yet */
 	bool basic;          /* the registry takes user and password themselves */
+	atomic_bool stopped;
 };
 
 struct registry_client *registry_client_new(const char *ca_file)
@@ -44,6 +46,12 @@ void registry_client_free(struct registry_client *client)
 	http_client_free(client->http);
 	buffer_free(&client->token);
 	free(client);
+}
+
+void registry_client_stop(struct registry_client *client)
+{
+	atomic_store(&client->stopped, true);
+	http_client_wake(client->http);
 }
 
 /* ---- One request ---- */
@@ -85,10 +93,15 @@ static bool carry_out(struct registry_client *client, struct http_order *order,
 	order->receive = receive;
 	order->finish = finish;
 	order->context = exchange;
-	if (http_client_start(client->http, order) == NULL)
+	struct http_exchange *started = http_client_start(client->http, order);
+	if (started == NULL)
 		return error_set(error, "%s: no memory", order->url);
-	while (!exchange->finished)
+	while (!exchange->finished && !atomic_load(&client->stopped))
 		http_client_run(client->http, SECOND);
+	if (!exchange->finished) {
+		http_exchange_cancel(started);
+		return error_set(error, "%s: stopped", order->url);
+	}
 	if (!buffer_ok(exchange->body))
 		return error_set(error, "%s: expected at most %zu bytes", order->url, DOCUMENT_MAX);
 	if (exchange->problem[0] != '\0')

@@ -9,7 +9,7 @@
  * digest that it has now. Each request takes at most 20 s, and 5 s without a byte; a document is at
  * most 4 MiB. Nothing is written anywhere, and nothing is kept but connections and the token.
  *
- * Thread safety: a client belongs to one thread.
+ * Thread safety: a client belongs to one thread; registry_client_stop() may be called from any.
  */
 #ifndef LASTWORD_LIB_REGISTRY_CLIENT_H
 #define LASTWORD_LIB_REGISTRY_CLIENT_H
@@ -33,6 +33,9 @@ static inline void registry_client_cleanup(struct registry_client **client)
 	registry_client_free(*client);
 }
 #define _cleanup_registry_client_ __attribute__((cleanup(registry_client_cleanup)))
+
+/* What is under way, and all that comes after it, fails at once. Any thread. */
+void registry_client_stop(struct registry_client *client);
 
 struct registry_image {
 	char digest[REFERENCE_DIGEST_SIZE]; /* of the index or manifest that the reference names */

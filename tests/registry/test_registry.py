@@ -8,14 +8,13 @@ import time
 
 import pytest
 import yaml
-from conftest import HANG, LASTWORD, ROOT, Registry, Scripted, digest_of, docker_config, reply
+from registries import BASE, HANG, LASTWORD, Registry, Scripted, digest_of, docker_config, reply
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 from cryptography.hazmat.primitives.serialization import Encoding
 
-BASE = (ROOT / "manifests/base/config.yaml").read_text()
 
 
 def entries(done):
