@@ -7,13 +7,11 @@
 #include "cli/message.h"
 #include "cli/option.h"
 #include "lib/base/buffer.h"
-#include "lib/base/files.h"
 #include "lib/document/yaml.h"
 #include "lib/registry/client.h"
 
 #define TREE_MAX          ((size_t)64 * 1024 * 1024)
 #define OUTPUT_MAX        ((size_t)8 * 1024 * 1024)
-#define CONFIG_MAX        ((size_t)4 * 1024 * 1024)
 #define DOCKER_CONFIG_MAX 4096
 
 static const char usage[] =
@@ -141,19 +139,12 @@ static bool load_credentials(const struct images_options *options, struct arena 
 {
 	char path[DOCKER_CONFIG_MAX];
 	bool named;
-	struct buffer _cleanup_buffer_ text;
-	buffer_init_secret(&text, CONFIG_MAX);
 	find_docker_config(options, path, &named);
 	if (!named && access(path, F_OK) != 0) {
 		*ret_credentials = (struct credentials){.user = NULL};
 		return true;
 	}
-	if (!file_read(path, &text, error))
-		return false;
-	if (!credentials_read(arena, buffer_text(&text), text.length, registry, ret_credentials,
-	                      error))
-		return error_wrap(error, "%s", path);
-	return true;
+	return credentials_load(arena, path, registry, ret_credentials, error);
 }
 
 /* ---- Entries ---- */

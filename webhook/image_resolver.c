@@ -5,14 +5,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "lib/base/buffer.h"
 #include "lib/base/clock.h"
-#include "lib/base/files.h"
 #include "lib/base/log.h"
 #include "lib/registry/client.h"
 
-#define TREE_MAX        ((size_t)32 * 1024 * 1024)
-#define CREDENTIALS_MAX ((size_t)1024 * 1024)
+#define TREE_MAX ((size_t)32 * 1024 * 1024)
 
 struct image_resolver {
 	struct image_resolver_options options;
@@ -22,32 +19,16 @@ struct image_resolver {
 	struct log_limit log_limit;
 };
 
-static bool load_credentials(const struct image_resolver *resolver, struct arena *arena,
-                             const char *registry, struct credentials *ret_credentials,
-                             struct error *error)
-{
-	const char *path = resolver->options.docker_config;
-	struct buffer _cleanup_buffer_ text;
-	buffer_init_secret(&text, CREDENTIALS_MAX);
-	if (path == NULL) {
-		*ret_credentials = (struct credentials){.user = NULL};
-		return true;
-	}
-	if (!file_read(path, &text, error))
-		return false;
-	return credentials_read(arena, buffer_text(&text), text.length, registry, ret_credentials,
-	                        error) ||
-	       error_wrap(error, "%s", path);
-}
-
 static bool resolve(struct image_resolver *resolver, struct arena *arena, const char *image,
                     struct error *error)
 {
 	struct image_reference reference;
-	struct credentials credentials;
+	struct credentials credentials = {.user = NULL};
 	struct registry_image resolved;
+	const char *docker_config = resolver->options.docker_config;
 	if (!image_reference_parse(image, &reference, error) ||
-	    !load_credentials(resolver, arena, reference.registry, &credentials, error) ||
+	    (docker_config != NULL &&
+	     !credentials_load(arena, docker_config, reference.registry, &credentials, error)) ||
 	    !registry_resolve(resolver->client, arena, &reference, &credentials, NULL, &resolved,
 	                      error))
 		return false;

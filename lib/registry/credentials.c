@@ -4,8 +4,10 @@
 
 #include "lib/base/base64.h"
 #include "lib/base/buffer.h"
+#include "lib/base/files.h"
 
 #define PAIR_MAX ((size_t)64 * 1024)
+#define FILE_MAX ((size_t)4 * 1024 * 1024)
 
 /* The host of a key of auths: "https://index.docker.io/v1/" is docker.io's. */
 static bool is_registry(const char *key, const char *registry)
@@ -83,4 +85,16 @@ bool credentials_read(struct arena *arena, const char *text, size_t length, cons
 		return error_wrap(error, "auths, %s", registry);
 	*ret_credentials = credentials;
 	return true;
+}
+
+bool credentials_load(struct arena *arena, const char *path, const char *registry,
+                      struct credentials *ret_credentials, struct error *error)
+{
+	struct buffer _cleanup_buffer_ text;
+	buffer_init_secret(&text, FILE_MAX);
+	if (!file_read(path, &text, error))
+		return false;
+	return credentials_read(arena, buffer_text(&text), text.length, registry, ret_credentials,
+	                        error) ||
+	       error_wrap(error, "%s", path);
 }

@@ -30,4 +30,8 @@ struct credentials {
 bool credentials_read(struct arena *arena, const char *text, size_t length, const char *registry,
                       struct credentials *ret_credentials, struct error *error);
 
+/* The same of a file; error names it. No copy of its text is left behind. */
+bool credentials_load(struct arena *arena, const char *path, const char *registry,
+                      struct credentials *ret_credentials, struct error *error);
+
 #endif
