@@ -98,7 +98,7 @@ link = @mkdir -p $(@D) && echo '  LINK $@' && $(CC) $(LDFLAGS) $(filter %.o,$^) 
 
 $(BUILD)/bin/lastword-webhook: $(BUILD)/obj/webhook/main.o $(BUILD)/webhook.a $(BUILD)/certs.a $(BUILD)/lib.a
 	$(link)
-$(BUILD)/bin/lastword-observer: $(BUILD)/obj/observer/main.o $(BUILD)/observer.a $(BUILD)/lib.a
+$(BUILD)/bin/lastword-observer: $(BUILD)/obj/observer/main.o $(BUILD)/observer.a $(BUILD)/webhook.a $(BUILD)/lib.a
 	$(link)
 $(BUILD)/bin/lastword: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/webhook.a $(BUILD)/lib.a
 	$(link)

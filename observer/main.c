@@ -36,7 +36,10 @@ static const char usage[] =
         "  --namespace NS             of the Lease (default lastword-system)\n"
         "  --lease NAME               its holder is the leader (default lastword-observer)\n"
         "  --identity NAME            of this replica (default: the host's name and a number)\n"
-        "  --selector LABELS          of the pods to watch (default lastword.dev/injected=true)\n"
+        "  --config FILE              the webhook's: pods that should have been injected and\n"
+        "                             were not are observed, too (default: they are not)\n"
+        "  --selector LABELS          of the pods to watch (default lastword.dev/injected=true,\n"
+        "                             with --config all)\n"
         "  --metrics ADDR:PORT        /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
         "  --failover-delay DURATION  how long the other replicas wait for the leader's records\n"
         "                             (default 30s)\n"
@@ -84,6 +87,7 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"namespace", take_name, &options->namespace},
 	        {"lease", take_name, &options->lease},
 	        {"identity", take_name, &options->identity},
+	        {"config", flag_text, &options->config},
 	        {"selector", flag_text, &options->selector},
 	        {"metrics", flag_text, &settings->metrics},
 	        {"failover-delay", flag_span, &options->failover_delay},
@@ -138,6 +142,7 @@ static void turn(struct observer *observer, struct kube_client *client, struct s
                  int64_t most)
 {
 	transport_run_once(observer, client, most);
+	observer_reload_config(observer);
 	observer_measure(observer);
 	atomic_store(&status->turned_at, clock_now());
 }

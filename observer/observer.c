@@ -6,11 +6,12 @@
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
 
+#define NAMESPACES_WAIT (5 * SECOND)
+
 const struct observer_options observer_defaults = {
         .namespace = "lastword-system",
         .lease = "lastword-observer",
         .identity = "lastword-observer",
-        .selector = KEY_INJECTED "=true",
         .failover_delay = 30 * SECOND,
         .watch_idle = 150 * SECOND,
         .tracker = {.start_timeouts = {.failing = MINUTE, .waiting = 15 * MINUTE},
@@ -65,6 +66,52 @@ static void followed(void *context, struct cached_pod *pod)
 	evidence_log_ended(&observer->gatherer, pod);
 }
 
+/* ---- Pods that were not injected ---- */
+
+static void start_watching(void *context)
+{
+	struct observer *observer = context;
+	event_loop_clear_timer(&observer->loop, &observer->watch_start);
+	observer->watching = true;
+	watcher_start(&observer->watcher);
+}
+
+static void namespaces_changed(void *context)
+{
+	struct observer *observer = context;
+	if (observer->watching)
+		watcher_relist(&observer->watcher);
+	else
+		start_watching(observer);
+}
+
+static bool init_policy(struct observer *observer, const struct observer_options *options)
+{
+	struct error error;
+	observer->watch_start = (struct timer){.fire = start_watching, .context = observer};
+	if (options->config == NULL)
+		return true;
+	/* What is injected is observed all the same. */
+	if (!injection_policy_load(&observer->policy, options->config, &error))
+		log_message(LOG_ERROR, "no configuration yet", "error", error.message, NULL);
+	return opted_in_namespaces_init(&observer->namespaces, &observer->loop, options->namespace,
+	                                options->watch_idle, namespaces_changed, observer);
+}
+
+void observer_reload_config(struct observer *observer)
+{
+	struct error error;
+	bool refused;
+	if (injection_policy_reload(&observer->policy, &refused, &error)) {
+		log_message(LOG_INFO, "the configuration has changed", "file",
+		            observer->policy.file.path, NULL);
+		namespaces_changed(observer);
+	} else if (refused) {
+		log_message(LOG_ERROR, "the new configuration is refused, the last good one stays",
+		            "error", error.message, NULL);
+	}
+}
+
 static void leader_changed(void *context, bool leader)
 {
 	struct observer *observer = context;
@@ -101,11 +148,16 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 	           leader_changed, observer);
 	record_gc_init(&observer->gc, loop, observer->metrics, options->record_ttl,
 	               options->record_cap);
-	if (observer->metrics != NULL &&
+	bool audit = options->config != NULL;
+	const char *selector = options->selector != NULL ? options->selector
+	                       : audit                   ? ""
+	                                                 : KEY_INJECTED "=true";
+	if (observer->metrics != NULL && init_policy(observer, options) &&
 	    pod_tracker_init(&observer->tracker, loop, observer->metrics, &observer->gatherer,
-	                     &observer->followers, &options->tracker) &&
-	    watcher_init(&observer->watcher, loop, "/api/v1/pods", options->selector,
-	                 options->watch_idle, &handler))
+	                     &observer->followers, audit ? &observer->policy : NULL,
+	                     &observer->namespaces, &options->tracker) &&
+	    watcher_init(&observer->watcher, loop, &watch_pods, selector, options->watch_idle,
+	                 &handler))
 		return true;
 	observer_free(observer);
 	return error_set(error, "out of memory");
@@ -114,7 +166,14 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 void observer_start(struct observer *observer)
 {
 	lease_start(&observer->lease);
-	watcher_start(&observer->watcher);
+	if (observer->tracker.policy == NULL) {
+		start_watching(observer);
+		return;
+	}
+	/* What is injected is observed whether the namespaces can be had or not. */
+	opted_in_namespaces_start(&observer->namespaces);
+	event_loop_set_timer(&observer->loop, &observer->watch_start,
+	                     observer->loop.now + NAMESPACES_WAIT);
 }
 
 void observer_advance(struct observer *observer, int64_t now, int64_t wall)
@@ -139,6 +198,8 @@ void observer_stop(struct observer *observer)
 {
 	atomic_store(&observer->ready, false);
 	watcher_free(&observer->watcher); /* watcher_resume() does nothing from here on */
+	opted_in_namespaces_free(&observer->namespaces);
+	event_loop_clear_timer(&observer->loop, &observer->watch_start);
 }
 
 bool observer_is_drained(const struct observer *observer)
@@ -165,9 +226,12 @@ void observer_measure(struct observer *observer)
 void observer_free(struct observer *observer)
 {
 	watcher_free(&observer->watcher);
+	opted_in_namespaces_free(&observer->namespaces);
+	event_loop_clear_timer(&observer->loop, &observer->watch_start);
 	evidence_gatherer_free(&observer->gatherer);
 	log_followers_free(&observer->followers);
 	pod_tracker_free(&observer->tracker);
+	injection_policy_free(&observer->policy);
 	record_writer_free(&observer->writer);
 	lease_free(&observer->lease);
 	record_gc_free(&observer->gc);

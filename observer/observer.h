@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "observer/audit/injection_policy.h"
+#include "observer/watch/opted_in_namespaces.h"
 #include "observer/record/record_gc.h"
 #include "observer/evidence/evidence.h"
 #include "observer/base/event_loop.h"
@@ -40,7 +42,8 @@ struct observer_options {
 	const char *namespace; /* of the Lease */
 	const char *lease;
 	const char *identity; /* of this replica */
-	const char *selector; /* of the pods */
+	const char *selector; /* of the pods; NULL: injected ones, with a config all */
+	const char *config; /* the webhook's, for pods that were not injected; NULL: without them */
 	uint64_t seed;
 	int64_t failover_delay; /* how long the other replicas wait for the leader's records */
 	int64_t watch_idle;     /* a watch without a byte for so long counts as broken */
@@ -56,6 +59,12 @@ struct observer {
 	struct event_loop loop;
 	struct observer_metrics *metrics;
 	struct watcher watcher;
+	/* Where there is a config: the watcher starts when the namespaces are known, and lists anew
+	 * when they, or the config, have changed. */
+	struct opted_in_namespaces namespaces;
+	struct injection_policy policy;
+	bool watching;
+	struct timer watch_start;
 	struct pod_tracker tracker;
 	struct evidence_gatherer gatherer;
 	struct log_followers followers;
@@ -72,6 +81,8 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 void observer_start(struct observer *observer);
 /* Sets the clocks and fires the timers that are due. */
 void observer_advance(struct observer *observer, int64_t now, int64_t wall);
+/* Looks whether the config has changed. To be called now and then. */
+void observer_reload_config(struct observer *observer);
 /* The pods are listed, and their list and watch make progress (watcher.h). As of the last
  * observer_advance(). */
 bool observer_is_ready(struct observer *observer);

@@ -20,7 +20,7 @@ LIB = {
 }
 IN_THE_POD = {"lib/base", "lib/diagnosis"}
 # A room of observer/ may include itself and those before it; what is in observer/ itself, all.
-OBSERVER_ROOMS = ["base", "pod", "notify", "record", "evidence", "watch"]
+OBSERVER_ROOMS = ["base", "pod", "notify", "record", "evidence", "audit", "watch"]
 OBSERVER = {f"observer/{room}": {f"observer/{r}" for r in OBSERVER_ROOMS[:i + 1]} | set(LIB)
             for i, room in enumerate(OBSERVER_ROOMS)}
 MAY = {
@@ -33,6 +33,10 @@ MAY = {
     "cli": {"cli", "webhook", *LIB},  # the CLI is the webhook's pure modules on files
 }
 MAIN_MAY = {"webhook": {"certs"}}
+# The observer decides as the webhook does which pods should have been injected.
+OBSERVER_MAY_USE = {"config", "container_index", "options", "plan", "select"}
+OBSERVER_USES_IN = "observer/audit/injection_policy.c"
+FILE_MAY = {OBSERVER_USES_IN: {"webhook"}}
 CLI_MAY_USE = {"config", "admission", "policy", "mutate", "plan", "record", "patch", "verify"}
 
 # The one home of each third-party header.
@@ -68,11 +72,14 @@ def check(path, problems):
     for number, own, name in includes(path):
         if own:
             target = folder_of(name)
-            if "/" not in name or target not in may:
+            if "/" not in name or target not in may | FILE_MAY.get(where, set()):
                 problems.append(f"{where}:{number}: {folder}/ may not include \"{name}\"")
             if folder == "cli" and target == "webhook" and \
                     pathlib.Path(name).stem not in CLI_MAY_USE:
                 problems.append(f"{where}:{number}: cli/ may only use the webhook's pure modules")
+            if where == OBSERVER_USES_IN and target == "webhook" and \
+                    pathlib.Path(name).stem not in OBSERVER_MAY_USE:
+                problems.append(f"{where}:{number}: observer/ may only use what decides on rules")
             continue
         library = re.split(r"[/.]", name)[0]
         library = {"cJSON": "cjson"}.get(library, library)

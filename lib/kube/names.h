@@ -20,6 +20,7 @@
 #define CLASSIC_WAIT "10s"
 
 #define KEY_PREFIX            "lastword.dev/"
+#define KEY_INJECT            "lastword.dev/inject" /* of a namespace: label; of a pod: annotation */
 #define KEY_INJECTED          "lastword.dev/injected"
 #define KEY_STATUS            "lastword.dev/status"
 #define KEY_CONTEXT           "lastword.dev/context." /* + name */

@@ -24,6 +24,7 @@ enum family {
 	FAMILY_CPU,
 	FAMILY_LAG,
 	FAMILY_NOTIFICATIONS,
+	FAMILY_UNINJECTED,
 	FAMILY_COUNT
 };
 
@@ -64,6 +65,11 @@ static const struct metric_definition definitions[FAMILY_COUNT] = {
                                   .name = "lastword_notifications_total",
                                   .help = "Notifications about terminations, by receiver.",
                                   .labels = {"receiver", "result"}},
+        [FAMILY_UNINJECTED] = {.type = METRIC_GAUGE,
+                               .name = "lastword_uninjected_pods",
+                               .help = "Live pods that a rule matches and that have no watchdog.",
+                               .labels = {"namespace", "reason"},
+                               .limit = SERIES_MAX},
 };
 
 static const struct metric_definition gauges[GAUGE_COUNT] = {
@@ -212,6 +218,13 @@ void observer_metrics_count_notification(struct observer_metrics *metrics, const
 {
 	const char *const labels[] = {handler, result};
 	metric_add(metric_get(metrics->families[FAMILY_NOTIFICATIONS], labels), 1);
+}
+
+void observer_metrics_add_uninjected(struct observer_metrics *metrics, const char *namespace,
+                                     const char *reason, int change)
+{
+	const char *const labels[] = {namespace, reason};
+	metric_add(metric_get(metrics->families[FAMILY_UNINJECTED], labels), change);
 }
 
 void observer_metrics_set(struct observer_metrics *metrics, enum gauge meter, size_t value)

@@ -61,6 +61,9 @@ void observer_metrics_observe_lag(struct observer_metrics *metrics, int64_t nano
 /* result: delivered, failed, grouped */
 void observer_metrics_count_notification(struct observer_metrics *metrics, const char *handler,
                                          const char *result);
+/* Live pods that were not injected for that reason: so many more. */
+void observer_metrics_add_uninjected(struct observer_metrics *metrics, const char *namespace,
+                                     const char *reason, int change);
 void observer_metrics_set(struct observer_metrics *metrics, enum gauge meter, size_t value);
 /* Raises the counter to that value. */
 void observer_metrics_raise(struct observer_metrics *metrics, enum counter counter, uint64_t value);

@@ -54,7 +54,7 @@ static void add_agent(struct pod *pod, const char *name, size_t length)
 	};
 }
 
-static void add_agent_text(struct pod *pod, const char *name)
+void pod_add_agent(struct pod *pod, const char *name)
 {
 	if (name != NULL)
 		add_agent(pod, name, strlen(name));
@@ -68,7 +68,7 @@ static void add_recorded_agents(struct arena *arena, struct pod *pod, const char
 		return;
 	for (const json *c = json_first(json_get(record, "containers")); c != NULL;
 	     c = json_next(c))
-		add_agent_text(pod, json_get_string(c, "name"));
+		pod_add_agent(pod, json_get_string(c, "name"));
 }
 
 static void find_agents(struct arena *arena, struct pod *pod)
@@ -78,19 +78,19 @@ static void find_agents(struct arena *arena, struct pod *pod)
 	add_recorded_agents(arena, pod, json_get_string(annotations, KEY_STATUS));
 	if (pod->agent_count > 0 || pod->watchdog)
 		return;
-	add_agent_text(pod,
-	               json_find(metadata, "labels", KEY_CLI_CONTAINER, NULL) == NULL
-	                       ? NULL
-	                       : json_get_string(json_get(metadata, "labels"), KEY_CLI_CONTAINER));
+	pod_add_agent(pod,
+	              json_find(metadata, "labels", KEY_CLI_CONTAINER, NULL) == NULL
+	                      ? NULL
+	                      : json_get_string(json_get(metadata, "labels"), KEY_CLI_CONTAINER));
 	if (pod->agent_count == 0)
-		add_agent_text(pod, json_get_string(annotations, KEY_DEFAULT_CONTAINER));
+		pod_add_agent(pod, json_get_string(annotations, KEY_DEFAULT_CONTAINER));
 	if (pod->agent_count == 0)
-		add_agent_text(pod, "main");
+		pod_add_agent(pod, "main");
 	if (pod->agent_count > 0)
 		return;
 	const json *containers = json_find(pod->object, "spec", "containers", NULL);
 	for (const json *c = json_first(containers); c != NULL; c = json_next(c))
-		add_agent_text(pod, json_get_string(c, "name"));
+		pod_add_agent(pod, json_get_string(c, "name"));
 }
 
 /* ---- The watchdog's flags ---- */
@@ -257,6 +257,7 @@ bool pod_read(struct arena *arena, const json *object, struct pod *ret_pod, stru
 	if (watchdog == NULL)
 		watchdog = find_named(json_get(spec, "containers"), NAME_WATCHDOG);
 	pod.watchdog = watchdog != NULL;
+	pod.injected = json_string_is(json_find(metadata, "labels", KEY_INJECTED, NULL), "true");
 	read_owner(&pod);
 	read_deletion(&pod);
 	read_status(&pod);

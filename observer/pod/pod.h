@@ -57,6 +57,7 @@ struct pod {
 	int64_t deleted_at; /* when its deletion was requested; 0: it was not */
 	int64_t grace;      /* the grace period of the deletion, in nanoseconds */
 	int64_t disrupted_at; /* when what reason or disruption say began; 0: unknown */
+	bool injected;        /* label lastword.dev/injected is "true" */
 	bool watchdog;        /* it has a watchdog container */
 	bool terminal;        /* phase Succeeded or Failed */
 	struct pod_agent agents[POD_AGENTS_MAX];
@@ -70,6 +71,9 @@ struct pod {
 /* False when the object has no namespace, name and uid. The arena holds the texts that are not in
  * the object as they are. */
 bool pod_read(struct arena *arena, const json *object, struct pod *ret_pod, struct error *error);
+
+/* The container of that name becomes an agent, unless it is lastword's own, or one already. */
+void pod_add_agent(struct pod *pod, const char *name);
 
 /* The agent's label in metrics: the context field agent, else the owner's name, else "". */
 const char *pod_agent_label(const struct pod *pod);

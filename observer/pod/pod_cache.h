@@ -77,14 +77,16 @@ struct cached_agent {
 struct cached_pod {
 	struct cached_pod *next; /* of the same bucket */
 	struct termination
-	        *facts;      /* TERMINATION_UNOBSERVED of some agent, for the pod's own part */
-	unsigned users;      /* the cache is one */
-	uint64_t list;       /* the number of the last list that it was in */
-	int64_t lost_at;     /* it counts as lost with its node; since 1970; INT64_MAX: not */
-	struct timer timer;  /* the next start_deadline, lost_at, or when it lingers */
-	bool gone;           /* it is deleted, and its logs with it */
-	bool lingering;      /* and the Event was sent */
-	bool others_running; /* a regular container that is not lastword's own runs */
+	        *facts;           /* TERMINATION_UNOBSERVED of some agent, for the pod's own part */
+	unsigned users;           /* the cache is one */
+	uint64_t list;            /* the number of the last list that it was in */
+	int64_t lost_at;          /* it counts as lost with its node; since 1970; INT64_MAX: not */
+	struct timer timer;       /* the next start_deadline, lost_at, or when it lingers */
+	unsigned char uninjected; /* enum uninjected_reason while it lives, as it is counted */
+	bool uninjected_reported; /* an Event about it, or about others of its owner, was sent */
+	bool gone;                /* it is deleted, and its logs with it */
+	bool lingering;           /* and the Event was sent */
+	bool others_running;      /* a regular container that is not lastword's own runs */
 	struct pod_tracker *tracker;
 	size_t agent_count;
 	struct cached_agent agents[];

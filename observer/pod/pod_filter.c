@@ -30,18 +30,21 @@ static const struct json_filter owner[] = {
         END,
 };
 static const struct json_filter labels[] = {
+        {.key = KEY_INJECTED, .text_max = LABEL_MAX},
         {.key = KEY_CLI_CONTAINER, .text_max = LABEL_MAX},
         {.key = "task-id", .text_max = LABEL_MAX},
         {.key = "workflows.argoproj.io/workflow", .text_max = LABEL_MAX},
         {.key = "agent", .text_max = LABEL_MAX},
         {.key = "service", .text_max = LABEL_MAX},
         {.key = "job-type", .text_max = LABEL_MAX},
+        {.key = "*", .text_max = LABEL_MAX, .extra = true}, /* the rules' */
         END,
 };
 static const struct json_filter annotations[] = {
         {.key = KEY_STATUS, .text_max = DECISION_MAX},
         {.key = KEY_DEFAULT_CONTAINER, .text_max = LABEL_MAX},
-        {.key = KEY_CONTEXT "*", .text_max = FLAG_MAX, .extra = true},
+        {.key = KEY_MIRROR, .text_max = LABEL_MAX},
+        {.key = KEY_PREFIX "*", .text_max = FLAG_MAX, .extra = true},
         END,
 };
 static const struct json_filter metadata[] = {
@@ -49,6 +52,7 @@ static const struct json_filter metadata[] = {
         {.key = "name", .text_max = NAME_MAX_BYTES},
         {.key = "uid"},
         {.key = "resourceVersion"},
+        {.key = "creationTimestamp", .text_max = TIME_MAX},
         {.key = "deletionTimestamp", .text_max = TIME_MAX},
         {.key = "deletionGracePeriodSeconds"},
         {.key = "ownerReferences", .members = owner, .elements_max = OWNERS_MAX},

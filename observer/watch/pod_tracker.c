@@ -13,13 +13,18 @@
 
 bool pod_tracker_init(struct pod_tracker *tracker, struct event_loop *loop,
                       struct observer_metrics *metrics, struct evidence_gatherer *gatherer,
-                      struct log_followers *followers, const struct pod_tracker_options *options)
+                      struct log_followers *followers, const struct injection_policy *policy,
+                      const struct opted_in_namespaces *namespaces,
+                      const struct pod_tracker_options *options)
 {
 	*tracker = (struct pod_tracker){.loop = loop,
 	                                .metrics = metrics,
 	                                .gatherer = gatherer,
 	                                .followers = followers,
+	                                .policy = policy,
+	                                .namespaces = namespaces,
 	                                .options = *options};
+	uninjected_pods_init(&tracker->uninjected, loop, metrics);
 	return pod_cache_init(&tracker->cache);
 }
 
@@ -188,6 +193,38 @@ static void send_lingering_event(struct pod_tracker *tracker, const struct cache
 	event_loop_add_request(tracker->loop, &request);
 }
 
+/* ---- Pods that were not injected ---- */
+
+static void set_uninjected(struct pod_tracker *tracker, struct cached_pod *cached,
+                           enum uninjected_reason reason)
+{
+	uninjected_pods_count(&tracker->uninjected, cached->facts->namespace,
+	                      (enum uninjected_reason)cached->uninjected, reason);
+	cached->uninjected = (unsigned char)reason;
+}
+
+static void report_uninjected(struct pod_tracker *tracker, const struct pod *pod,
+                              struct cached_pod *cached, enum uninjected_reason reason)
+{
+	set_uninjected(tracker, cached, pod->terminal ? UNINJECTED_NOT : reason);
+	if (cached->uninjected != UNINJECTED_NOT && !cached->uninjected_reported &&
+	    tracker->gatherer->writer->leader)
+		cached->uninjected_reported =
+		        uninjected_pods_send_event(&tracker->uninjected, cached->facts, reason);
+}
+
+/* It is no pod of lastword's, or not any more: its terminations are nobody's business. */
+static void forget(struct pod_tracker *tracker, const struct pod *pod)
+{
+	struct cached_pod *cached = pod_cache_find(&tracker->cache, pod->uid);
+	if (cached == NULL)
+		return;
+	event_loop_clear_timer(tracker->loop, &cached->timer);
+	set_lingering(tracker, cached, false);
+	set_uninjected(tracker, cached, UNINJECTED_NOT);
+	pod_cache_remove(&tracker->cache, cached);
+}
+
 /* ---- Events of the watch ---- */
 
 static struct cached_pod *find_or_add(struct pod_tracker *tracker, const struct pod *pod)
@@ -306,6 +343,7 @@ static void gone(void *context, struct cached_pod *cached)
 	cached->gone = true;
 	event_loop_clear_timer(tracker->loop, &cached->timer);
 	set_lingering(tracker, cached, false);
+	set_uninjected(tracker, cached, UNINJECTED_NOT);
 	for (size_t i = 0; i < cached->agent_count; i++) {
 		struct cached_agent *agent = &cached->agents[i];
 		take_unobserved(tracker, cached, agent);
@@ -322,13 +360,31 @@ void pod_tracker_begin_list(struct pod_tracker *tracker)
 	tracker->listing = true;
 }
 
+/* The pod is one of lastword's: injected, or it should have been, for the reason given. */
+static bool is_observed(struct pod_tracker *tracker, struct pod *pod,
+                        enum uninjected_reason *ret_reason)
+{
+	*ret_reason = UNINJECTED_NOT;
+	if (tracker->policy == NULL || pod->injected)
+		return true;
+	*ret_reason = injection_policy_apply(
+	        tracker->policy, tracker->arena, pod,
+	        opted_in_namespaces_find(tracker->namespaces, pod->namespace));
+	return *ret_reason != UNINJECTED_NOT;
+}
+
 void pod_tracker_take(struct pod_tracker *tracker, enum watch_event event, struct arena *arena,
                       const json *object)
 {
 	struct pod pod;
+	enum uninjected_reason reason;
 	tracker->arena = arena;
 	if (!pod_read(arena, object, &pod, NULL))
 		return;
+	if (!is_observed(tracker, &pod, &reason)) {
+		forget(tracker, &pod);
+		return;
+	}
 	tracker->fresh = tracker->listing && pod_cache_find(&tracker->cache, pod.uid) == NULL;
 	struct cached_pod *cached = find_or_add(tracker, &pod);
 	if (cached == NULL)
@@ -346,6 +402,7 @@ void pod_tracker_take(struct pod_tracker *tracker, enum watch_event event, struc
 		cached_pod_release(cached);
 		return;
 	}
+	report_uninjected(tracker, &pod, cached, reason);
 	follow_log_if_deleted(tracker, &pod, cached);
 	set_timer(tracker, cached);
 	if (!is_over(cached) || !cached->others_running)

@@ -10,6 +10,9 @@
  *     start timeout is over; or the pod is deleted while
  *     something is wrong                                 the same, as TERMINATION_NEVER_STARTED
  *   the pod's deletion is requested while an agent runs  its watchdog's log is followed
+ *   it should have been injected, and was not
+ *     (injection_policy)                                 a gauge, an Event for each owner; its
+ *                                                        terminations as all others
  *   all agents have terminated for good, and another
  *     container runs for `lingering_after`               an Event, once, and a gauge
  */
@@ -20,11 +23,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "observer/audit/injection_policy.h"
+#include "observer/audit/uninjected_pods.h"
 #include "observer/evidence/evidence.h"
 #include "observer/pod/termination.h"
 #include "observer/evidence/log_follower.h"
 #include "observer/pod/pod_cache.h"
 #include "observer/base/metrics.h"
+#include "observer/watch/opted_in_namespaces.h"
 #include "observer/watch/watcher.h"
 
 struct pod_tracker_options {
@@ -43,12 +49,19 @@ struct pod_tracker {
 	bool listing;  /* that list is not complete yet */
 	bool fresh;    /* the pod that is being processed was in a list and not in the cache */
 	size_t lingering;
+	/* NULL: all pods that come are lastword's; else also others come, and it says which count.
+	 */
+	const struct injection_policy *policy;
+	const struct opted_in_namespaces *namespaces;
+	struct uninjected_pods uninjected;
 	struct arena *arena; /* of the event that is being processed */
 };
 
 bool pod_tracker_init(struct pod_tracker *tracker, struct event_loop *loop,
                       struct observer_metrics *metrics, struct evidence_gatherer *gatherer,
-                      struct log_followers *followers, const struct pod_tracker_options *options);
+                      struct log_followers *followers, const struct injection_policy *policy,
+                      const struct opted_in_namespaces *namespaces,
+                      const struct pod_tracker_options *options);
 void pod_tracker_free(struct pod_tracker *tracker);
 
 /* The watcher's handler. */

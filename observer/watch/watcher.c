@@ -25,13 +25,20 @@ static bool start_stream(struct watcher *watcher, const struct json_filter *filt
 	                        POD_FILTER_STORAGE, &error);
 }
 
-bool watcher_init(struct watcher *watcher, struct event_loop *loop, const char *path,
-                  const char *selector, int64_t idle, const struct watch_handler *handler)
+const struct watch_target watch_pods = {
+        .path = "/api/v1/pods",
+        .list_filter = pod_list_filter,
+        .watch_filter = pod_watch_filter,
+};
+
+bool watcher_init(struct watcher *watcher, struct event_loop *loop,
+                  const struct watch_target *target, const char *selector, int64_t idle,
+                  const struct watch_handler *handler)
 {
 	*watcher = (struct watcher){
 	        .loop = loop,
 	        .handler = *handler,
-	        .path = path,
+	        .target = *target,
 	        .selector = url_escaped(selector),
 	        .idle = idle,
 	        .page = PAGE_PODS,
@@ -41,7 +48,8 @@ bool watcher_init(struct watcher *watcher, struct event_loop *loop, const char *
 	        .progress_at = loop->now,
 	};
 	if (watcher->selector != NULL && watcher->arena != NULL && watcher->storage != NULL &&
-	    start_stream(watcher, pod_list_filter) && start_stream(watcher, pod_watch_filter))
+	    start_stream(watcher, target->list_filter) &&
+	    start_stream(watcher, target->watch_filter))
 		return true;
 	watcher_free(watcher);
 	return false;
@@ -105,8 +113,9 @@ static void retry(struct watcher *watcher, const struct kube_response *response,
 		                         event_loop_random(watcher->loop));
 	}
 	if (watcher->failures > 1 || response->status != 0)
-		log_message(LOG_WARNING, "watching pods failed, trying again", "error",
-		            error == NULL ? "the response is not a list of pods" : error->message,
+		log_message(LOG_WARNING, "a watch failed, trying again", "path",
+		            watcher->target.path, "error",
+		            error == NULL ? "the response is not such a list" : error->message,
 		            NULL);
 	schedule(watcher, delay);
 }
@@ -130,8 +139,8 @@ static void take_pod(struct watcher *watcher, enum watch_event event, const json
 	const json *metadata = json_get(object, "metadata");
 	watcher->cut_pods += cut;
 	if (cut && log_limit_pass(&limit, &dropped))
-		log_message(LOG_WARNING, "a pod is too large to be read whole", "namespace",
-		            json_get_string_or(metadata, "namespace", ""), "pod",
+		log_message(LOG_WARNING, "an object is too large to be read whole", "namespace",
+		            json_get_string_or(metadata, "namespace", ""), "name",
 		            json_get_string_or(metadata, "name", ""), NULL);
 	watcher->handler.take(watcher->handler.context, event, watcher->arena, object);
 }
@@ -241,8 +250,9 @@ static void request_page(struct watcher *watcher)
 		watcher->handler.begin(watcher->handler.context);
 	}
 	const struct request request = {
-	        .kube = {.path = request_path("%s?labelSelector=%s&limit=%u%s%s", watcher->path,
-	                                      watcher->selector, watcher->page,
+	        .kube = {.path = request_path("%s?labelSelector=%s&limit=%u%s%s",
+	                                      watcher->target.path, watcher->selector,
+	                                      watcher->page,
 	                                      watcher->next_page == NULL ? "" : "&continue=",
 	                                      watcher->next_page == NULL ? "" : watcher->next_page),
 	                 .timeout = LIST_TIMEOUT},
@@ -251,7 +261,7 @@ static void request_page(struct watcher *watcher)
 	        .finish = page_ended,
 	        .context = watcher,
 	};
-	start_stream(watcher, pod_list_filter);
+	start_stream(watcher, watcher->target.list_filter);
 	watcher->page_bytes = 0;
 	watcher->page_pods = 0;
 	watcher->request = event_loop_add_request(watcher->loop, &request);
@@ -345,15 +355,15 @@ static void request_watch(struct watcher *watcher)
 	const struct request request = {
 	        .kube = {.path = request_path("%s?labelSelector=%s&watch=1&allowWatchBookmarks=true"
 	                                      "&resourceVersion=%s&timeoutSeconds=%u",
-	                                      watcher->path, watcher->selector, watcher->version,
-	                                      seconds),
+	                                      watcher->target.path, watcher->selector,
+	                                      watcher->version, seconds),
 	                 .idle_timeout = watcher->idle},
 	        .priority = REQUEST_URGENT,
 	        .receive = watch_receive,
 	        .finish = watch_ended,
 	        .context = watcher,
 	};
-	start_stream(watcher, pod_watch_filter);
+	start_stream(watcher, watcher->target.watch_filter);
 	watcher->progress = false;
 	watcher->watches++;
 	watcher->request = event_loop_add_request(watcher->loop, &request);
@@ -384,4 +394,15 @@ void watcher_resume(struct watcher *watcher)
 {
 	if (watcher->paused)
 		schedule(watcher, 0);
+}
+
+void watcher_relist(struct watcher *watcher)
+{
+	if (watcher->loop == NULL)
+		return;
+	event_loop_cancel_request(watcher->loop, watcher->request);
+	watcher->request = NULL;
+	watcher->expired = false;
+	forget_list(watcher);
+	schedule(watcher, 0);
 }

@@ -51,13 +51,22 @@ struct watch_handler {
 	void *context;
 };
 
+/* What is listed and watched. The filters fit POD_FILTER_STORAGE, with POD_FILTER_EXTRA_MAX bytes
+ * of extra members, and have what pod_list_filter and pod_watch_filter have around the object. */
+struct watch_target {
+	const char *path; /* "/api/v1/pods" */
+	const struct json_filter *list_filter;
+	const struct json_filter *watch_filter;
+};
+extern const struct watch_target watch_pods;
+
 struct watcher {
 	struct event_loop *loop;
 	struct watch_handler handler;
-	const char *path; /* "/api/v1/pods" */
-	char *selector;   /* escaped */
-	int64_t idle;     /* a watch without a byte for so long (nanoseconds) counts as broken */
-	unsigned page;    /* pods in a page */
+	struct watch_target target;
+	char *selector; /* escaped */
+	int64_t idle;   /* a watch without a byte for so long (nanoseconds) counts as broken */
+	unsigned page;  /* pods in a page */
 	/* of the present page */
 	unsigned page_pods;
 	size_t page_bytes;
@@ -82,8 +91,9 @@ struct watcher {
 	uint64_t cut_pods; /* events and listed pods that were read in part, ever */
 };
 
-bool watcher_init(struct watcher *watcher, struct event_loop *loop, const char *path,
-                  const char *selector, int64_t idle, const struct watch_handler *handler);
+bool watcher_init(struct watcher *watcher, struct event_loop *loop,
+                  const struct watch_target *target, const char *selector, int64_t idle,
+                  const struct watch_handler *handler);
 void watcher_start(struct watcher *watcher);
 /* The pods are listed, and there was progress within twice `idle` and a minute. */
 bool watcher_is_current(const struct watcher *watcher);
@@ -91,6 +101,8 @@ bool watcher_is_current(const struct watcher *watcher);
 int64_t watcher_silence(const struct watcher *watcher);
 /* may_read() returns true again. */
 void watcher_resume(struct watcher *watcher);
+/* Lists anew: what is wanted of the pods has changed. Not from a handler. */
+void watcher_relist(struct watcher *watcher);
 /* May be called again; watcher_resume() does nothing after it. */
 void watcher_free(struct watcher *watcher);
 

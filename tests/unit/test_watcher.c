@@ -163,8 +163,7 @@ static int set_up(void **state)
 	log_set_level(LOG_ERROR + 1);
 	event_loop_init(&world.loop, 1, 32);
 	world.loop.now = SECOND;
-	assert_true(
-	        watcher_init(&world.watcher, &world.loop, "/api/v1/pods", "a=b", IDLE, &handler));
+	assert_true(watcher_init(&world.watcher, &world.loop, &watch_pods, "a=b", IDLE, &handler));
 	watcher_start(&world.watcher);
 	return 0;
 }
