@@ -43,6 +43,14 @@ bool flag_kill(const char *value, void *target, struct error *error)
 	return true;
 }
 
+bool flag_present(const char *value, void *target, struct error *error)
+{
+	(void)value;
+	(void)error;
+	*(bool *)target = true;
+	return true;
+}
+
 /* The flag that an argument names: --name, or --name=value with *ret_value behind the "=". */
 static const struct flag *find(const struct flag *flags, size_t count, const char *word,
                                const char **ret_value)
@@ -74,6 +82,8 @@ int subcommand_flags_read(const struct flag *flags, size_t count, int argc, char
 			stderr_log("ignoring %.100s: no such flag", word);
 			continue;
 		}
+		if (value == NULL && flag->take == flag_present)
+			value = "";
 		if (value == NULL && (i == argc || strcmp(argv[i], "--") == 0)) {
 			stderr_log("ignoring --%s: it has no value", flag->name);
 			continue;

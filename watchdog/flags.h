@@ -11,9 +11,10 @@
 
 #include "lib/base/flag.h"
 
-flag_take flag_count;  /* int64_t: 0 or more */
-flag_take flag_signal; /* int: of a name such as "SIGUSR1" */
-flag_take flag_kill;   /* bool: kill or report */
+flag_take flag_count;   /* int64_t: 0 or more */
+flag_take flag_signal;  /* int: of a name such as "SIGUSR1" */
+flag_take flag_kill;    /* bool: kill or report */
+flag_take flag_present; /* bool: true; the flag has no value */
 
 /*
  * Reads argv[0..argc), up to a "--". Returns the index after the "--", where the wrapped command

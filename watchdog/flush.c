@@ -2,6 +2,8 @@
  * flush: the preStop hook. Runs the wrapped hook, sends the agent its flush signal, then has the
  * watchdog print a report.
  *
+ * With --ping it is the command of a probe instead: it only asks whether the watchdog answers.
+ *
  * The part after the wrapped hook takes at most min(1 s, grace/10), and no time if no watchdog
  * listens: the deletion of the pod waits for it.
  */
@@ -30,6 +32,9 @@
 #define GRACE_DEFAULT (30 * SECOND)
 #define CODE_SIGNALED 128
 
+/* Less than the timeout of a probe, which is 1 s by default. */
+#define PING_WAIT (500 * MILLISECOND)
+
 /* How often waitpid(2) is tried when it fails, 10 ms apart. */
 #define WAIT_TRIES 100
 
@@ -38,6 +43,7 @@ struct options {
 	const char *socket;
 	int64_t grace;
 	int signal; /* 0: none */
+	bool ping;
 };
 
 /* The hook's exit status, as a shell would tell it. */
@@ -130,21 +136,40 @@ static int connect_to(const char *name)
 	return fd;
 }
 
-/* Returns when the report is printed (the watchdog then closes the connection; one of version 1
- * sends ACK before), or `until` is reached. */
-static void request_report(int fd, const char *name, int64_t until)
+/*
+ * Requests a report about a container. Returns when it is printed (the watchdog then closes the
+ * connection; one of version 1 sends ACK before), or `until` is reached: false.
+ */
+static bool request_report(int fd, const char *name, int64_t until)
 {
 	struct message flush = message_make(MESSAGE_FLUSH);
 	memcpy(flush.name, name, strnlen(name, CONTAINER_NAME_MAX));
 	if (!message_send(fd, &flush, NULL, 0, -1))
-		return;
+		return false;
 	for (int64_t now = clock_now(); now < until; now = clock_now()) {
 		struct pollfd answer = {.fd = fd, .events = POLLIN};
 		struct message message;
 		if (poll(&answer, 1, clock_timeout(now, until)) > 0 &&
 		    message_receive(fd, &message, NULL, 0, NULL, NULL) != RECEIVED_NOTHING)
-			return;
+			return true;
 	}
+	return false;
+}
+
+/* Whether a watchdog listens and answers: it has no container without a name, and prints nothing.
+ */
+static bool ping(const char *socket)
+{
+	int fd = connect_to(socket);
+	if (fd < 0) {
+		stderr_log("flush: no watchdog listens on the socket \"%s\"", socket);
+		return false;
+	}
+	bool answered = request_report(fd, "", clock_after(clock_now(), PING_WAIT));
+	if (!answered)
+		stderr_log("flush: the watchdog on the socket \"%s\" does not answer", socket);
+	close(fd);
+	return answered;
 }
 
 /* The agent has half of the time to print what it does on its signal. */
@@ -167,13 +192,14 @@ int subcommand_flush(int argc, char **argv)
 {
 	struct options options = {.name = "", .socket = PROTOCOL_SOCKET, .grace = GRACE_DEFAULT};
 	const struct flag flags[] = {
-	        {"name", flag_text, &options.name},
-	        {"grace", flag_duration, &options.grace},
-	        {"signal", flag_signal, &options.signal},
-	        {"socket", flag_text, &options.socket},
+	        {"name", flag_text, &options.name},       {"grace", flag_duration, &options.grace},
+	        {"signal", flag_signal, &options.signal}, {"socket", flag_text, &options.socket},
+	        {"ping", flag_present, &options.ping},
 	};
 	char **hook =
 	        argv + subcommand_flags_read(flags, sizeof flags / sizeof flags[0], argc, argv);
+	if (options.ping)
+		return ping(options.socket) ? 0 : 1;
 	int status = hook[0] != NULL ? run_hook(hook) : 0;
 	report(&options);
 	return status;

@@ -38,6 +38,7 @@ static const char usage[] =
         "flush    the preStop hook: runs the wrapped one, then has a report printed\n"
         "  --name NAME, --grace DURATION  as above; waits at most min(1s, grace/10)\n"
         "  --signal SIGNAL        send it to the command first\n"
+        "  --ping                 do nothing but exit with 0 if a watchdog answers, else with 1\n"
         "install  copies this program to FILE and tries the copy; gives up after 3s\n"
         "\n"
         "  --socket NAME          of run, watch, flush: another abstract socket than \"lastword\"\n"

@@ -95,6 +95,27 @@ def test_flush_signal_goes_to_the_right_shim(pod):
     assert (line := watch.next())["container"] == "a" and line["log_tail"] == "ready\n"
 
 
+def ping(pod, *flags):
+    process = pod.start((PROGRAM, "flush", "--ping", *flags), stderr=subprocess.PIPE)
+    _, err = process.communicate(timeout=HANG)
+    return process.returncode, err.decode()
+
+
+def test_ping(pod):
+    """The command of a probe: whether a watchdog answers. It prints no report, and runs no hook."""
+    assert ping(pod) == (1, 'lastword: flush: no watchdog listens on the socket "lastword"\n')
+    watch = pod.watch("--mode", "native")
+    assert ping(pod) == ping(pod, "--name", "main", "--", "sh", "-c", "exit 7") == (0, "")
+    process = pod.shim("sh", "-c", "read x", stdin=subprocess.PIPE)
+    assert ping(pod) == (0, "")
+    watch.signal(signal.SIGSTOP)
+    assert ping(pod) == (1, 'lastword: flush: the watchdog on the socket "lastword" does not answer\n')
+    watch.signal(signal.SIGCONT)
+    process.communicate(b"\n", timeout=HANG)
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0 and [line["event"] for line in watch.lines] == ["end"]
+
+
 def test_never_in_the_way(pod):
     """Nobody there: at once. A watchdog that does not answer: grace/10, at most a second."""
     assert flush(pod)[3] < (3 if SANITIZED else 0.5)

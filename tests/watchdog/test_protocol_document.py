@@ -41,6 +41,7 @@ def test_record():
     ("watch.c", "DRAIN_WAIT", "(300 * MILLISECOND)", "never; 300 ms at its own end"),
     ("sidecar_lifecycle.c", "NATIVE_LEFT", "(1500 * MILLISECOND)", "connected shims after SIGTERM | 1.5 s |"),
     ("sidecar_lifecycle.c", "CLASSIC_LEFT", "(2 * SECOND)", "grace − 2 s (half of it below 4 s)"),
+    ("flush.c", "PING_WAIT", "(500 * MILLISECOND)", "names no container | 500 ms |"),
     ("install.c", "SECONDS_MAX", "3", "| install | everything | 3 s |"),
     ("protocol.h", "TAIL_MAX", "((size_t)32 * 1024)", "up to 32 KiB of output"),
     ("protocol.h", "PROTOCOL_LAYOUT", "1", "`layout` is 1 in both"),
