@@ -31,13 +31,15 @@
 #include "watchdog/watchdog_client.h"
 #include "watchdog/pump.h"
 #include "watchdog/stderr_log.h"
+#include "watchdog/step_wrapper.h"
 #include "watchdog/signals.h"
 
-#define GRACE_DEFAULT (30 * SECOND)
-#define ACK_WAIT      (100 * MILLISECOND)
-#define FINISH_WAIT   (5 * SECOND) /* for a reader of stdout that does not read */
-#define RETRY_WAIT    (10 * MILLISECOND)
-#define CODE_SIGNALED 128
+#define GRACE_DEFAULT  (30 * SECOND)
+#define ACK_WAIT       (100 * MILLISECOND)
+#define FINISH_WAIT    (5 * SECOND) /* for a reader of stdout that does not read */
+#define RETRY_WAIT     (10 * MILLISECOND)
+#define STEP_LOOK_WAIT (5 * SECOND) /* between looks whether a wrapper has started its step */
+#define CODE_SIGNALED  128
 
 struct options {
 	const char *name;
@@ -76,6 +78,7 @@ struct run {
 	enum killed_by_us killed_by_us;
 	bool deadline_reported;
 	int64_t reported_silence; /* output.last of the silence that was reported; -1: none */
+	int64_t step_look_at;     /* the silence begins with the wrapper's step; NEVER: it has */
 	int64_t kill_at;          /* when SIGKILL follows the SIGTERM that the shim sent */
 	int64_t reap_at; /* when to call wait4(2) without a SIGCHLD: at first, and after a failure
 	                  */
@@ -274,9 +277,21 @@ static int64_t silence_at(const struct run *run)
 	if (run->pumps[STREAM_OUT].full || run->pumps[STREAM_ERR].full)
 		return NEVER;
 	if (run->options.silence_after <= 0 || !run->output_is_piped ||
-	    run->reported_silence == run->output.last)
+	    run->step_look_at != NEVER || run->reported_silence == run->output.last)
 		return NEVER;
 	return clock_after(run->output.last, run->options.silence_after);
+}
+
+/* A step that waits for the one before it is not silent (step_wrapper.h). */
+static void look_for_step(struct run *run, int64_t now)
+{
+	if (step_wrapper_has_started(run->child.pid)) {
+		run->step_look_at = NEVER;
+		run->output.last = now;
+		return;
+	}
+	int64_t wait = clock_earlier(STEP_LOOK_WAIT, run->options.silence_after / 16 + MILLISECOND);
+	run->step_look_at = clock_after(now, wait);
 }
 
 static void check_timers(struct run *run, int64_t now)
@@ -287,6 +302,8 @@ static void check_timers(struct run *run, int64_t now)
 			terminate_command(run, KILLED_BY_US_DEADLINE, now);
 		send_event(run, MESSAGE_DEADLINE, now - run->start);
 	}
+	if (now >= run->step_look_at)
+		look_for_step(run, now);
 	if (now >= silence_at(run)) {
 		run->reported_silence = run->output.last;
 		if (run->options.kill_on_silence)
@@ -314,6 +331,7 @@ static int64_t next_time(const struct run *run)
 {
 	int64_t next = clock_earlier(deadline_at(run), silence_at(run));
 	next = clock_earlier(clock_earlier(next, run->kill_at), run->reap_at);
+	next = clock_earlier(next, run->step_look_at);
 	return clock_earlier(next, watchdog_client_next(&run->client));
 }
 
@@ -502,6 +520,7 @@ int subcommand_run(int argc, char **argv)
 	run.client.socket = -1;
 	run.reported_silence = -1;
 	run.kill_at = NEVER;
+	run.step_look_at = NEVER;
 	for (size_t i = 0; i < STREAM_COUNT; i++)
 		pump_init(&run.pumps[i]);
 	char **command = read_options(&run.options, argc, argv);
@@ -518,6 +537,8 @@ int subcommand_run(int argc, char **argv)
 		tear_down(&run);
 		return child_execute_directly(command, taken ? &run.signals : NULL);
 	}
+	if (run.options.silence_after > 0 && step_wrapper_is(command))
+		run.step_look_at = run.start;
 	if (run.child.exec_errno != 0)
 		report_not_executed(&run, command[0]);
 	loop(&run);
