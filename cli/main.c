@@ -1,22 +1,23 @@
-/* lastword, for a person's shell: the webhook's own decisions on files; the records of a cluster.
- * Under the name kubectl-lastword in PATH it is kubectl's plugin: kubectl lastword exits. */
+/* lastword, the command line: the webhook's own decisions on files, and the records of a cluster.
+ * Under the name kubectl-lastword in PATH it is a plugin of kubectl: kubectl lastword exits. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/commands.h"
+#include "lib/base/nearest.h"
 
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } commands[] = {
-        {"inject", command_inject, "do to the pods in a file what the webhook would do"},
-        {"explain", command_explain, "say what the webhook would do, and why"},
+        {"inject", command_inject, "change the pods in a file as the webhook would"},
+        {"explain", command_explain, "show what the webhook would do to them, and why"},
         {"check", command_check, "check a configuration"},
         {"images", command_images, "ask registries what images run, for the configuration"},
-        {"exits", command_exits, "list how agents ended, in a cluster"},
-        {"why", command_why, "say why a pod's agent ended, in a cluster"},
-        {"diagnose", command_diagnose, "say what the watchdog would report of a log"},
+        {"exits", command_exits, "list the failed terminations of agents in a cluster"},
+        {"why", command_why, "show why a pod's agent failed"},
+        {"diagnose", command_diagnose, "show what the watchdog would report of a log"},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -28,8 +29,19 @@ static void print_usage(FILE *out)
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
 	fputs("\n"
-	      "lastword COMMAND --help says more. Exit status: 0 ok, 1 failed, 2 usage.\n",
+	      "lastword COMMAND --help describes a command. Exit status: 0 ok, 1 failed, 2 "
+	      "usage.\n",
 	      out);
+}
+
+static void report_unknown(const char *name)
+{
+	struct nearest nearest = {.text = name};
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		nearest_offer(&nearest, commands[i].name);
+	fprintf(stderr, "lastword: unknown command \"%s\"%s%s%s\n", name,
+	        nearest.word == NULL ? "" : "; did you mean ",
+	        nearest.word == NULL ? "" : nearest.word, nearest.word == NULL ? "" : "?");
 }
 
 int main(int argc, char **argv)
@@ -47,7 +59,7 @@ int main(int argc, char **argv)
 		return EXIT_OK;
 	}
 	if (name[0] != '\0')
-		fprintf(stderr, "lastword: unknown command \"%s\"\n", name);
+		report_unknown(name);
 	print_usage(stderr);
 	return EXIT_USAGE;
 }

@@ -7,7 +7,18 @@
 
 #include "lib/base/buffer.h"
 #include "lib/base/duration.h"
+#include "lib/base/nearest.h"
 #include "lib/document/quantity.h"
+
+static bool fail(struct decoder *decoder, const json *node, bool at_key, const char *path,
+                 const char *what)
+{
+	unsigned line = 0;
+	unsigned column = 0;
+	yaml_position(decoder->document, node, at_key, &line, &column);
+	return error_set(decoder->error, "line %u, column %u: %s%s%s", line, column, path,
+	                 path[0] == '\0' ? "" : ": ", what);
+}
 
 bool decode_fail(struct decoder *decoder, const json *node, const char *path, const char *format,
                  ...)
@@ -17,12 +28,7 @@ bool decode_fail(struct decoder *decoder, const json *node, const char *path, co
 	va_start(arguments, format);
 	vsnprintf(what, sizeof what, format, arguments);
 	va_end(arguments);
-
-	unsigned line = 0;
-	unsigned column = 0;
-	yaml_position(decoder->document, node, false, &line, &column);
-	return error_set(decoder->error, "line %u, column %u: %s%s%s", line, column, path,
-	                 path[0] == '\0' ? "" : ": ", what);
+	return fail(decoder, node, false, path, what);
 }
 
 bool decode_no_memory(struct decoder *decoder)
@@ -54,13 +60,18 @@ static const struct field *find_field(const struct field *fields, size_t count, 
 static bool fail_unknown(struct decoder *decoder, const json *member, const char *path,
                          const struct field *fields, size_t count)
 {
-	char storage[400];
-	struct buffer known;
-	buffer_init_fixed(&known, storage, sizeof storage);
-	for (size_t i = 0; i < count; i++)
-		buffer_printf(&known, "%s%s", i == 0 ? "" : ", ", fields[i].key);
-	return decode_fail(decoder, member, path, "unknown key \"%.100s\", expected one of %s",
-	                   json_key(member), buffer_text(&known));
+	char storage[ERROR_MESSAGE_SIZE - 100];
+	struct buffer what;
+	struct nearest nearest = {.text = json_key(member)};
+	buffer_init_fixed(&what, storage, sizeof storage);
+	buffer_printf(&what, "unknown key \"%.100s\", expected one of ", nearest.text);
+	for (size_t i = 0; i < count; i++) {
+		buffer_printf(&what, "%s%s", i == 0 ? "" : ", ", fields[i].key);
+		nearest_offer(&nearest, fields[i].key);
+	}
+	if (nearest.word != NULL)
+		buffer_printf(&what, "; did you mean %s?", nearest.word);
+	return fail(decoder, member, true, path, buffer_text(&what));
 }
 
 bool decode_fields(struct decoder *decoder, const json *node, const char *path,

@@ -43,6 +43,25 @@ def test_good(tmp_path):
         assert re.fullmatch(rf"{path}: ok, \d+ rules, config [0-9a-f]{{16}}\n", done.stdout)
 
 
+def test_an_unknown_key_is_shown_where_it_stands(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("apiVersion: lastword.dev/v1alpha1\nkind: Config\nsidecar:\n  image: x\n"
+                    "  ringsize: 64Ki\n")
+    assert re.fullmatch(rf'lastword check: {path}: line 5, column 3: sidecar: unknown key "ringsize", '
+                        r"expected one of image, (\w+, )+\w+; did you mean ringSize\?\n",
+                        check(path).stderr)
+
+
+def test_standard_input():
+    text = (ROOT / "manifests/base/config.yaml").read_text()
+    for changed, status in ((text, 0), (text + "rules: []\n", 1)):
+        done = subprocess.run([BUILD / "bin/lastword", "check", "-c", "-"], input=changed,
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == status
+        assert (done.stdout + done.stderr).startswith("-: ok, " if status == 0 else
+                                                      "lastword check: -: line ")
+
+
 @pytest.mark.parametrize("case,rule,agents", [
     ("001-create-pods-argo-determine-resume-point", "argo-workflows", {"main": "applied"}),
     ("002-create-pods-coderun-job", "coding-agents", {"factory-claude-opus-4-5-20251101": "applied"}),

@@ -18,6 +18,7 @@
 #include "lib/base/error.h"
 #include "lib/base/glob.h"
 #include "lib/base/json_write.h"
+#include "lib/base/nearest.h"
 #include "lib/kube/version.h"
 #include "lib/base/timestamp.h"
 #include "lib/base/utf8.h"
@@ -480,6 +481,38 @@ static void test_ascii(void **state)
 	}
 }
 
+static void test_nearest(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		const char *nearest;
+	} cases[] = {
+	        {"rulez", "rules"},
+	        {"Rules", "rules"},
+	        {"ruels", "rules"},
+	        {"sidecars", "sidecar"},
+	        {"side", NULL},
+	        {"", NULL},
+	        {"knownsidecars", "knownSidecars"},
+	        {"matchlabels", "matchLabels"},
+	        {"x", NULL},
+	        {"rules", "rules"},
+	        {"a word that is far longer than any key of a configuration could ever be", NULL},
+	};
+	static const char *const words[] = {"rules", "sidecar", "knownSidecars", "matchLabels",
+	                                    "y"};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct nearest nearest = {.text = cases[i].text};
+		for (size_t w = 0; w < sizeof words / sizeof words[0]; w++)
+			nearest_offer(&nearest, words[w]);
+		if (cases[i].nearest == NULL)
+			assert_null(nearest.word);
+		else
+			assert_string_equal(nearest.word, cases[i].nearest);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +524,7 @@ int main(void)
 	        cmocka_unit_test(test_utf8),
 	        cmocka_unit_test(test_base64),
 	        cmocka_unit_test(test_glob),
+	        cmocka_unit_test(test_nearest),
 	        cmocka_unit_test(test_duration),
 	        cmocka_unit_test(test_timestamps_are_read),
 	        cmocka_unit_test(test_timestamps_count_days),
