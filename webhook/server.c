@@ -14,16 +14,22 @@
 #include "lib/http/metrics.h"
 #include "webhook/admission.h"
 
-/* Bounds of the public port; see lib/http/server.h. A review of usual size is 10 KiB. */
-#define BODIES_MAX      ((size_t)32 * 1024 * 1024)
-#define REQUESTS_MAX    256
-#define CONNECTIONS_MAX 1024
-#define HEADER_SECONDS  10
-#define BODY_SECONDS    10
-#define IDLE_SECONDS    120 /* the API server closes its idle connections after 90 s */
+/* Bounds of the public port (lib/http/server.h). A review of usual size is 10 KiB; the API server
+ * keeps at most 25 idle connections and closes them after 90 s. */
+#define MEMORY_MAX       ((size_t)48 * 1024 * 1024)
+#define MEMORY_EACH      ((size_t)24 * 1024 * 1024)
+#define REQUESTS_MAX     256
+#define REQUESTS_EACH    128
+#define CONNECTIONS_MAX  512
+#define CONNECTIONS_EACH 192
+#define HEADER_SECONDS   3
+#define BODY_SECONDS     10
+#define IDLE_SECONDS     120
 
-#define METRICS_CONNECTIONS_MAX 64
-#define METRICS_RESPONSE_MAX    ((size_t)4 * 1024 * 1024)
+/* Of the plain port, which the kubelet's probes and a few scrapers use. */
+#define METRICS_CONNECTIONS_MAX  512
+#define METRICS_CONNECTIONS_EACH 64
+#define METRICS_RESPONSE_MAX     ((size_t)4 * 1024 * 1024)
 
 struct snapshot {
 	struct config *config;
@@ -45,6 +51,7 @@ struct webhook_metrics {
 	struct metric *connections;
 	struct metric *overloaded;
 	struct metric *timed_out;
+	struct metric *displaced;
 };
 
 struct webhook_server {
@@ -264,6 +271,7 @@ static void write_metrics(struct webhook_server *server, struct http_response *r
 	metric_set(server->metrics.connections, (double)counts.connections);
 	metric_set(server->metrics.overloaded, (double)counts.overloaded);
 	metric_set(server->metrics.timed_out, (double)counts.timed_out);
+	metric_set(server->metrics.displaced, (double)counts.displaced);
 	response->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	metrics_write(server->metrics.registry, &response->body);
 }
@@ -368,6 +376,11 @@ static const struct metric_definition metric_timed_out = {
         .name = "lastword_http_timeouts_total",
         .help = "Connections shut down past a deadline.",
 };
+static const struct metric_definition metric_displaced = {
+        .type = METRIC_COUNTER,
+        .name = "lastword_http_displaced_total",
+        .help = "Connections shut down to make room for those of other addresses.",
+};
 
 static bool make_metrics(struct webhook_metrics *metrics)
 {
@@ -402,6 +415,7 @@ static bool make_metrics(struct webhook_metrics *metrics)
 	metrics->connections = single(registry, &metric_connections, NULL);
 	metrics->overloaded = single(registry, &metric_overloaded, NULL);
 	metrics->timed_out = single(registry, &metric_timed_out, NULL);
+	metrics->displaced = single(registry, &metric_displaced, NULL);
 	return true;
 }
 
@@ -416,9 +430,12 @@ static bool start_servers(struct webhook_server *server, const struct webhook_op
 	        .threads = options->threads,
 	        .body_max = ADMISSION_BODY_MAX,
 	        .response_max = ADMISSION_RESPONSE_MAX,
-	        .bodies_max = BODIES_MAX,
-	        .requests_max = REQUESTS_MAX,
-	        .connections_max = CONNECTIONS_MAX,
+	        .limits = {.connections = CONNECTIONS_MAX,
+	                   .connections_each = CONNECTIONS_EACH,
+	                   .requests = REQUESTS_MAX,
+	                   .requests_each = REQUESTS_EACH,
+	                   .bytes = MEMORY_MAX,
+	                   .bytes_each = MEMORY_EACH},
 	        .header_seconds = HEADER_SECONDS,
 	        .body_seconds = BODY_SECONDS,
 	        .idle_seconds = IDLE_SECONDS,
@@ -431,7 +448,12 @@ static bool start_servers(struct webhook_server *server, const struct webhook_op
 	plain.threads = 1;
 	plain.body_max = 1024;
 	plain.response_max = METRICS_RESPONSE_MAX;
-	plain.connections_max = METRICS_CONNECTIONS_MAX;
+	plain.limits = (struct connection_limits){.connections = METRICS_CONNECTIONS_MAX,
+	                                          .connections_each = METRICS_CONNECTIONS_EACH,
+	                                          .requests = METRICS_CONNECTIONS_MAX,
+	                                          .requests_each = METRICS_CONNECTIONS_EACH,
+	                                          .bytes = 2 * METRICS_RESPONSE_MAX,
+	                                          .bytes_each = METRICS_RESPONSE_MAX};
 	plain.handler = on_plain_request;
 	return http_server_start(&https, &server->https, error) &&
 	       http_server_start(&plain, &server->plain, error);

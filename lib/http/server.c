@@ -13,20 +13,16 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/http/connections.h"
 #include "lib/http/tls_identity.h"
 
 #define REAPER_INTERVAL_MS 500
+/* A growing buffer has at most so many times the bytes that are in it. */
+#define BODY_GROWTH 2
+/* For the header of a request, and what MHD knows of it. */
+#define CONNECTION_MEMORY ((size_t)16 * 1024)
 /* MHD's own inactivity timeout, behind all of ours. */
 #define INACTIVITY_MARGIN_SECONDS 30
-
-/* An open connection; in the server's list from its start to its end. */
-struct connection {
-	struct connection *previous;
-	struct connection *next;
-	int fd;
-	_Atomic int64_t deadline;
-	bool shut; /* by the reaper, once */
-};
 
 struct http_server {
 	struct http_server_options options;
@@ -35,14 +31,10 @@ struct http_server {
 	int listener;                      /* -1 once nothing more is accepted */
 	char address[80];
 	_Atomic bool draining;
-	_Atomic size_t bodies;     /* bytes */
-	_Atomic unsigned requests; /* in flight */
+	struct connections *connections;
 	_Atomic uint64_t overloaded;
-	_Atomic uint64_t timed_out;
-	_Atomic uint64_t connection_count;
 
-	pthread_mutex_t lock; /* of what follows */
-	struct connection *connections;
+	pthread_mutex_t lock; /* of stopping */
 	pthread_cond_t stop;
 	bool stopping;
 	pthread_t reaper;
@@ -51,8 +43,9 @@ struct http_server {
 /* A request being received. */
 struct exchange {
 	struct http_server *server;
+	struct connection *connection;
 	struct buffer body;
-	size_t reserved; /* of server->bodies */
+	size_t taken; /* of the server's memory, for the body, then for the response */
 	bool too_large;
 	bool overloaded;
 };
@@ -67,76 +60,33 @@ bool http_server_set_identity(struct http_server *server, const char *chain_pem,
 
 /* ---- Connections and their deadlines ---- */
 
-static void connection_opened(struct http_server *server, struct MHD_Connection *mhd,
-                              void **socket_context)
+/* MHD's limit of connections is above ours, since it accepts none when it is reached: room for
+ * those that are shut down and not closed yet. */
+static unsigned mhd_connections(const struct http_server_options *options)
 {
-	const union MHD_ConnectionInfo *info =
-	        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct connection *connection = calloc(1, sizeof *connection);
-	if (connection == NULL || info == NULL) {
-		free(connection);
-		return; /* without a deadline of ours, but with MHD's */
-	}
-	connection->fd = info->connect_fd;
-	atomic_init(&connection->deadline, clock_now() + server->options.header_seconds * SECOND);
-	atomic_fetch_add(&server->connection_count, 1);
-
-	pthread_mutex_lock(&server->lock);
-	connection->next = server->connections;
-	if (server->connections != NULL)
-		server->connections->previous = connection;
-	server->connections = connection;
-	pthread_mutex_unlock(&server->lock);
-	*socket_context = connection;
+	return 2 * options->limits.connections + 64;
 }
 
-/* MHD calls this before it closes the socket, so the reaper never shuts down another's. */
-static void connection_closed(struct http_server *server, void **socket_context)
-{
-	struct connection *connection = *socket_context;
-	if (connection == NULL)
-		return;
-	pthread_mutex_lock(&server->lock);
-	if (connection->previous != NULL)
-		connection->previous->next = connection->next;
-	else
-		server->connections = connection->next;
-	if (connection->next != NULL)
-		connection->next->previous = connection->previous;
-	pthread_mutex_unlock(&server->lock);
-	atomic_fetch_sub(&server->connection_count, 1);
-	free(connection);
-	*socket_context = NULL;
-}
-
+/* MHD says that a connection is closed before it closes the socket: what is shut down is always the
+ * socket that is meant. */
 static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
-	if (code == MHD_CONNECTION_NOTIFY_STARTED)
-		connection_opened(context, mhd, socket_context);
-	else
-		connection_closed(context, socket_context);
-}
-
-static void set_deadline(struct MHD_Connection *mhd, unsigned seconds)
-{
-	const union MHD_ConnectionInfo *info =
-	        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	struct connection *connection = info == NULL ? NULL : info->socket_context;
-	if (connection != NULL)
-		atomic_store(&connection->deadline, clock_now() + seconds * SECOND);
-}
-
-static void shut_overdue(struct http_server *server)
-{
-	int64_t time = clock_now();
-	for (struct connection *c = server->connections; c != NULL; c = c->next) {
-		if (c->shut || atomic_load(&c->deadline) > time)
-			continue;
-		c->shut = true;
-		atomic_fetch_add(&server->timed_out, 1);
-		shutdown(c->fd, SHUT_RDWR);
+	struct http_server *server = context;
+	if (code != MHD_CONNECTION_NOTIFY_STARTED) {
+		connection_closed(*socket_context);
+		*socket_context = NULL;
+		return;
 	}
+	const union MHD_ConnectionInfo *fd =
+	        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *address =
+	        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	if (fd != NULL)
+		*socket_context =
+		        connection_opened(server->connections, fd->connect_fd,
+		                          address == NULL ? NULL : address->client_addr,
+		                          clock_now(), server->options.header_seconds * SECOND);
 }
 
 static void *reap(void *argument)
@@ -144,7 +94,7 @@ static void *reap(void *argument)
 	struct http_server *server = argument;
 	pthread_mutex_lock(&server->lock);
 	while (!server->stopping) {
-		shut_overdue(server);
+		connections_shut_overdue(server->connections, clock_now());
 		int64_t wake = clock_now() + REAPER_INTERVAL_MS * (SECOND / 1000);
 		struct timespec time = {.tv_sec = wake / SECOND, .tv_nsec = wake % SECOND};
 		pthread_cond_timedwait(&server->stop, &server->lock, &time);
@@ -161,6 +111,8 @@ static enum MHD_Result queue(struct http_server *server, struct MHD_Connection *
 	size_t length = response->body.length;
 	unsigned status = response->status;
 	char *body = buffer_steal(&response->body);
+	char *exact = body == NULL ? NULL : realloc(body, length + 1);
+	body = exact == NULL ? body : exact;
 	if (body == NULL && length > 0) { /* did not fit, or no memory */
 		length = 0;
 		status = MHD_HTTP_INTERNAL_SERVER_ERROR;
@@ -220,43 +172,46 @@ static enum MHD_Result refuse_load(struct exchange *exchange, struct MHD_Connect
 	              "too many requests at once, try again\n");
 }
 
-/* Takes a share of the memory for bodies; false when there is not so much left. Only for what has
- * come: else a few headers that announce large bodies would turn all others away. */
-static bool reserve(struct exchange *exchange, size_t bytes)
+/* Takes of the memory for bodies and responses; false when there is not so much left. Only for what
+ * has come: else a few headers that announce large bodies would turn all others away. */
+static bool take(struct exchange *exchange, size_t bytes)
 {
-	struct http_server *server = exchange->server;
-	size_t before = atomic_fetch_add(&server->bodies, bytes);
-	exchange->reserved += bytes;
-	return before + bytes <= server->options.bodies_max;
+	exchange->taken += bytes;
+	return connection_take(exchange->connection, bytes, clock_now());
 }
 
 static void drop_body(struct exchange *exchange)
 {
-	atomic_fetch_sub(&exchange->server->bodies, exchange->reserved);
-	exchange->reserved = 0;
+	connection_give_back(exchange->connection, exchange->taken);
+	exchange->taken = 0;
 	buffer_free(&exchange->body);
 }
 
 static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *mhd,
                              void **request_context)
 {
+	const union MHD_ConnectionInfo *info =
+	        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct exchange *exchange = calloc(1, sizeof *exchange);
-	if (exchange == NULL)
+	if (exchange == NULL || info == NULL || info->socket_context == NULL) {
+		free(exchange);
 		return MHD_NO;
+	}
 	exchange->server = server;
+	exchange->connection = info->socket_context;
 	buffer_init(&exchange->body, server->options.body_max);
 	*request_context = exchange;
-	set_deadline(mhd, server->options.body_seconds);
-
-	unsigned requests = atomic_fetch_add(&server->requests, 1) + 1;
-	if (requests > server->options.requests_max)
+	int64_t now = clock_now();
+	connection_enter(exchange->connection, CONNECTION_RECEIVING, now,
+	                 server->options.body_seconds * SECOND);
+	if (!connection_begin_request(exchange->connection, now))
 		return refuse_load(exchange, mhd);
 	const char *length =
 	        MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	unsigned long long announced = length == NULL ? 0 : strtoull(length, NULL, 10);
 	if (announced > server->options.body_max)
 		return refuse_size(exchange, mhd);
-	if (atomic_load(&server->bodies) + announced > server->options.bodies_max)
+	if (!connection_may_take(exchange->connection, BODY_GROWTH * (size_t)announced))
 		return refuse_load(exchange, mhd);
 	return MHD_YES;
 }
@@ -268,7 +223,7 @@ static void take_body(struct exchange *exchange, const char *bytes, size_t lengt
 		return;
 	if (length > exchange->server->options.body_max - exchange->body.length)
 		exchange->too_large = true;
-	else if (!reserve(exchange, length))
+	else if (!take(exchange, BODY_GROWTH * length))
 		exchange->overloaded = true;
 	else
 		buffer_append(&exchange->body, bytes, length);
@@ -297,33 +252,41 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
 	if (exchange->overloaded)
 		return refuse_load(exchange, mhd);
 
+	connection_enter(exchange->connection, CONNECTION_ANSWERING, 0, 0);
 	struct http_request request = {
 	        .method = method,
 	        .path = url,
 	        .content_type = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND,
 	                                                    MHD_HTTP_HEADER_CONTENT_TYPE),
+	        .client = connection_client(exchange->connection),
 	        .body = buffer_text(&exchange->body),
 	        .length = exchange->body.length,
 	};
 	struct http_response response;
 	response_init(&response, server->options.response_max);
 	server->options.handler(server->options.context, &request, &response);
-	return queue(server, mhd, &response);
+	drop_body(exchange);
+	if (take(exchange, response.body.length))
+		return queue(server, mhd, &response);
+	buffer_free(&response.body);
+	return refuse_load(exchange, mhd);
 }
 
 static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context,
                          enum MHD_RequestTerminationCode code)
 {
+	(void)mhd;
 	(void)code;
 	struct http_server *server = context;
 	struct exchange *exchange = *request_context;
 	if (exchange == NULL)
 		return;
-	atomic_fetch_sub(&server->requests, 1);
+	connection_end_request(exchange->connection);
 	drop_body(exchange);
+	connection_enter(exchange->connection, CONNECTION_IDLE, clock_now(),
+	                 server->options.idle_seconds * SECOND);
 	free(exchange);
 	*request_context = NULL;
-	set_deadline(mhd, server->options.idle_seconds);
 }
 
 /* ---- Start and stop ---- */
@@ -420,7 +383,8 @@ static bool start_daemon(struct http_server *server, struct error *error)
 	server->daemon = MHD_start_daemon(
 	        flags, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET,
 	        server->listener, MHD_OPTION_THREAD_POOL_SIZE, options->threads,
-	        MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
+	        MHD_OPTION_CONNECTION_LIMIT, mhd_connections(options),
+	        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
 	        MHD_OPTION_CONNECTION_TIMEOUT, options->idle_seconds + INACTIVITY_MARGIN_SECONDS,
 	        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
 	        on_connection, server, MHD_OPTION_ARRAY, options->tls ? tls : none, MHD_OPTION_END);
@@ -432,6 +396,7 @@ static bool start_daemon(struct http_server *server, struct error *error)
 static void free_server(struct http_server *server)
 {
 	tls_identities_free(server->identities);
+	connections_free(server->connections);
 	if (server->listener >= 0)
 		close(server->listener);
 	pthread_cond_destroy(&server->stop);
@@ -458,7 +423,10 @@ bool http_server_start(const struct http_server_options *options, struct http_se
 	server->options = *options;
 	server->listener = -1;
 	init_locks(server);
-	if (options->tls && (server->identities = tls_identities_new()) == NULL) {
+	server->connections = connections_new(&options->limits);
+	if (options->tls)
+		server->identities = tls_identities_new();
+	if (server->connections == NULL || (options->tls && server->identities == NULL)) {
 		free_server(server);
 		return error_set(error, "no memory for a server");
 	}
@@ -499,16 +467,23 @@ static void stop_accepting(struct http_server *server)
 	server->listener = -1;
 }
 
+static unsigned requests_in_flight(const struct http_server *server)
+{
+	struct connections_counts counts;
+	connections_count(server->connections, &counts);
+	return (unsigned)counts.requests;
+}
+
 unsigned http_server_quiesce(struct http_server *server, unsigned seconds)
 {
 	http_server_drain(server);
 	stop_accepting(server);
 	int64_t end = clock_now() + seconds * SECOND;
-	while (atomic_load(&server->requests) > 0 && clock_now() < end) {
+	while (requests_in_flight(server) > 0 && clock_now() < end) {
 		struct timespec moment = {.tv_nsec = 10L * 1000 * 1000};
 		nanosleep(&moment, NULL);
 	}
-	return atomic_load(&server->requests);
+	return requests_in_flight(server);
 }
 
 void http_server_stop(struct http_server *server)
@@ -529,9 +504,12 @@ void http_server_stop(struct http_server *server)
 
 void http_server_counts(struct http_server *server, struct http_server_counts *ret_counts)
 {
+	struct connections_counts counts;
+	connections_count(server->connections, &counts);
 	*ret_counts = (struct http_server_counts){
-	        .connections = atomic_load(&server->connection_count),
+	        .connections = counts.open,
 	        .overloaded = atomic_load(&server->overloaded),
-	        .timed_out = atomic_load(&server->timed_out),
+	        .timed_out = counts.timed_out,
+	        .displaced = counts.displaced,
 	};
 }

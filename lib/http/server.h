@@ -2,14 +2,16 @@
  * http_server: HTTP/1.1, plain or over TLS 1.2+, for short requests and short responses. The only
  * home of libmicrohttpd.
  *
- * Bounds, so that no client can hold the server: a body limit (413), a limit on the bytes of all
- * bodies and on the requests in flight (503 with Retry-After), a limit on connections, and a
- * deadline for each phase of a connection. The deadlines are absolute: a byte now and then does
- * not extend them. A connection past its deadline is shut down without a response.
+ * Bounds, so that no client can hold the server: a body limit (413); limits on connections, on the
+ * requests in flight and on the bytes of all bodies and responses (503 with Retry-After), shared
+ * fairly between the addresses of clients (connections.h); and a deadline for each phase of a
+ * connection. The deadlines are absolute: a byte now and then does not extend them. A connection
+ * past its deadline is shut down without a response.
  *   header_seconds  from accept to the end of the first request's header (TLS handshake included)
  *   body_seconds    from the end of the header until the response is sent
  *   idle_seconds    from a response to the end of the next request's header; above the 90 s for
  *                   which the API server keeps idle connections, so that it closes first
+ * The memory that a handler works in is not counted: at most threads of them run at a time.
  *
  * The handler runs on one of the server's threads, several at a time. Identities (certificate and
  * key) may be changed at any time: handshakes that began keep the old one, connections live on.
@@ -26,6 +28,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/base/error.h"
+#include "lib/http/connections.h"
 
 struct http_server;
 
@@ -33,6 +36,7 @@ struct http_request {
 	const char *method;
 	const char *path;         /* without the query */
 	const char *content_type; /* NULL: none */
+	const char *client;       /* its address */
 	const char *body;         /* length bytes and a NUL */
 	size_t length;
 };
@@ -54,11 +58,9 @@ struct http_server_options {
 	const char *address; /* HOST:PORT, :PORT or [V6]:PORT; port 0 is any free one */
 	bool tls;
 	unsigned threads;
-	size_t body_max;     /* bytes of one body */
-	size_t response_max; /* bytes of one response's body */
-	size_t bodies_max;   /* bytes of all bodies together */
-	unsigned requests_max;
-	unsigned connections_max;
+	size_t body_max;                 /* bytes of one body */
+	size_t response_max;             /* bytes of one response's body */
+	struct connection_limits limits; /* bytes: of all bodies and responses together */
 	unsigned header_seconds;
 	unsigned body_seconds;
 	unsigned idle_seconds;
@@ -93,6 +95,7 @@ struct http_server_counts {
 	uint64_t connections; /* open now */
 	uint64_t overloaded;  /* answered with 503 here */
 	uint64_t timed_out;   /* connections shut down past a deadline */
+	uint64_t displaced;   /* connections shut down to make room for others */
 };
 void http_server_counts(struct http_server *server, struct http_server_counts *ret_counts);
 

@@ -72,12 +72,18 @@ def test_bounds_are_documented():
     arenas = int(re.search(r"ADMISSION_ARENA_MAX \(\(size_t\)(\d+) \* 1024 \* 1024\)",
                            (ROOT / "webhook/admission.h").read_text())[1])
     assert value("IDLE_SECONDS") > 90  # the API server's: it closes first
-    assert (f"{value('BODIES_MAX')} MiB of bodies and {value('REQUESTS_MAX')} requests at a time "
-            f"(503 with `Retry-After`), {arenas} MiB for the trees of all reviews, "
-            f"{value('CONNECTIONS_MAX')} connections; {value('HEADER_SECONDS')} s for a header and "
-            f"for a body however slowly they come, {value('IDLE_SECONDS')} s idle") in \
-        (ROOT / "README.md").read_text()
-    assert value("HEADER_SECONDS") == value("BODY_SECONDS")
+    readme = (ROOT / "README.md").read_text()
+    row = lambda what, all_, each: f"| {what} | {all_} | {each} |" in readme  # noqa: E731
+    assert row("bodies and responses in memory", f"{value('MEMORY_MAX')} MiB",
+               f"{value('MEMORY_EACH')} MiB")
+    assert row("requests in flight", value("REQUESTS_MAX"), value("REQUESTS_EACH"))
+    assert row("connections to the webhook", value("CONNECTIONS_MAX"), value("CONNECTIONS_EACH"))
+    assert row("connections to the metrics port", value("METRICS_CONNECTIONS_MAX"),
+               value("METRICS_CONNECTIONS_EACH"))
+    assert f"| trees of reviews | {arenas} MiB | |" in readme
+    for name, what in (("HEADER_SECONDS", "for a header"), ("BODY_SECONDS", "for a body"),
+                       ("IDLE_SECONDS", "between two requests")):
+        assert f"{value(name)} s {what}" in readme
 
 
 def test_make_help_lists_what_the_readme_names():

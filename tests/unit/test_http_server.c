@@ -40,18 +40,19 @@ static struct http_server *start(const struct http_server_options *wanted)
 	        .threads = 2,
 	        .body_max = 100,
 	        .response_max = 200,
-	        .bodies_max = 1000,
-	        .requests_max = 100,
-	        .connections_max = 100,
+	        .limits = {.connections = 100, .requests = 100, .bytes = 2000},
 	        .header_seconds = PATIENCE_SECONDS,
 	        .body_seconds = PATIENCE_SECONDS,
 	        .idle_seconds = PATIENCE_SECONDS,
 	        .handler = echo,
 	};
-	if (wanted->bodies_max > 0)
-		options.bodies_max = wanted->bodies_max;
-	if (wanted->requests_max > 0)
-		options.requests_max = wanted->requests_max;
+	if (wanted->limits.bytes > 0)
+		options.limits.bytes = wanted->limits.bytes;
+	if (wanted->limits.requests > 0)
+		options.limits.requests = wanted->limits.requests;
+	if (wanted->limits.connections > 0)
+		options.limits.connections = wanted->limits.connections;
+	options.limits.connections_each = wanted->limits.connections_each;
 	if (wanted->header_seconds > 0)
 		options.header_seconds = wanted->header_seconds;
 	if (wanted->body_seconds > 0)
@@ -145,7 +146,7 @@ static void test_a_response(void **state)
 static void test_bodies_are_bounded(void **state)
 {
 	(void)state;
-	struct http_server *server = start(&(struct http_server_options){.bodies_max = 150});
+	struct http_server *server = start(&(struct http_server_options){.limits = {.bytes = 300}});
 	int fd = dial(server);
 	send_text(fd, REQUEST "101\r\n\r\n");
 	assert_response(fd, "HTTP/1.1 413", "at most 100 bytes");
@@ -190,7 +191,8 @@ static void test_bodies_are_bounded(void **state)
 static void test_requests_are_bounded(void **state)
 {
 	(void)state;
-	struct http_server *server = start(&(struct http_server_options){.requests_max = 2});
+	struct http_server *server =
+	        start(&(struct http_server_options){.limits = {.requests = 2}});
 	int held[2];
 	for (size_t i = 0; i < 2; i++) {
 		held[i] = dial(server);
