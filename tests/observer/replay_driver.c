@@ -3,10 +3,11 @@
  * API server, the network and the clock behind observer/event_loop.h. The same seed gives the same
  * run.
  *
- *   replay_driver STREAM LINES [MODE…]
+ *   replay_driver [--config FILE] STREAM LINES [MODE…]
  *
- * STREAM: watch events, one a line. LINES: what watchdogs print, objects {"at": index of the event
- * with which it is there, "namespace", "pod", "line"}, one a line; may be empty. MODE:
+ * FILE: the observer's --config. STREAM: watch events, one a line. LINES: what watchdogs print,
+ * objects {"at": index of the event with which it is there, "namespace", "pod", "line"}, one a
+ * line; with "container" and "run" (0, 1, …) what that container prints; may be empty. MODE:
  *
  *   once             the whole stream in no time; prints the records, one a line
  *   slow SECONDS     the same with so much time between two events, and an hour at the end
@@ -21,6 +22,8 @@
  *   kill N           N runs in which observers are killed and started again at random moments
  *
  *   replicas N       N runs with two, of which one is killed at random moments
+ *
+ *   leader N         N runs with two, of which the leader is killed once, at a random moment
  *
  *   trouble N        N runs in which the server responses with 429, 500, 503, resets, half
  * responses
@@ -69,9 +72,12 @@ struct printed_line {
 	size_t at;
 	char *namespace;
 	char *pod;
+	char *container; /* whose log it is in; "": the watchdog's */
+	int64_t run;     /* of that container */
 	char *text;
 };
 
+static const char *config; /* NULL: none */
 static struct event events[EVENTS_MAX];
 static size_t event_count;
 static struct printed_line log_lines[EVENTS_MAX];
@@ -130,13 +136,17 @@ static void take_log_line(const char *line, size_t length)
 	struct arena *arena = arena_new(0);
 	json *root;
 	int64_t at = 0;
+	int64_t run = 0;
 	check(json_parse(arena, line, length, 0, &root, NULL) == JSON_FAITHFUL &&
 	              json_integer(json_get(root, "at"), &at),
 	      "a watchdog's line is no JSON");
+	json_integer(json_get(root, "run"), &run);
 	log_lines[log_line_count++] = (struct printed_line){
 	        .at = (size_t)at,
 	        .namespace = copy(json_get_string(root, "namespace")),
 	        .pod = copy(json_get_string(root, "pod")),
+	        .container = copy(json_get_string(root, "container")),
+	        .run = run,
 	        .text = copy(json_get_string(root, "line")),
 	};
 	arena_free(arena);
@@ -158,6 +168,8 @@ struct stream {
 	size_t at; /* the next event, or line */
 	char namespace[64];
 	char pod[256];
+	char container[64]; /* "": the watchdog */
+	int64_t run;
 	bool silent;
 	int64_t heard_at;
 };
@@ -406,34 +418,120 @@ static void open_stream(struct replica *replica, struct request *request, size_t
 	       stream->pod);
 }
 
+/* What the last event says about a container. */
+struct container_state {
+	int64_t run;
+	bool terminated;
+	bool deleting; /* its pod is */
+};
+
+static struct container_state state_of(const char *namespace, const char *pod,
+                                       const char *container)
+{
+	struct container_state state = {.run = 0};
+	const struct event *pods[PODS_MAX];
+	const struct event *event = NULL;
+	size_t count = present(pods);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(pods[i]->name, pod) == 0 && strcmp(pods[i]->namespace, namespace) == 0)
+			event = pods[i];
+	struct arena *arena = arena_new((size_t)16 << 20);
+	json *root;
+	check(event != NULL && json_parse(arena, event->object, strlen(event->object), 0, &root,
+	                                  NULL) == JSON_FAITHFUL,
+	      "no such pod");
+	state.deleting = json_find(root, "metadata", "deletionTimestamp", NULL) != NULL;
+	const json *statuses = json_find(root, "status", "containerStatuses", NULL);
+	for (const json *n = json_first(statuses); n != NULL; n = json_next(n)) {
+		if (!json_string_is(json_get(n, "name"), container))
+			continue;
+		json_integer(json_get(n, "restartCount"), &state.run);
+		state.terminated = json_find(n, "state", "terminated", NULL) != NULL;
+	}
+	arena_free(arena);
+	return state;
+}
+
+static bool is_in_log(const struct printed_line *line, const char *namespace, const char *pod,
+                      const char *container, int64_t run)
+{
+	return strcmp(line->pod, pod) == 0 && strcmp(line->namespace, namespace) == 0 &&
+	       strcmp(line->container, container) == 0 &&
+	       (line->container[0] == '\0' || line->run == run);
+}
+
+/* A container's log is gone as soon as a deleted pod's final object is there. */
+static const char *log_trouble(const char *container, const struct container_state *state)
+{
+	if (container[0] == '\0')
+		return NULL;
+	for (size_t i = 0; i < log_line_count; i++)
+		if (log_lines[i].container[0] != '\0')
+			return state->deleting && state->terminated
+			               ? "failed to try resolving symlinks in path "
+			                 "\"/var/log/pods/a/main/0.log\": no such file or directory"
+			               : NULL;
+	return "unable to retrieve container logs for containerd://x";
+}
+
 static void send_log(struct replica *replica, struct request *request)
 {
 	char namespace[64] = "";
 	char pod[256] = "";
-	sscanf(request->kube.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]/", namespace, pod);
+	char container[64] = "";
+	struct container_state state = {.run = 0};
+	sscanf(request->kube.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]/log?container=%63[^&]",
+	       namespace, pod, container);
 	if (!pod_exists(namespace, pod)) {
 		response(replica, request, 404, "NotFound", "{}");
 		return;
 	}
-	if (strstr(request->kube.path, "container=lastword-watchdog") == NULL) {
-		static const char none[] = "unable to retrieve container logs for containerd://x";
-		event_loop_receive(request, none, sizeof none - 1);
+	if (strcmp(container, "lastword-watchdog") == 0)
+		container[0] = '\0';
+	else
+		state = state_of(namespace, pod, container);
+	const char *trouble = log_trouble(container, &state);
+	if (trouble != NULL) {
+		event_loop_receive(request, trouble, strlen(trouble));
 		response(replica, request, 200, "", "");
 		return;
 	}
 	if (strstr(request->kube.path, "&follow=true") != NULL) {
 		open_stream(replica, request, 0);
+		struct stream *stream = &replica->streams[replica->stream_count - 1];
+		snprintf(stream->container, sizeof stream->container, "%s", container);
+		stream->run = state.run;
 		return;
 	}
+	state.run -= strstr(request->kube.path, "&previous=true") != NULL;
 	for (size_t i = 0; i < log_line_count; i++) {
 		const struct printed_line *line = &log_lines[i];
-		if (line->at >= world.applied || strcmp(line->pod, pod) != 0 ||
-		    strcmp(line->namespace, namespace) != 0)
+		if (line->at >= world.applied ||
+		    !is_in_log(line, namespace, pod, container, state.run))
 			continue;
 		event_loop_receive(request, line->text, strlen(line->text));
 		event_loop_receive(request, "\n", 1);
 	}
 	response(replica, request, 200, "", "");
+}
+
+/* Every namespace is opted in, and nothing changes about that. */
+static void list_namespaces(struct replica *replica, struct request *request)
+{
+	struct buffer body;
+	buffer_init(&body, (size_t)64 << 20);
+	buffer_append_text(&body, "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[");
+	bool first = true;
+	for (size_t i = 0; i < event_count; i++) {
+		if (events[i].namespace[0] == '\0')
+			continue;
+		buffer_printf(&body, "%s{\"metadata\":{\"name\":\"%s\"}}", first ? "" : ",",
+		              events[i].namespace);
+		first = false;
+	}
+	buffer_append_text(&body, "]}");
+	response(replica, request, 200, "", buffer_text(&body));
+	buffer_free(&body);
 }
 
 static void serve(struct replica *replica, struct request *request)
@@ -462,6 +560,11 @@ static void serve(struct replica *replica, struct request *request)
 		response(replica, request, code, "Trouble", "{}");
 	} else if (strstr(path, "/leases") != NULL) {
 		lease(replica, request);
+	} else if (strncmp(path, "/api/v1/namespaces?", 19) == 0 && version == NULL) {
+		list_namespaces(replica, request);
+	} else if (strncmp(path, "/api/v1/namespaces?", 19) == 0) {
+		open_stream(replica, request, event_count);
+		replica->streams[replica->stream_count - 1].silent = true;
 	} else if (strncmp(path, "/api/v1/pods?", 13) == 0 && version == NULL) {
 		list_pods(replica, request);
 	} else if (strncmp(path, "/api/v1/pods?", 13) == 0) {
@@ -553,15 +656,17 @@ static bool move_follow(struct replica *replica, size_t index)
 	struct stream *stream = &replica->streams[index];
 	for (; stream->at < log_line_count; stream->at++) {
 		const struct printed_line *line = &log_lines[stream->at];
-		if (strcmp(line->pod, stream->pod) != 0 ||
-		    strcmp(line->namespace, stream->namespace) != 0)
+		if (!is_in_log(line, stream->namespace, stream->pod, stream->container,
+		               stream->run))
 			continue;
 		if (line->at >= world.applied)
 			break;
 		deliver(stream, line->text, strlen(line->text));
 		deliver(stream, "\n", 1);
 	}
-	if (pod_exists(stream->namespace, stream->pod))
+	bool exists = pod_exists(stream->namespace, stream->pod);
+	if (exists && (stream->container[0] == '\0' ||
+	               !state_of(stream->namespace, stream->pod, stream->container).terminated))
 		return false;
 	close_stream(replica, index, 200);
 	return true;
@@ -598,6 +703,7 @@ static void start(struct replica *replica)
 	struct observer_options options = observer_defaults;
 	struct error error;
 	options.identity = names[replica - world.replicas];
+	options.config = config;
 	options.seed = chance();
 	check(observer_init(&replica->observer, &options, world.now, START + world.now, &error),
 	      "no observer");
@@ -810,6 +916,28 @@ static char *run_killed(uint64_t seed, unsigned replicas)
 	return finish();
 }
 
+/* The leader is killed once, for good: the other replica has seen all that it has. */
+static char *run_without_leader(uint64_t seed)
+{
+	begin(seed);
+	for (unsigned i = 0; i < REPLICAS; i++)
+		start(&world.replicas[i]);
+	pass_time(world.now + 5 * SECOND);
+	size_t last = 1 + (size_t)(chance() % event_count);
+	while (world.applied < event_count) {
+		bool killing = ++world.applied == last;
+		for (uint64_t moves = killing ? chance() % 60 : 0; moves > 0; moves--)
+			move();
+		for (unsigned i = 0; killing && i < REPLICAS; i++)
+			if (world.replicas[i].observer.writer.leader) {
+				kill_replica(&world.replicas[i]);
+				killing = false;
+			}
+		pass_time(world.now + (int64_t)(chance() % 3) * SECOND);
+	}
+	return finish();
+}
+
 static char *run_troubled(uint64_t seed)
 {
 	begin(seed);
@@ -883,6 +1011,7 @@ static void run_mode(const char *mode, unsigned count)
 		for (unsigned i = 0; i < count; i++)
 			build(strcmp(mode, "kill") == 0       ? run_killed(i + 1, 1)
 			      : strcmp(mode, "replicas") == 0 ? run_killed(i + 1, 2)
+			      : strcmp(mode, "leader") == 0   ? run_without_leader(i + 1)
 			                                      : run_troubled(i + 1),
 			      mode, i + 1);
 	}
@@ -906,7 +1035,12 @@ static bool print_mode(const char *mode, unsigned count)
 
 int main(int argc, char **argv)
 {
-	check(argc > 2, "usage: replay_driver STREAM LINES [MODE…]");
+	if (argc > 2 && strcmp(argv[1], "--config") == 0) {
+		config = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
+	check(argc > 2, "usage: replay_driver [--config FILE] STREAM LINES [MODE…]");
 	log_set_level(LOG_ERROR);
 	for_lines(argv[1], take_event);
 	for_lines(argv[2], take_log_line);
@@ -932,6 +1066,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < log_line_count; i++) {
 		free(log_lines[i].namespace);
 		free(log_lines[i].pod);
+		free(log_lines[i].container);
 		free(log_lines[i].text);
 	}
 	free(first);

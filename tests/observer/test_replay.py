@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import injected
+import unwrapped
 from injected import BUILD, ROOT, STREAM
 
 HANG = 300  # a bound on hanging
@@ -22,7 +23,11 @@ RUNS = 3 if "asan" in BUILD.parts else 20
 def streams(tmp_path_factory):
     folder = tmp_path_factory.mktemp("streams")
     (folder / "no-lines").write_text("")
-    return {"plain": (STREAM, folder / "no-lines"), "injected": injected.write(folder)}
+    config = ("--config", unwrapped.write_config(folder))
+    files, _ = unwrapped.write(folder)
+    return {"plain": (STREAM, folder / "no-lines"), "injected": injected.write(folder),
+            "unwrapped": files, "audited": (*config, STREAM, folder / "no-lines"),
+            "audited-unwrapped": (*config, *files)}
 
 
 def replay(streams, which, *modes):
@@ -73,4 +78,46 @@ def test_every_end_has_a_record():
 def test_whatever_happens_the_records_are_the_same(streams, which, modes):
     result = replay(streams, which, *modes)
     assert "no status" not in result.stderr and "not done" not in result.stderr
+    assert " 0 differ" in result.stderr
+
+
+@pytest.mark.parametrize("which", ["unwrapped", "audited-unwrapped"])
+def test_agents_without_a_watchdog_have_their_last_words(streams, which, tmp_path):
+    """Nothing of a kubelet's is taken for theirs."""
+    _, ended = unwrapped.write(tmp_path)
+    got = [json.loads(line) for line in replay(streams, which, "once").stdout.splitlines()]
+    assert len(got) == 30
+    for spec in (record["spec"] for record in got):
+        key = (spec["pod"], spec["restartCount"])
+        if key in ended:
+            assert spec["source"] == "log"
+            assert spec["logTail"].endswith(unwrapped.last_words(*key) + "\n"), spec
+        else:
+            assert spec["errorType"] in ("NeverStarted", "StartError"), spec
+            assert spec["source"] == "kubelet" and "logTail" not in spec
+        assert "symlinks" not in json.dumps(spec)
+
+
+def test_what_should_have_been_injected_has_the_same_records(streams):
+    """All namespaces opted in, a rule that matches all: pods that nobody injected."""
+    def records(which):
+        return replay(streams, which, "once").stdout
+    assert records("audited") == records("plain")
+    assert records("audited-unwrapped") == records("unwrapped")
+    events = [json.loads(line) for line in replay(streams, "audited", "events", 1).stdout.splitlines()
+              if '"AgentPodNotInjected"' in line]
+    # One for each pod: none of them has an owner.
+    assert len(events) == len({e["involvedObject"]["uid"] for e in events}) > 15
+
+
+# Where a replica starts anew, or the API server is away for longer than the grace period, logs may be
+# gone that nobody else had read.
+@pytest.mark.parametrize("which,modes", [
+    ("unwrapped", ("cut", WAYS)), ("unwrapped", ("leader", 2 * RUNS)),
+    ("audited-unwrapped", ("cut", WAYS)), ("audited-unwrapped", ("leader", 2 * RUNS)),
+    ("audited", ("kill", RUNS)), ("audited", ("trouble", RUNS))],
+    ids=lambda value: value if isinstance(value, str) else value[0])
+def test_whatever_happens_to_connections_no_last_words_are_lost(streams, which, modes):
+    result = replay(streams, which, *modes)
+    assert "not told" not in result.stderr and "not done" not in result.stderr
     assert " 0 differ" in result.stderr
