@@ -88,12 +88,18 @@ static uint64_t number_of(const char *fingerprint)
 	return fingerprint == NULL ? 0 : strtoull(fingerprint, NULL, 16);
 }
 
-bool event_is_allowed(struct event_groups *groups, const char *fingerprint, int64_t now)
+bool event_is_allowed(struct event_groups *groups, const char *namespace, const char *fingerprint,
+                      int64_t now)
 {
 	uint64_t number = number_of(fingerprint);
-	struct event_group *group = &groups->groups[number % EVENT_GROUPS];
-	if (group->fingerprint != number)
+	uint64_t place = number;
+	for (const char *c = namespace; *c != '\0'; c++)
+		place = (place ^ (unsigned char)*c) * UINT64_C(0x100000001b3); /* FNV-1a */
+	struct event_group *group = &groups->groups[(place ^ place >> 32) % EVENT_GROUPS];
+	if (group->fingerprint != number || strcmp(group->namespace, namespace) != 0) {
 		*group = (struct event_group){.fingerprint = number};
+		snprintf(group->namespace, sizeof group->namespace, "%s", namespace);
+	}
 	if (group->paid_until > now + (EVENT_BURST - 1) * MINUTE)
 		return false;
 	group->paid_until = (group->paid_until > now ? group->paid_until : now) + MINUTE;

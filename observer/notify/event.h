@@ -2,9 +2,10 @@
  * event: Kubernetes Events about terminations, and a limit on how many similar ones are sent. Pure.
  *
  * An Event's name is made of the pod's uid, the container and its restart count, so sending it
- * twice creates it once. Storms: of one fingerprint EVENT_BURST Events are sent at once, then one a
- * minute; the other terminations are Grouped, which their records say. Fingerprints are remembered
- * in a table of fixed size; one that another has displaced begins anew.
+ * twice creates it once. Storms: of one fingerprint in one namespace EVENT_BURST Events are sent at
+ * once, then one a minute; the other terminations are Grouped, which their records say. They are
+ * remembered in a table of fixed size; what another has displaced begins anew. A fingerprint that a
+ * tenant guesses and forges counts in his own namespace alone.
  */
 #ifndef LASTWORD_OBSERVER_NOTIFY_EVENT_H
 #define LASTWORD_OBSERVER_NOTIFY_EVENT_H
@@ -38,6 +39,7 @@ void event_write(const struct termination *termination, enum event_target target
                  const struct event_text *text, int64_t wall, struct buffer *out);
 
 struct event_group {
+	char namespace[64];
 	uint64_t fingerprint;
 	int64_t paid_until; /* each Event costs a minute, EVENT_BURST minutes are on credit */
 };
@@ -46,7 +48,9 @@ struct event_groups {
 	struct event_group groups[EVENT_GROUPS];
 };
 
-/* An Event about that fingerprint may be sent now (nanoseconds, monotonic, above 0). */
-bool event_is_allowed(struct event_groups *groups, const char *fingerprint, int64_t now);
+/* An Event about that fingerprint in that namespace may be sent now (nanoseconds, monotonic, above
+ * 0). */
+bool event_is_allowed(struct event_groups *groups, const char *namespace, const char *fingerprint,
+                      int64_t now);
 
 #endif

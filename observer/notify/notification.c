@@ -107,7 +107,8 @@ static bool is_grouped(struct notification *notification)
 {
 	const struct delivery *first = &notification->deliveries[EVENT_POD];
 	return first->attempts == 0 && first->state == NULL && notification->fingerprint != NULL &&
-	       !event_is_allowed(&notification->notifier->groups, notification->fingerprint,
+	       !event_is_allowed(&notification->notifier->groups,
+	                         notification->termination->namespace, notification->fingerprint,
 	                         notification->notifier->loop->now);
 }
 

@@ -216,16 +216,36 @@ static void test_storms_are_grouped(void **state)
 	static struct event_groups groups;
 	unsigned sent = 0;
 	for (unsigned i = 0; i < 1000; i++)
-		sent += event_is_allowed(&groups, "5f0c2a91d3e8b764", SECOND);
+		sent += event_is_allowed(&groups, "team", "5f0c2a91d3e8b764", SECOND);
 	assert_int_equal(sent, EVENT_BURST);
-	assert_true(event_is_allowed(&groups, "0123456789abcdef", SECOND));
+	assert_true(event_is_allowed(&groups, "team", "0123456789abcdef", SECOND));
 	/* One a minute from then on, and the whole burst again after an hour. */
-	assert_false(event_is_allowed(&groups, "5f0c2a91d3e8b764", 60 * SECOND));
-	assert_true(event_is_allowed(&groups, "5f0c2a91d3e8b764", 61 * SECOND));
-	assert_false(event_is_allowed(&groups, "5f0c2a91d3e8b764", 62 * SECOND));
+	assert_false(event_is_allowed(&groups, "team", "5f0c2a91d3e8b764", 60 * SECOND));
+	assert_true(event_is_allowed(&groups, "team", "5f0c2a91d3e8b764", 61 * SECOND));
+	assert_false(event_is_allowed(&groups, "team", "5f0c2a91d3e8b764", 62 * SECOND));
 	for (unsigned i = sent = 0; i < 100; i++)
-		sent += event_is_allowed(&groups, "5f0c2a91d3e8b764", 3600 * SECOND);
+		sent += event_is_allowed(&groups, "team", "5f0c2a91d3e8b764", 3600 * SECOND);
 	assert_int_equal(sent, EVENT_BURST);
+}
+
+/* Terminations that a tenant forges, with the fingerprint of another tenant's. */
+static void test_a_forged_fingerprint_groups_nobody_elses_events(void **state)
+{
+	(void)state;
+	static struct event_groups groups;
+	unsigned forged = 0;
+	for (unsigned i = 0; i < 12; i++)
+		forged += event_is_allowed(&groups, "evil", "5f0c2a91d3e8b764", SECOND);
+	assert_int_equal(forged, EVENT_BURST);
+	for (unsigned i = 0; i < 5; i++)
+		assert_true(event_is_allowed(&groups, "team", "5f0c2a91d3e8b764", SECOND));
+	/* Displaced ones only begin anew. */
+	for (unsigned i = 0; i < 100 * EVENT_GROUPS; i++) {
+		char fingerprint[17];
+		snprintf(fingerprint, sizeof fingerprint, "%016x", i);
+		event_is_allowed(&groups, "evil", fingerprint, SECOND);
+	}
+	assert_true(event_is_allowed(&groups, "team", "5f0c2a91d3e8b764", SECOND));
 }
 
 /* ---- Lease and record GC: a server that has one of them ---- */
@@ -451,6 +471,7 @@ int main(void)
 	        cmocka_unit_test(test_line_splitter),
 	        cmocka_unit_test(test_a_cached_pod_is_small),
 	        cmocka_unit_test(test_storms_are_grouped),
+	        cmocka_unit_test(test_a_forged_fingerprint_groups_nobody_elses_events),
 	        cmocka_unit_test(test_one_leads),
 	        cmocka_unit_test(test_old_records_go),
 	};
