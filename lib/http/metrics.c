@@ -96,15 +96,19 @@ struct metric_family *metrics_add(struct metrics *metrics,
 	return family;
 }
 
+static bool has_values(const struct metric *metric, const char *const *values, size_t count)
+{
+	size_t i = 0;
+	while (i < count && strcmp(metric->values[i], values[i]) == 0)
+		i++;
+	return i == count;
+}
+
 static struct metric *find(struct metric_family *family, const char *const *values)
 {
-	for (struct metric *metric = family->first; metric != NULL; metric = metric->next) {
-		size_t i = 0;
-		while (i < family->label_count && strcmp(metric->values[i], values[i]) == 0)
-			i++;
-		if (i == family->label_count)
+	for (struct metric *metric = family->first; metric != NULL; metric = metric->next)
+		if (has_values(metric, values, family->label_count))
 			return metric;
-	}
 	return NULL;
 }
 
@@ -153,6 +157,27 @@ struct metric *metric_get(struct metric_family *family, const char *const *value
 		metric = make(family, values);
 	pthread_mutex_unlock(&family->metrics->lock);
 	return metric;
+}
+
+void metric_forget(struct metric_family *family, const char *const *values, size_t count)
+{
+	if (family == NULL)
+		return;
+	pthread_mutex_lock(&family->metrics->lock);
+	struct metric **link = &family->first;
+	family->last = NULL;
+	while (*link != NULL) {
+		struct metric *metric = *link;
+		if (has_values(metric, values, count)) {
+			*link = metric->next;
+			family->count--;
+			metric_free(metric);
+			continue;
+		}
+		family->last = metric;
+		link = &metric->next;
+	}
+	pthread_mutex_unlock(&family->metrics->lock);
 }
 
 static void add_double(_Atomic double *target, double amount)

@@ -6,7 +6,8 @@
  * most its limit of series; beyond it every new combination is counted on one series whose labels
  * are all "other", so that what outsiders choose cannot eat memory.
  *
- * Families and series live as long as their registry. Thread-safe, but for metrics_free().
+ * Families and series live as long as their registry, but for series that metric_forget() deletes.
+ * Thread-safe, but for metrics_free() and metric_forget().
  */
 #ifndef LASTWORD_LIB_HTTP_METRICS_H
 #define LASTWORD_LIB_HTTP_METRICS_H
@@ -46,6 +47,10 @@ struct metric_family *metrics_add(struct metrics *metrics,
  * shown as 0). NULL only when there is no memory, and for a family of NULL; every function below
  * takes NULL and does nothing. */
 struct metric *metric_get(struct metric_family *family, const char *const *values);
+
+/* Deletes the series whose first count label values are these. Nobody counts on them any more: what
+ * metric_get() gave is gone. metrics_write() may run meanwhile. */
+void metric_forget(struct metric_family *family, const char *const *values, size_t count);
 
 void metric_add(struct metric *metric, double amount); /* counters (amount >= 0) and gauges */
 void metric_set(struct metric *metric, double value);  /* gauges */

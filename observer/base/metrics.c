@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/diagnosis/classify.h"
 #include "lib/http/metrics.h"
+#include "observer/base/agent_series.h"
 
-#define SERIES_MAX    4000
-#define HISTOGRAM_MAX 1000
+/* Never reached: agent_series keeps all of them together below it. */
+#define SERIES_MAX AGENT_SERIES_MAX
 
 static const double duration_buckets[] = {1,    5,    15,   60,    300,   900,
                                           1800, 3600, 7200, 14400, 43200, 86400};
@@ -43,19 +45,19 @@ static const struct metric_definition definitions[FAMILY_COUNT] = {
                              .name = "lastword_agent_run_duration_seconds",
                              .help = "Duration of agent runs.",
                              .labels = {"namespace", "agent"},
-                             .limit = HISTOGRAM_MAX,
+                             .limit = SERIES_MAX,
                              BUCKETS(duration_buckets)},
         [FAMILY_RSS] = {.type = METRIC_HISTOGRAM,
                         .name = "lastword_agent_max_rss_bytes",
                         .help = "Peak memory of a process of the run.",
                         .labels = {"namespace", "agent"},
-                        .limit = HISTOGRAM_MAX,
+                        .limit = SERIES_MAX,
                         BUCKETS(memory_buckets)},
         [FAMILY_CPU] = {.type = METRIC_HISTOGRAM,
                         .name = "lastword_agent_cpu_seconds",
                         .help = "CPU time of agent runs.",
                         .labels = {"namespace", "agent"},
-                        .limit = HISTOGRAM_MAX,
+                        .limit = SERIES_MAX,
                         BUCKETS(cpu_buckets)},
         [FAMILY_LAG] = {.type = METRIC_HISTOGRAM,
                         .name = "lastword_watch_lag_seconds",
@@ -131,9 +133,24 @@ struct observer_metrics {
 	struct metric_family *families[FAMILY_COUNT];
 	struct metric *gauges[GAUGE_COUNT];
 	struct metric *counters[COUNTER_COUNT];
-	char *agents[OBSERVER_METRICS_AGENTS];
-	size_t agent_count;
+	struct agent_series agents;
 };
+
+/* What agent_pair.seen says of a pair: one byte for its runs, and one for each cause. */
+enum { SEEN_FAILED = 1, SEEN_SUCCEEDED = 2, SEEN_DURATION = 4, SEEN_RSS = 8, SEEN_CPU = 16 };
+#define SEEN_RUNS  0
+#define SEEN_CAUSE 1
+#define SEEN_KINDS (SEEN_CAUSE + CAUSE_COUNT)
+
+static void delete_series(void *context, const struct agent_pair *pair)
+{
+	static const enum family families[] = {FAMILY_RUNS, FAMILY_EXITS, FAMILY_DURATION,
+	                                       FAMILY_RSS, FAMILY_CPU};
+	struct observer_metrics *metrics = context;
+	const char *const labels[] = {pair->holder->name, pair->agent};
+	for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+		metric_forget(metrics->families[families[i]], labels, 2);
+}
 
 struct observer_metrics *observer_metrics_new(void)
 {
@@ -152,6 +169,7 @@ struct observer_metrics *observer_metrics_new(void)
 		metrics->counters[i] =
 		        metric_get(metrics_add(metrics->registry, &counters[i]), none);
 	metric_set(metric_get(metrics_add(metrics->registry, &build_info), version), 1);
+	agent_series_init(&metrics->agents, SEEN_KINDS, delete_series, metrics);
 	return metrics;
 }
 
@@ -159,58 +177,80 @@ void observer_metrics_free(struct observer_metrics *metrics)
 {
 	if (metrics == NULL)
 		return;
-	for (size_t i = 0; i < metrics->agent_count; i++)
-		free(metrics->agents[i]);
+	agent_series_free(&metrics->agents);
 	metrics_free(metrics->registry);
 	free(metrics);
 }
 
-static const char *bounded_agent(struct observer_metrics *metrics, const char *agent)
+/* The pair has the series of that bit from now on. */
+static void have_series(struct observer_metrics *metrics, struct agent_pair *pair, size_t kind,
+                        unsigned bit)
 {
-	if (agent == NULL)
-		agent = "";
-	for (size_t i = 0; i < metrics->agent_count; i++)
-		if (strcmp(metrics->agents[i], agent) == 0)
-			return metrics->agents[i];
-	char *copy = metrics->agent_count < OBSERVER_METRICS_AGENTS ? strdup(agent) : NULL;
-	if (copy == NULL)
-		return "other";
-	metrics->agents[metrics->agent_count++] = copy;
-	return copy;
+	if ((pair->seen[kind] & bit) != 0)
+		return;
+	pair->seen[kind] = (unsigned char)(pair->seen[kind] | bit);
+	agent_series_add(&metrics->agents, pair, 1);
 }
 
-static void observe(struct observer_metrics *metrics, enum family family, const char *const *labels,
-                    int64_t value, double unit)
+static struct agent_pair *use_pair(struct observer_metrics *metrics, const char *namespace,
+                                   const char *agent)
 {
-	if (value >= 0)
-		metric_observe(metric_get(metrics->families[family], labels), (double)value / unit);
+	return agent_series_use(&metrics->agents, namespace, agent == NULL ? "" : agent);
+}
+
+static void observe_run(struct observer_metrics *metrics, struct agent_pair *pair,
+                        enum family family, unsigned bit, int64_t value, double unit)
+{
+	const char *const labels[] = {pair->holder->name, pair->agent};
+	if (value < 0)
+		return;
+	have_series(metrics, pair, SEEN_RUNS, bit);
+	metric_observe(metric_get(metrics->families[family], labels), (double)value / unit);
 }
 
 void observer_metrics_count_run(struct observer_metrics *metrics, const char *namespace,
                                 const char *agent, bool failed, int64_t duration,
                                 int64_t max_rss_bytes, int64_t cpu)
 {
-	agent = bounded_agent(metrics, agent);
-	const char *const run[] = {namespace, agent, failed ? "failed" : "succeeded"};
-	metric_add(metric_get(metrics->families[FAMILY_RUNS], run), 1);
-	observe(metrics, FAMILY_DURATION, run, duration, 1e9);
-	observe(metrics, FAMILY_RSS, run, max_rss_bytes, 1);
-	observe(metrics, FAMILY_CPU, run, cpu, 1e9);
+	struct agent_pair *pair = use_pair(metrics, namespace, agent);
+	if (pair == NULL)
+		return;
+	const char *const labels[] = {namespace, pair->agent, failed ? "failed" : "succeeded"};
+	have_series(metrics, pair, SEEN_RUNS, failed ? SEEN_FAILED : SEEN_SUCCEEDED);
+	metric_add(metric_get(metrics->families[FAMILY_RUNS], labels), 1);
+	observe_run(metrics, pair, FAMILY_DURATION, SEEN_DURATION, duration, 1e9);
+	observe_run(metrics, pair, FAMILY_RSS, SEEN_RSS, max_rss_bytes, 1);
+	observe_run(metrics, pair, FAMILY_CPU, SEEN_CPU, cpu, 1e9);
+}
+
+/* One bit for each series of a cause: silent or not, and the source. */
+static unsigned record_bit(const struct agent_exit *exit)
+{
+	unsigned source = strcmp(exit->source, AGENT_EXIT_SOURCE_WATCHDOG) == 0 ? 0
+	                  : strcmp(exit->source, AGENT_EXIT_SOURCE_LOG) == 0    ? 1
+	                                                                        : 2;
+	return 1U << (source * 2 + exit->silent);
 }
 
 void observer_metrics_count_record(struct observer_metrics *metrics, const struct agent_exit *exit,
                                    const char *agent)
 {
-	const char *const labels[] = {exit->namespace, bounded_agent(metrics, agent),
-	                              exit->error_type, exit->silent ? "true" : "false",
-	                              exit->source};
+	enum cause cause = CAUSE_UNKNOWN;
+	struct agent_pair *pair = use_pair(metrics, exit->namespace, agent);
+	if (pair == NULL)
+		return;
+	cause_from_name(exit->error_type, &cause);
+	const char *const labels[] = {exit->namespace, pair->agent, cause_name(cause),
+	                              exit->silent ? "true" : "false", exit->source};
+	have_series(metrics, pair, SEEN_CAUSE + (size_t)cause, record_bit(exit));
 	metric_add(metric_get(metrics->families[FAMILY_EXITS], labels), 1);
 }
 
 void observer_metrics_observe_lag(struct observer_metrics *metrics, int64_t nanoseconds)
 {
 	static const char *const none[] = {NULL};
-	observe(metrics, FAMILY_LAG, none, nanoseconds < 0 ? 0 : nanoseconds, 1e9);
+	double seconds = nanoseconds < 0 ? 0 : (double)nanoseconds / 1e9;
+	metric_observe(metric_get(metrics->families[FAMILY_LAG], none), seconds);
 }
 
 void observer_metrics_count_notification(struct observer_metrics *metrics, const char *handler,

@@ -1,7 +1,7 @@
 /*
- * metrics: the observer's metrics (docs/observer.md lists them). Bounded: at most
- * OBSERVER_METRICS_AGENTS different values of the label agent, further ones become "other"; no
- * label has a pod's name.
+ * metrics: the observer's metrics (docs/observer.md lists them). Bounded: the series with the label
+ * agent are at most AGENT_SERIES_MAX (agent_series.h says which go when there are more; one that
+ * comes back begins at 0, which Prometheus takes for a restart); no label has a pod's name.
  *
  * A failed run is counted once, by the replica that wrote its record; a successful run, which
  * leaves no record, is counted by the leader alone. So the sum over the replicas is the number of
@@ -18,8 +18,6 @@
 #include <stdint.h>
 
 #include "lib/kube/agent_exit.h"
-
-#define OBSERVER_METRICS_AGENTS 200
 
 struct buffer;
 struct observer_metrics;

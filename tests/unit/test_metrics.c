@@ -192,6 +192,35 @@ static void test_a_long_line_stays_json(void **state)
 	free(text);
 }
 
+static void test_series_are_forgotten(void **state)
+{
+	static const struct metric_definition definition = {.type = METRIC_COUNTER,
+	                                                    .name = "c_total",
+	                                                    .help = "C.",
+	                                                    .labels = {"a", "b"},
+	                                                    .limit = 3};
+	static const char *const values[][2] = {{"1", "x"}, {"2", "x"}, {"1", "y"}};
+	(void)state;
+	struct metrics *metrics = metrics_new();
+	struct metric_family *family = metrics_add(metrics, &definition);
+	for (size_t i = 0; i < 3; i++)
+		metric_add(metric_get(family, values[i]), 1);
+	metric_forget(family, (const char *const[]){"1"}, 1);
+	assert_written(metrics, "# HELP c_total C.\n# TYPE c_total counter\n"
+	                        "c_total{a=\"2\",b=\"x\"} 1\n");
+	/* There is room again, at the end. */
+	metric_add(metric_get(family, values[2]), 1);
+	metric_forget(family, values[1], 2);
+	assert_written(metrics, "# HELP c_total C.\n# TYPE c_total counter\n"
+	                        "c_total{a=\"1\",b=\"y\"} 1\n");
+	metric_forget(family, NULL, 0);
+	metric_forget(NULL, NULL, 0);
+	metric_add(metric_get(family, values[0]), 2);
+	assert_written(metrics, "# HELP c_total C.\n# TYPE c_total counter\n"
+	                        "c_total{a=\"1\",b=\"x\"} 2\n");
+	metrics_free(metrics);
+}
+
 static void test_limit(void **state)
 {
 	(void)state;
@@ -225,6 +254,7 @@ int main(void)
 	        cmocka_unit_test(test_threads_lose_nothing),
 	        cmocka_unit_test(test_log_lines),
 	        cmocka_unit_test(test_a_long_line_stays_json),
+	        cmocka_unit_test(test_series_are_forgotten),
 	        cmocka_unit_test(test_limit),
 	        cmocka_unit_test(test_levels),
 	};

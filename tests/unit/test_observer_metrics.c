@@ -1,0 +1,155 @@
+/* The observer's metrics: series of agents are bounded, and shared by the namespaces. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/buffer.h"
+#include "lib/diagnosis/classify.h"
+#include "observer/base/agent_series.h"
+#include "observer/base/metrics.h"
+
+static struct observer_metrics *metrics;
+
+static int set_up(void **state)
+{
+	(void)state;
+	metrics = observer_metrics_new();
+	return metrics == NULL;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	observer_metrics_free(metrics);
+	return 0;
+}
+
+static void run(const char *namespace, const char *agent)
+{
+	observer_metrics_count_run(metrics, namespace, agent, true, 1000000000, 1, 1);
+}
+
+static void record(const char *namespace, const char *agent, enum cause cause, bool silent,
+                   const char *source)
+{
+	const struct agent_exit exit = {.namespace = namespace,
+	                                .error_type = cause_name(cause),
+	                                .silent = silent,
+	                                .source = source};
+	observer_metrics_count_record(metrics, &exit, agent);
+}
+
+static char *written(void)
+{
+	struct buffer out;
+	buffer_init(&out, (size_t)64 << 20);
+	observer_metrics_write(metrics, &out);
+	return buffer_steal(&out);
+}
+
+static size_t count_of(const char *text)
+{
+	size_t count = 0;
+	char *all = written();
+	for (const char *at = all; (at = strstr(at, text)) != NULL; at++)
+		count++;
+	free(all);
+	return count;
+}
+
+#define TEAM "lastword_agent_runs_total{namespace=\"team\",agent=\"coder\",result=\"failed\"} 2\n"
+
+/* A tenant counts under ever new names: what goes is his own. */
+static void test_names_of_one_tenant_evict_his_own(void **state)
+{
+	char agent[32];
+	(void)state;
+	run("team", "coder");
+	for (int i = 0; i < 1000; i++) {
+		snprintf(agent, sizeof agent, "agent-%d", i);
+		run("evil", agent);
+		for (int cause = 0; cause < CAUSE_COUNT; cause++)
+			record("evil", agent, (enum cause)cause, cause % 2, AGENT_EXIT_SOURCE_LOG);
+	}
+	run("team", "coder");
+	assert_int_equal(count_of(TEAM), 1);
+	assert_int_equal(count_of("\"other\""), 0);
+	/* His last ones are there, the first ones are not. */
+	assert_int_equal(count_of("total{namespace=\"evil\",agent=\"agent-999\",result"), 1);
+	assert_int_equal(count_of("total{namespace=\"evil\",agent=\"agent-0\""), 0);
+	size_t series = count_of("lastword_agent_runs_total{") +
+	                count_of("lastword_agent_exits_total{") +
+	                count_of("lastword_agent_run_duration_seconds_count{") +
+	                count_of("lastword_agent_max_rss_bytes_count{") +
+	                count_of("lastword_agent_cpu_seconds_count{");
+	assert_in_range(series, AGENT_SERIES_MAX - 200, AGENT_SERIES_MAX);
+}
+
+/* 200 names used to be all that there were, for everybody. */
+static void test_200_names_leave_room_for_others(void **state)
+{
+	char name[32];
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof name, "agent-%d", i);
+		run("evil", name);
+	}
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "team-%d", i);
+		run(name, "coder");
+	}
+	assert_int_equal(count_of("\"other\""), 0);
+	assert_int_equal(count_of("lastword_agent_runs_total{namespace=\"team-"), 100);
+	assert_int_equal(count_of("lastword_agent_runs_total{namespace=\"evil"), 200);
+}
+
+/* More namespaces than there is room for: the longest unused go. */
+static void test_many_namespaces(void **state)
+{
+	char name[32];
+	(void)state;
+	for (int i = 0; i < 3000; i++) {
+		snprintf(name, sizeof name, "team-%d", i);
+		run(name, "coder");
+	}
+	assert_int_equal(count_of("lastword_agent_runs_total{namespace=\"team-2999\""), 1);
+	assert_int_equal(count_of("lastword_agent_runs_total{namespace=\"team-0\""), 0);
+	assert_int_equal(count_of("lastword_agent_runs_total{"), AGENT_SERIES_MAX / 4);
+}
+
+static void test_long_names_are_cut(void **state)
+{
+	char name[9000];
+	(void)state;
+	memset(name, 'x', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	run("team", name);
+	run("team", name);
+	name[AGENT_SERIES_NAME_MAX] = '\0';
+	run("team", name);
+	assert_int_equal(count_of("lastword_agent_runs_total{"), 1);
+	assert_int_equal(count_of("result=\"failed\"} 3\n"), 1);
+	/* not within a character */
+	memcpy(name + AGENT_SERIES_NAME_MAX - 1, "\xc3\xa9", 3);
+	run("team", name);
+	name[AGENT_SERIES_NAME_MAX - 1] = '\0';
+	run("team", name);
+	assert_int_equal(count_of("result=\"failed\"} 2\n"), 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+	        TEST(test_names_of_one_tenant_evict_his_own),
+	        TEST(test_200_names_leave_room_for_others),
+	        TEST(test_many_namespaces),
+	        TEST(test_long_names_are_cut),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
