@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define NAMESPACE_EAGERNESS 3 /* one namespace alone: three quarters of the limit */
 
 void event_loop_init(struct event_loop *loop, uint64_t seed, size_t limit)
 {
@@ -142,16 +145,35 @@ static void request_free(struct request *request)
 	free(request);
 }
 
+/* Whoever is responsible for the request: the namespace in its path, "" for none. */
+static struct fair_holder *acquire_holder(struct event_loop *loop, const char *path)
+{
+	static const char before[] = "/namespaces/";
+	char name[64] = "";
+	const char *start = strstr(path, before);
+	if (start != NULL) {
+		start += sizeof before - 1;
+		size_t length = strcspn(start, "/?");
+		snprintf(name, sizeof name, "%.*s", length > 63 ? 63 : (int)length, start);
+	}
+	return fair_share_acquire(&loop->share, name);
+}
+
 struct request *event_loop_add_request(struct event_loop *loop, const struct request *request)
 {
+	bool ordinary = request->priority == REQUEST_ORDINARY;
 	struct request *copy = malloc(sizeof *copy);
-	if (copy == NULL || request->kube.path == NULL) {
+	struct fair_holder *holder = copy == NULL || request->kube.path == NULL || !ordinary
+	                                     ? NULL
+	                                     : acquire_holder(loop, request->kube.path);
+	if (copy == NULL || request->kube.path == NULL || (ordinary && holder == NULL)) {
 		free((void *)(uintptr_t)request->kube.path);
 		free((void *)(uintptr_t)request->kube.body);
 		free(copy);
 		return NULL;
 	}
 	*copy = *request;
+	copy->holder = holder;
 	copy->in_flight = false;
 	copy->operation = NULL;
 	list_add(&loop->waiting[copy->priority], copy);
@@ -160,12 +182,13 @@ struct request *event_loop_add_request(struct event_loop *loop, const struct req
 
 static void take_out(struct event_loop *loop, struct request *request)
 {
-	if (!request->in_flight) {
-		list_remove(&loop->waiting[request->priority], request);
+	list_remove(request->in_flight ? &loop->in_flight : &loop->waiting[request->priority],
+	            request);
+	if (request->holder == NULL)
 		return;
-	}
-	list_remove(&loop->in_flight, request);
-	loop->ordinary -= request->priority == REQUEST_ORDINARY;
+	if (request->in_flight)
+		fair_share_give_back(&loop->share, request->holder, 1);
+	fair_share_release(&loop->share, request->holder);
 }
 
 void event_loop_cancel_request(struct event_loop *loop, struct request *request)
@@ -178,17 +201,34 @@ void event_loop_cancel_request(struct event_loop *loop, struct request *request)
 	request_free(request);
 }
 
+/* The first of those whose namespaces have the fewest in flight; NULL: none may go. */
+static struct request *next_ordinary(const struct event_loop *loop)
+{
+	struct request *best = NULL;
+	if (loop->share.total >= loop->limit)
+		return NULL;
+	for (struct request *request = loop->waiting[REQUEST_ORDINARY].first;
+	     request != NULL && (best == NULL || best->holder->amount > 0); request = request->next)
+		if (best == NULL || request->holder->amount < best->holder->amount)
+			best = request;
+	return best != NULL && fair_share_fits(&loop->share, best->holder, 1, loop->limit,
+	                                       NAMESPACE_EAGERNESS)
+	               ? best
+	               : NULL;
+}
+
 struct request *event_loop_next_request(struct event_loop *loop)
 {
 	struct request *request = loop->waiting[REQUEST_URGENT].first;
-	if (request == NULL && loop->ordinary < loop->limit)
-		request = loop->waiting[REQUEST_ORDINARY].first;
+	if (request == NULL)
+		request = next_ordinary(loop);
 	if (request == NULL)
 		return NULL;
 	list_remove(&loop->waiting[request->priority], request);
 	request->in_flight = true;
 	list_add(&loop->in_flight, request);
-	loop->ordinary += request->priority == REQUEST_ORDINARY;
+	if (request->holder != NULL)
+		fair_share_take(&loop->share, request->holder, 1);
 	loop->requests++;
 	return request;
 }
@@ -229,5 +269,6 @@ void event_loop_free(struct event_loop *loop)
 		request = next;
 	}
 	free(loop->heap);
+	fair_share_free(&loop->share);
 	event_loop_init(loop, 0, 0);
 }

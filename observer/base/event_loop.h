@@ -14,9 +14,11 @@
  *    not cancel anything (libcurl is inside a callback): it returns false, or sets a timer.
  *  - Every request that was added is either finished exactly once or cancelled; after that it does
  *    not exist any more. A state machine that is freed has cancelled its requests and timers.
- *  - At most `limit` ordinary requests are in flight at a time, in the order in which they were
- *    added; urgent ones (the watch, the lease) and streams whose number is bounded elsewhere do not
- *    wait.
+ *  - At most `limit` ordinary requests are in flight at a time; urgent ones (the watch, the lease)
+ *    and streams whose number is bounded elsewhere do not wait. The next is of the namespace (as
+ *    its path says) that has the fewest in flight, of those the one that was added first. A
+ *    namespace alone gets at most three quarters (fair_share_fits()): if its logs do not come, the
+ *    others need not wait for its timeouts.
  */
 #ifndef LASTWORD_OBSERVER_BASE_EVENT_LOOP_H
 #define LASTWORD_OBSERVER_BASE_EVENT_LOOP_H
@@ -28,6 +30,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/kube/client.h"
+#include "observer/base/fair_share.h"
 
 /* ---- Timers ---- */
 
@@ -57,6 +60,7 @@ struct request {
 	/* the event loop's own */
 	struct request *previous;
 	struct request *next;
+	struct fair_holder *holder; /* the namespace; NULL: it is urgent */
 	bool in_flight;
 	void *operation; /* the transport's handle while it is in flight */
 };
@@ -76,7 +80,7 @@ struct event_loop {
 	uint64_t timers_set;
 	struct request_list waiting[2]; /* by priority */
 	struct request_list in_flight;
-	size_t ordinary; /* requests in flight with that priority */
+	struct fair_share share; /* of the ordinary requests in flight, by namespace */
 	size_t limit;
 	/* Aborts a request that is in flight; the transport must not finish it any more. */
 	void (*cancel)(void *transport, struct request *request);

@@ -18,7 +18,8 @@ struct log_reader {
 	const struct termination *termination;
 	log_reader_done *done;
 	void *context;
-	bool tail; /* it reads the agent's own log */
+	bool tail;       /* it reads the agent's own log */
+	size_t received; /* bytes of this attempt */
 	unsigned attempt;
 	struct request *request;
 	struct timer timer;
@@ -95,6 +96,9 @@ static void finish_tail(struct log_reader *reader)
 static bool receive(void *context, const char *bytes, size_t length)
 {
 	struct log_reader *reader = context;
+	reader->received += length;
+	if (reader->received > LOG_READER_BYTES_MAX)
+		return false;
 	if (reader->tail) {
 		log_buffer_append(&reader->buffer, bytes, length);
 		return true;
@@ -109,7 +113,9 @@ static void finished(void *context, struct kube_response *response, const struct
 	int64_t delay = error == NULL ? -1
 	                              : kube_retry_delay("GET", response, reader->attempt,
 	                                                 event_loop_random(reader->loop));
-	if (delay >= 0 && reader->attempt < LOG_READER_ATTEMPTS) {
+	/* What is too long will not be shorter. */
+	if (delay >= 0 && reader->attempt < LOG_READER_ATTEMPTS &&
+	    reader->received <= LOG_READER_BYTES_MAX) {
 		forget(reader);
 		event_loop_set_timer(reader->loop, &reader->timer, reader->loop->now + delay);
 		return;
@@ -148,6 +154,7 @@ static void send_request(void *context)
 {
 	struct log_reader *reader = context;
 	reader->attempt++;
+	reader->received = 0;
 	const struct request request = {
 	        .kube = {.path = make_path(reader), .timeout = READ_TIMEOUT},
 	        .receive = receive,

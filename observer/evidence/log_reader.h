@@ -8,7 +8,8 @@
  * temporary (no response, 429, 5xx) is tried again, LOG_READER_ATTEMPTS times in all: the log may
  * be gone soon.
  *
- * Memory: 32 KiB and one line for each log that is being read.
+ * Memory: 32 KiB and one line for each log that is being read. A log that brings more than
+ * LOG_READER_BYTES_MAX (a container that prints on, in the watchdog's place) is left there.
  */
 #ifndef LASTWORD_OBSERVER_EVIDENCE_LOG_READER_H
 #define LASTWORD_OBSERVER_EVIDENCE_LOG_READER_H
@@ -23,6 +24,8 @@
 
 #define LOG_READER_LINE_MAX ((size_t)32 * 1024) /* the watchdog's lines have at most 16000 */
 #define LOG_READER_ATTEMPTS 4
+/* 200 records of the container runtime, of 16 KiB at most, are 3.2 MB. */
+#define LOG_READER_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 struct log_reader;
 

@@ -120,6 +120,47 @@ static void test_requests_wait_their_turn(void **state)
 	assert_int_equal(finished, 1);
 }
 
+static struct request *add_for(struct event_loop *loop, const char *namespace)
+{
+	const struct request request = {
+	        .kube = {.path = request_path("/api/v1/namespaces/%s/pods/p/log", namespace)},
+	        .finish = on_finish,
+	};
+	return event_loop_add_request(loop, &request);
+}
+
+static bool is_of(const struct request *request, const char *namespace)
+{
+	return request != NULL && strcmp(request->holder->name, namespace) == 0;
+}
+
+/* 200 requests of one namespace that nobody answers: the others' go out at once. */
+static void test_no_namespace_takes_all_requests(void **state)
+{
+	struct event_loop loop;
+	struct request *held[6];
+	(void)state;
+	event_loop_init(&loop, 1, 8);
+	for (int i = 0; i < 200; i++)
+		add_for(&loop, "evil");
+	for (int i = 0; i < 6; i++)
+		assert_true(is_of(held[i] = event_loop_next_request(&loop), "evil"));
+	assert_null(event_loop_next_request(&loop));
+	add_for(&loop, "team-a");
+	add_for(&loop, "team-b");
+	struct request *a = event_loop_next_request(&loop);
+	assert_true(is_of(a, "team-a"));
+	assert_true(is_of(event_loop_next_request(&loop), "team-b"));
+	/* All places are taken. The next free one is of whoever has the fewest. */
+	add_for(&loop, "team-c");
+	assert_null(event_loop_next_request(&loop));
+	event_loop_cancel_request(&loop, held[0]);
+	assert_true(is_of(event_loop_next_request(&loop), "team-c"));
+	event_loop_cancel_request(&loop, a);
+	assert_null(event_loop_next_request(&loop)); /* and not evil's, which has 5 of 8 */
+	event_loop_free(&loop);
+}
+
 /* ---- Line splitter ---- */
 
 static struct buffer taken;
@@ -468,6 +509,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_timers_fire_in_order),
 	        cmocka_unit_test(test_requests_wait_their_turn),
+	        cmocka_unit_test(test_no_namespace_takes_all_requests),
 	        cmocka_unit_test(test_line_splitter),
 	        cmocka_unit_test(test_a_cached_pod_is_small),
 	        cmocka_unit_test(test_storms_are_grouped),
