@@ -8,7 +8,8 @@
 #include "observer/base/line_splitter.h"
 #include "observer/evidence/log_reader.h"
 
-#define REPORT_LINES 20
+#define REPORT_LINES   20
+#define KEPT_EAGERNESS 3 /* one namespace alone: three quarters of LOG_FOLLOWED_BYTES_MAX */
 
 enum follower_state { WAITING, OPEN, YIELDING };
 
@@ -19,6 +20,8 @@ struct log_follower {
 	struct log_follower *next;
 	struct log_followers *followers;
 	enum follower_state state;
+	struct fair_holder *place;  /* its namespace, among OPEN ones */
+	struct fair_holder *queued; /* and among WAITING ones */
 	struct cached_pod *pod;
 	struct cached_agent *agent; /* whose own log it is; NULL: the watchdog's */
 	struct request *request;
@@ -84,6 +87,10 @@ static void leave_list(struct log_follower *follower)
 	struct log_followers *followers = follower->followers;
 	take_out(follower->state == WAITING ? &followers->waiting : &followers->open, follower);
 	followers->yielding -= follower->state == YIELDING;
+	if (follower->state == WAITING)
+		fair_share_give_back(&followers->queue, follower->queued, 1);
+	if (follower->state == OPEN)
+		fair_share_give_back(&followers->places, follower->place, 1);
 }
 
 /* ---- Ending ---- */
@@ -102,6 +109,8 @@ static void free_follower(struct log_follower *follower)
 		if (follower->pod->agents[i].follower == follower)
 			follower->pod->agents[i].follower = NULL;
 	leave_list(follower);
+	fair_share_release(&follower->followers->places, follower->place);
+	fair_share_release(&follower->followers->queue, follower->queued);
 	cached_pod_release(follower->pod);
 	free(follower);
 }
@@ -128,20 +137,25 @@ static bool take_buffer(struct log_follower *follower)
 }
 
 /* For whoever looks into the termination, which may have been seen or not. Takes over the bytes. */
-static void keep(struct log_followers *followers, struct cached_agent *agent, struct log_text text,
+static void keep(struct log_follower *follower, struct cached_agent *agent, struct log_text text,
                  bool complete)
 {
-	const struct cached_log log = {.bytes = text.bytes,
-	                               .length = text.length,
-	                               .cut = text.cut,
-	                               .complete = complete,
-	                               .kept_bytes = &followers->kept_bytes};
+	struct fair_share *share = &follower->followers->kept;
+	struct cached_log log = {.bytes = text.bytes,
+	                         .length = text.length,
+	                         .cut = text.cut,
+	                         .complete = complete,
+	                         .share = share};
 	if (text.bytes == NULL)
 		return;
-	if (followers->kept_bytes + text.length > LOG_FOLLOWED_BYTES_MAX)
-		free(text.bytes);
-	else
+	log.holder = fair_share_acquire(share, follower->pod->facts->namespace);
+	if (log.holder != NULL && fair_share_fits(share, log.holder, text.length,
+	                                          LOG_FOLLOWED_BYTES_MAX, KEPT_EAGERNESS)) {
 		cached_agent_keep_log(agent, &log);
+		return;
+	}
+	fair_share_release(share, log.holder);
+	free(text.bytes);
 }
 
 /* Not while bytes are being received: it cancels its request. */
@@ -152,7 +166,7 @@ static void finish_follower(struct log_follower *follower)
 	followers->dropped += follower->state != OPEN;
 	if (follower->agent != NULL) {
 		take_buffer(follower);
-		keep(followers, follower->agent, follower->text, follower->complete);
+		keep(follower, follower->agent, follower->text, follower->complete);
 		follower->text.bytes = NULL;
 	}
 	cached_pod_acquire(pod);
@@ -177,7 +191,7 @@ static bool take_line(void *context, const char *text, size_t length)
 	if (copy.bytes == NULL)
 		return true;
 	memcpy(copy.bytes, text, length);
-	keep(follower->followers, agent, copy, true);
+	keep(follower, agent, copy, true);
 	return true;
 }
 
@@ -263,22 +277,38 @@ static bool may_yield(const struct log_follower *follower)
 	               (follower->agent == NULL ? LOG_FOLLOWER_QUIET_WATCHDOG : LOG_FOLLOWER_QUIET);
 }
 
-/* There is a place, or one gives way for it. */
-static bool make_room(struct log_followers *followers)
+/* The one that gives way for the waiting one; NULL: none does. */
+static struct log_follower *find_yielding(const struct log_follower *waiting)
 {
+	const struct log_followers *followers = waiting->followers;
+	const struct fair_holder *largest = NULL;
 	struct log_follower *quietest = NULL;
+	if (fair_share_may_displace(&followers->places, waiting->place, 1))
+		largest = fair_share_largest(&followers->places);
+	for (struct log_follower *f = followers->open.first; f != NULL; f = f->next) {
+		bool quiet = may_yield(f) && (f->place == waiting->place ||
+		                              f->place->amount > waiting->place->amount);
+		if (f->state == OPEN && (quiet || f->place == largest) &&
+		    (quietest == NULL || is_quieter(f, quietest)))
+			quietest = f;
+	}
+	return quietest;
+}
+
+/* There is a place, or one gives way for it. */
+static bool make_room(struct log_follower *waiting)
+{
+	struct log_followers *followers = waiting->followers;
 	if (followers->open.count - followers->yielding < LOG_FOLLOWERS_MAX)
 		return true;
-	for (struct log_follower *f = followers->open.first; f != NULL; f = f->next)
-		if (may_yield(f) && (quietest == NULL || is_quieter(f, quietest)))
-			quietest = f;
-	if (quietest == NULL)
-		return false;
+	struct log_follower *yielding = find_yielding(waiting);
 	/* Later: this may be called while another request's bytes are received. */
-	if (!event_loop_set_timer(followers->loop, &quietest->deadline, followers->loop->now))
+	if (yielding == NULL ||
+	    !event_loop_set_timer(followers->loop, &yielding->deadline, followers->loop->now))
 		return false;
-	quietest->state = YIELDING;
+	yielding->state = YIELDING;
 	followers->yielding++;
+	fair_share_give_back(&followers->places, yielding->place, 1);
 	return true;
 }
 
@@ -287,6 +317,7 @@ static void open_follower(struct log_follower *follower)
 	struct log_followers *followers = follower->followers;
 	leave_list(follower);
 	follower->state = OPEN;
+	fair_share_take(&followers->places, follower->place, 1);
 	follower->received_at = followers->loop->now;
 	append(&followers->open, follower);
 	followers->begun++;
@@ -295,10 +326,31 @@ static void open_follower(struct log_follower *follower)
 		                     followers->loop->now + SECOND);
 }
 
+/* The first of the namespace that has the fewest places. */
+static struct log_follower *next_waiting(const struct log_followers *followers)
+{
+	struct log_follower *best = followers->waiting.first;
+	for (struct log_follower *f = best; f != NULL && best->place->amount > 0; f = f->next)
+		if (f->place->amount < best->place->amount)
+			best = f;
+	return best;
+}
+
 static void open_waiting(struct log_followers *followers)
 {
-	while (followers->waiting.first != NULL && make_room(followers))
-		open_follower(followers->waiting.first);
+	struct log_follower *next;
+	while ((next = next_waiting(followers)) != NULL && make_room(next))
+		open_follower(next);
+	/* Others may still have quiet ones of their own. */
+	const struct fair_holder *tried = next == NULL ? NULL : next->place;
+	for (struct log_follower *f = followers->waiting.first; f != NULL; f = next) {
+		next = f->next;
+		if (f->place == tried)
+			continue;
+		tried = f->place;
+		if (make_room(f))
+			open_follower(f);
+	}
 	if (followers->waiting.first != NULL)
 		event_loop_set_timer(followers->loop, &followers->retry,
 		                     followers->loop->now + LOG_FOLLOWER_QUIET / 4);
@@ -310,13 +362,21 @@ static struct log_follower *make_follower(struct log_followers *followers, struc
 {
 	struct log_follower *follower = calloc(1, sizeof *follower);
 	struct arena *arena = agent != NULL || follower == NULL ? NULL : arena_new(0);
-	if (follower == NULL || (agent == NULL && arena == NULL)) {
+	struct fair_holder *place = fair_share_acquire(&followers->places, pod->facts->namespace);
+	struct fair_holder *queued = fair_share_acquire(&followers->queue, pod->facts->namespace);
+	if (follower == NULL || (agent == NULL && arena == NULL) || place == NULL ||
+	    queued == NULL) {
+		fair_share_release(&followers->places, place);
+		fair_share_release(&followers->queue, queued);
+		arena_free(arena);
 		free(follower);
 		return NULL;
 	}
 	*follower = (struct log_follower){
 	        .followers = followers,
 	        .state = WAITING,
+	        .place = place,
+	        .queued = queued,
 	        .pod = pod,
 	        .agent = agent,
 	        .deadline = {.fire = deadline_passed, .context = follower},
@@ -325,15 +385,35 @@ static struct log_follower *make_follower(struct log_followers *followers, struc
 	};
 	line_splitter_init(&follower->splitter, LOG_READER_LINE_MAX);
 	append(&followers->waiting, follower);
+	fair_share_take(&followers->queue, queued, 1);
 	cached_pod_acquire(pod);
 	return follower;
+}
+
+/* The last of the namespace that has most in the full queue leaves it, where that is not this one.
+ */
+static bool make_room_in_queue(struct log_followers *followers, const char *namespace)
+{
+	struct log_follower *last = followers->waiting.last;
+	struct fair_holder *holder = fair_share_acquire(&followers->queue, namespace);
+	bool displaces = holder != NULL && fair_share_may_displace(&followers->queue, holder, 1);
+	const struct fair_holder *largest = fair_share_largest(&followers->queue);
+	fair_share_release(&followers->queue, holder);
+	while (displaces && last != NULL && last->queued != largest)
+		last = last->previous;
+	if (!displaces || last == NULL)
+		return false;
+	followers->dropped++;
+	free_follower(last);
+	return true;
 }
 
 static struct log_follower *follow(struct log_followers *followers, struct cached_pod *pod,
                                    struct cached_agent *agent, int64_t until)
 {
 	struct log_follower *follower = NULL;
-	if (followers->waiting.count < LOG_FOLLOWERS_WAITING_MAX)
+	if (followers->waiting.count < LOG_FOLLOWERS_WAITING_MAX ||
+	    make_room_in_queue(followers, pod->facts->namespace))
 		follower = make_follower(followers, pod, agent);
 	if (follower == NULL ||
 	    !event_loop_set_timer(followers->loop, &follower->deadline, until)) {

@@ -25,6 +25,12 @@
  * still there, else takes what was read. A watchdog is quiet until its agent ends, and what it says
  * then is all that is wanted: it gives way only after LOG_FOLLOWER_QUIET_WATCHDOG.
  *
+ * Places are shared by the namespaces: the next place is of the namespace that has the fewest; a
+ * follower gives way, by being quiet, only to its own namespace or to one that has fewer places
+ * than its own; and where a namespace has two places less than the one with the most, one of that
+ * one's gives way however much it receives. So whoever deletes many pods with long grace periods
+ * takes the places that nobody else needs. The queue and what is kept are shared, too.
+ *
  * Invariants:
  *  - At most LOG_FOLLOWERS_MAX are OPEN, and LOG_FOLLOWERS_WAITING_MAX are WAITING; further ones do
  *    not begin. Those, who gave way, and who never had a place are counted in `dropped`.
@@ -71,7 +77,11 @@ struct log_followers {
 	struct timer retry; /* while one is waiting */
 	uint64_t begun;     /* ever */
 	uint64_t dropped;   /* ever */
-	size_t kept_bytes;  /* of agents' own logs, whose followers have ended */
+	/* By namespace: OPEN ones, WAITING ones, and the bytes of what was read and not taken yet.
+	 */
+	struct fair_share places;
+	struct fair_share queue;
+	struct fair_share kept;
 	/* A follower has ended: what it read is there. */
 	void (*ended)(void *context, struct cached_pod *pod);
 	void *context;

@@ -22,7 +22,8 @@ static void drop_log(struct cached_agent *agent)
 {
 	if (agent->log == NULL)
 		return;
-	*agent->log->kept_bytes -= agent->log->length;
+	fair_share_give_back(agent->log->share, agent->log->holder, agent->log->length);
+	fair_share_release(agent->log->share, agent->log->holder);
 	free(agent->log->bytes);
 	free(agent->log);
 	agent->log = NULL;
@@ -32,12 +33,13 @@ void cached_agent_keep_log(struct cached_agent *agent, const struct cached_log *
 {
 	struct cached_log *copy = malloc(sizeof *copy);
 	if (copy == NULL) {
+		fair_share_release(log->share, log->holder);
 		free(log->bytes);
 		return;
 	}
 	drop_log(agent);
 	*copy = *log;
-	*copy->kept_bytes += copy->length;
+	fair_share_take(copy->share, copy->holder, copy->length);
 	agent->log = copy;
 }
 

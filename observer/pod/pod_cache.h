@@ -22,6 +22,7 @@
 
 #include "observer/pod/termination.h"
 #include "observer/base/event_loop.h"
+#include "observer/base/fair_share.h"
 
 #define CACHED_POD_MAX     ((size_t)2048)
 #define CACHED_AGENT_MAX   ((size_t)128)
@@ -47,15 +48,16 @@ struct cached_never_started {
 
 /*
  * What a log_follower has read about an agent, kept until the agent's termination is looked into:
- * where a watchdog watches it the last report about it, else the end of its own log. The sum of
- * all bytes that are kept is counted.
+ * where a watchdog watches it the last report about it, else the end of its own log. The bytes are
+ * counted in a share of the pod's namespace, which the log holds.
  */
 struct cached_log {
 	char *bytes;
 	size_t length;
 	bool cut;
 	bool complete;
-	size_t *kept_bytes;
+	struct fair_share *share; /* outlives the cached pods */
+	struct fair_holder *holder;
 };
 
 struct cached_agent {
@@ -116,8 +118,7 @@ static inline void cached_pod_acquire(struct cached_pod *pod)
 }
 void cached_pod_release(struct cached_pod *pod);
 
-/* Keeps text (malloc'ed, taken over); an earlier one is dropped. *kept_bytes, which outlives the
- * pod, is the sum of what is kept. */
+/* Keeps the log (bytes and holder are taken over); an earlier one is dropped. */
 void cached_agent_keep_log(struct cached_agent *agent, const struct cached_log *log);
 /* That one's bytes are the caller's from now on. False: there is none. */
 bool cached_agent_take_log(struct cached_agent *agent, struct cached_log *ret_log);

@@ -22,6 +22,7 @@ struct fixture {
 	struct log_followers followers;
 	struct cached_pod *pods[PODS_MAX];
 	struct request *requests[PODS_MAX]; /* the last one of each */
+	const char *namespace;              /* of pods that are added; NULL: "a" */
 	size_t ended;
 };
 
@@ -32,11 +33,21 @@ static void count_ended(void *context, struct cached_pod *pod)
 	f->ended++;
 }
 
+static void forget_request(void *transport, struct request *request)
+{
+	struct fixture *f = transport;
+	for (size_t i = 0; i < PODS_MAX; i++)
+		if (f->requests[i] == request)
+			f->requests[i] = NULL;
+}
+
 static void set_up(struct fixture *f)
 {
 	*f = (struct fixture){.ended = 0};
 	event_loop_init(&f->loop, 1, 8);
 	f->loop.now = 100 * SECOND;
+	f->loop.cancel = forget_request;
+	f->loop.transport = f;
 	assert_true(pod_cache_init(&f->cache));
 	log_followers_init(&f->followers, &f->loop, count_ended, f);
 }
@@ -45,7 +56,7 @@ static void tear_down(struct fixture *f)
 {
 	log_followers_free(&f->followers);
 	pod_cache_free(&f->cache);
-	assert_int_equal(f->followers.kept_bytes, 0);
+	assert_int_equal(f->followers.kept.total, 0);
 	event_loop_free(&f->loop);
 }
 
@@ -64,7 +75,7 @@ static void add_pod(struct fixture *f, size_t i, bool watched)
 	char name[16];
 	snprintf(name, sizeof name, "pod-%zu", i);
 	const struct termination facts = {.kind = TERMINATION_UNOBSERVED,
-	                                  .namespace = "a",
+	                                  .namespace = f->namespace == NULL ? "a" : f->namespace,
 	                                  .pod = name,
 	                                  .uid = name,
 	                                  .container = "main"};
@@ -81,7 +92,8 @@ static void take_requests(struct fixture *f)
 {
 	for (struct request *r; (r = event_loop_next_request(&f->loop)) != NULL;) {
 		size_t i;
-		assert_int_equal(sscanf(r->kube.path, "/api/v1/namespaces/a/pods/pod-%zu/", &i), 1);
+		assert_int_equal(
+		        sscanf(r->kube.path, "/api/v1/namespaces/%*[^/]/pods/pod-%zu/", &i), 1);
 		f->requests[i] = r;
 	}
 }
@@ -359,7 +371,7 @@ static void test_what_is_kept_is_bounded(void **state)
 		start(&f, i, false, 30 * SECOND);
 		send_text(&f, i, large);
 		end_response(&f, i, 200);
-		assert_in_range(f.followers.kept_bytes, 0, LOG_FOLLOWED_BYTES_MAX);
+		assert_in_range(f.followers.kept.total, 0, LOG_FOLLOWED_BYTES_MAX);
 	}
 	assert_log(&f, 0, large, true);
 	assert_log(&f, PODS_MAX - 1, NULL, false);
@@ -369,6 +381,96 @@ static void test_what_is_kept_is_bounded(void **state)
 	assert_log(&f, PODS_MAX - 1, "there is room again\n", true);
 	tear_down(&f);
 	free(large);
+}
+
+/* ---- One tenant and the others ---- */
+
+#define MONTH (INT64_C(30) * 24 * 3600 * SECOND)
+
+/* Everybody who is open says something, so that nobody is quiet. */
+static void chatter(struct fixture *f, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (f->requests[i] != NULL)
+			send_text(f, i, "still here\n");
+}
+
+/* The namespace of a follower that is being read. */
+static size_t places_of(struct fixture *f, const char *namespace)
+{
+	struct fair_holder *holder = fair_share_acquire(&f->followers.places, namespace);
+	size_t amount = holder->amount;
+	fair_share_release(&f->followers.places, holder);
+	return amount;
+}
+
+/* 128 pods with a grace period of a month, whose agents print on and on. */
+static void test_a_month_of_grace_takes_no_places_of_others(void **state)
+{
+	struct fixture f;
+	bool complete;
+	(void)state;
+	set_up(&f);
+	f.namespace = "evil";
+	for (size_t i = 0; i < 200; i++)
+		start(&f, i, false, MONTH);
+	assert_int_equal(places_of(&f, "evil"), LOG_FOLLOWERS_MAX);
+	chatter(&f, 200);
+	/* Others' logs are read at once, and as many of them as is fair. */
+	f.namespace = "team";
+	for (size_t i = 200; i < 200 + LOG_FOLLOWERS_MAX / 2; i++) {
+		start(&f, i, i % 2, 30 * SECOND);
+		pass(&f, 0);
+		assert_non_null(f.requests[i]);
+		chatter(&f, 300);
+	}
+	assert_int_equal(places_of(&f, "team"), LOG_FOLLOWERS_MAX / 2);
+	/* And they stay, as quiet as they are: of those who wait nobody may have more. */
+	for (int i = 0; i < 20; i++) {
+		pass(&f, SECOND / 2);
+		chatter(&f, 200);
+	}
+	assert_int_equal(places_of(&f, "team"), LOG_FOLLOWERS_MAX / 2);
+	assert_non_null(f.requests[200]);
+	send_text(&f, 200, "the last words\n");
+	end_response(&f, 200, 200);
+	const struct termination termination = termination_of(&f, 200);
+	struct log_text text = log_follower_take_log(f.pods[200], &termination, &complete);
+	assert_true(complete && text.length > strlen("the last words"));
+	free(text.bytes);
+	/* No log is followed for a month. */
+	for (int i = 0; i < 2000 && f.followers.open.count > 0; i++) {
+		pass(&f, SECOND / 2);
+		chatter(&f, 300);
+	}
+	assert_int_equal(f.followers.open.count + f.followers.waiting.count, 0);
+	assert_true(f.loop.now < 100 * SECOND + LOG_FOLLOWER_TIME_MAX + 60 * SECOND);
+	tear_down(&f);
+}
+
+/* What one namespace's logs leave in memory leaves room for the others'. */
+static void test_what_is_kept_is_shared(void **state)
+{
+	struct fixture f;
+	static char large[LOG_BUFFER_SIZE];
+	(void)state;
+	set_up(&f);
+	memset(large, 'x', sizeof large - 1);
+	f.namespace = "evil";
+	for (size_t i = 0; i < 299; i++) {
+		start(&f, i, false, MONTH);
+		send_text(&f, i, large);
+		end_response(&f, i, 200);
+		pass(&f, 0);
+	}
+	assert_in_range(f.followers.kept.total, LOG_FOLLOWED_BYTES_MAX / 2,
+	                LOG_FOLLOWED_BYTES_MAX * 3 / 4);
+	f.namespace = "team";
+	start(&f, 299, false, SECOND);
+	send_text(&f, 299, large);
+	end_response(&f, 299, 200);
+	assert_non_null(f.pods[299]->agents[0].log);
+	tear_down(&f);
 }
 
 int main(void)
@@ -382,6 +484,8 @@ int main(void)
 	        cmocka_unit_test(test_all_of_a_storm_are_read),
 	        cmocka_unit_test(test_a_quiet_watchdog_keeps_its_place_for_a_grace_period),
 	        cmocka_unit_test(test_what_is_kept_is_bounded),
+	        cmocka_unit_test(test_a_month_of_grace_takes_no_places_of_others),
+	        cmocka_unit_test(test_what_is_kept_is_shared),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
