@@ -19,7 +19,8 @@
 #define REAPER_INTERVAL_MS 500
 /* A growing buffer has at most so many times the bytes that are in it. */
 #define BODY_GROWTH 2
-/* For the header of a request, and what MHD knows of it. */
+/* Of a connection: in the kernel for each direction, and for the header of a request. */
+#define SOCKET_MEMORY     (64 * 1024)
 #define CONNECTION_MEMORY ((size_t)16 * 1024)
 /* MHD's own inactivity timeout, behind all of ours. */
 #define INACTIVITY_MARGIN_SECONDS 30
@@ -327,6 +328,10 @@ static int bind_first(const struct addrinfo *list)
 		}
 		int yes = 1;
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+		/* Accepted sockets inherit these; without them the kernel lets each grow to
+		 * megabytes, which count in a container's memory (cgroup v2). */
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){SOCKET_MEMORY}, sizeof(int));
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SOCKET_MEMORY}, sizeof(int));
 		if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
 			return fd;
 		number = errno;

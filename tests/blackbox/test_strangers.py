@@ -2,14 +2,18 @@
 import http.client
 import json
 import pathlib
+import re
 import socket
 import ssl
+import threading
 import time
 
 import pytest
 
+from cgroups import Container
 from strangers import Strangers
 from waiting import HANG, wait_until
+from webhook_process import ROOT
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 REVIEW = (DATA / "reviews/019-create-pods-bare.json").read_bytes()
@@ -62,3 +66,103 @@ def test_silent_connections_keep_nobody_out(webhook, addresses, which):
     assert opened >= SILENT
     assert all(probes), probes.count(False)
     assert reviews.count(True) >= 99, reviews.count(True)
+
+
+# ---- All bounds at once, in a container of the shipped manifest's size ----
+
+def memory_limit():
+    text = (ROOT / "manifests/base/webhook.yaml").read_text()
+    return int(re.search(r"limits:\s+memory: (\d+)Mi", text)[1]) << 20
+
+
+def header(length):
+    return (b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n" % length)
+
+
+def large_tree(size):
+    """A pod of many small nodes: its tree is up to forty times as large."""
+    review = json.loads(REVIEW)
+    review["request"]["object"]["spec"]["tolerations"] = [1] * (size // 3)
+    return json.dumps(review, separators=(",", ":")).encode()
+
+
+def large_response(size):
+    """Bytes that are doubled, escaped and encoded in the response."""
+    review = json.loads(REVIEW)
+    review["request"]["object"]["spec"]["containers"][0].pop("command", None)
+    review["request"]["object"]["metadata"].setdefault("annotations", {})["lastword.dev/command"] = \
+        json.dumps(["/x", "$" * size])
+    return json.dumps(review).encode()
+
+
+class Load(threading.Thread):
+    """Connections from an address of its own, all kept; each gets what is to be sent, and nothing
+    is read. What the server ends is opened again."""
+
+    def __init__(self, webhook, address, count, data, stop):
+        super().__init__()
+        self.webhook, self.address, self.count = webhook, address, count
+        self.data, self.stop_event, self.sent = data, stop, 0
+        self.context = ssl._create_unverified_context()
+
+    def run(self):
+        held = []
+        while not self.stop_event.is_set():
+            try:
+                plain = socket.create_connection(("127.0.0.1", self.webhook.port), HANG,
+                                                 (self.address, 0))
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                tls = self.context.wrap_socket(plain)
+                tls.settimeout(2)
+                held.append(tls)
+                tls.sendall(self.data)
+                self.sent += 1
+            except OSError:
+                time.sleep(0.01)
+            while len(held) > self.count:
+                held.pop(0).close()
+        for tls in held:
+            tls.close()
+
+
+def test_all_bounds_at_once_fit_the_manifest(start_webhook):
+    """Connections, half bodies, trees and unread responses as many as there may be, and more."""
+    container = Container(memory_limit())
+    stop = threading.Event()
+    try:
+        webhook = start_webhook(arguments=["--threads", "8"], preexec_fn=container.join)
+        wait_until(lambda: webhook.ready()[0] == 200, "readiness")
+        tree, response = large_tree(1_400_000), large_response(120_000)
+        idle = header(len(REVIEW)) + REVIEW
+        half = header(2_000_000) + b" " * 1_900_000
+        loads = [Load(webhook, f"127.0.{kind}.{i}", count, data, stop)
+                 for kind, number, count, data in (
+                     (3, 4, 120, idle), (4, 4, 12, half),
+                     (5, 4, 4, header(len(tree)) + tree),
+                     (6, 8, 30, header(len(response)) + response))
+                 for i in range(1, 1 + number)]
+        for load in loads:
+            load.start()
+        context, reviews, probes = webhook.tls_context(), [], []
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            reviews.append(new_review(webhook, context))
+            probes.append(probe(webhook))
+        overloaded = webhook.metric("lastword_http_overloaded_total")
+        displaced = webhook.metric("lastword_http_displaced_total")
+        stop.set()
+        for load in loads:
+            load.join(4 * HANG)
+        peak = container.peak()
+        print(f"peak {peak >> 20} MiB of {container.limit >> 20}; reviews {reviews.count(True)} of "
+              f"{len(reviews)}, overloaded {overloaded}, displaced {displaced}, sent {[load.sent for load in loads]}")
+        assert webhook.process.poll() is None, "killed"
+        assert all(load.sent > 0 for load in loads) and all(probes)
+        assert overloaded > 0 and displaced > 0  # the bounds were reached
+        assert peak < container.limit
+        assert new_review(webhook, context)
+        webhook.stop()
+    finally:
+        stop.set()
+        container.remove()

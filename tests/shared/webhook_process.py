@@ -16,7 +16,7 @@ BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build"))
 
 
 class Webhook:
-    def __init__(self, folder, config, certificate=None, arguments=()):
+    def __init__(self, folder, config, certificate=None, arguments=(), preexec_fn=None):
         self.folder = folder
         self.certificate = certificate or Certificate()
         self.config_file = folder / "config.yaml"
@@ -30,7 +30,7 @@ class Webhook:
                  "--tls-cert", folder / "tls.crt", "--tls-key", folder / "tls.key",
                  "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--drain", "0s",
                  *arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=preexec_fn)
         listening = wait_until(self._listening, "the webhook to listen")
         self.port = int(listening["webhook"].rsplit(":", 1)[1])
         self.metrics_port = int(listening["metrics"].rsplit(":", 1)[1])

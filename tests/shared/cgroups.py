@@ -15,6 +15,7 @@ class Container:
     """A memory cgroup with a limit, as a container runtime makes one."""
 
     def __init__(self, limit=LIMIT):
+        self.limit = limit
         self.v2 = not (V1 / "memory.limit_in_bytes").exists()
         self.path = (V2 if self.v2 else V1) / f"lastword-test-{os.getpid()}-{time.monotonic_ns()}"
         if self.v2:
@@ -36,6 +37,13 @@ class Container:
         """Bytes charged to it, the kernel's own for it among them."""
         name = "memory.current" if self.v2 else "memory.usage_in_bytes"
         return int((self.path / name).read_text())
+
+    def peak(self):
+        """The most that was charged to it at a time, or what is now where no kernel keeps it."""
+        for name in ("memory.peak", "memory.max_usage_in_bytes"):
+            if (self.path / name).exists():
+                return int((self.path / name).read_text())
+        return self.used()
 
     def kill(self):
         for pid in (self.path / "cgroup.procs").read_text().split():
