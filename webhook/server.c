@@ -10,9 +10,9 @@
 
 #include "lib/base/clock.h"
 #include "lib/http/server.h"
-#include "lib/base/log.h"
 #include "lib/http/metrics.h"
 #include "webhook/admission.h"
+#include "webhook/review_log.h"
 
 /* Bounds of the public port (lib/http/server.h). A review of usual size is 10 KiB; the API server
  * keeps at most 25 idle connections and closes them after 90 s. */
@@ -65,8 +65,7 @@ struct webhook_server {
 	_Atomic bool draining;
 	_Atomic int64_t not_before; /* of the certificate in use, seconds since the epoch */
 	_Atomic int64_t not_after;  /* 0: there is none */
-	struct log_limit invalid_limit;
-	struct log_limit failure_limit;
+	struct review_log log;
 
 	pthread_mutex_t lock; /* of snapshot, the pointer, and obstacle */
 	struct snapshot *snapshot;
@@ -142,32 +141,6 @@ static void count_review(struct webhook_server *server, const struct admission_r
 			metric_add(server->metrics.skips[i], 1);
 }
 
-/* What was decided is logged each time; trouble too, but never as a flood. */
-static void log_review(struct webhook_server *server, const struct admission_response *response)
-{
-	if (response->result == ADMISSION_IGNORED || response->result == ADMISSION_UNMATCHED)
-		return;
-	bool trouble = response->result == ADMISSION_VERIFICATION_FAILED ||
-	               response->result == ADMISSION_INVALID;
-	uint64_t dropped = 0;
-	if (trouble &&
-	    !log_limit_pass(response->result == ADMISSION_INVALID ? &server->invalid_limit
-	                                                          : &server->failure_limit,
-	                    &dropped))
-		return;
-	struct log_line line;
-	log_begin(&line, trouble ? LOG_WARNING : LOG_INFO, "admission");
-	log_text(&line, "result", admission_result_name(response->result));
-	log_text(&line, "namespace", response->namespace);
-	log_text(&line, "pod", response->pod);
-	const char *problem = response->problem.message;
-	log_text(&line, "problem", problem[0] == '\0' ? NULL : problem);
-	log_json(&line, "decision", response->record);
-	if (dropped > 0)
-		log_integer(&line, "dropped_lines", (int64_t)dropped);
-	log_end(&line);
-}
-
 static bool is_json(const char *content_type)
 {
 	static const char json_type[] = "application/json";
@@ -193,7 +166,7 @@ static void review(struct webhook_server *server, struct snapshot *snapshot, str
 		response->content_type = "application/json";
 	metric_observe(server->metrics.duration, (double)(clock_now() - start) / (double)SECOND);
 	count_review(server, &reviewed);
-	log_review(server, &reviewed);
+	review_log_write(&server->log, request->client, &reviewed, clock_now());
 }
 
 static void on_webhook_request(void *context, const struct http_request *request,

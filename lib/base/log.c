@@ -118,21 +118,27 @@ void log_message(enum log_level level, const char *message, ...)
 	log_end(&line);
 }
 
-bool log_limit_pass(struct log_limit *limit, uint64_t *ret_dropped)
+bool log_limit_pass_at(struct log_limit *limit, const struct log_rate *rate, int64_t now,
+                       uint64_t *ret_dropped)
 {
-	int64_t now = clock_now();
-
-	/* Each line costs a second; a burst of them may be on credit. */
+	/* Each line costs its share of a second; a burst of them may be on credit. */
+	const int64_t cost = SECOND / rate->each_second;
 	int64_t next = atomic_load(&limit->next);
 	int64_t after;
 	do {
 		int64_t from = next > now ? next : now;
-		after = from + SECOND;
-		if (after > now + LOG_LIMIT_BURST * SECOND) {
+		after = from + cost;
+		if (after > now + rate->burst * cost) {
 			atomic_fetch_add(&limit->dropped, 1);
 			return false;
 		}
 	} while (!atomic_compare_exchange_weak(&limit->next, &next, after));
 	*ret_dropped = atomic_exchange(&limit->dropped, 0);
 	return true;
+}
+
+bool log_limit_pass(struct log_limit *limit, uint64_t *ret_dropped)
+{
+	static const struct log_rate rate = {.each_second = 1, .burst = LOG_LIMIT_BURST};
+	return log_limit_pass_at(limit, &rate, clock_now(), ret_dropped);
 }

@@ -53,4 +53,12 @@ struct log_limit {
 /* May a line be logged now? *ret_dropped: lines that were not since the last one that was. */
 bool log_limit_pass(struct log_limit *limit, uint64_t *ret_dropped);
 
+/* The same at another rate, and at a time of the caller's (monotonic, nanoseconds). */
+struct log_rate {
+	unsigned each_second;
+	unsigned burst;
+};
+bool log_limit_pass_at(struct log_limit *limit, const struct log_rate *rate, int64_t now,
+                       uint64_t *ret_dropped);
+
 #endif

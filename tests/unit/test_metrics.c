@@ -12,8 +12,10 @@
 
 #include "lib/base/buffer.h"
 #include "lib/document/json.h"
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/http/metrics.h"
+#include "webhook/review_log.h"
 
 static void assert_written(struct metrics *metrics, const char *expected)
 {
@@ -235,6 +237,54 @@ static void test_limit(void **state)
 	assert_int_equal(dropped, 1000 - passed);
 }
 
+/* Lines that pass of so many in one second. */
+static unsigned lines_of(struct review_log *log, const char *client, bool trouble, int64_t second,
+                         unsigned reviews, uint64_t *ret_dropped)
+{
+	unsigned passed = 0;
+	*ret_dropped = 0;
+	for (unsigned i = 0; i < reviews; i++) {
+		uint64_t dropped = 0;
+		passed += review_log_pass(log, client, trouble,
+		                          second * SECOND + SECOND / reviews * i, &dropped);
+		*ret_dropped += dropped;
+	}
+	return passed;
+}
+
+static void test_lines_of_each_client(void **state)
+{
+	(void)state;
+	uint64_t dropped;
+	struct review_log *log = calloc(1, sizeof *log);
+	assert_non_null(log);
+	uint64_t told = 0;
+	unsigned passed = lines_of(log, "10.0.0.1", false, 1000, 10000, &dropped);
+	told += dropped;
+	assert_in_range(passed, 250, 350 + 2); /* the bursts, and a second's lines */
+	unsigned later = lines_of(log, "10.0.0.1", false, 1001, 10000, &dropped);
+	told += dropped;
+	assert_in_range(later, 99, 102);
+	assert_int_equal(lines_of(log, "10.0.0.2", false, 1001, 40, &dropped), 40);
+	assert_int_equal(dropped, 0);
+	assert_in_range(lines_of(log, "10.0.0.1", true, 1001, 100, &dropped), 20, 21);
+
+	/* What was dropped is told with the next line. */
+	assert_int_equal(lines_of(log, "10.0.0.1", false, 2000, 1, &dropped), 1);
+	assert_int_equal(told + dropped, 20000 - passed - later);
+
+	/* A hundred strangers at once: all together are bounded, and each has lines of its own. */
+	char client[32];
+	unsigned total = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(client, sizeof client, "10.1.0.%u", i);
+		passed = lines_of(log, client, false, 3000, 1000, &dropped);
+		total += passed;
+	}
+	assert_in_range(total, 100 * 40, 100 * 60 + 1000 + 500 + 100);
+	free(log);
+}
+
 static void test_levels(void **state)
 {
 	(void)state;
@@ -256,6 +306,7 @@ int main(void)
 	        cmocka_unit_test(test_a_long_line_stays_json),
 	        cmocka_unit_test(test_series_are_forgotten),
 	        cmocka_unit_test(test_limit),
+	        cmocka_unit_test(test_lines_of_each_client),
 	        cmocka_unit_test(test_levels),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
