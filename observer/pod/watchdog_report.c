@@ -82,11 +82,6 @@ bool watchdog_report_read(struct arena *arena, const char *text, size_t length, 
 	return true;
 }
 
-static int64_t distance(int64_t a, int64_t b)
-{
-	return a < b ? b - a : a - b;
-}
-
 /* The shim's run lies within the container's. A time that is not known fits everything. */
 static bool overlaps(const struct watchdog_report *report, const struct termination *termination)
 {
@@ -94,7 +89,11 @@ static bool overlaps(const struct watchdog_report *report, const struct terminat
 	    (report->finished_at > termination->finished_at + TOLERANCE ||
 	     report->finished_at < termination->finished_at - TEARDOWN))
 		return false;
-	if (termination->started_at != 0 && report->finished_at != AGENT_EXIT_UNKNOWN &&
+	/* The clock was set back during the run: it ended before it started. */
+	bool set_back =
+	        termination->finished_at != 0 && termination->finished_at < termination->started_at;
+	if (!set_back && termination->started_at != 0 &&
+	    report->finished_at != AGENT_EXIT_UNKNOWN &&
 	    report->finished_at < termination->started_at - TOLERANCE)
 		return false;
 	return termination->started_at == 0 || report->started_at == AGENT_EXIT_UNKNOWN ||
@@ -121,8 +120,8 @@ int64_t watchdog_report_distance(const struct watchdog_report *report,
 		return -1;
 	int64_t apart = 0;
 	if (termination->finished_at != 0 && report->finished_at != AGENT_EXIT_UNKNOWN)
-		apart += distance(report->finished_at, termination->finished_at);
+		apart += clock_distance(report->finished_at, termination->finished_at);
 	if (termination->started_at != 0 && report->started_at != AGENT_EXIT_UNKNOWN)
-		apart += distance(report->started_at, termination->started_at);
+		apart += clock_distance(report->started_at, termination->started_at);
 	return apart;
 }
