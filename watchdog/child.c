@@ -161,6 +161,17 @@ void child_continued(const struct child *child)
 	kill(-child->pid, SIGCONT);
 }
 
+void child_release_stdin(const struct child *child)
+{
+	if (child->terminal)
+		return;
+	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (nothing < 0)
+		return;
+	dup2(nothing, STDIN_FILENO);
+	close(nothing);
+}
+
 void child_release_terminal(const struct child *child)
 {
 	if (child->terminal)

@@ -39,6 +39,10 @@ bool child_start(char **command, const struct signals *signals, int out, int err
 void child_stopped(const struct child *child, int signal);
 void child_continued(const struct child *child);
 
+/* Gives up the shim's own stdin, unless it is the terminal that the two share: once the command has
+ * closed it, whoever writes to it gets the EPIPE that he would have got. */
+void child_release_stdin(const struct child *child);
+
 /* Takes the foreground of the terminal back. */
 void child_release_terminal(const struct child *child);
 

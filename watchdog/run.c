@@ -188,6 +188,7 @@ static bool set_up(struct run *run, char **command, struct error *error)
 		prctl(PR_SET_CHILD_SUBREAPER, was_subreaper);
 		return false;
 	}
+	child_release_stdin(&run->child);
 	for (size_t i = 0; i < STREAM_COUNT; i++)
 		pump_started(&run->pumps[i]);
 	return true;

@@ -268,6 +268,25 @@ def test_flags_of_a_shared_stdout_are_left_alone():
     os.close(write_end)
 
 
+@pytest.mark.parametrize("words", [(), SHIM], ids=["bare", "wrapped"])
+def test_stdin_that_the_command_has_closed(words):
+    """Whoever writes to it is told, as without the shim, which keeps it open for nobody."""
+    process = subprocess.Popen([*words, "sh", "-c", "read x; echo $x; exec <&-; echo closed; sleep 60"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdin.write(b"first\n")
+    process.stdin.flush()
+    assert [process.stdout.readline() for _ in range(2)] == [b"first\n", b"closed\n"]
+
+    def is_told():
+        try:
+            os.write(process.stdin.fileno(), b"x")
+        except BrokenPipeError:
+            return True
+    wait_until(is_told, "EPIPE")
+    process.terminate()
+    process.communicate(timeout=HANG)
+
+
 def test_output_to_a_terminal_is_not_captured(pod):
     """A program looks different on a terminal: it stays on it."""
     watch = pod.watch("--mode", "classic", "--restart-policy", "Never")
