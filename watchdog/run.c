@@ -199,8 +199,7 @@ static void tear_down(struct run *run)
 	for (size_t i = 0; i < STREAM_COUNT; i++)
 		pump_close(&run->pumps[i]);
 	watchdog_client_close(&run->client);
-	if (run->signals.fd >= 0)
-		close(run->signals.fd);
+	signals_close(&run->signals);
 }
 
 /* ---- While it runs ---- */
@@ -517,7 +516,7 @@ int subcommand_run(int argc, char **argv)
 	run.options.grace = GRACE_DEFAULT;
 	run.options.socket = PROTOCOL_SOCKET;
 	run.options.user = -1;
-	run.signals.fd = -1;
+	run.signals.fd = run.signals.sigterm_fd = -1;
 	run.client.socket = -1;
 	run.reported_silence = -1;
 	run.kill_at = NEVER;

@@ -27,9 +27,14 @@ static int set_mask(uint64_t mask, uint64_t *ret_before)
 	return (int)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, ret_before, sizeof mask);
 }
 
+static int open_signalfd(uint64_t mask)
+{
+	return (int)syscall(SYS_signalfd4, -1, &mask, sizeof mask, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
 bool signals_take(struct signals *ret_signals, struct error *error)
 {
-	struct signals signals = {.fd = -1};
+	struct signals signals = {.fd = -1, .sigterm_fd = -1};
 	const uint64_t all = UINT64_MAX;
 	const struct sigaction plain = {.sa_handler = SIG_DFL};
 	/* While SIGCHLD is ignored the kernel discards the command's exit status. */
@@ -40,12 +45,13 @@ bool signals_take(struct signals *ret_signals, struct error *error)
 		sigaction(SIGCHLD, &signals.child, NULL);
 		return false;
 	}
-	signals.fd = (int)syscall(SYS_signalfd4, -1, &all, sizeof all, SFD_NONBLOCK | SFD_CLOEXEC);
+	signals.fd = open_signalfd(all);
 	if (signals.fd < 0) {
 		error_set_errno(error, errno, "signalfd");
 		signals_restore(&signals);
 		return false;
 	}
+	signals.sigterm_fd = open_signalfd(BIT(SIGTERM));
 	*ret_signals = signals;
 	return true;
 }
@@ -63,7 +69,18 @@ void signals_restore(const struct signals *signals)
 
 bool signals_next(const struct signals *signals, struct signalfd_siginfo *ret_info)
 {
-	return read(signals->fd, ret_info, sizeof *ret_info) == (ssize_t)sizeof *ret_info;
+	const ssize_t size = sizeof *ret_info;
+	return read(signals->sigterm_fd, ret_info, sizeof *ret_info) == size ||
+	       read(signals->fd, ret_info, sizeof *ret_info) == size;
+}
+
+void signals_close(struct signals *signals)
+{
+	if (signals->fd >= 0)
+		close(signals->fd);
+	if (signals->sigterm_fd >= 0)
+		close(signals->sigterm_fd);
+	signals->fd = signals->sigterm_fd = -1;
 }
 
 bool signals_find_mask(const char *status, const char *field, uint64_t *ret_mask)

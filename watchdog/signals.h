@@ -23,7 +23,8 @@
 #include "lib/base/error.h"
 
 struct signals {
-	int fd;                 /* the signalfd, non-blocking; -1: none */
+	int fd;                 /* signalfd of all signals, non-blocking; -1: none */
+	int sigterm_fd;         /* of SIGTERM alone; -1: none */
 	uint64_t mask;          /* as it was before */
 	struct sigaction child; /* SIGCHLD's disposition as it was before */
 };
@@ -35,10 +36,14 @@ bool signals_take(struct signals *ret_signals, struct error *error);
  */
 void signals_hold(void);
 
+/* Closes the signalfds. */
+void signals_close(struct signals *signals);
+
 /* Restores mask and dispositions, in the child before exec. Async-signal-safe. */
 void signals_restore(const struct signals *signals);
 
-/* The next signal; false: none is pending. */
+/* The next signal; false: none is pending. SIGTERM comes first: the kernel hands out the lowest
+ * number first, so a flood of those below would delay it for ever. */
 bool signals_next(const struct signals *signals, struct signalfd_siginfo *ret_info);
 
 /* As kill(2), and also works on a process of another user where the shim is root without CAP_KILL.

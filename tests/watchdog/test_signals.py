@@ -128,6 +128,23 @@ def test_output_beside_a_flood_of_signals():
     assert end(namespaced(*shim("/usr/bin/python3", "-c", script))) == (0, b"x" * 200_000)
 
 
+def test_sigterm_beside_a_flood_of_signals():
+    """Of lower numbers, which the kernel hands out first, and which the agent blocks: each takes the
+    shim a while."""
+    script = ("import os,signal,subprocess,sys\n"
+              "signal.pthread_sigmask(signal.SIG_BLOCK, {*range(1, 9), 10, 12})\n"
+              "signal.signal(signal.SIGTERM, lambda *a: os._exit(42))\n"
+              "flood = 'while :; do for i in 1 2 3 4 5 6 7 8 10 12; do kill -$i 1; done; done'\n"
+              "for i in range(2): subprocess.Popen(['bash', '-c', flood])\n"
+              "print('ready', flush=True)\n"
+              "while True: signal.pause()\n")
+    process = namespaced(*shim("/usr/bin/python3", "-c", script))
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(0.3)
+    kill(only_child(process.pid), signal.SIGTERM)
+    assert end(process) == (42, b"")
+
+
 WITHOUT_CAP_KILL = ("setpriv", "--bounding-set=-kill", "--inh-caps=-kill")
 
 
