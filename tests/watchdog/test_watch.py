@@ -376,8 +376,11 @@ def test_watchdog_that_comes_at_the_very_end(pod):
 
 
 def test_watchdog_that_is_restarted_while_the_last_output_is_carried(pod):
-    """A slow reader of stdout holds the shim; the next watchdog is told of the end."""
+    """A slow reader of stdout holds the shim, for 5 s; the next watchdog, which waits for the socket,
+    reports the end."""
     watch = pod.watch(*CLASSIC)
+    second = pod.watch(*CLASSIC, listening=False)
+    wait_until(lambda: "cannot listen" in second.errors, "the second watchdog")
     # More than one pipe holds, less than two.
     process = pod.shim("python3", "-c", "import os\nos.read(0, 1)\n"
                        "os.write(1, b'word\\n' * 20_000)\nos._exit(9)", stdin=subprocess.PIPE)
@@ -387,7 +390,7 @@ def test_watchdog_that_is_restarted_while_the_last_output_is_carried(pod):
     wait_until(lambda: not children(process.pid), "the command's end")
     kill(watch.pid)
     watch.process.wait()
-    second = pod.watch(*CLASSIC)
+    wait_until(pod.sockets, "the socket")
     assert process.communicate(timeout=HANG)[0].startswith(b"word\n") and process.returncode == 9
     line = second.next()
     assert line["exit_code"] == 9 and line["log_tail"].endswith("word\n")
