@@ -1,7 +1,7 @@
 /*
- * files: notices that files changed, as mounted ConfigMaps and Secrets do (a symbolic link is
- * swapped), or as editors and cp do. Polling: it costs a stat a second, and inotify sees no swap
- * of a link above the watched folder on every file system.
+ * files: notices that a file has changed, also in a mounted ConfigMap or Secret, where the kubelet
+ * swaps a symbolic link above it. By polling: a stat(2) a second is cheap, and inotify does not
+ * notice the swap of such a link on every file system.
  */
 #ifndef LASTWORD_LIB_BASE_FILES_H
 #define LASTWORD_LIB_BASE_FILES_H
