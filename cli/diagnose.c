@@ -2,17 +2,18 @@
  * lastword diagnose: what the watchdog would say of a log, and which rule decided. For whoever
  * writes rules (docs/diagnosis.md) or wonders about a record.
  */
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/input.h"
+#include "cli/message.h"
+#include "cli/option.h"
 #include "cli/terminal.h"
 #include "lib/base/buffer.h"
 #include "lib/base/error.h"
-#include "lib/base/files.h"
 #include "lib/base/json_write.h"
 #include "lib/diagnosis/classify.h"
 #include "lib/diagnosis/fingerprint.h"
@@ -133,47 +134,29 @@ static bool take_option(struct diagnosis *diagnosis, int code, const char *value
 	}
 }
 
-static void complain(const char *message)
-{
-	fprintf(stderr, "lastword diagnose: %s\n", message);
-}
-
-/* -1: go on; else the exit status. */
+/* -1: go on; else the exit status, after a message. */
 static int read_options(int argc, char **argv, struct diagnosis *diagnosis)
 {
+	struct error error;
 	int code;
-	optind = 1;
-	while ((code = getopt_long(argc, argv, "f:o:h", long_options, NULL)) != -1) {
-		struct error error;
+	option_begin();
+	while ((code = option_next(argc, argv, ":f:o:h", long_options, &error)) != OPTION_END) {
 		if (code == 'h') {
 			fputs(usage, stdout);
 			return EXIT_OK;
 		}
-		if (code == '?') {
-			fputs(usage, stderr);
-			return EXIT_USAGE;
-		}
-		if (!take_option(diagnosis, code, optarg, &error)) {
-			complain(error.message);
+		if (code == OPTION_WRONG || !take_option(diagnosis, code, optarg, &error)) {
+			message("diagnose", "%s", error.message);
 			return EXIT_USAGE;
 		}
 	}
-	if (diagnosis->path == NULL || optind < argc) {
-		fputs(usage, stderr);
-		return EXIT_USAGE;
-	}
-	return -1;
-}
-
-static bool read_log(const char *path, struct buffer *out, struct error *error)
-{
-	char chunk[16384];
-	size_t count;
-	if (strcmp(path, "-") != 0)
-		return file_read(path, out, error);
-	while ((count = fread(chunk, 1, sizeof chunk, stdin)) > 0)
-		buffer_append(out, chunk, count);
-	return buffer_ok(out) || error_set(error, "the log is longer than 1 MiB");
+	if (optind < argc)
+		message("diagnose", "unexpected argument \"%s\"; see --help", argv[optind]);
+	else if (diagnosis->path == NULL)
+		message("diagnose", "expected a log: -f FILE, or -f - for standard input");
+	else
+		return -1;
+	return EXIT_USAGE;
 }
 
 /* "llm.rules:12", "rule 2 of your own"; NULL: no rule. */
@@ -292,8 +275,8 @@ int command_diagnose(int argc, char **argv)
 	int status = read_options(argc, argv, &diagnosis);
 	if (status >= 0)
 		return status;
-	if (!read_log(diagnosis.path, &log, &error)) {
-		complain(error.message);
+	if (!input_read(diagnosis.path, &log, &error)) {
+		message("diagnose", "%s", error.message);
 		return EXIT_FAILED;
 	}
 	buffer_append(&log, "", 0);

@@ -150,27 +150,29 @@ static bool parse(struct documents *documents, size_t length, struct error *erro
 	return (parsed || parse_yaml(documents, length, error)) && are_objects(documents, error);
 }
 
-bool documents_load(const char *path, struct documents *ret_documents, struct error *error)
+bool documents_parse(const char *text, size_t length, struct documents *ret_documents,
+                     struct error *error)
 {
 	struct documents documents = {.arena = arena_new(ARENA_LIMIT)};
-	struct buffer _cleanup_buffer_ text;
-	buffer_init(&text, DOCUMENTS_SIZE_MAX);
-	if (documents.arena == NULL)
-		return error_set(error, "no memory");
-	bool loaded = input_read(path, &text, error);
-	if (loaded) {
-		documents.text = arena_copy(documents.arena, buffer_text(&text), text.length);
-		loaded = documents.text == NULL ? error_set(error, "no memory")
-		                                : parse(&documents, text.length, error);
-		if (!loaded)
-			error_wrap(error, "%s", path);
-	}
-	if (!loaded) {
+	if (documents.arena != NULL)
+		documents.text = arena_copy(documents.arena, text, length);
+	bool parsed = documents.text == NULL ? error_set(error, "no memory")
+	                                     : parse(&documents, length, error);
+	if (!parsed) {
 		documents_free(&documents);
 		return false;
 	}
 	*ret_documents = documents;
 	return true;
+}
+
+bool documents_load(const char *path, struct documents *ret_documents, struct error *error)
+{
+	struct buffer _cleanup_buffer_ text;
+	buffer_init(&text, DOCUMENTS_SIZE_MAX);
+	return input_read(path, &text, error) &&
+	       (documents_parse(buffer_text(&text), text.length, ret_documents, error) ||
+	        error_wrap(error, "%s", path));
 }
 
 void documents_free(struct documents *documents)

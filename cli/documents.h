@@ -31,8 +31,11 @@ struct documents {
 	struct yaml_warning *warnings; /* line 0: the line is not known */
 };
 
-/* path "-" is standard input. error begins with the path, and has the place for syntax errors. A
- * document that is no object is an error. */
+/* error has the place for syntax errors. A document that is no object is an error. */
+bool documents_parse(const char *text, size_t length, struct documents *ret_documents,
+                     struct error *error);
+
+/* documents_parse() of a file; path "-" is standard input. error begins with the path. */
 bool documents_load(const char *path, struct documents *ret_documents, struct error *error);
 void documents_free(struct documents *documents);
 

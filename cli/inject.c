@@ -182,7 +182,11 @@ static void print_separator(struct buffer *out, const char *next)
 		return;
 	if (out->data[out->length - 1] != '\n')
 		buffer_append_char(out, '\n');
-	buffer_append_text(out, next[0] == '%' ? "...\n" : "---\n");
+	bool is_ended = out->length >= 5 && memcmp(out->data + out->length - 5, "\n...\n", 5) == 0;
+	if (next[0] != '%')
+		buffer_append_text(out, "---\n");
+	else if (!is_ended)
+		buffer_append_text(out, "...\n");
 }
 
 static void print_document(struct injecting *injecting, const struct document *document,

@@ -452,6 +452,13 @@ static bool add_document(struct parser *parser, struct document_list *list, size
 	return true;
 }
 
+/* The byte behind the line end that follows. */
+static size_t line_end(const struct document_list *list, size_t from)
+{
+	const char *end = memchr(list->text + from, '\n', list->length - from);
+	return end == NULL ? list->length : (size_t)(end + 1 - list->text);
+}
+
 static bool parse_events(struct parser *parser, struct document_list *list)
 {
 	size_t start = list->bytes;
@@ -462,6 +469,9 @@ static bool parse_events(struct parser *parser, struct document_list *list)
 		bool taken = take_event(parser, &event);
 		if (taken && event.type == YAML_DOCUMENT_END_EVENT) {
 			size_t end = byte_offset(list, event.end_mark.index);
+			/* The line of "..." is the document's to its end. */
+			if (!event.data.document_end.implicit)
+				end = line_end(list, end);
 			taken = add_document(parser, list, start, end);
 			start = end;
 		}
