@@ -124,8 +124,8 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def start_canned(folder, answer, threads):
-    (folder / "answer").write_text(answer)
+def start_canned(folder, response, threads):
+    (folder / "answer").write_text(response)
     process = subprocess.Popen(
         [ROOT / "build/bench/canned", "127.0.0.1:0", folder / "tls.crt", folder / "tls.key",
          folder / "answer", str(threads)], stdout=subprocess.PIPE, text=True)
@@ -133,11 +133,11 @@ def start_canned(folder, answer, threads):
     return process, Server("(a) canned", port, lambda: [process.pid])
 
 
-def start_nginx(folder, answer, threads):
+def start_nginx(folder, response, threads):
     port = free_port()
     config = folder / "nginx.conf"
     # A parameter of nginx has at most 4096 bytes: the answer in parts.
-    chunks = [answer[i:i + 3000] for i in range(0, len(answer), 3000)]
+    chunks = [response[i:i + 3000] for i in range(0, len(response), 3000)]
     parts = " ".join(f"set $p{i} '{c}';" for i, c in enumerate(chunks))
     names = "".join(f"$p{i}" for i in range(len(chunks)))
     config.write_text(NGINX.format(folder=folder, port=port, threads=threads, parts=parts,
@@ -188,12 +188,12 @@ def main():
     (folder / "keep.lua").write_text(LUA % (REVIEW, "false"))
     (folder / "fresh.lua").write_text(LUA % (REVIEW, "true"))
     scripts = (folder / "keep.lua", folder / "fresh.lua")
-    answer = webhook.post("/mutate", REVIEW.read_bytes())[2].decode()
+    response = webhook.post("/mutate", REVIEW.read_bytes())[2].decode()
     processes = []
     try:
-        canned, canned_server = start_canned(folder, answer, threads)
+        canned, canned_server = start_canned(folder, response, threads)
         processes.append(canned)
-        nginx, nginx_server = start_nginx(folder, answer, threads)
+        nginx, nginx_server = start_nginx(folder, response, threads)
         processes.append(nginx)
         servers = [Server("lastword-webhook", webhook.port, lambda: [webhook.process.pid]),
                    canned_server, nginx_server]

@@ -159,7 +159,7 @@ static int64_t now(void)
 	return (int64_t)time.tv_sec * SECOND + time.tv_nsec;
 }
 
-static void die(const char *what)
+static void terminate(const char *what)
 {
 	fprintf(stderr, "api_server: %s\n", what);
 	exit(1);
@@ -281,7 +281,7 @@ static void make_arguments(unsigned which, const char *before, const char *unit,
 	arguments_length[which] = text.length;
 	arguments[which] = buffer_steal(&text);
 	if (arguments[which] == NULL)
-		die("no memory");
+		terminate("no memory");
 }
 
 static void write_arguments(struct buffer *out, unsigned serial)
@@ -593,7 +593,7 @@ static unsigned long query_number(const struct connection *c, const char *key)
 	return strtoul(text, NULL, 10);
 }
 
-static bool answer(struct connection *c, int status, const struct buffer *body)
+static bool respond(struct connection *c, int status, const struct buffer *body)
 {
 	char head[160];
 	int length = snprintf(head, sizeof head,
@@ -608,14 +608,14 @@ static bool answer(struct connection *c, int status, const struct buffer *body)
 	return buffer_ok(&all) && send_all(c, all.data, all.length);
 }
 
-static bool answer_status(struct connection *c, int status, const char *reason)
+static bool respond_status(struct connection *c, int status, const char *reason)
 {
 	buffer_clear(&c->output);
 	buffer_printf(&c->output,
 	              "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":"
 	              "\"%s\",\"reason\":\"%s\",\"message\":\"%s\",\"code\":%d}",
 	              status < 400 ? "Success" : "Failure", reason, reason, status);
-	return answer(c, status, &c->output);
+	return respond(c, status, &c->output);
 }
 
 static bool begin_stream(struct connection *c)
@@ -756,7 +756,7 @@ static bool read_log(struct connection *c, const char *pod)
 	        there ? last_terminations[serial] : (struct termination){.known = false};
 	pthread_mutex_unlock(&lock);
 	if (!there)
-		return answer_status(c, 404, "NotFound");
+		return respond_status(c, 404, "NotFound");
 	if (strstr(c->query, "&follow=true") != NULL)
 		return follow_log(c, serial);
 	buffer_clear(&c->output);
@@ -764,7 +764,7 @@ static bool read_log(struct connection *c, const char *pod)
 		buffer_append_text(&c->output, "working\nERROR the agent failed\n");
 	else if (end.known)
 		write_line(&c->output, serial, &end);
-	return answer(c, 200, &c->output);
+	return respond(c, 200, &c->output);
 }
 
 /* ---- Records, Events, the Lease ---- */
@@ -796,7 +796,7 @@ static bool post_record(struct connection *c)
 	arena_reset(c->arena);
 	if (json_parse(c->arena, c->body, c->body_length, 0, &root, NULL) != JSON_FAITHFUL ||
 	    !agent_exit_read(root, &exit, NULL))
-		return answer_status(c, 400, "BadRequest");
+		return respond_status(c, 400, "BadRequest");
 	pthread_mutex_lock(&lock);
 	struct record *record = find_record(exit.name);
 	bool twice = record->name != NULL && record->recorded_at != 0;
@@ -810,10 +810,10 @@ static bool post_record(struct connection *c)
 		fprintf(stderr, "api_server: nothing is known of %s\n", exit.name);
 	pthread_mutex_unlock(&lock);
 	if (twice)
-		return answer_status(c, 409, "AlreadyExists");
+		return respond_status(c, 409, "AlreadyExists");
 	buffer_clear(&c->output);
 	buffer_append(&c->output, c->body, c->body_length);
-	return answer(c, 201, &c->output);
+	return respond(c, 201, &c->output);
 }
 
 static bool named_record(struct connection *c, const char *name)
@@ -834,7 +834,7 @@ static bool named_record(struct connection *c, const char *name)
 	bool was_notified = there && record->notified;
 	pthread_mutex_unlock(&lock);
 	if (!there)
-		return answer_status(c, 404, "NotFound");
+		return respond_status(c, 404, "NotFound");
 	buffer_clear(&c->output);
 	buffer_printf(&c->output,
 	              "{\"apiVersion\":\"" AGENT_EXIT_API_VERSION "\",\"kind\":\"" AGENT_EXIT_KIND
@@ -842,7 +842,7 @@ static bool named_record(struct connection *c, const char *name)
 	              "\"status\":{\"notifications\":[%s]}}",
 	              copy,
 	              was_notified ? "{\"receiver\":\"event-pod\",\"state\":\"Delivered\"}" : "");
-	return answer(c, 200, &c->output);
+	return respond(c, 200, &c->output);
 }
 
 /* Of two that write, one has an old version; with the lock. */
@@ -882,10 +882,10 @@ static bool on_lease(struct connection *c)
 	buffer_append_text(&c->output, lease);
 	pthread_mutex_unlock(&lock);
 	if (writes && !written)
-		return answer_status(c, 409, "Conflict");
+		return respond_status(c, 409, "Conflict");
 	if (c->output.length == 0)
-		return answer_status(c, 404, "NotFound");
-	return answer(c, strcmp(c->method, "POST") == 0 ? 201 : 200, &c->output);
+		return respond_status(c, 404, "NotFound");
+	return respond(c, strcmp(c->method, "POST") == 0 ? 201 : 200, &c->output);
 }
 
 static bool list_records(struct connection *c)
@@ -895,7 +895,7 @@ static bool list_records(struct connection *c)
 	                   "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":"
 	                   "\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"1\"},"
 	                   "\"items\":[]}");
-	return answer(c, 200, &c->output);
+	return respond(c, 200, &c->output);
 }
 
 static bool count_and(enum kind kind)
@@ -919,8 +919,8 @@ static bool on_core(struct connection *c)
 		return count_and(follow ? KIND_FOLLOW : KIND_LOG) && read_log(c, pod);
 	}
 	if (strcmp(c->method, "POST") == 0 && strstr(c->path, "/events") != NULL)
-		return count_and(KIND_EVENT) && answer_status(c, 201, "Created");
-	return count_and(KIND_OTHER) && answer_status(c, 404, "NotFound");
+		return count_and(KIND_EVENT) && respond_status(c, 201, "Created");
+	return count_and(KIND_OTHER) && respond_status(c, 404, "NotFound");
 }
 
 static bool on_request(struct connection *c)
@@ -932,7 +932,7 @@ static bool on_request(struct connection *c)
 	if (strstr(c->path, "/leases") != NULL)
 		return count_and(KIND_LEASE) && on_lease(c);
 	if (found == NULL)
-		return count_and(KIND_OTHER) && answer_status(c, 404, "NotFound");
+		return count_and(KIND_OTHER) && respond_status(c, 404, "NotFound");
 	const char *name = found + sizeof plural - 1;
 	if (strcmp(c->method, "POST") == 0)
 		return count_and(KIND_RECORD_POST) && post_record(c);
@@ -1055,7 +1055,7 @@ static void start_thread(void *(*body)(void *), void *context)
 	pthread_attr_setstacksize(&attributes, (size_t)512 * 1024);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	if (pthread_create(&thread, &attributes, body, context) != 0)
-		die("no thread");
+		terminate("no thread");
 	pthread_attr_destroy(&attributes);
 }
 
@@ -1063,7 +1063,7 @@ static unsigned number(const char *text)
 {
 	unsigned long value = strtoul(text, NULL, 10);
 	if (*text < '0' || *text > '9' || value > 1000000)
-		die("expected a number up to 1000000");
+		terminate("expected a number up to 1000000");
 	return (unsigned)value;
 }
 
@@ -1106,7 +1106,7 @@ static void read_options(int argc, char **argv)
 	}
 	if (options.cert == NULL || options.key == NULL || options.pods < 2 || options.rate == 0 ||
 	    options.large + options.many_args > options.pods)
-		die("expected --cert and --key, and not more large pods than pods");
+		terminate("expected --cert and --key, and not more large pods than pods");
 }
 
 static void prepare(void)
@@ -1121,7 +1121,7 @@ static void prepare(void)
 	records = calloc(record_slots, sizeof *records);
 	if (pods == NULL || actions == NULL || last_terminations == NULL || places == NULL ||
 	    events == NULL || records == NULL)
-		die("no memory");
+		terminate("no memory");
 	make_arguments(0, "\"args\":[\"", "\\u003c", 1450000, "\"],");
 	make_arguments(1, "\"args\":[", "\"\",", 699999, "\"\"],");
 	last_record_at = now();
@@ -1138,7 +1138,7 @@ static int listen_on_loopback(void)
 	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
 	    listen(listener, 512) != 0 ||
 	    getsockname(listener, (struct sockaddr *)&address, &length) != 0)
-		die("cannot listen");
+		terminate("cannot listen");
 	printf("{\"port\":%u}\n", (unsigned)ntohs(address.sin_port));
 	fflush(stdout);
 	return listener;
@@ -1152,7 +1152,7 @@ int main(int argc, char **argv)
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 	if (context == NULL || SSL_CTX_use_certificate_chain_file(context, options.cert) != 1 ||
 	    SSL_CTX_use_PrivateKey_file(context, options.key, SSL_FILETYPE_PEM) != 1)
-		die("cannot use certificate and key");
+		terminate("cannot use certificate and key");
 	int listener = listen_on_loopback();
 	start_thread(live, NULL);
 	start_thread(judge, NULL);
@@ -1160,7 +1160,7 @@ int main(int argc, char **argv)
 		int socket = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		SSL *tls = socket < 0 ? NULL : SSL_new(context);
 		if (tls == NULL || SSL_set_fd(tls, socket) != 1)
-			die("cannot accept");
+			terminate("cannot accept");
 		start_thread(serve, tls);
 	}
 }

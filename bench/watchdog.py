@@ -110,7 +110,7 @@ class Watch:
 
 def end_latency(watch):
     """From the command's last act to its line being read; and to its parent knowing, for scale."""
-    told, known = [], []
+    reported, known = [], []
     for _ in range(ENDS):
         watch.clear()
         done = subprocess.run([*SHIM, AGENT, "now"], stdout=subprocess.PIPE)
@@ -118,9 +118,9 @@ def end_latency(watch):
         assert watch.came.acquire(timeout=60)
         moment, line = watch.lines[-1]
         assert json.loads(line)["exit_code"] == 1
-        told.append((moment - int(done.stdout)) / 1e6)
-    told.sort()
-    print(f"  median {median(told):.2f} ms, worst of {ENDS} {told[-1]:.2f} ms "
+        reported.append((moment - int(done.stdout)) / 1e6)
+    reported.sort()
+    print(f"  median {median(reported):.2f} ms, worst of {ENDS} {reported[-1]:.2f} ms "
           f"(the shim's parent knows after {median(known):.2f} ms)")
 
 

@@ -64,11 +64,11 @@ void rotate_validity(int64_t now, int64_t lifetime, int64_t ca_not_after, int64_
  * that is shorter. */
 static bool is_due(int64_t not_before, int64_t not_after, int64_t lifetime, int64_t now)
 {
-	int64_t life = not_after - not_before;
+	int64_t validity = not_after - not_before;
 	int64_t wanted = lifetime + backdate(lifetime);
-	if (life > wanted)
-		life = wanted;
-	return now - not_before >= life - life / 3;
+	if (validity > wanted)
+		validity = wanted;
+	return now - not_before >= validity - validity / 3;
 }
 
 bool rotate_nearly_over(int64_t not_before, int64_t not_after, int64_t now)

@@ -31,7 +31,7 @@ AGENT_USER = 1000
 
 # What the agent does in the place of its own program, flags that a pod's annotations would bring,
 # and whether the whole container is killed from outside.
-DEATHS = [
+FAILURES = [
     ("A silent exit: a panic in `main`, while `wait` would live on and the pod stay Running",
      """echo 'resuming task 1 at stage 3'
         echo "thread 'main' panicked at src/stage.rs:214:18:" >&2
@@ -125,7 +125,7 @@ def main():
         folder.chmod(0o755)
         shutil.copy(PROGRAM, folder / "shim")
         reports = []
-        for number, (title, *how) in enumerate(DEATHS):
+        for number, (title, *how) in enumerate(FAILURES):
             heading(title)
             reports.append(die(folder, number, after, *how))
             print(json.dumps(reports[-1], indent=2, ensure_ascii=False))

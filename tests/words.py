@@ -10,8 +10,8 @@ Scanned are all files that git tracks, and their names. An entry looks in one or
   text         regular expressions over everything else: comments, strings, documents, manifests
   flags        flags of the command line, everywhere
 
-Words match as whole words, without regard to case. `allow` names where a word is the field's own, by
-path or by the text around it, with the reason."""
+Words match as whole words, without regard to case. `paths` limits an entry to some files. `allow` names
+where a word is the field's own, by path or by the text around it, with the reason."""
 import fnmatch
 import io
 import pathlib
@@ -102,6 +102,7 @@ class Entry:
         self.code = [re.compile(pattern) for pattern in data.get("code", ())]
         self.text = [whole(pattern) for pattern in data.get("text", ())]
         self.flags = [re.compile(rf"(?<![\w-])--{flag}(?![\w-])") for flag in data.get("flags", ())]
+        self.paths = data.get("paths", ["*"])
         self.allow = data.get("allow", ())
         assert self.identifiers or self.code or self.text or self.flags, data
         assert all(set(one) <= {"path", "text", "reason"} and one.get("reason") and
@@ -122,6 +123,8 @@ class Entry:
                     yield match.group()
 
     def problems(self, file):
+        if not any(fnmatch.fnmatch(file.name, pattern) for pattern in self.paths):
+            return
         for i, line in enumerate(file.lines):
             # A sentence goes on over lines: the lines around count for what is allowed.
             around = " ".join(file.lines[max(0, i - 1):i + 2])

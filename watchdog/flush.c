@@ -147,9 +147,9 @@ static bool request_report(int fd, const char *name, int64_t until)
 	if (!message_send(fd, &flush, NULL, 0, -1))
 		return false;
 	for (int64_t now = clock_now(); now < until; now = clock_now()) {
-		struct pollfd answer = {.fd = fd, .events = POLLIN};
+		struct pollfd readable = {.fd = fd, .events = POLLIN};
 		struct message message;
-		if (poll(&answer, 1, clock_timeout(now, until)) > 0 &&
+		if (poll(&readable, 1, clock_timeout(now, until)) > 0 &&
 		    message_receive(fd, &message, NULL, 0, NULL, NULL) != RECEIVED_NOTHING)
 			return true;
 	}
@@ -165,11 +165,11 @@ static bool ping(const char *socket)
 		stderr_log("flush: no watchdog listens on the socket \"%s\"", socket);
 		return false;
 	}
-	bool answered = request_report(fd, "", clock_after(clock_now(), PING_WAIT));
-	if (!answered)
+	bool responded = request_report(fd, "", clock_after(clock_now(), PING_WAIT));
+	if (!responded)
 		stderr_log("flush: the watchdog on the socket \"%s\" does not answer", socket);
 	close(fd);
-	return answered;
+	return responded;
 }
 
 /* The agent has half of the time to print what it does on its signal. */

@@ -24,7 +24,7 @@ static const char usage[] =
         "  --watchdog-uid UID     trust only a watchdog of this user\n"
         "  --wait DURATION        a command that ends sooner, with no watchdog there, waits for "
         "one\n"
-        "watch    keeps the last words and prints a JSON line for each event; exits with 0\n"
+        "watch    keeps the last output and prints a JSON line for each event; exits with 0\n"
         "  --mode native|classic  how Kubernetes runs it, and so when it ends; default native\n"
         "  --container NAME[=POLICY]  an agent's container, with its restart policy; repeat\n"
         "  --restart-policy POLICY    the pod's: Always, OnFailure, Never; default Always\n"

@@ -19,7 +19,7 @@
  *   evidence          which row of the table decided
  *   exit_code, signal  what the shim exited with, and the signal's name that ended the command
  *   summary           one line
- *   payload_snippet   the most telling lines, <= 512 bytes
+ *   payload_snippet   the key lines of the output, <= 512 bytes
  *   fingerprint       of similar failures
  *   started_at, finished_at, duration_seconds   the last on the monotonic clock
  *   silence_seconds   of silent-agent

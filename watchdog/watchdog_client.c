@@ -180,8 +180,8 @@ void watchdog_client_send_exit(struct watchdog_client *client, const struct mess
 	if (!send_until(client, exit, NULL, 0, until))
 		return;
 	for (int64_t now = clock_now(); client->socket >= 0 && now < until; now = clock_now()) {
-		struct pollfd answer = watchdog_client_poll(client);
-		if (poll(&answer, 1, clock_timeout(now, until)) > 0)
+		struct pollfd readable = watchdog_client_poll(client);
+		if (poll(&readable, 1, clock_timeout(now, until)) > 0)
 			receive(client, now);
 	}
 }

@@ -19,10 +19,10 @@ struct entry {
 	char image[IMAGE_NAME_SIZE];
 	char namespace[NAMESPACE_SIZE]; /* who asked first */
 	enum state state;
-	uint64_t asked;     /* when: the number of the question */
-	bool asked_again;   /* since it failed */
-	int64_t retry;      /* the last wait after a failure; 0: none */
-	int64_t not_before; /* of STATE_FAILED */
+	uint64_t requested;   /* when: the number of the question */
+	bool requested_again; /* since it failed */
+	int64_t retry;        /* the last wait after a failure; 0: none */
+	int64_t not_before;   /* of STATE_FAILED */
 	size_t entrypoint_count;
 	size_t cmd_count;
 	char *texts; /* of STATE_KNOWN: all texts, each with its NUL */
@@ -35,7 +35,7 @@ struct image_cache {
 	bool pending; /* there may be something to take, or somebody wakes */
 	struct entry *buckets[BUCKETS];
 	size_t count;
-	uint64_t questions;
+	uint64_t requests;
 };
 
 struct image_cache *image_cache_new(void)
@@ -121,7 +121,7 @@ static struct entry *oldest(const struct image_cache *cache, const char *namespa
 				continue;
 			++*ret_count;
 			if (entry->state != STATE_TAKEN &&
-			    (found == NULL || entry->asked < found->asked))
+			    (found == NULL || entry->requested < found->requested))
 				found = entry;
 		}
 	}
@@ -164,7 +164,7 @@ static void add(struct image_cache *cache, const char *namespace, const char *im
 	strcpy(entry->image, image);
 	strcpy(entry->namespace, owner);
 	entry->state = STATE_WANTED;
-	entry->asked = cache->questions;
+	entry->requested = cache->requests;
 	struct entry **bucket = bucket_of(cache, image);
 	entry->next = *bucket;
 	*bucket = entry;
@@ -203,16 +203,16 @@ bool image_cache_find(struct image_cache *cache, struct arena *arena, const char
                       const char *image, struct strings *ret_entrypoint, struct strings *ret_cmd)
 {
 	pthread_mutex_lock(&cache->lock);
-	cache->questions++;
+	cache->requests++;
 	struct entry *entry = lookup(cache, image);
 	bool known = entry != NULL && entry->state == STATE_KNOWN &&
 	             copy_command(entry, arena, ret_entrypoint, ret_cmd);
 	if (entry == NULL) {
 		add(cache, namespace, image);
 	} else {
-		entry->asked = cache->questions;
-		if (entry->state == STATE_FAILED && !entry->asked_again) {
-			entry->asked_again = true;
+		entry->requested = cache->requests;
+		if (entry->state == STATE_FAILED && !entry->requested_again) {
+			entry->requested_again = true;
 			signal_change(cache);
 		}
 	}
@@ -225,7 +225,8 @@ static int64_t due(const struct entry *entry)
 {
 	if (entry->state == STATE_WANTED)
 		return 0;
-	return entry->state == STATE_FAILED && entry->asked_again ? entry->not_before : INT64_MAX;
+	return entry->state == STATE_FAILED && entry->requested_again ? entry->not_before
+	                                                              : INT64_MAX;
 }
 
 bool image_cache_take(struct image_cache *cache, int64_t now, char ret_image[IMAGE_NAME_SIZE],
@@ -238,7 +239,7 @@ bool image_cache_take(struct image_cache *cache, int64_t now, char ret_image[IMA
 		for (struct entry *entry = cache->buckets[i]; entry != NULL; entry = entry->next) {
 			int64_t when = due(entry);
 			next = when < next ? when : next;
-			if (when <= now && (found == NULL || entry->asked < found->asked))
+			if (when <= now && (found == NULL || entry->requested < found->requested))
 				found = entry;
 		}
 	}
@@ -298,7 +299,7 @@ void image_cache_fail(struct image_cache *cache, const char *image, int64_t now)
 	struct entry *entry = lookup(cache, image);
 	if (entry != NULL && entry->state == STATE_TAKEN) {
 		entry->state = STATE_FAILED;
-		entry->asked_again = false;
+		entry->requested_again = false;
 		entry->retry = entry->retry == 0                    ? IMAGE_RETRY_FIRST
 		               : entry->retry < IMAGE_RETRY_MAX / 2 ? entry->retry * 2
 		                                                    : IMAGE_RETRY_MAX;

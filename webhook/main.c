@@ -26,9 +26,9 @@
 /* How often the files are looked at. */
 #define POLL_MILLISECONDS 1000
 /* How often the API server is asked for its version until it has answered, in polls. */
-#define ASK_INTERVAL 30
-#define PEM_SIZE_MAX 65536
-#define THREADS_MAX  64
+#define VERSION_INTERVAL 30
+#define PEM_SIZE_MAX     65536
+#define THREADS_MAX      64
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1 };
 
@@ -52,7 +52,7 @@ static const char usage[] =
         "Usage: lastword-webhook --config FILE --tls-cert FILE --tls-key FILE [OPTION…]\n"
         "       lastword-webhook --config FILE --certs self --service NAME --namespace NAME\n"
         "                        --webhook-config NAME --secret NAME [OPTION…]\n"
-        "Answers AdmissionReviews: prepares agent pods so that no death goes unseen.\n"
+        "Answers AdmissionReviews: prepares agent pods so that each exit becomes observable.\n"
         "\n"
         "  --config FILE        the configuration; read again when it changes\n"
         "  --tls-cert FILE      certificate chain, PEM, leaf first; read again when it changes\n"
@@ -298,7 +298,8 @@ static bool start_image_resolver(struct webhook_server *server, const struct set
 	return image_resolver_start(&options, ret_resolver, error);
 }
 
-static bool ask_once(const struct settings *settings, unsigned *ret_minor, struct error *error)
+static bool request_version(const struct settings *settings, unsigned *ret_minor,
+                            struct error *error)
 {
 	struct kube_client *_cleanup_kube_client_ client = NULL;
 	return kube_client_new(settings->service_account_dir, &client, error) &&
@@ -307,12 +308,12 @@ static bool ask_once(const struct settings *settings, unsigned *ret_minor, struc
 
 /* Asks until there is a response: the version of a running API server may rise, but what was safe
  * for the older one still is. Says once that there is none. */
-static void ask_version(struct webhook_server *server, struct settings *settings, unsigned poll)
+static void learn_version(struct webhook_server *server, struct settings *settings, unsigned poll)
 {
 	struct error error;
-	if (settings->kube_minor != 0 || poll % ASK_INTERVAL != 0 || !kube_in_cluster())
+	if (settings->kube_minor != 0 || poll % VERSION_INTERVAL != 0 || !kube_in_cluster())
 		return;
-	if (!ask_once(settings, &settings->kube_minor, &error)) {
+	if (!request_version(settings, &settings->kube_minor, &error)) {
 		log_message(poll == 0 ? LOG_WARNING : LOG_DEBUG,
 		            "the API server's version is not known, sidecar mode auto is classic",
 		            "error", error.message, NULL);
@@ -337,7 +338,7 @@ static void run(struct webhook_server *server, struct settings *settings, int si
 			            webhook_address(server), "metrics",
 			            webhook_metrics_address(server), NULL);
 		reload_config(server, settings);
-		ask_version(server, settings, poll_count);
+		learn_version(server, settings, poll_count);
 		struct pollfd poll_signals = {.fd = signals, .events = POLLIN};
 		if (poll(&poll_signals, 1, POLL_MILLISECONDS) > 0)
 			return;

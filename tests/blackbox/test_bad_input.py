@@ -59,9 +59,9 @@ NOT_REVIEWS = {
 @pytest.mark.parametrize("name", NOT_REVIEWS)
 def test_no_review_is_a_400(webhook, name):
     body, message = NOT_REVIEWS[name]
-    status, headers, answer = webhook.post("/mutate", body)
+    status, headers, content = webhook.post("/mutate", body)
     assert status == 400
-    assert message in answer.decode()
+    assert message in content.decode()
     assert headers["Content-Type"] == "text/plain"
     alive(webhook)
 
@@ -101,10 +101,10 @@ def test_a_review_that_is_not_faithful_is_allowed_with_a_warning(webhook, name):
     body, message = UNVERIFIED[name]
     failures = 'lastword_admission_requests_total{result="verification-failed"}'
     before = webhook.metric(failures)
-    status, _, answer = webhook.post("/mutate", body)
+    status, _, content = webhook.post("/mutate", body)
     assert webhook.metric(failures) == before + 1
     assert status == 200
-    response = json.loads(answer)["response"]
+    response = json.loads(content)["response"]
     assert response["uid"] == UID and response["allowed"] is True
     assert "patch" not in response
     assert any(message in warning for warning in response["warnings"]), response
@@ -115,12 +115,12 @@ def test_wrong_path_method_type(webhook):
     body = json.dumps(REVIEW).encode()
     assert webhook.post("/", body)[0] == 404
     assert webhook.post("/mutate/", body)[0] == 404
-    status, headers, answer = webhook.request("GET", "/mutate")
-    assert (status, headers["Allow"]) == (405, "POST") and b"expected the method POST" in answer
+    status, headers, content = webhook.request("GET", "/mutate")
+    assert (status, headers["Allow"]) == (405, "POST") and b"expected the method POST" in content
     assert webhook.request("PUT", "/mutate", body, {"Content-Type": "application/json"})[0] == 405
     for content_type in ("text/plain", "application/jsonp", "application/x-www-form-urlencoded"):
-        status, _, answer = webhook.post("/mutate", body, content_type)
-        assert status == 415 and b"application/json" in answer
+        status, _, content = webhook.post("/mutate", body, content_type)
+        assert status == 415 and b"application/json" in content
     assert webhook.request("POST", "/mutate", body)[0] == 415
     assert webhook.post("/mutate", body, "Application/JSON; charset=utf-8")[0] == 200
     assert webhook.post("/mutate?timeout=5s&x=%00", body)[0] == 200
@@ -153,16 +153,16 @@ def test_eleven_megabytes_in_chunks(webhook):
 def test_ten_megabytes_pass(webhook):
     review = copy.deepcopy(REVIEW)
     review["request"]["object"]["metadata"]["managedFields"] = ["x" * 10_000_000]
-    status, _, answer = webhook.post("/mutate", json.dumps(review).encode())
-    assert status == 200 and "patch" in json.loads(answer)["response"]
+    status, _, content = webhook.post("/mutate", json.dumps(review).encode())
+    assert status == 200 and "patch" in json.loads(content)["response"]
 
 
 def test_a_tree_too_large_for_memory(webhook):
     """5 million nodes of two bytes each."""
     connection = webhook.connect()
     body = b'{"kind":"AdmissionReview","a":[' + b"1," * 5_000_000 + b"1]}"
-    status, _, answer = webhook.post("/mutate", body, connection=connection)
-    assert status == 400 and b"too large" in answer
+    status, _, content = webhook.post("/mutate", body, connection=connection)
+    assert status == 400 and b"too large" in content
     connection.close()
     alive(webhook)
 
@@ -216,10 +216,10 @@ def test_random_damage(webhook):
                 del body[at:at + generator.randrange(1, 40)]
             else:
                 body[at:at] = body[at:at + generator.randrange(1, 40)]
-        status, _, answer = webhook.post("/mutate", bytes(body))
+        status, _, content = webhook.post("/mutate", bytes(body))
         assert status in (200, 400)
         if status == 200:
-            assert json.loads(answer)["response"]["allowed"] is True
+            assert json.loads(content)["response"]["allowed"] is True
     alive(webhook)
 
 

@@ -46,10 +46,10 @@ class ApiServer:
 
 
 @pytest.fixture
-def ask(start_webhook, tmp_path, monkeypatch):
+def start(start_webhook, tmp_path, monkeypatch):
     servers = []
 
-    def ask(version, status=200, more=()):
+    def start(version, status=200, more=()):
         server = ApiServer(tmp_path, version, status)
         servers.append(server)
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "localhost")
@@ -58,7 +58,7 @@ def ask(start_webhook, tmp_path, monkeypatch):
         webhook = start_webhook(config=CONFIG.replace("mode: classic", "mode: auto"),
                                 arguments=["--service-account-dir", str(server.account), *more])
         return webhook, server
-    yield ask
+    yield start
     for server in servers:
         server.server.shutdown()
         server.server.server_close()
@@ -66,8 +66,8 @@ def ask(start_webhook, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("version,sidecar", [("v1.36.2", "native"), ("v1.31.9", "classic"),
                                             ("v1.32.1-eks-abc", "native")])
-def test_version_decides(ask, version, sidecar):
-    webhook, server = ask(version)
+def test_version_decides(start, version, sidecar):
+    webhook, server = start(version)
     wait_until(lambda: webhook.lines("the API server's version is known"), "the answer")
     assert record(webhook)["sidecar"] == sidecar
     assert server.requests == [("/version", "Bearer the-token")]
@@ -76,24 +76,24 @@ def test_version_decides(ask, version, sidecar):
 @pytest.mark.parametrize("version,status,says", [
     ("v1.36.2", 403, "GET /version: status 403"), (b"{", 200, "not JSON"),
     ("huh", 200, "expected a version such as 1.36"), (b"x" * 100000, 200, "too large")])
-def test_no_answer_is_classic(ask, version, status, says):
-    webhook, _ = ask(version, status)
+def test_no_response_is_classic(start, version, status, says):
+    webhook, _ = start(version, status)
     message = "the API server's version is not known, sidecar mode auto is classic"
     assert says in wait_until(lambda: webhook.lines(message), "the warning")[0]["error"]
     assert record(webhook)["sidecar"] == "classic"
 
 
-def test_another_ca_is_not_trusted(ask, tmp_path):
+def test_another_ca_is_not_trusted(start, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other/ca.crt").write_text(Certificate().chain)
     (tmp_path / "other/token").write_text("x")
-    webhook, server = ask("v1.36.2", more=["--service-account-dir", str(tmp_path / "other")])
+    webhook, server = start("v1.36.2", more=["--service-account-dir", str(tmp_path / "other")])
     message = "the API server's version is not known, sidecar mode auto is classic"
     assert "certificate" in wait_until(lambda: webhook.lines(message), "the warning")[0]["error"]
     assert server.requests == []
 
 
-def test_the_flag_goes_first(ask):
-    webhook, server = ask("v1.20.0", more=["--kube-version", "1.36"])
+def test_the_flag_goes_first(start):
+    webhook, server = start("v1.20.0", more=["--kube-version", "1.36"])
     assert record(webhook)["sidecar"] == "native"
     assert server.requests == []

@@ -478,7 +478,7 @@ def flags(command, name):
     return [command[i + 1] for i, word in enumerate(command) if word == name]
 
 
-def test_what_the_watchdog_is_told(case):
+def test_flags_of_the_watchdog(case):
     case.pod["spec"].update(restartPolicy="OnFailure", terminationGracePeriodSeconds=5)
     case.pod["metadata"]["labels"]["task-id"] = "42"
     case.pod["metadata"]["ownerReferences"] = [
@@ -498,19 +498,19 @@ def test_what_the_watchdog_is_told(case):
                                           "x=y"]
 
 
-@pytest.mark.parametrize("given,told", [
+@pytest.mark.parametrize("given,flag", [
     (0, "0s"), (-1, "30s"), (None, "30s"), ("x", "30s"), (2 ** 31, "596523h14m7s"),
     (10 ** 10, "596523h14m7s"), (2 ** 53, "596523h14m7s")])
-def test_grace(case, given, told):
+def test_grace(case, given, flag):
     case.pod["spec"]["terminationGracePeriodSeconds"] = given
     pod = case.inject()
     main = container(pod, "main")
-    assert flags(container(pod, "lastword-watchdog")["command"], "--grace") == [told]
+    assert flags(container(pod, "lastword-watchdog")["command"], "--grace") == [flag]
     for command in (main["command"], main["lifecycle"]["preStop"]["exec"]["command"]):
-        assert flags(command, "--grace") == ([told] if told != "0s" else [])  # their own default
+        assert flags(command, "--grace") == ([flag] if flag != "0s" else [])  # their own default
 
 
-def test_what_the_shim_is_told(case):
+def test_flags_of_the_shim(case):
     case.settings["rule"] = ("  deadline: 2h\n  onDeadline: kill\n  silenceAfter: 10m\n"
                              "  doneFile: /tmp/$done\n")
     command = case.inject()["spec"]["containers"][0]["command"]

@@ -30,10 +30,10 @@ def server(request, start_webhook):
 def respond(server, review):
     status, _, body = server.post("/mutate?timeout=5s", json.dumps(review).encode())
     assert status == 200, body
-    answer = json.loads(body)
-    assert answer["kind"] == "AdmissionReview"
-    assert answer["apiVersion"] == "admission.k8s.io/v1"
-    response = answer["response"]
+    content = json.loads(body)
+    assert content["kind"] == "AdmissionReview"
+    assert content["apiVersion"] == "admission.k8s.io/v1"
+    response = content["response"]
     assert response["uid"] == review["request"]["uid"]
     assert response["allowed"] is True
     assert ("patch" in response) == (response.get("patchType") == "JSONPatch")

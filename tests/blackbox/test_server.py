@@ -130,7 +130,7 @@ def test_certificates_and_config_change_under_load(start_webhook):
     wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     anybody = ssl._create_unverified_context()
     stop = threading.Event()
-    failures, answers = [], []
+    failures, responses = [], []
 
     def client(keeps):
         connection = None
@@ -141,7 +141,7 @@ def test_certificates_and_config_change_under_load(start_webhook):
                 connection.request("POST", "/mutate", REVIEW, {"Content-Type": "application/json"})
                 response = connection.getresponse()
                 assert response.status == 200 and b'"patch"' in response.read()
-                answers.append(keeps)
+                responses.append(keeps)
                 if not keeps:
                     connection.close()
                     connection = None
@@ -159,12 +159,12 @@ def test_certificates_and_config_change_under_load(start_webhook):
         webhook.write_certificate(Certificate())
         swap(webhook.config_file, CONFIG + f"# {round_}\n")
         wait_until(lambda: in_use() > certificates and in_force() > configurations, "both")
-        before = len(answers)
-        wait_until(lambda: len(answers) > before + 20 or failures, "requests after the change")
+        before = len(responses)
+        wait_until(lambda: len(responses) > before + 20 or failures, "requests after the change")
     stop.set()
     for thread in threads:
         thread.join()
-    assert not failures and {True, False} <= set(answers)
+    assert not failures and {True, False} <= set(responses)
 
 
 @pytest.mark.parametrize("days,started,reason", [(-1, -2, "the certificate has expired\n"),
@@ -274,23 +274,23 @@ def test_overload_is_a_503(webhook):
     small = webhook.connect()
     for _ in range(5):  # on a slow machine the first may be past its deadline when the last comes
         held = [begin_body(webhook, 10_000_000) for _ in range(4)]
-        answer = None
+        response = None
         try:
             for connection in held:
                 connection.sock.sendall(b" " * 8_000_000)
             connection = begin_body(webhook, 10_000_000)
             connection.sock.settimeout(3)
-            answer = connection.getresponse()
-            assert answer.status == 503 and answer.getheader("Retry-After") == "1"
-            assert answer.read() == b"too many requests at once, try again\n"
+            response = connection.getresponse()
+            assert response.status == 503 and response.getheader("Retry-After") == "1"
+            assert response.read() == b"too many requests at once, try again\n"
             record(webhook, small)
             break
         except (TimeoutError, ssl.SSLError, OSError):
-            assert answer is None or answer.status == 503
+            assert response is None or response.status == 503
         finally:
             for connection in held:
                 connection.close()
-    assert answer is not None and answer.status == 503
+    assert response is not None and response.status == 503
     assert webhook.metric("lastword_http_overloaded_total") >= 1
     small.close()
 

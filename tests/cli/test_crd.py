@@ -106,8 +106,8 @@ def test_labels_and_sources_are_documented():
     sources = re.findall(r'_SOURCE_\w+ +"(\w+)"', HEADER)
     assert sources and all(f"`{source}`" in DOCUMENT for source in sources)
     states = re.findall(r'_NOTIFICATION_\w+ +"(\w+)"', HEADER)
-    told = SCHEMA["status"]["properties"]["notifications"]["items"]["properties"]["state"]
-    assert states and all(state in told["description"] for state in states)
+    state_of_one = SCHEMA["status"]["properties"]["notifications"]["items"]["properties"]["state"]
+    assert states and all(state in state_of_one["description"] for state in states)
 
 
 def test_names_are_those_of_the_code():

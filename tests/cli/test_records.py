@@ -160,7 +160,7 @@ def test_json_is_the_list_as_it_is(cluster):
     assert empty["items"] == []
 
 
-def test_why_asks_for_one_pod_and_its_like(cluster):
+def test_why_requests_one_pod_and_its_like(cluster):
     cluster.lastword("why", "coder-7f9")
     assert [call[-1] for call in cluster.calls() if call[0] == "get"] == [
         "/apis/lastword.dev/v1alpha1/namespaces/agents/agentexits?limit=250&labelSelector="
@@ -205,7 +205,7 @@ def test_without_a_context_the_namespace_is_default(cluster):
     ({"body": "{}"}, "items is nothing, expected an array"),
     ({"body": '{"items": {}}'}, "items is object, expected an array"),
 ])
-def test_what_kubectl_does_wrong_is_told(cluster, behaviour, message):
+def test_what_kubectl_does_wrong_is_reported(cluster, behaviour, message):
     cluster.behave(**behaviour)
     for command in (("exits",), ("why", "x")):
         done = cluster.lastword(*command, "-n", "agents", status=1)

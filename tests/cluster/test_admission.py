@@ -157,7 +157,7 @@ def test_only_opted_in_namespaces(installed):
         assert not has_label(made)
 
 
-def test_own_pods_are_never_asked_about(installed):
+def test_own_pods_are_never_sent(installed):
     """Not even when somebody labels the system's namespace."""
     path = f"/api/v1/namespaces/{product.SYSTEM}"
     label = {"metadata": {"labels": {"lastword.dev/inject": "enabled",

@@ -190,13 +190,13 @@ def test_deadline(driver):
                                  agents.SIDECAR, annotations={"lastword.dev/deadline": "2s",
                                                               "lastword.dev/on-deadline": "kill"}))
     assert pod.wait_end()[0] == 42
-    told, end = pod.wait_line("deadline"), pod.wait_line("end")
-    assert told["duration_seconds"] >= 2 and end["error_type"] == "Timeout"
+    reported, end = pod.wait_line("deadline"), pod.wait_line("end")
+    assert reported["duration_seconds"] >= 2 and end["error_type"] == "Timeout"
     assert end["log_tail"] == "ready\ngot 15 0\n" and pod.running("proxy")
     driver.check_record(pod, exitCode=42, errorType="Timeout", silent=True)
 
 
-def test_silence_is_told(driver):
+def test_silence_is_reported(driver):
     pod = driver.make(agents.pod(agents.container(HANG),
                                  annotations={"lastword.dev/silence-after": "1s"}))
     line = pod.wait_line("silent-agent")
@@ -205,7 +205,7 @@ def test_silence_is_told(driver):
     driver.check_no_record(pod)
 
 
-def test_silence_kills_when_told(driver):
+def test_silence_kills_when_configured(driver):
     pod = driver.make(agents.pod(agents.container(HANG), grace=2,
                                  annotations={"lastword.dev/silence-after": "1s",
                                               "lastword.dev/on-silence": "kill"}))

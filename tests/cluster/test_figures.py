@@ -33,7 +33,7 @@ def first_output(pod, container="main"):
 def test_time_to_start(driver, figures):
     """From creation to the agent's first output, in pairs; and from its end to its line."""
     starts = {True: [], False: []}
-    ends, told = [], []
+    ends, reported = [], []
     manifest = agents.pod(agents.container("echo ready; exit 3"))
     for number in range(PAIRS):
         for wrapped in ((True, False) if number % 2 else (False, True)):
@@ -45,14 +45,14 @@ def test_time_to_start(driver, figures):
             if wrapped:
                 line = pod.wait_line("end")
                 finished = seconds_of(line["finished_at"])
-                told.append(seconds_of(line["time"]) - finished)
+                reported.append(seconds_of(line["time"]) - finished)
                 ends.append(seconds_of(pod.stamps(kube.OUR_CONTAINER)[0]) - finished)
         driver.clean()
     mode = "native" if driver.native else "classic"
     added = [a - b for a, b in zip(starts[True], starts[False])]
     figures(f"create to agent running, {mode}: with {spread(starts[True])}; "
             f"without {spread(starts[False])}; added {spread(added)}")
-    figures(f"end to line, {mode}: printed after {spread(told)}; "
+    figures(f"end to line, {mode}: printed after {spread(reported)}; "
             f"in the runtime's log after {spread(ends)}")
 
 

@@ -52,7 +52,7 @@ def leader(cluster):
     return next((pids[name] for name in pids if holder.startswith(name)), None)
 
 
-def test_api_server_is_away_at_the_moment_of_death(agent):
+def test_api_server_is_away_at_the_moment_of_termination(agent):
     driver, pod = agent
     first = pod.pid()
     server = int((pathlib.Path(conftest.NODE) / "kube-apiserver.pid").read_text())
@@ -65,7 +65,7 @@ def test_api_server_is_away_at_the_moment_of_death(agent):
     check(driver, pod)
 
 
-def test_leader_is_killed_at_the_moment_of_death(agent, installed):
+def test_leader_is_killed_at_the_moment_of_termination(agent, installed):
     driver, pod = agent
     first = pod.pid()
     holder = kube.wait_until(lambda: leader(installed), "the leader's process")
@@ -75,7 +75,7 @@ def test_leader_is_killed_at_the_moment_of_death(agent, installed):
     product.wait_available(installed, NAME)
 
 
-def test_both_replicas_are_away_at_the_moment_of_death(agent, installed):
+def test_both_replicas_are_away_at_the_moment_of_termination(agent, installed):
     driver, pod = agent
     first = pod.pid()
     both = kube.wait_until(lambda: len(processes(installed)) == 2 and processes(installed),

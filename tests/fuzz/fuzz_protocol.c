@@ -177,7 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = {.data = data, .left = size < 4096 ? size : 4096};
 	size_t ends = 0;
-	uint64_t told = 0;
+	uint64_t reported = 0;
 	static unsigned runs;
 	bool count_files = runs++ % 64 == 0; /* it takes longer than all the rest */
 	int before = count_files ? open_files() : 0;
@@ -196,11 +196,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (size_t i = 0; i < watched.lifecycle.count; i++) {
 		require(watched.agents[i].socket < 0 && watched.agents[i].ring.map == NULL);
-		told += watched.agents[i].shim_instance;
+		reported += watched.agents[i].shim_instance;
 	}
 	for (size_t i = 0; i < PENDING_MAX; i++)
 		require(watched.pending[i].socket < 0);
-	require(ends <= told); /* LEAVING takes a greeting back */
+	require(ends <= reported); /* LEAVING takes a greeting back */
 	require(!count_files || open_files() == before);
 	return 0;
 }

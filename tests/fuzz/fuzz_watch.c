@@ -15,8 +15,8 @@ static void ignore_drop(void *transport, struct request *request)
 	(void)request;
 }
 
-static void answer(struct observer *observer, struct request *request, long status,
-                   const char *body)
+static void respond(struct observer *observer, struct request *request, long status,
+                    const char *body)
 {
 	struct kube_response _cleanup_kube_response_ reply;
 	struct error error = {"no"};
@@ -38,10 +38,10 @@ static void serve(struct observer *observer, struct request **ret_watch)
 		if (strstr(request->kube.path, "&watch=1") != NULL)
 			*ret_watch = request;
 		else if (strstr(request->kube.path, "/api/v1/pods?") != NULL)
-			answer(observer, request, 200,
-			       "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[]}");
+			respond(observer, request, 200,
+			        "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[]}");
 		else
-			answer(observer, request, 404, "{}");
+			respond(observer, request, 404, "{}");
 	}
 }
 
@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t at = 0; more && at < size; at += 100)
 		more = event_loop_receive(watch, (const char *)data + at,
 		                          size - at < 100 ? size - at : 100);
-	answer(observer, watch, more ? 200 : 0, "");
+	respond(observer, watch, more ? 200 : 0, "");
 	watch = NULL;
 	for (int i = 0; i < 20; i++) {
 		now += SECOND;

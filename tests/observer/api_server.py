@@ -18,7 +18,7 @@ class Request(http.server.BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         self.content = self.rfile.read(length)
         try:
-            self.server.answer(self)
+            self.server.respond(self)
         except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             self.close_connection = True
 
@@ -69,8 +69,8 @@ class ApiServer(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, folder, answer):
-        self.answer = answer
+    def __init__(self, folder, respond):
+        self.respond = respond
         certificate = Certificate()
         self.chain = certificate.chain
         self.account = folder / "account"

@@ -29,7 +29,7 @@ class Cluster:
         self.requests = []
         self.refuse = {}       # method and part of a path: (code, reason)
         self.trouble = None    # called with a watch's request and place; True: it was dealt with
-        self.server = ApiServer(folder, self.answer)
+        self.server = ApiServer(folder, self.respond)
 
     def stop(self):
         with self.lock:
@@ -53,7 +53,7 @@ class Cluster:
 
     # ---- answers ----
 
-    def answer(self, request):
+    def respond(self, request):
         path, _, query = request.path.partition("?")
         with self.lock:
             self.requests.append((request.command, request.path))
@@ -68,7 +68,7 @@ class Cluster:
         elif path.endswith("/log"):
             self.log(request, path, query)
         elif "/leases" in path:
-            self.answer_lease(request)
+            self.respond_with_lease(request)
         elif path.endswith("/events"):
             self.create(request, self.event_objects, path)
         elif request.command == "POST":
@@ -94,7 +94,7 @@ class Cluster:
         else:
             request.send(201, body)
 
-    def answer_lease(self, request):
+    def respond_with_lease(self, request):
         body = json.loads(request.content) if request.content else None
         with self.lock:
             if body is None and self.lease is None:

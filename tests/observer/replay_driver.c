@@ -65,7 +65,7 @@ struct event {
 	char *name;
 	char *uid;
 	char *version;
-	bool lives; /* DELETED for the watch alone: the pod lost its label */
+	bool remains; /* DELETED for the watch alone: the pod lost its label */
 };
 
 struct printed_line {
@@ -126,7 +126,7 @@ static void take_event(const char *line, size_t length)
 	        .name = copy(json_get_string(metadata, "name")),
 	        .uid = copy(json_get_string(metadata, "uid")),
 	        .version = copy(json_get_string(metadata, "resourceVersion")),
-	        .lives = json_is_true(json_get(root, "lives")),
+	        .remains = json_is_true(json_get(root, "remains")),
 	};
 	arena_free(arena);
 }
@@ -395,7 +395,7 @@ static void get_pod(struct replica *replica, struct request *request)
 		const struct event *event = &events[i];
 		if (strcmp(event->name, pod) != 0 || strcmp(event->namespace, namespace) != 0)
 			continue;
-		if (strcmp(event->type, "DELETED") != 0 || event->lives)
+		if (strcmp(event->type, "DELETED") != 0 || event->remains)
 			last = event;
 		else if (last != NULL && strcmp(last->uid, event->uid) == 0)
 			last = NULL;

@@ -46,12 +46,12 @@ class Driver:
 def serve(tmp_path):
     servers = []
 
-    def serve(answer):
+    def serve(respond):
         requests = []
 
         def counted(request):
             requests.append(copy.copy(request))  # one object serves a whole connection
-            answer(request)
+            respond(request)
         server = ApiServer(tmp_path, counted)
         server.requests = requests
         servers.append(server)
@@ -69,9 +69,9 @@ def run(server, *words):
 
 
 def test_methods_bodies_and_content_types(serve):
-    def answer(request):
+    def respond(request):
         request.send(201 if request.command == "POST" else 200, {"got": request.command})
-    server = serve(answer)
+    server = serve(respond)
     driver = Driver(server, "call", "GET", "/a?x=1", "call", "POST", "/b", '{"a":1}',
                     "call", "PUT", "/c", "{}", "call", "PATCH", "/d", "{}",
                     "application/merge-patch+json", "call", "DELETE", "/e")
@@ -140,23 +140,23 @@ def test_a_response_has_a_ceiling(serve):
     assert "error" not in outcome and len(outcome["body"]) == 5001
 
 
-def test_half_an_answer_is_none(serve):
-    def answer(request):
+def test_half_a_response_is_none(serve):
+    def respond(request):
         request.send_response(200)
         request.send_header("Content-Length", "100")
         request.end_headers()
         request.wfile.write(b"{")
         request.close_connection = True
-    outcome = run(serve(answer), "call", "GET", "/a")
+    outcome = run(serve(respond), "call", "GET", "/a")
     assert outcome["status"] == 0 and outcome["error"].startswith("GET /a: ")
 
 
-def test_a_busy_server_is_asked_again(serve):
-    answers = iter([lambda r: r.send_status(429, "TooManyRequests", "slow down",
+def test_a_busy_server_is_tried_again(serve):
+    responses = iter([lambda r: r.send_status(429, "TooManyRequests", "slow down",
                                             {"Retry-After": "1"}),
                     lambda r: r.send_status(503, "ServiceUnavailable", "starting"),
                     lambda r: r.send(200, {"at": "last"})])
-    server = serve(lambda request: next(answers)(request))
+    server = serve(lambda request: next(responses)(request))
     outcome = run(server, "attempts=3", "call", "PUT", "/a", "{}")
     assert "error" not in outcome and json.loads(outcome["body"]) == {"at": "last"}
     assert [r.content for r in server.requests] == [b"{}"] * 3
@@ -167,12 +167,12 @@ def test_retries_end_and_say_what_came_last(serve):
                                                        {"Retry-After": "2"}))
     outcome = run(server, "call", "GET", "/a")
     assert outcome["retry_after"] == 2000000000 and len(server.requests) == 1
-    server.answer = lambda request: request.send_status(500, "InternalError", "etcd is gone")
+    server.respond = lambda request: request.send_status(500, "InternalError", "etcd is gone")
     outcome = run(server, "attempts=3", "call", "GET", "/a")
     assert outcome["error"] == "GET /a: status 500 InternalError: etcd is gone"
 
 
-def test_no_server_is_no_answer(serve):
+def test_no_server_is_no_response(serve):
     server = serve(lambda request: request.send(200, {}))
     server.environment["KUBERNETES_SERVICE_PORT"] = "1"
     outcome = run(server, "call", "GET", "/a")
@@ -187,10 +187,10 @@ def test_another_ca_is_not_trusted(serve):
 
 
 def test_a_connection_that_the_server_closed_is_replaced(serve):
-    def answer(request):
+    def respond(request):
         request.send(200, {})
         request.close_connection = True
-    server = serve(answer)
+    server = serve(respond)
     driver = Driver(server, "call", "POST", "/a", "{}", "wait", "call", "POST", "/b", "{}")
     driver.outcome()
     driver.go_on()
@@ -199,12 +199,12 @@ def test_a_connection_that_the_server_closed_is_replaced(serve):
 
 
 def test_a_stream_comes_in_pieces(serve):
-    def answer(request):
+    def respond(request):
         request.begin_stream()
         for _ in range(3):
             request.send_chunk(b"0123456789")
         request.end_stream()
-    outcome = run(serve(answer), "stream", "/a?watch=1")
+    outcome = run(serve(respond), "stream", "/a?watch=1")
     assert (outcome["status"], outcome["bytes"], outcome["body"]) == (200, 30, "")
     assert "error" not in outcome
 
@@ -219,21 +219,21 @@ def test_a_refused_stream_is_no_stream(serve):
 def test_a_half_open_stream_is_noticed(serve):
     done = []
 
-    def answer(request):
+    def respond(request):
         request.begin_stream()
         request.send_chunk(b"x")
         done.append(request.connection.recv(1))  # until the client hangs up
-    outcome = run(serve(answer), "idle=300000000", "stream", "/a")
+    outcome = run(serve(respond), "idle=300000000", "stream", "/a")
     assert outcome["error"] == "GET /a: no byte for too long"
     assert outcome["bytes"] == 1
 
 
 def test_a_stream_is_stopped_from_another_thread(serve):
-    def answer(request):
+    def respond(request):
         request.begin_stream()
         request.send_chunk(b"x")
         request.connection.recv(1)
-    driver = Driver(serve(answer), "stop-on-line", "stream", "/a")
+    driver = Driver(serve(respond), "stop-on-line", "stream", "/a")
     assert driver.line() == "chunk"
     driver.go_on()
     assert driver.outcome()["error"] == "GET /a: stopped"

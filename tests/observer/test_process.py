@@ -166,8 +166,8 @@ def test_connections_break(cluster, observe):
 def test_a_restart_writes_nothing_twice(cluster, observe):
     c = cluster("plain")
     c.advance(len(c.events))
-    patient = (*QUICK[:4], "--start-timeout-failing", "1h")  # nothing is left to the clock
-    first = observe(c, "first", *patient)
+    no_timeout = (*QUICK[:4], "--start-timeout-failing", "1h")  # nothing is left to the clock
+    first = observe(c, "first", *no_timeout)
     wait_until(lambda: len(c.statuses) > 10 and
                first.metric("lastword_observer_open_terminations") == 0 and
                first.metric("lastword_observer_pending_records") == 0, "the records")
@@ -175,7 +175,7 @@ def test_a_restart_writes_nothing_twice(cluster, observe):
     first.stop()
     assert c.lease["spec"]["holderIdentity"] == ""  # given up, so that nobody waits
     c.requests.clear()
-    second = observe(c, "second", *patient)
+    second = observe(c, "second", *no_timeout)
     wait_until(lambda: second.metric("lastword_observer_leader") == 1, "it to lead")
     wait_until(lambda: second.get("/readyz")[0] == 200 and
                second.metric("lastword_observer_open_terminations") == 0, "quiet")
@@ -213,7 +213,7 @@ def test_a_leader_that_must_stop_writes_what_it_holds(held_up):
     assert not observer.lines("a record cannot be written and is printed instead")
 
 
-def test_a_second_signal_ends_the_patience_and_what_it_held_is_printed(held_up):
+def test_a_second_signal_ends_the_wait_and_what_it_held_is_printed(held_up):
     c, observer = held_up
     held = observer.metric("lastword_observer_pending_records")
     observer.process.send_signal(signal.SIGTERM)

@@ -48,8 +48,8 @@ def replay(tmp_path):
             kind, object_ = step if isinstance(step, tuple) else ("MODIFIED", step)
             object_ = copy.deepcopy(object_)
             object_["metadata"]["resourceVersion"] = str(1000 + version)
-            lives = kind == "UNLABELED"
-            events.append({"type": "DELETED" if lives else kind, "lives": lives,
+            remains = kind == "UNLABELED"
+            events.append({"type": "DELETED" if remains else kind, "remains": remains,
                            "object": object_})
         (tmp_path / "stream").write_text("".join(json.dumps(e) + "\n" for e in events))
         (tmp_path / "lines").write_text("")
@@ -72,7 +72,7 @@ def test_a_pod_vanishes(replay):
         ("main.0", "Unknown", None, False)]
 
 
-def test_a_pod_that_loses_its_label_lives_on(replay):
+def test_a_pod_that_loses_its_label_runs_on(replay):
     """A watch says DELETED of it. Another pod of its name is not it."""
     failing = pod(NO_IMAGE, phase="Pending")
     assert replay([pod(RUNNING), ("UNLABELED", pod(RUNNING))]) == []
@@ -131,7 +131,7 @@ def test_an_image_that_never_comes(replay):
                                       ("main.never-0", "NeverStarted", None, False)]
 
 
-def test_what_waits_to_be_told_is_redacted_before_it_is_cut(replay):
+def test_what_waits_to_be_reported_is_redacted_before_it_is_cut(replay):
     """By the pod's own patterns too: a part of a secret has no form that one could know."""
     watchdog = {"name": "lastword-watchdog", "command": [
         "/shim", "watch", "--container", "main", "--redact", "corp-[a-z]{8}",
@@ -180,7 +180,7 @@ def test_a_pod_that_lingers(replay):
                 what="events") == []
 
 
-def test_pod_and_owner_are_told(replay):
+def test_pod_and_owner_are_notified(replay):
     events = replay([pod(RUNNING, metadata=OWNED),
                    pod(ended(101), ended(0, "Completed"), "Failed", metadata=OWNED)],
                   what="events")

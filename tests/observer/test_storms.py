@@ -18,7 +18,7 @@ class Storm:
     """Answers the first requests of each kind with an error of each sort, then lets them pass."""
 
     def __init__(self, cluster):
-        self.answer = cluster.answer
+        self.respond = cluster.respond
         self.errors = itertools.cycle(ERRORS)
         self.failed = collections.Counter()
         self.times = 0  # that a request of each kind fails
@@ -30,7 +30,7 @@ class Storm:
     def __call__(self, request):
         kind = self.kind(request)
         if self.failed[kind] >= self.times:
-            return self.answer(request)
+            return self.respond(request)
         self.failed[kind] += 1
         code, reason, headers = next(self.errors)
         return request.send_status(code, reason, "a storm", headers)
@@ -40,7 +40,7 @@ def test_a_storm_of_errors(cluster, observe):  # noqa: F811
     """Each list, watch, log, record, status, Event and Lease fails two times."""
     c = cluster("plain")
     storm = Storm(c)
-    c.server.answer = storm
+    c.server.respond = storm
     observer = observe(c, "one", *QUICK)
     storm.times = 2
     wait_until(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
@@ -57,7 +57,7 @@ def test_a_storm_over_everything_ends(cluster, observe):  # noqa: F811
     wait_until(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
     storm = Storm(c)
     storm.times = 1_000_000
-    c.server.answer = storm
+    c.server.respond = storm
     c.advance(90)
     wait_until(lambda: sum(storm.failed.values()) > 12, "requests that fail")
     storm.times = 0

@@ -128,7 +128,7 @@ class Scripted:
     """A server that answers each path with a function: (handler) -> None."""
 
     def __init__(self, tls):
-        self.answers, self.seen = {}, []
+        self.responses, self.seen = {}, []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -139,7 +139,7 @@ class Scripted:
                 outer.seen.append((self.command, self.path, self.headers.get("Authorization")))
                 length = int(self.headers.get("Content-Length", 0))
                 self.form = self.rfile.read(length).decode()
-                outer.answers.get(path, not_found)(self)
+                outer.responses.get(path, not_found)(self)
 
             do_POST = do_GET
 
@@ -159,14 +159,14 @@ class Scripted:
 
 
 def reply(status, body=b"", **headers):
-    def answer(handler):
+    def respond(handler):
         handler.send_response(status)
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
-    return answer
+    return respond
 
 
 not_found = reply(404)

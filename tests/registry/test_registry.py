@@ -158,7 +158,7 @@ def tokens(tls, tmp_path_factory):
         name = "access_token" if exchanged else "token"
         return reply(200, json.dumps({name: token, "expires_in": 300}).encode())(handler)
 
-    server.answers["/token"] = give_out
+    server.responses["/token"] = give_out
     folder = tmp_path_factory.mktemp("tokens")
     running = Registry(folder, tls, {"token": {
         "realm": f"https://{server.host}/token", "service": "the-registry", "issuer": "tokens",
@@ -201,8 +201,8 @@ MANIFEST = json.dumps({"schemaVersion": 2, "config": {"digest": digest_of(CONFIG
 
 
 def serve(scripted, manifest=MANIFEST, config=CONFIG):
-    scripted.answers["/v2/a/b/manifests/v1"] = reply(200, manifest)
-    scripted.answers[f"/v2/a/b/blobs/{digest_of(CONFIG)}"] = reply(200, config)
+    scripted.responses["/v2/a/b/manifests/v1"] = reply(200, manifest)
+    scripted.responses[f"/v2/a/b/blobs/{digest_of(CONFIG)}"] = reply(200, config)
     return f"{scripted.host}/a/b:v1"
 
 
@@ -217,7 +217,7 @@ def test_content_that_is_not_what_its_digest_says(scripted, images):
     serve(scripted)
     assert entries(images(image))
     wrong = f"{scripted.host}/a/b@{digest_of(b'other')}"
-    scripted.answers[f"/v2/a/b/manifests/{digest_of(b'other')}"] = reply(200, MANIFEST)
+    scripted.responses[f"/v2/a/b/manifests/{digest_of(b'other')}"] = reply(200, MANIFEST)
     assert "the content has the digest" in failure(images(wrong))
 
 
@@ -238,7 +238,7 @@ def test_an_index_in_an_index_is_refused(scripted, images):
     outer = json.dumps({"manifests": [{"platform": {"os": "linux", "architecture": "amd64"},
                                        "digest": digest_of(inner)}]}).encode()
     image = serve(scripted, outer)
-    scripted.answers[f"/v2/a/b/manifests/{digest_of(inner)}"] = reply(200, inner)
+    scripted.responses[f"/v2/a/b/manifests/{digest_of(inner)}"] = reply(200, inner)
     assert "found another index" in failure(images(image))
 
 
@@ -248,11 +248,11 @@ def test_a_blob_elsewhere_gets_no_credentials(scripted, tls, images, tmp_path):
         image = serve(scripted)
         place = f"https://127.0.0.1:{storage.server.server_port}/blob"
         where = place.replace("127.0.0.1", "localhost")
-        scripted.answers[f"/v2/a/b/blobs/{digest_of(CONFIG)}"] = reply(307, Location=where)
-        scripted.answers["/v2/a/b/manifests/v1"] = lambda handler: (
+        scripted.responses[f"/v2/a/b/blobs/{digest_of(CONFIG)}"] = reply(307, Location=where)
+        scripted.responses["/v2/a/b/manifests/v1"] = lambda handler: (
             reply(200, MANIFEST) if handler.headers.get("Authorization")
             else reply(401, WWW_Authenticate='Basic realm="r"'))(handler)
-        storage.answers["/blob"] = reply(200, CONFIG)
+        storage.responses["/blob"] = reply(200, CONFIG)
         docker_config(tmp_path, scripted.host, user="robot", password="s3cret")
         assert entries(images(image))[0]["entrypoint"] == ["/bin/a"]
         assert storage.seen == [("GET", "/blob", None)]
@@ -264,9 +264,9 @@ def test_a_blob_elsewhere_gets_no_credentials(scripted, tls, images, tmp_path):
 def test_redirects_end_and_stay_with_https(scripted, images):
     image = serve(scripted)
     loop = f"https://{scripted.host}/v2/a/b/manifests/v1"
-    scripted.answers["/v2/a/b/manifests/v1"] = reply(302, Location=loop)
+    scripted.responses["/v2/a/b/manifests/v1"] = reply(302, Location=loop)
     assert "redirects" in failure(images(image))
-    scripted.answers["/v2/a/b/manifests/v1"] = reply(302, Location="http://localhost:1/")
+    scripted.responses["/v2/a/b/manifests/v1"] = reply(302, Location="http://localhost:1/")
     assert "http" in failure(images(image))
 
 
@@ -279,11 +279,11 @@ def test_redirects_end_and_stay_with_https(scripted, images):
 def test_challenges_that_are_not_taken(scripted, images, header, message):
     image = serve(scripted)
     headers = {} if header is None else {"WWW_Authenticate": header}
-    scripted.answers["/v2/a/b/manifests/v1"] = reply(401, **headers)
+    scripted.responses["/v2/a/b/manifests/v1"] = reply(401, **headers)
     assert message in failure(images(image))
 
 
-def test_a_registry_that_does_not_answer(scripted, images):
+def test_a_registry_that_does_not_respond(scripted, images):
     image = serve(scripted)
 
     def stall(handler):
@@ -294,7 +294,7 @@ def test_a_registry_that_does_not_answer(scripted, images):
         handler.wfile.flush()
         time.sleep(HANG)
 
-    scripted.answers["/v2/a/b/manifests/v1"] = stall
+    scripted.responses["/v2/a/b/manifests/v1"] = stall
     assert "no byte for too long" in failure(images(image))
 
 
@@ -311,7 +311,7 @@ def test_an_endless_document(scripted, images):
         except OSError:
             pass
 
-    scripted.answers["/v2/a/b/manifests/v1"] = flood
+    scripted.responses["/v2/a/b/manifests/v1"] = flood
     assert "expected at most 4194304 bytes" in failure(images(image))
 
 

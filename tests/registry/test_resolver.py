@@ -67,7 +67,7 @@ def test_an_image_by_digest_is_wrapped_once_it_is_known(registry, webhook):
     assert [line["image"] for line in server.lines("the image's command is known")] == [image]
 
 
-def test_what_may_not_be_asked_about_is_not(scripted, webhook):
+def test_what_may_not_be_requested_is_not(scripted, webhook):
     """No tag, no image that no pattern matches: nobody can make the webhook talk to a host."""
     server = webhook(f"{scripted.host}/team/*")
     for image in (f"{scripted.host}/team/a:v1", f"{scripted.host}/other/a@{digest_of(b'x')}",
@@ -85,7 +85,7 @@ def test_a_registry_that_stalls_delays_no_review(scripted, webhook):
         time.sleep(HANG)
 
     image = f"{scripted.host}/team/a@{digest_of(MANIFEST)}"
-    scripted.answers[f"/v2/team/a/manifests/{digest_of(MANIFEST)}"] = stall
+    scripted.responses[f"/v2/team/a/manifests/{digest_of(MANIFEST)}"] = stall
     server = webhook("*")
     wrapped_command(server, image)
     wait_until(lambda: scripted.seen, "the registry to be asked")
@@ -99,13 +99,13 @@ def test_credentials_are_read_when_they_are_needed(scripted, webhook, tmp_path):
     good = "Basic " + base64.b64encode(b"robot:s3cret").decode()
 
     def guarded(body):
-        def answer(handler):
+        def respond(handler):
             ok = handler.headers.get("Authorization") == good
             (reply(200, body) if ok else reply(401, WWW_Authenticate="Basic realm=x"))(handler)
-        return answer
+        return respond
 
-    scripted.answers[f"/v2/team/a/manifests/{digest}"] = guarded(MANIFEST)
-    scripted.answers[f"/v2/team/a/blobs/{digest_of(CONFIG)}"] = guarded(CONFIG)
+    scripted.responses[f"/v2/team/a/manifests/{digest}"] = guarded(MANIFEST)
+    scripted.responses[f"/v2/team/a/blobs/{digest_of(CONFIG)}"] = guarded(CONFIG)
     server = webhook("*")
     docker_config(tmp_path, scripted.host, user="robot", password="s3cret")
     image = f"{scripted.host}/team/a@{digest}"

@@ -483,11 +483,12 @@ static void assert_dns_subdomain(const char *name)
 	assert_in_range(length, 1, 253);
 	assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-."), length);
 	for (size_t i = 0; i < length; i++) {
-		bool edge = i == 0 || i + 1 == length || name[i - 1] == '.' || name[i + 1] == '.';
+		bool boundary =
+		        i == 0 || i + 1 == length || name[i - 1] == '.' || name[i + 1] == '.';
 		if (name[i] == '.')
 			assert_false(i == 0 || i + 1 == length || name[i - 1] == '.' ||
 			             name[i + 1] == '.');
-		else if (edge)
+		else if (boundary)
 			assert_true(name[i] != '-');
 	}
 }

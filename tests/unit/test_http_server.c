@@ -18,8 +18,8 @@
 
 #include "lib/http/server.h"
 
-#define PATIENCE_SECONDS 60 /* a bound on hanging */
-#define REQUEST          "POST /x?y HTTP/1.1\r\nHost: h\r\nContent-Length: "
+#define TIMEOUT_SECONDS 60 /* a bound on hanging */
+#define REQUEST         "POST /x?y HTTP/1.1\r\nHost: h\r\nContent-Length: "
 
 static void echo(void *context, const struct http_request *request, struct http_response *response)
 {
@@ -41,9 +41,9 @@ static struct http_server *start(const struct http_server_options *wanted)
 	        .body_max = 100,
 	        .response_max = 200,
 	        .limits = {.connections = 100, .requests = 100, .bytes = 2000},
-	        .header_seconds = PATIENCE_SECONDS,
-	        .body_seconds = PATIENCE_SECONDS,
-	        .idle_seconds = PATIENCE_SECONDS,
+	        .header_seconds = TIMEOUT_SECONDS,
+	        .body_seconds = TIMEOUT_SECONDS,
+	        .idle_seconds = TIMEOUT_SECONDS,
 	        .handler = echo,
 	};
 	if (wanted->limits.bytes > 0)
@@ -72,11 +72,11 @@ static int dial(const struct http_server *server)
 	struct sockaddr_in address = {.sin_family = AF_INET,
 	                              .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
 	                              .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+	struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), 0);
 	return fd;
 }
 
@@ -217,7 +217,7 @@ static void test_requests_are_bounded(void **state)
 	}
 	for (size_t i = 0; i < 2; i++)
 		assert_ended(held[i]); /* draining: the response was the last */
-	assert_int_equal(http_server_quiesce(server, PATIENCE_SECONDS), 0);
+	assert_int_equal(http_server_quiesce(server, TIMEOUT_SECONDS), 0);
 	struct http_server_counts counts;
 	http_server_counts(server, &counts);
 	assert_true(counts.overloaded >= 1);
@@ -225,7 +225,7 @@ static void test_requests_are_bounded(void **state)
 }
 
 /* A connection with a response behind it: on a slow machine the first may be past a deadline. */
-static int dial_and_ask(const struct http_server *server)
+static int dial_and_request(const struct http_server *server)
 {
 	for (;;) {
 		int fd = dial(server);
@@ -256,7 +256,7 @@ static void test_a_header_has_a_deadline(void **state)
 {
 	(void)state;
 	struct http_server *server = start(&(struct http_server_options){.header_seconds = 2});
-	int idle = dial_and_ask(server);
+	int idle = dial_and_request(server);
 	int body = dial_and_begin(server);
 	int nothing = dial(server);
 	int half = dial(server);
@@ -294,7 +294,7 @@ static void test_idle_connections_end(void **state)
 	(void)state;
 	struct http_server *server = start(&(struct http_server_options){.idle_seconds = 1});
 	int nothing = dial(server);
-	int idle = dial_and_ask(server);
+	int idle = dial_and_request(server);
 	ssize_t sent = send(idle, "POST", 4, MSG_NOSIGNAL); /* a beginning is no request yet */
 	(void)sent;
 	assert_ended(idle);

@@ -291,8 +291,7 @@ static void test_a_forged_fingerprint_groups_nobody_elses_events(void **state)
 
 /* ---- Lease and record GC: a server that has one of them ---- */
 
-static void answer_with(struct event_loop *loop, struct request *request, long status,
-                        const char *body)
+static void respond(struct event_loop *loop, struct request *request, long status, const char *body)
 {
 	struct kube_response _cleanup_kube_response_ response;
 	struct error error = {"refused"};
@@ -318,16 +317,16 @@ static void serve_lease(struct event_loop *loop)
 		char version[64];
 		snprintf(version, sizeof version, "\"resourceVersion\":\"%u\"", server.version);
 		if (server.away) {
-			answer_with(loop, request, 0, "");
+			respond(loop, request, 0, "");
 			continue;
 		}
 		if (spec == NULL && server.spec[0] == '\0') {
-			answer_with(loop, request, 404, "");
+			respond(loop, request, 404, "");
 			continue;
 		}
 		if (spec != NULL && server.spec[0] != '\0' &&
 		    strstr(request->kube.body, version) == NULL) {
-			answer_with(loop, request, 409, "");
+			respond(loop, request, 409, "");
 			continue;
 		}
 		if (spec != NULL) {
@@ -336,7 +335,7 @@ static void serve_lease(struct event_loop *loop)
 		}
 		snprintf(body, sizeof body, "{\"metadata\":{\"resourceVersion\":\"%u\"},%s",
 		         server.version, server.spec);
-		answer_with(loop, request, 200, body);
+		respond(loop, request, 200, body);
 	}
 }
 
@@ -439,7 +438,7 @@ static void list_records(struct event_loop *loop, struct request *request)
 		              i % RECORDS == 3 || i % RECORDS == 7 ? "01" : "11",
 		              (i % RECORDS) * 7 % 60);
 	buffer_append_text(&body, "]}");
-	answer_with(loop, request, 200, buffer_text(&body));
+	respond(loop, request, 200, buffer_text(&body));
 	buffer_free(&body);
 }
 
@@ -462,7 +461,7 @@ static void serve_records(struct event_loop *loop)
 		bool *record = &gone[namespace[0] - 'a'][number];
 		assert_false(*record);
 		*record = true;
-		answer_with(loop, request, 200, "{}");
+		respond(loop, request, 200, "{}");
 	}
 }
 

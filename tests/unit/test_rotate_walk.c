@@ -2,7 +2,7 @@
  *
  * The model: one Secret, one webhook configuration, API servers that learn of a caBundle late, and
  * replicas that read the caBundle, read the Secret and decide, and write if nothing has changed:
- * three steps, between which anything else may happen, also the replica's death. Time passes in
+ * three steps, between which anything else may happen, also the end of the replica. Time passes in
  * ticks of a second; all times are kept relative to now, so that the walk ends. The decisions are
  * rotate's own.
  *

@@ -130,14 +130,14 @@ static void test_ring_keeps_the_end(void **state)
 		ring_write(&ring, all + total, i, (int64_t)i);
 		total += i;
 		char out[SIZE];
-		uint64_t told;
+		uint64_t written;
 		bool cut;
-		size_t length = ring_read(&ring, out, sizeof out, &told, &cut);
-		assert_int_equal(told, total);
+		size_t length = ring_read(&ring, out, sizeof out, &written, &cut);
+		assert_int_equal(written, total);
 		assert_int_equal(length, total < SIZE ? total : SIZE);
 		assert_int_equal(cut, total > SIZE);
 		assert_memory_equal(out, all + total - length, length);
-		length = ring_read(&ring, out, 10, &told, &cut);
+		length = ring_read(&ring, out, 10, &written, &cut);
 		assert_int_equal(length, total < 10 ? total : 10);
 		assert_memory_equal(out, all + total - length, length);
 	}
@@ -159,10 +159,10 @@ static void test_ring_is_written_in_place(void **state)
 		assert_true(place >= ring.bytes && place + most <= ring.bytes + SIZE);
 		/* Nobody comes back from here: half of what was there is left. */
 		char out[SIZE];
-		uint64_t told;
+		uint64_t written;
 		bool cut;
-		size_t length = ring_read(&ring, out, sizeof out, &told, &cut);
-		assert_int_equal(told, total);
+		size_t length = ring_read(&ring, out, sizeof out, &written, &cut);
+		assert_int_equal(written, total);
 		assert_true(length >= (total < SIZE / 2 ? total : SIZE / 2));
 		assert_memory_equal(out, all + total - length, length);
 
@@ -176,8 +176,8 @@ static void test_ring_is_written_in_place(void **state)
 			ring_write(&ring, all + total, i % 90, (int64_t)i);
 			total += i % 90;
 		}
-		length = ring_read(&ring, out, sizeof out, &told, &cut);
-		assert_int_equal(told, total);
+		length = ring_read(&ring, out, sizeof out, &written, &cut);
+		assert_int_equal(written, total);
 		assert_int_equal(length, total < SIZE ? total : SIZE);
 		assert_memory_equal(out, all + total - length, length);
 	}

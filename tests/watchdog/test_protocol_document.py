@@ -13,11 +13,11 @@ def source(name):
 
 
 def test_messages():
-    told = {name: int(number) for number, name in
+    documented = {name: int(number) for number, name in
             re.findall(r"^\| (\d+) \| ([A-Z]+) \|", DOCUMENT, re.M)}
     coded = {name: int(number) for name, number in
              re.findall(r"^\tMESSAGE_([A-Z]+) = (\d+),", source("protocol.h"), re.M)}
-    assert told == coded and len(coded) > 9
+    assert documented == coded and len(coded) > 9
 
 
 def test_record():

@@ -132,7 +132,7 @@ def test_long_output_keeps_lines_short(pod):
     assert watch.ended() == 0
 
 
-def test_silence_and_deadline_are_told(pod):
+def test_silence_and_deadline_are_reported(pod):
     watch = pod.watch(*CLASSIC)
     flags = ("--silence-after", "300ms", "--deadline", "1s")
     code, _, _ = pod.run("sh", "-c", "echo on it; sleep 1.5; echo done; exit 3", flags=flags)
@@ -165,7 +165,7 @@ def test_an_end_says_what_was_reported_of_its_run(pod):
 
 @pytest.mark.parametrize("flag,cause", [("deadline", "Timeout"), ("silence", "Stalled")])
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_kill_when_told(pod, flag, cause, stubborn):
+def test_kill_when_configured(pod, flag, cause, stubborn):
     watch = pod.watch(*CLASSIC)
     length = "--deadline" if flag == "deadline" else "--silence-after"
     # Time enough to get ready for the signal.
@@ -175,8 +175,8 @@ def test_kill_when_told(pod, flag, cause, stubborn):
     code, _, _ = pod.run(*command, flags=flags)
     number = signal.SIGKILL if stubborn else signal.SIGTERM
     assert code == 128 + number
-    told, end = watch.next(), watch.next()
-    assert told["event"] == ("deadline" if flag == "deadline" else "silent-agent")
+    reported, end = watch.next(), watch.next()
+    assert reported["event"] == ("deadline" if flag == "deadline" else "silent-agent")
     assert (end["error_type"], end["signal"]) == (cause, number.name)
     assert watch.ended() == 0
 
@@ -238,7 +238,7 @@ def test_wall_clock_that_jumps(pod):
 
 # ---- Lives ----
 
-def test_native_ends_only_when_told(pod):
+def test_native_exits_only_after_sigterm(pod):
     watch = pod.watch("--mode", "native", "--start-timeout", "100ms")
     pod.run("true")
     assert watch.next()["error_type"] == "Completed"
@@ -249,7 +249,7 @@ def test_native_ends_only_when_told(pod):
     assert watch.ended() == 0 and time.monotonic() - start < HANG / 2
 
 
-def test_native_with_an_agent_that_lives_on(pod):
+def test_native_with_an_agent_that_runs_on(pod):
     """Told to end it says what is open, within 2 s."""
     watch = pod.watch("--mode", "native")
     process = pod.shim("sh", "-c", "echo still here; exec sleep 60")
@@ -409,7 +409,7 @@ def test_quick_agent_waits_for_a_classic_watchdog(pod):
     assert time.monotonic() - start < 15 and watch.ended() == 0
 
 
-def test_waiting_shim_is_told_to_terminate(pod):
+def test_waiting_shim_is_to_terminate(pod):
     process = pod.shim("sh", "-c", "echo quick; exit 5", flags=("--wait", "50s"))
     assert process.stdout.readline() == b"quick\n"
     time.sleep(0.3)
@@ -540,9 +540,9 @@ def test_command_that_takes_the_shims_process_inherits_no_orphans(pod):
     assert out == b"0\n" and b"without lastword" in err
 
 
-@pytest.mark.parametrize("last,told", [(message(EXIT, ended=1, exit_code=7), 7),
+@pytest.mark.parametrize("last,reported", [(message(EXIT, ended=1, exit_code=7), 7),
                                        (message(LEAVING), None)])
-def test_last_message_of_one_that_did_not_read_ours(pod, last, told):
+def test_last_message_of_one_that_did_not_read_ours(pod, last, reported):
     """It closes with a message of ours unread: the kernel tells that before what it had sent."""
     watch = pod.watch("--mode", "native")
     shim = pod.start(("/usr/bin/python3", "-c",
@@ -557,8 +557,8 @@ def test_last_message_of_one_that_did_not_read_ours(pod, last, told):
     shim.communicate(b"\n", timeout=HANG)
     watch.signal(signal.SIGCONT)
     assert pod.run(VICTIM, "exit", "4")[0] == 4
-    assert [watch.next()["exit_code"] for _ in range(1 if told is None else 2)] == \
-        [*([] if told is None else [told]), 4]
+    assert [watch.next()["exit_code"] for _ in range(1 if reported is None else 2)] == \
+        [*([] if reported is None else [reported]), 4]
     watch.signal(signal.SIGTERM)
     assert watch.ended() == 0
 
@@ -704,7 +704,7 @@ def test_stdout_that_nobody_reads(pod):
                         user=WATCHDOG_USER, stdout=write_end, stderr=subprocess.PIPE)
     os.close(write_end)
     wait_until(pod.sockets, "the socket")
-    for _ in range(60):  # of about 5 KB: more than the pipe and the outbox hold
+    for _ in range(60):  # of about 5 KB: more than the pipe and the stdout queue hold
         start = time.monotonic()
         assert pod.run("python3", "-c", "print('x' * 4000); exit(1)")[0] == 1
         assert time.monotonic() - start < HANG / 2

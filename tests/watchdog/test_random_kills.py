@@ -1,5 +1,5 @@
-"""kill -9 at random moments: no end is lost while a watchdog lives, none is told twice, nothing
-hangs. Every round has a watchdog and a shim of its own, and a socket name for the two."""
+"""kill -9 at random moments: no termination is lost while a watchdog runs, none is reported twice,
+and nothing hangs. Each trial has its own watchdog, shim and socket name."""
 import concurrent.futures
 import os
 import random
@@ -11,17 +11,17 @@ import pytest
 
 from conftest import HANG, PROGRAM, SANITIZED, VICTIM, Watch, children, wait_until
 
-ROUNDS = 15 if SANITIZED else 80  # for each of the three victims
+TRIALS = 15 if SANITIZED else 80  # for each of the three victims
 SIGNALED = 128 + signal.SIGKILL
 DONE = 7  # the command's own end
 
 
-class Round:
+class Trial:
     """An agent that prints for up to 40 ms and then ends; somebody is killed within 60 ms."""
 
     def __init__(self, pod, seed):
         chance = random.Random(seed)
-        self.life = chance.uniform(0, 0.04)
+        self.runtime = chance.uniform(0, 0.04)
         self.moment = chance.uniform(0, 0.06)
         self.pod = pod
         self.socket = f"round-{seed}"
@@ -31,7 +31,7 @@ class Round:
                                       stdout=subprocess.PIPE))
         wait_until(self.is_listening, self.socket)
         self.shim = self.start("run", "--name", "main", *self.flags, "--", VICTIM, "print",
-                               str(int(self.life * 1000)), stdout=subprocess.DEVNULL)
+                               str(int(self.runtime * 1000)), stdout=subprocess.DEVNULL)
 
     def start(self, *words, **options):
         return self.pod.start((PROGRAM, *words), stderr=subprocess.PIPE, **options)
@@ -73,33 +73,33 @@ def is_victim(pid):
 
 
 def play(pod, who, seed):
-    a_round = Round(pod, seed)
-    a_round.kill(who)
-    return a_round.finish()
+    a_trial = Trial(pod, seed)
+    a_trial.kill(who)
+    return a_trial.finish()
 
 
 @pytest.mark.parametrize("who", ["command", "shim", "watchdog"])
 def test_killed_at_a_random_moment(pod, who):
-    seeds = [random.SystemRandom().getrandbits(48) for _ in range(ROUNDS)]
+    seeds = [random.SystemRandom().getrandbits(48) for _ in range(TRIALS)]
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         results = list(pool.map(lambda seed: play(pod, who, seed), seeds))
     killed = 0
     for seed, (code, watchdog_code, lines) in zip(seeds, results):
-        said = [(line["event"], line.get("exit_code"), line["error_type"]) for line in lines]
-        what = (who, seed, code, watchdog_code, said)
+        output = [(line["event"], line.get("exit_code"), line["error_type"]) for line in lines]
+        what = (who, seed, code, watchdog_code, output)
         if who == "watchdog":
             assert code == DONE, what  # the agent has not noticed
-            assert said in ([], [("end", DONE, "Error")]), what
+            assert output in ([], [("end", DONE, "Error")]), what
             killed += watchdog_code == -signal.SIGKILL
             continue
         assert watchdog_code == 0 and len(lines) == 1, what
         if who == "command":
-            assert said[0] == ("end", code, "Error" if code == DONE else "Killed"), what
+            assert output[0] == ("end", code, "Error" if code == DONE else "Killed"), what
             assert code in (DONE, SIGNALED), what
         elif code == -signal.SIGKILL:
             # It may have told the end before.
-            assert said[0] in (("end", None, "Killed"), ("end", DONE, "Error")), what
+            assert output[0] in (("end", None, "Killed"), ("end", DONE, "Error")), what
         else:
-            assert code == DONE and said[0] == ("end", DONE, "Error"), what
+            assert code == DONE and output[0] == ("end", DONE, "Error"), what
         killed += code != DONE
-    assert killed >= ROUNDS / 5, f"{killed} of {ROUNDS}: the moments are no test"
+    assert killed >= TRIALS / 5, f"{killed} of {TRIALS}: the moments are no test"
