@@ -326,7 +326,7 @@ BUILD_PACKAGES := gcc libc6-dev binutils libmicrohttpd-dev libgnutls28-dev libss
 DEBIAN_PACKAGES := $(BUILD_PACKAGES) clang clang-format clang-tidy cppcheck libclang-rt-14-dev \
 	libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonpatch python3-yaml \
 	python3-cryptography docker-registry openssl wrk nginx-light iproute2 procps \
-	tini dumb-init catatonit s6
+	tini dumb-init catatonit s6 supervisor
 
 ARM64_PACKAGES := gcc-aarch64-linux-gnu musl-dev:arm64 qemu-user-static
 

@@ -43,8 +43,8 @@ def test_signal_is_passed_on(init):
         first = wait_until(lambda: open(f"/proc/{process.pid}/task/{process.pid}/children").read()
                            .split(), "process 1")[0]
         os.kill(int(first), signal.SIGTERM)
-        ends[way] = finish(process)
-    assert ends["wrapped"] == ends["unwrapped"] == (5, b"got it\n", b"")
+        ends[way] = finish(process)[:2]  # the shell may say of its child that it was signalled
+    assert ends["wrapped"] == ends["unwrapped"] == (5, b"got it\n")
 
 
 def test_orphans_go_to_tini():
@@ -60,23 +60,41 @@ def test_environment_of_tini():
     assert run("dumb-init", "--", *show) == dict.fromkeys(WAYS, (1, b"", b""))
 
 
-def test_s6(tmp_path):
-    """s6-svscan supervises: a service that ends is started again; SIGTERM ends all of them."""
+AGENT = ("#!/bin/sh\ntrap 'echo stopped; exit 0' TERM\necho started\n"
+         "[ -e again ] || { touch again; exit 1; }\nwhile :; do sleep 0.05; done\n")
+SUPERVISORD = """[supervisord]
+nodaemon=true
+silent=true
+user=root
+logfile=/dev/null
+logfile_maxbytes=0
+pidfile=supervisord.pid
+[program:agent]
+command=./run
+startsecs=0
+autorestart=true
+stdout_logfile=/dev/stdout
+stdout_logfile_maxbytes=0
+"""
+
+
+@pytest.mark.parametrize("init", [("s6-svscan", "."),
+                                  ("supervisord", "-n", "-c", "supervisord.conf")])
+def test_supervisors(init, tmp_path):
+    """They start an agent again that has failed, and end it after a signal."""
     ends = {}
     for way, prefix in WAYS.items():
-        service = tmp_path / way / "agent"
+        folder = tmp_path / way
+        service = folder if init[0] == "supervisord" else folder / "agent"
         service.mkdir(parents=True)
-        script = service / "run"
-        script.write_text("#!/bin/sh\ntrap 'echo stopped; exit 0' TERM\necho started\n"
-                          "[ -e again ] || { touch again; exit 1; }\nwhile :; do sleep 0.05; done\n")
-        script.chmod(0o755)
-        process = subprocess.Popen([*as_process_1(), *prefix, "s6-svscan", str(tmp_path / way)],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE)
+        (folder / "supervisord.conf").write_text(SUPERVISORD)
+        (service / "run").write_text(AGENT)
+        (service / "run").chmod(0o755)
+        process = subprocess.Popen([*as_process_1(), *prefix, *init], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=folder)
         assert [process.stdout.readline() for _ in range(2)] == [b"started\n"] * 2
         first = open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()[0]
         os.kill(int(first), signal.SIGTERM)
-        code, out, err = finish(process)
-        ends[way] = code, out, err.replace(b"unwrapped", b"wrapped")
+        ends[way] = finish(process)[:2]
     assert ends["wrapped"] == ends["unwrapped"]
-    assert ends["wrapped"][1] == b"stopped\n"
+    assert b"stopped\n" in ends["wrapped"][1]
