@@ -20,6 +20,8 @@ struct evidence {
 	struct evidence_gatherer *gatherer;
 	struct cached_pod *pod;
 	struct termination *termination;
+	struct fair_holder *holder; /* its namespace, among all that are open */
+	int64_t gathering_since;    /* FOLLOW, REPORT and LOG; 0: in another stage */
 	void (*stage)(struct evidence *evidence);
 	unsigned attempts;           /* of the requests in EXISTS or CHECK */
 	bool success;                /* there will be no record */
@@ -33,6 +35,7 @@ struct evidence {
 	struct timer timer;
 };
 
+static void hurry(void *context);
 static void request_pod(struct evidence *evidence);
 static void check(struct evidence *evidence);
 static void gather(struct evidence *evidence);
@@ -45,6 +48,7 @@ void evidence_gatherer_init(struct evidence_gatherer *gatherer, struct event_loo
 	*gatherer = (struct evidence_gatherer){.loop = loop,
 	                                       .metrics = metrics,
 	                                       .writer = writer,
+	                                       .crowded = {.fire = hurry, .context = gatherer},
 	                                       .decreased = decreased,
 	                                       .context = context};
 }
@@ -62,6 +66,8 @@ static void evidence_free(struct evidence *evidence)
 	if (evidence->next != NULL)
 		evidence->next->previous = evidence->previous;
 	gatherer->count--;
+	fair_share_give_back(&gatherer->open, evidence->holder, 1);
+	fair_share_release(&gatherer->open, evidence->holder);
 	cached_pod_release(evidence->pod);
 	free(evidence->termination);
 	free(evidence->report);
@@ -76,6 +82,7 @@ void evidence_gatherer_free(struct evidence_gatherer *gatherer)
 		next = evidence->next;
 		evidence_free(evidence);
 	}
+	event_loop_clear_timer(gatherer->loop, &gatherer->crowded);
 }
 
 static void finish(struct evidence *evidence)
@@ -117,6 +124,7 @@ static bool build_record(struct evidence *evidence, struct arena *arena,
 static void build(struct evidence *evidence)
 {
 	struct evidence_gatherer *gatherer = evidence->gatherer;
+	evidence->gathering_since = 0;
 	struct arena *_cleanup_arena_ arena = arena_new(RECORD_ARENA);
 	struct built_record built;
 	if (arena == NULL || !build_record(evidence, arena, &built)) {
@@ -244,8 +252,33 @@ static enum cause cause_of(const struct termination *termination)
 	return classify(&observation, NULL);
 }
 
+/* Those that take too long, of the namespace with the most, end with what there is. */
+static void hurry(void *context)
+{
+	struct evidence_gatherer *gatherer = context;
+	const struct fair_holder *largest = fair_share_largest(&gatherer->open);
+	int64_t since = gatherer->loop->now - EVIDENCE_PATIENCE;
+	struct evidence *next;
+	for (struct evidence *evidence = gatherer->first; evidence != NULL; evidence = next) {
+		next = evidence->next;
+		if (gatherer->count <= EVIDENCE_CROWDED)
+			return;
+		if (evidence->holder != largest || evidence->gathering_since == 0 ||
+		    evidence->gathering_since > since)
+			continue;
+		log_reader_cancel(evidence->reader);
+		evidence->reader = NULL;
+		event_loop_clear_timer(gatherer->loop, &evidence->timer);
+		build(evidence);
+	}
+	if (gatherer->count > EVIDENCE_CROWDED)
+		event_loop_set_timer(gatherer->loop, &gatherer->crowded,
+		                     gatherer->loop->now + SECOND);
+}
+
 static void gather(struct evidence *evidence)
 {
+	evidence->gathering_since = evidence->gatherer->loop->now;
 	/* Nobody responds for a lost node: requests for its pods' logs would wait in vain and
 	 * take the places of others, whose logs would be gone meanwhile. */
 	if (evidence->termination->kind == TERMINATION_NEVER_STARTED ||
@@ -379,7 +412,10 @@ bool evidence_gather(struct evidence_gatherer *gatherer, struct cached_pod *pod,
 		return true;
 	struct evidence *evidence = calloc(1, sizeof *evidence);
 	if (evidence == NULL ||
-	    (evidence->termination = termination_copy(termination, CONTEXT_MAX)) == NULL) {
+	    (evidence->termination = termination_copy(termination, CONTEXT_MAX)) == NULL ||
+	    (evidence->holder = fair_share_acquire(&gatherer->open, termination->namespace)) ==
+	            NULL) {
+		free(evidence == NULL ? NULL : evidence->termination);
 		free(evidence);
 		return false;
 	}
@@ -392,7 +428,10 @@ bool evidence_gather(struct evidence_gatherer *gatherer, struct cached_pod *pod,
 	if (gatherer->first != NULL)
 		gatherer->first->previous = evidence;
 	gatherer->first = evidence;
-	gatherer->count++;
+	fair_share_take(&gatherer->open, evidence->holder, 1);
+	if (++gatherer->count > EVIDENCE_CROWDED && gatherer->crowded.index == 0)
+		event_loop_set_timer(gatherer->loop, &gatherer->crowded,
+		                     gatherer->loop->now + SECOND);
 	gatherer->begun++;
 	/* Later: this is called while an event is processed, whose bytes belong to a request. */
 	bool vanished = pod->gone && termination->kind != TERMINATION_REPORTED;

@@ -12,6 +12,11 @@
  *   REPORT  once more after REPORT_AGAIN, where a watchdog should have printed one
  *   BUILD   the record goes to the record writer; a success is counted by the leader
  *
+ * While more than EVIDENCE_CROWDED are open, those of the namespace with the most of them that are
+ * in FOLLOW, REPORT or LOG for longer than EVIDENCE_PATIENCE go to BUILD with what there is. So a
+ * namespace whose logs do not come (or come without end) does not hold the number that all wait
+ * for.
+ *
  * A pod that is gone has no logs, so none are requested. Every replica does all this, since the
  * logs may be gone when one of them stops; only successes are left to the leader.
  *
@@ -28,10 +33,14 @@
 #include <stdint.h>
 
 #include "observer/base/event_loop.h"
+#include "observer/base/fair_share.h"
 #include "observer/evidence/log_follower.h"
 #include "observer/pod/pod_cache.h"
 #include "observer/base/metrics.h"
 #include "observer/record/record_writer.h"
+
+#define EVIDENCE_CROWDED  1000
+#define EVIDENCE_PATIENCE (30 * SECOND)
 
 struct evidence;
 
@@ -41,7 +50,9 @@ struct evidence_gatherer {
 	struct record_writer *writer;
 	struct evidence *first;
 	size_t count;
-	uint64_t begun; /* ever begun */
+	struct fair_share open; /* by namespace */
+	struct timer crowded;   /* while they are too many */
+	uint64_t begun;         /* ever begun */
 	/* There are fewer open terminations than before. */
 	void (*decreased)(void *context);
 	void *context;

@@ -34,9 +34,10 @@ struct pending_record {
 	/* its state */
 	void (*stage)(struct pending_record *pending);
 	struct notification notification;
-	unsigned attempts;  /* of the stage */
-	int64_t refused_at; /* the first refusal to write; 0: none */
-	bool unsure;        /* an attempt to write had no response */
+	unsigned attempts;          /* of the stage */
+	int64_t refused_at;         /* the first refusal to write; 0: none */
+	struct fair_holder *holder; /* of the refused bytes of its namespace; NULL: it was not */
+	bool unsure;                /* an attempt to write had no response */
 	struct request *request;
 	struct timer timer;
 };
@@ -54,6 +55,25 @@ char *record_path(const char *namespace, const char *name, const char *subresour
 
 /* ---- Stages and requests ---- */
 
+/* Without memory it is one that is not given up for others. */
+static void count_refused(struct pending_record *pending)
+{
+	struct fair_share *share = &pending->writer->refused;
+	pending->holder = fair_share_acquire(share, pending->termination->namespace);
+	if (pending->holder != NULL)
+		fair_share_take(share, pending->holder, pending->bytes);
+}
+
+static void uncount_refused(struct pending_record *pending)
+{
+	struct fair_share *share = &pending->writer->refused;
+	if (pending->holder == NULL)
+		return;
+	fair_share_give_back(share, pending->holder, pending->bytes);
+	fair_share_release(share, pending->holder);
+	pending->holder = NULL;
+}
+
 static void pending_record_free(struct pending_record *pending)
 {
 	struct record_writer *writer = pending->writer;
@@ -68,6 +88,7 @@ static void pending_record_free(struct pending_record *pending)
 		pending->next->previous = pending->previous;
 	writer->count--;
 	writer->bytes -= pending->bytes;
+	uncount_refused(pending);
 	free(pending->record);
 	free(pending->termination);
 	free(pending);
@@ -207,14 +228,36 @@ static void give_up(struct pending_record *pending, const struct error *error)
 	finish_record(pending);
 }
 
+/* The record that has been refused for longest, of the namespace with the most such bytes. */
+static struct pending_record *find_refused(const struct record_writer *writer)
+{
+	const struct fair_holder *largest = fair_share_largest(&writer->refused);
+	struct pending_record *oldest = NULL;
+	for (struct pending_record *p = writer->first; largest != NULL && p != NULL; p = p->next)
+		if (p->holder == largest && (oldest == NULL || p->refused_at < oldest->refused_at))
+			oldest = p;
+	return oldest;
+}
+
+static void make_room(struct record_writer *writer)
+{
+	const struct error error = {"refused, and too many records of its namespace are pending"};
+	struct pending_record *refused_one;
+	while (writer->bytes > RECORD_WRITER_CROWDED &&
+	       (refused_one = find_refused(writer)) != NULL)
+		give_up(refused_one, &error);
+}
+
 static void refused(struct pending_record *pending, const struct kube_response *response,
                     const struct error *error)
 {
-	int64_t now = pending->writer->loop->now;
+	struct record_writer *writer = pending->writer;
+	int64_t now = writer->loop->now;
 	static struct log_limit limit;
 	uint64_t dropped;
 	if (pending->refused_at == 0) {
 		pending->refused_at = now;
+		count_refused(pending);
 		if (log_limit_pass(&limit, &dropped))
 			log_message(LOG_ERROR, "the API server refuses a record, trying again",
 			            "error", error->message, NULL);
@@ -226,6 +269,7 @@ static void refused(struct pending_record *pending, const struct kube_response *
 		give_up(pending, error);
 	else
 		retry(pending, response);
+	make_room(writer);
 }
 
 static void written(void *context, struct kube_response *response, const struct error *error)
@@ -234,6 +278,7 @@ static void written(void *context, struct kube_response *response, const struct 
 	pending->request = NULL;
 	bool written_here = error == NULL || (response->status == 409 && pending->unsure);
 	if (written_here) {
+		uncount_refused(pending);
 		count_written(pending);
 		enter(pending, notify, 0);
 	} else if (response->status == 409) {
@@ -410,6 +455,7 @@ bool record_writer_add(struct record_writer *writer, const struct termination *t
 	pending->record = fitted == NULL ? record : fitted;
 	pending->bytes += length;
 	writer->bytes += length;
+	make_room(writer);
 	if (writer->leader)
 		enter(pending, write_record, 0);
 	else

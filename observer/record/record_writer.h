@@ -19,6 +19,10 @@
  *    log: after RECORD_WRITER_GIVE_UP of refusals (403, 404, 422: no permission, no namespace, no
  *    CRD, not valid), or when the program stops (record_writer_print_pending()).
  *  - A server in trouble (no response, 429, 5xx) is never a reason to give up.
+ *  - While pending records hold more than RECORD_WRITER_CROWDED, those are given up that have been
+ *    refused for longest, of the namespace with the most refused ones. So a namespace whose records
+ *    are refused (a ResourceQuota on agentexits, or it is being deleted) does not fill the memory
+ *    that all others wait for.
  *  - 409 after an attempt without a response is this replica's own record: it is notified at once.
  *  - `bytes` is the memory of all pending records; while it is high, the caller reads no events.
  */
@@ -32,10 +36,12 @@
 #include "lib/kube/agent_exit.h"
 #include "observer/pod/termination.h"
 #include "observer/base/event_loop.h"
+#include "observer/base/fair_share.h"
 #include "observer/notify/notification.h"
 #include "observer/base/metrics.h"
 
 #define RECORD_WRITER_GIVE_UP (INT64_C(600) * SECOND)
+#define RECORD_WRITER_CROWDED ((size_t)12 * 1024 * 1024)
 
 struct pending_record;
 
@@ -47,7 +53,8 @@ struct record_writer {
 	struct pending_record *first;
 	size_t count;
 	size_t bytes;
-	uint64_t written; /* by this replica, ever */
+	struct fair_share refused; /* bytes of the records that were refused, by namespace */
+	uint64_t written;          /* by this replica, ever */
 	struct notifier notifier;
 	/* There are fewer pending records than before. */
 	void (*decreased)(void *context);
