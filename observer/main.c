@@ -40,6 +40,8 @@ static const char usage[] =
         "                             were not are observed, too (default: they are not)\n"
         "  --selector LABELS          of the pods to watch (default lastword.dev/injected=true,\n"
         "                             with --config all)\n"
+        "  --watch-namespace NS       only pods and records of this namespace, so that rights\n"
+        "                             in it are enough; not with --config\n"
         "  --metrics ADDR:PORT        /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
         "  --failover-delay DURATION  how long the other replicas wait for the leader's records\n"
         "                             (default 30s)\n"
@@ -78,6 +80,13 @@ static bool take_name(const char *value, void *target, struct error *error)
 	return flag_text(value, target, error);
 }
 
+static bool take_namespace(const char *value, void *target, struct error *error)
+{
+	if (strlen(value) > 63 || strchr(value, '/') != NULL)
+		return error_set(error, "expected a namespace, got \"%.100s\"", value);
+	return take_name(value, target, error);
+}
+
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, struct settings *settings)
 {
@@ -89,6 +98,7 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"identity", take_name, &options->identity},
 	        {"config", flag_text, &options->config},
 	        {"selector", flag_text, &options->selector},
+	        {"watch-namespace", take_namespace, &options->watch_namespace},
 	        {"metrics", flag_text, &settings->metrics},
 	        {"failover-delay", flag_span, &options->failover_delay},
 	        {"watch-idle", flag_span, &options->watch_idle},
@@ -99,8 +109,13 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"record-cap", take_cap, &options->record_cap},
 	        {"log-level", flag_log_level, NULL},
 	};
-	return flags_read("lastword-observer", usage, flags, sizeof flags / sizeof flags[0], argc,
-	                  argv);
+	int status = flags_read("lastword-observer", usage, flags, sizeof flags / sizeof flags[0],
+	                        argc, argv);
+	if (status >= 0 || options->watch_namespace == NULL || options->config == NULL)
+		return status;
+	/* Which namespaces are opted in can only be listed for the whole cluster. */
+	fprintf(stderr, "lastword-observer: expected --watch-namespace or --config, not both\n");
+	return FLAGS_EXIT_USAGE;
 }
 
 /* ---- Running ---- */

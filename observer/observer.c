@@ -1,5 +1,7 @@
 #include "observer/observer.h"
 
+#include <stdio.h>
+
 #include "lib/base/log.h"
 #include "lib/kube/names.h"
 
@@ -146,8 +148,14 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 	                       decreased, observer);
 	lease_init(&observer->lease, loop, options->namespace, options->lease, options->identity,
 	           leader_changed, observer);
-	record_gc_init(&observer->gc, loop, observer->metrics, options->record_ttl,
-	               options->record_cap);
+	record_gc_init(&observer->gc, loop, observer->metrics, options->watch_namespace,
+	               options->record_ttl, options->record_cap);
+	struct watch_target pods = watch_pods;
+	if (options->watch_namespace != NULL) {
+		snprintf(observer->pods_path, sizeof observer->pods_path,
+		         "/api/v1/namespaces/%s/pods", options->watch_namespace);
+		pods.path = observer->pods_path;
+	}
 	bool audit = options->config != NULL;
 	const char *selector = options->selector != NULL ? options->selector
 	                       : audit                   ? ""
@@ -156,8 +164,7 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 	    pod_tracker_init(&observer->tracker, loop, observer->metrics, &observer->gatherer,
 	                     &observer->followers, audit ? &observer->policy : NULL,
 	                     &observer->namespaces, &options->tracker) &&
-	    watcher_init(&observer->watcher, loop, &watch_pods, selector, options->watch_idle,
-	                 &handler))
+	    watcher_init(&observer->watcher, loop, &pods, selector, options->watch_idle, &handler))
 		return true;
 	observer_free(observer);
 	return error_set(error, "out of memory");

@@ -41,8 +41,9 @@
 struct observer_options {
 	const char *namespace; /* of the Lease */
 	const char *lease;
-	const char *identity; /* of this replica */
-	const char *selector; /* of the pods; NULL: injected ones, with a config all */
+	const char *identity;        /* of this replica */
+	const char *watch_namespace; /* whose pods and records; NULL: those of all */
+	const char *selector;        /* of the pods; NULL: injected ones, with a config all */
 	const char *config; /* the webhook's, for pods that were not injected; NULL: without them */
 	uint64_t seed;
 	int64_t failover_delay; /* how long the other replicas wait for the leader's records */
@@ -58,6 +59,7 @@ extern const struct observer_options observer_defaults;
 struct observer {
 	struct event_loop loop;
 	struct observer_metrics *metrics;
+	char pods_path[300];
 	struct watcher watcher;
 	/* Where there is a config: the watcher starts when the namespaces are known, and lists anew
 	 * when they, or the config, have changed. */

@@ -23,11 +23,12 @@
 static void request_page(void *context);
 
 void record_gc_init(struct record_gc *gc, struct event_loop *loop, struct observer_metrics *metrics,
-                    int64_t ttl, size_t cap)
+                    const char *only, int64_t ttl, size_t cap)
 {
 	*gc = (struct record_gc){
 	        .loop = loop,
 	        .metrics = metrics,
+	        .only = only,
 	        .ttl = ttl,
 	        .cap = cap,
 	        .timer = {.fire = request_page, .context = gc},
@@ -240,9 +241,11 @@ static void request_page(void *context)
 	if (!gc->leader || gc->request != NULL || gc->deleting > 0)
 		return;
 	const struct request request = {
-	        .kube = {.path = request_path("/apis/" AGENT_EXIT_API_VERSION "/" AGENT_EXIT_PLURAL
-	                                      "?limit=%d%s%s",
-	                                      PAGE, gc->next_page == NULL ? "" : "&continue=",
+	        .kube = {.path = request_path("/apis/" AGENT_EXIT_API_VERSION
+	                                      "%s%s/" AGENT_EXIT_PLURAL "?limit=%d%s%s",
+	                                      gc->only == NULL ? "" : "/namespaces/",
+	                                      gc->only == NULL ? "" : gc->only, PAGE,
+	                                      gc->next_page == NULL ? "" : "&continue=",
 	                                      gc->next_page == NULL ? "" : gc->next_page),
 	                 .accept = METADATA_LIST,
 	                 .response_max = PAGE_MAX},

@@ -2,10 +2,11 @@
  * record_gc: deletes records that are too old, or too many in their namespace. No I/O of its own:
  * requests to the event loop.
  *
- * The leader lists the metadata of all records every RECORD_GC_INTERVAL, in pages, in the API
- * server's order (by namespace). Of each namespace the newest `cap` records are remembered, so
- * memory is bounded by the cap, however many there are; what is older than `ttl`, or is displaced
- * by newer ones, is deleted. The next page is requested when the deletions of this one are done.
+ * The leader lists the metadata of all records (or of one namespace's) every RECORD_GC_INTERVAL, in
+ * pages, in the API server's order (by namespace). Of each namespace the newest `cap` records are
+ * remembered, so memory is bounded by the cap, however many there are; what is older than `ttl`, or
+ * is displaced by newer ones, is deleted. The next page is requested when the deletions of this one
+ * are done.
  */
 #ifndef LASTWORD_OBSERVER_RECORD_RECORD_GC_H
 #define LASTWORD_OBSERVER_RECORD_RECORD_GC_H
@@ -28,8 +29,9 @@ struct kept_record {
 struct record_gc {
 	struct event_loop *loop;
 	struct observer_metrics *metrics;
-	int64_t ttl; /* nanoseconds */
-	size_t cap;  /* records in a namespace */
+	int64_t ttl;      /* nanoseconds */
+	size_t cap;       /* records in a namespace */
+	const char *only; /* the namespace whose records are listed; NULL: all */
 	bool leader;
 	char namespace[64];
 	struct kept_record *kept; /* of that namespace; a heap with the oldest first */
@@ -43,7 +45,7 @@ struct record_gc {
 };
 
 void record_gc_init(struct record_gc *gc, struct event_loop *loop, struct observer_metrics *metrics,
-                    int64_t ttl, size_t cap);
+                    const char *only, int64_t ttl, size_t cap);
 void record_gc_set_leader(struct record_gc *gc, bool leader);
 void record_gc_free(struct record_gc *gc);
 

@@ -8,7 +8,7 @@ from webhook_process import ROOT
 
 MANIFESTS = ROOT / "manifests"
 SYSTEM = "lastword-system"
-OVERLAYS = ["base", "overlays/self-signed", "overlays/hardened"]
+OVERLAYS = ["base", "overlays/self-signed", "overlays/hardened", "overlays/one-namespace"]
 
 
 def merge(target, patch):
@@ -46,18 +46,24 @@ def render(folder):
             continue
         for manifest in yaml.safe_load_all(path.read_text()):
             key = manifest["kind"], manifest["metadata"]["name"]
+            if key in objects:  # the same name in another namespace
+                key = (*key, manifest["metadata"]["namespace"])
             assert key not in objects, f"{key} stands twice"
             objects[key] = manifest
     for patch in kustomization.get("patches", ()):
         change = yaml.safe_load((folder / patch["path"]).read_text())
-        merge(objects[change["kind"], change["metadata"]["name"]], change)
+        key = change["kind"], change["metadata"]["name"]
+        if change.get("$patch") == "delete":
+            del objects[key]
+        else:
+            merge(objects[key], change)
     return objects
 
 
 def rights(objects, account):
     """{(scope, group, resource, names, verb)} of a ServiceAccount."""
     found = set()
-    for (kind, _), binding in objects.items():
+    for (kind, *_), binding in objects.items():
         subject = {"kind": "ServiceAccount", "name": account, "namespace": SYSTEM}
         if kind not in ("RoleBinding", "ClusterRoleBinding") or subject not in binding["subjects"]:
             continue
@@ -89,7 +95,7 @@ def test_rights_of_the_webhook(folder, expected):
 def test_nobody_has_dangerous_rights(folder):
     """No wildcard, no right to read or create Secrets at large, none over roles, pods or nodes."""
     objects = render(folder)
-    accounts = [name for kind, name in objects if kind == "ServiceAccount"]
+    accounts = [key[1] for key in objects if key[0] == "ServiceAccount"]
     assert sorted(accounts) == ["lastword-observer", "lastword-webhook"]
     for account in accounts:
         for scope, group, resource, names, verb in rights(objects, account):
@@ -100,6 +106,18 @@ def test_nobody_has_dangerous_rights(folder):
             assert (group, resource) not in {("", "nodes"), ("", "pods/exec"),
                                              ("", "serviceaccounts/token")}
             assert resource != "pods" or verb in ("get", "list", "watch")
+
+
+def test_an_observer_for_one_namespace():
+    """It has no right in the whole cluster, and in its own namespace only the Lease."""
+    objects = render("overlays/one-namespace")
+    found = rights(objects, "lastword-observer")
+    assert {one[0] for one in found} == {"agents", SYSTEM}
+    assert {one[2] for one in found if one[0] == SYSTEM} == {"leases"}
+    everywhere = rights(render("base"), "lastword-observer")
+    assert {one[1:] for one in found if one[0] == "agents"} == \
+        {one[1:] for one in everywhere if one[0] == "cluster"}
+    assert containers(objects, "lastword-observer")[0]["args"] == ["--watch-namespace=agents"]
 
 
 def test_the_secret_is_shipped_empty():

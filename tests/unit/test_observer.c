@@ -474,7 +474,7 @@ static void test_old_records_go(void **state)
 	event_loop_init(&loop, 1, 4);
 	loop.wall = INT64_C(1795459080) * SECOND; /* 2026-11-23 */
 	const int64_t ttl = INT64_C(90) * 24 * 3600 * SECOND;
-	record_gc_init(&gc, &loop, metrics, ttl, 12);
+	record_gc_init(&gc, &loop, metrics, NULL, ttl, 12);
 	record_gc_set_leader(&gc, true);
 	for (loop.now = 0; loop.now < 120 * SECOND; loop.now += SECOND) {
 		event_loop_fire_timers(&loop);
