@@ -18,7 +18,7 @@ MANIFESTS = ROOT / "manifests"
 SYSTEM = "lastword-system"
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastword"
 
-AGENT = "docker.io/local/agent:1"            # a shell, and victim.c
+AGENT = "docker.io/local/agent:1"            # a shell, victim.c, goagent
 DISTROLESS = "docker.io/local/distroless:1"  # victim alone
 PAUSE = "docker.io/local/pause:1"
 SHIPPED = {"servers": "ghcr.io/lastword/lastword:0.1.0",
@@ -38,6 +38,16 @@ def victim(folder):
     return program
 
 
+def go_agent(folder):
+    """An agent in Go, static as well."""
+    program = folder / "goagent"
+    subprocess.run(["/usr/lib/go-1.19/bin/go", "build", "-o", program,
+                    ROOT / "tests/cluster/goagent/main.go"], check=True,
+                   env={**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off",
+                        "GOCACHE": str(folder / "go-cache")})
+    return program
+
+
 def make_archives(folder):
     """{image name: archive} of all images that the scenarios run; pause is the sandbox's image."""
     archives = {}
@@ -54,7 +64,8 @@ def make_archives(folder):
     applets = subprocess.run([busybox, "--list"], check=True, capture_output=True,
                              text=True).stdout.split()
     agent = folder / "agent"
-    oci.make_root(agent, {"/bin/busybox": busybox, "/victim": program},
+    oci.make_root(agent, {"/bin/busybox": busybox, "/victim": program,
+                         "/goagent": go_agent(folder)},
                   {f"/bin/{name}": "busybox" for name in applets if name != "busybox"},
                   ["/tmp", "/workspace"])
     archive(AGENT, agent, {"Env": ["PATH=/bin"], "Cmd": ["sh"]})
