@@ -123,6 +123,7 @@ static void leader_changed(void *context, bool leader)
 	            NULL);
 	record_writer_set_leader(&observer->writer, leader);
 	record_gc_set_leader(&observer->gc, leader);
+	running_reports_set_leader(&observer->running_reports, leader);
 	observer_metrics_set(observer->metrics, GAUGE_LEADER, leader);
 }
 
@@ -142,6 +143,7 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 	loop->now = now;
 	loop->wall = wall;
 	log_followers_init(&observer->followers, loop, followed, observer);
+	running_reports_init(&observer->running_reports, loop, observer->metrics);
 	record_writer_init(&observer->writer, loop, observer->metrics, options->failover_delay,
 	                   decreased, observer);
 	evidence_gatherer_init(&observer->gatherer, loop, observer->metrics, &observer->writer,
@@ -162,8 +164,9 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 	                                                 : KEY_INJECTED "=true";
 	if (observer->metrics != NULL && init_policy(observer, options) &&
 	    pod_tracker_init(&observer->tracker, loop, observer->metrics, &observer->gatherer,
-	                     &observer->followers, audit ? &observer->policy : NULL,
-	                     &observer->namespaces, &options->tracker) &&
+	                     &observer->followers, &observer->running_reports,
+	                     audit ? &observer->policy : NULL, &observer->namespaces,
+	                     &options->tracker) &&
 	    watcher_init(&observer->watcher, loop, &pods, selector, options->watch_idle, &handler))
 		return true;
 	observer_free(observer);
@@ -237,6 +240,7 @@ void observer_free(struct observer *observer)
 	event_loop_clear_timer(&observer->loop, &observer->watch_start);
 	evidence_gatherer_free(&observer->gatherer);
 	log_followers_free(&observer->followers);
+	running_reports_free(&observer->running_reports);
 	pod_tracker_free(&observer->tracker);
 	injection_policy_free(&observer->policy);
 	record_writer_free(&observer->writer);

@@ -70,6 +70,7 @@ struct observer {
 	struct pod_tracker tracker;
 	struct evidence_gatherer gatherer;
 	struct log_followers followers;
+	struct running_reports running_reports;
 	struct record_writer writer;
 	struct lease lease;
 	struct record_gc gc;

@@ -27,6 +27,8 @@ enum family {
 	FAMILY_LAG,
 	FAMILY_NOTIFICATIONS,
 	FAMILY_UNINJECTED,
+	FAMILY_REPORTS,
+	FAMILY_LOST_REPORTS,
 	FAMILY_COUNT
 };
 
@@ -67,6 +69,15 @@ static const struct metric_definition definitions[FAMILY_COUNT] = {
                                   .name = "lastword_notifications_total",
                                   .help = "Notifications about terminations, by receiver.",
                                   .labels = {"receiver", "result"}},
+        [FAMILY_REPORTS] = {.type = METRIC_COUNTER,
+                            .name = "lastword_agent_reports_total",
+                            .help = "Reports of watchdogs about agents that run on.",
+                            .labels = {"namespace", "event"},
+                            .limit = SERIES_MAX},
+        [FAMILY_LOST_REPORTS] = {.type = METRIC_COUNTER,
+                                 .name = "lastword_watchdog_lost_reports_total",
+                                 .help = "Reports that watchdogs could not print.",
+                                 .labels = {"namespace"}},
         [FAMILY_UNINJECTED] = {.type = METRIC_GAUGE,
                                .name = "lastword_uninjected_pods",
                                .help = "Live pods that a rule matches and that have no watchdog.",
@@ -258,6 +269,20 @@ void observer_metrics_count_notification(struct observer_metrics *metrics, const
 {
 	const char *const labels[] = {handler, result};
 	metric_add(metric_get(metrics->families[FAMILY_NOTIFICATIONS], labels), 1);
+}
+
+void observer_metrics_count_report(struct observer_metrics *metrics, const char *namespace,
+                                   const char *event)
+{
+	const char *const labels[] = {namespace, event};
+	metric_add(metric_get(metrics->families[FAMILY_REPORTS], labels), 1);
+}
+
+void observer_metrics_count_lost_reports(struct observer_metrics *metrics, const char *namespace,
+                                         uint64_t count)
+{
+	const char *const labels[] = {namespace};
+	metric_add(metric_get(metrics->families[FAMILY_LOST_REPORTS], labels), (double)count);
 }
 
 void observer_metrics_add_uninjected(struct observer_metrics *metrics, const char *namespace,

@@ -59,6 +59,12 @@ void observer_metrics_observe_lag(struct observer_metrics *metrics, int64_t nano
 /* result: delivered, failed, grouped */
 void observer_metrics_count_notification(struct observer_metrics *metrics, const char *handler,
                                          const char *result);
+/* A watchdog's report about an agent that runs on: "deadline" or "silent-agent". */
+void observer_metrics_count_report(struct observer_metrics *metrics, const char *namespace,
+                                   const char *event);
+/* Reports that a watchdog could not print. */
+void observer_metrics_count_lost_reports(struct observer_metrics *metrics, const char *namespace,
+                                         uint64_t count);
 /* Live pods that were not injected for that reason: so many more. */
 void observer_metrics_add_uninjected(struct observer_metrics *metrics, const char *namespace,
                                      const char *reason, int change);

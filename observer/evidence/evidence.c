@@ -121,6 +121,21 @@ static bool build_record(struct evidence *evidence, struct arena *arena,
 	                    evidence->log == NULL ? NULL : &log, ret_built);
 }
 
+/* The watchdog counts on for as long as it lives: of each agent what is new is counted, once. */
+static void count_lost_reports(struct evidence *evidence, int64_t reports_lost)
+{
+	struct cached_agent *agent =
+	        cached_pod_find_agent(evidence->pod, evidence->termination->container);
+	if (agent == NULL || reports_lost <= 0 || reports_lost > UINT32_MAX)
+		return;
+	uint32_t lost = (uint32_t)reports_lost;
+	uint32_t more = lost >= agent->reports_lost ? lost - agent->reports_lost : lost;
+	agent->reports_lost = lost;
+	if (evidence->gatherer->writer->leader && more > 0)
+		observer_metrics_count_lost_reports(evidence->gatherer->metrics,
+		                                    evidence->termination->namespace, more);
+}
+
 static void build(struct evidence *evidence)
 {
 	struct evidence_gatherer *gatherer = evidence->gatherer;
@@ -140,6 +155,7 @@ static void build(struct evidence *evidence)
 		enter(evidence, build, SECOND);
 		return;
 	}
+	count_lost_reports(evidence, exit->reports_lost);
 	finish(evidence);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/duration.h"
 #include "lib/kube/names.h"
 #include "lib/base/timestamp.h"
 
@@ -60,6 +61,13 @@ void pod_add_agent(struct pod *pod, const char *name)
 		add_agent(pod, name, strlen(name));
 }
 
+static int64_t read_duration(const json *object, const char *key)
+{
+	int64_t value;
+	const char *text = json_get_string(object, key);
+	return text != NULL && duration_parse(text, &value, NULL) && value > 0 ? value : 0;
+}
+
 static void add_recorded_agents(struct arena *arena, struct pod *pod, const char *status)
 {
 	json *record;
@@ -69,6 +77,9 @@ static void add_recorded_agents(struct arena *arena, struct pod *pod, const char
 	for (const json *c = json_first(json_get(record, "containers")); c != NULL;
 	     c = json_next(c))
 		pod_add_agent(pod, json_get_string(c, "name"));
+	const json *reports = json_get(record, "reports");
+	pod->report_deadline = read_duration(reports, "deadline");
+	pod->report_silence = read_duration(reports, "silenceAfter");
 }
 
 static void find_agents(struct arena *arena, struct pod *pod)

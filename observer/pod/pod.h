@@ -60,6 +60,9 @@ struct pod {
 	bool injected;        /* label lastword.dev/injected is "true" */
 	bool watchdog;        /* it has a watchdog container */
 	bool terminal;        /* phase Succeeded or Failed */
+	/* What the watchdog reports of an agent that runs on; nanoseconds; 0: it does not. */
+	int64_t report_deadline;
+	int64_t report_silence;
 	struct pod_agent agents[POD_AGENTS_MAX];
 	size_t agent_count;
 	struct pod_context context[POD_CONTEXT_MAX];

@@ -147,7 +147,7 @@ struct cached_pod *pod_cache_add(struct pod_cache *cache, const struct terminati
 		grow(cache);
 	pod->users = 1;
 	pod->lost_at = INT64_MAX;
-	pod->agent_count = count;
+	pod->agent_count = (unsigned)count;
 	for (size_t i = 0; i < count; i++)
 		pod->agents[i] = (struct cached_agent){.handled = -1, .running = -1};
 	struct cached_pod **bucket = &cache->buckets[bucket_of(cache, facts->uid)];

@@ -32,6 +32,7 @@
 #define CACHED_NAME_SIZE   64
 
 struct log_follower;
+struct running_look;
 struct pod_tracker;
 
 /* What is an agent's own in its TERMINATION_NEVER_STARTED; one block, for free(). */
@@ -71,6 +72,7 @@ struct cached_agent {
 	        *never_started;        /* as it was last seen; NULL: it does not apply */
 	struct log_follower *follower; /* of the log that tells of it; NULL: it is not followed */
 	struct cached_log *log;        /* NULL: none */
+	uint32_t reports_lost;         /* by its watchdog, as far as it was counted */
 	bool watched;
 	bool followed; /* that log is followed, or was */
 	bool finish;   /* its last run was final */
@@ -79,18 +81,19 @@ struct cached_agent {
 struct cached_pod {
 	struct cached_pod *next; /* of the same bucket */
 	struct termination
-	        *facts;           /* TERMINATION_UNOBSERVED of some agent, for the pod's own part */
+	        *facts;     /* TERMINATION_UNOBSERVED of some agent, for the pod's own part */
+	uint64_t list;      /* the number of the last list that it was in */
+	int64_t lost_at;    /* it counts as lost with its node; since 1970; INT64_MAX: not */
+	struct timer timer; /* the next start_deadline, lost_at, or when it lingers */
+	struct running_look *look; /* at what its watchdog reports; NULL: none */
+	struct pod_tracker *tracker;
 	unsigned users;           /* the cache is one */
-	uint64_t list;            /* the number of the last list that it was in */
-	int64_t lost_at;          /* it counts as lost with its node; since 1970; INT64_MAX: not */
-	struct timer timer;       /* the next start_deadline, lost_at, or when it lingers */
 	unsigned char uninjected; /* enum uninjected_reason while it lives, as it is counted */
 	bool uninjected_reported; /* an Event about it, or about others of its owner, was sent */
 	bool gone;                /* it is deleted, and its logs with it */
 	bool lingering;           /* and the Event was sent */
 	bool others_running;      /* a regular container that is not lastword's own runs */
-	struct pod_tracker *tracker;
-	size_t agent_count;
+	unsigned agent_count;
 	struct cached_agent agents[];
 };
 

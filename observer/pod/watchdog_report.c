@@ -43,20 +43,53 @@ static void read_context(const json *object, struct watchdog_report *report)
 	}
 }
 
+/* A line that is a report of the pod with that uid, about a container. */
+static bool read_line(struct arena *arena, const char *text, size_t length, const char *uid,
+                      json **ret_object)
+{
+	if (length == 0 || text[0] != '{' ||
+	    json_parse(arena, text, length, 0, ret_object, NULL) != JSON_FAITHFUL)
+		return false;
+	const char *report_uid = json_get_string(*ret_object, "uid");
+	return json_get_string(*ret_object, "container") != NULL &&
+	       (report_uid == NULL || strcmp(report_uid, uid) == 0);
+}
+
+const char *running_event_name(enum running_event event)
+{
+	return event == RUNNING_DEADLINE ? "deadline" : "silent-agent";
+}
+
+bool running_report_read(struct arena *arena, const char *text, size_t length, const char *uid,
+                         struct running_report *ret_report)
+{
+	json *object;
+	if (!read_line(arena, text, length, uid, &object))
+		return false;
+	bool silent = json_string_is(json_get(object, "event"), "silent-agent");
+	int64_t time = pod_time(object, "time");
+	if ((!silent && !json_string_is(json_get(object, "event"), "deadline")) || time == 0)
+		return false;
+	*ret_report = (struct running_report){
+	        .event = silent ? RUNNING_SILENT : RUNNING_DEADLINE,
+	        .container = json_get_string(object, "container"),
+	        .payload_snippet = json_get_string(object, "payload_snippet"),
+	        .time = time,
+	        .duration = silent ? seconds(object, "silence_seconds")
+	                           : seconds(object, "duration_seconds"),
+	};
+	return true;
+}
+
 bool watchdog_report_read(struct arena *arena, const char *text, size_t length, const char *uid,
                           struct watchdog_report *ret_line)
 {
 	json *object;
-	if (length == 0 || text[0] != '{' ||
-	    json_parse(arena, text, length, 0, &object, NULL) != JSON_FAITHFUL)
-		return false;
-	const char *report_uid = json_get_string(object, "uid");
-	const char *container = json_get_string(object, "container");
-	if (!json_string_is(json_get(object, "event"), "end") || container == NULL ||
-	    (report_uid != NULL && strcmp(report_uid, uid) != 0))
+	if (!read_line(arena, text, length, uid, &object) ||
+	    !json_string_is(json_get(object, "event"), "end"))
 		return false;
 	*ret_line = (struct watchdog_report){
-	        .container = container,
+	        .container = json_get_string(object, "container"),
 	        .error_type = json_get_string(object, "error_type"),
 	        .evidence = json_get_string(object, "evidence"),
 	        .signal = json_get_string(object, "signal"),

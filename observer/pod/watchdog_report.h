@@ -51,6 +51,23 @@ struct watchdog_report {
 bool watchdog_report_read(struct arena *arena, const char *text, size_t length, const char *uid,
                           struct watchdog_report *ret_line);
 
+enum running_event { RUNNING_DEADLINE, RUNNING_SILENT, RUNNING_EVENT_COUNT };
+/* "deadline", "silent-agent", as the watchdog names them. Static. */
+const char *running_event_name(enum running_event event);
+
+/* A report about an agent that runs on. Texts belong to the arena. */
+struct running_report {
+	enum running_event event;
+	const char *container;       /* never NULL */
+	const char *payload_snippet; /* NULL: none */
+	int64_t time;                /* nanoseconds since 1970 */
+	int64_t duration;            /* of the run, or of the silence; AGENT_EXIT_UNKNOWN */
+};
+
+/* As watchdog_report_read(), for those. */
+bool running_report_read(struct arena *arena, const char *text, size_t length, const char *uid,
+                         struct running_report *ret_report);
+
 /* How far apart the times of both are, in nanoseconds; -1: the report is not about this
  * termination. */
 int64_t watchdog_report_distance(const struct watchdog_report *report,

@@ -13,7 +13,8 @@
 
 bool pod_tracker_init(struct pod_tracker *tracker, struct event_loop *loop,
                       struct observer_metrics *metrics, struct evidence_gatherer *gatherer,
-                      struct log_followers *followers, const struct injection_policy *policy,
+                      struct log_followers *followers, struct running_reports *running_reports,
+                      const struct injection_policy *policy,
                       const struct opted_in_namespaces *namespaces,
                       const struct pod_tracker_options *options)
 {
@@ -21,6 +22,7 @@ bool pod_tracker_init(struct pod_tracker *tracker, struct event_loop *loop,
 	                                .metrics = metrics,
 	                                .gatherer = gatherer,
 	                                .followers = followers,
+	                                .running_reports = running_reports,
 	                                .policy = policy,
 	                                .namespaces = namespaces,
 	                                .options = *options};
@@ -32,6 +34,7 @@ static void clear_timer(void *context, struct cached_pod *pod)
 {
 	struct pod_tracker *tracker = context;
 	event_loop_clear_timer(tracker->loop, &pod->timer);
+	running_reports_end(pod);
 }
 
 void pod_tracker_free(struct pod_tracker *tracker)
@@ -220,6 +223,7 @@ static void forget(struct pod_tracker *tracker, const struct pod *pod)
 	if (cached == NULL)
 		return;
 	event_loop_clear_timer(tracker->loop, &cached->timer);
+	running_reports_end(cached);
 	set_lingering(tracker, cached, false);
 	set_uninjected(tracker, cached, UNINJECTED_NOT);
 	pod_cache_remove(&tracker->cache, cached);
@@ -342,6 +346,7 @@ static void gone(void *context, struct cached_pod *cached)
 	struct pod_tracker *tracker = context;
 	cached->gone = true;
 	event_loop_clear_timer(tracker->loop, &cached->timer);
+	running_reports_end(cached);
 	set_lingering(tracker, cached, false);
 	set_uninjected(tracker, cached, UNINJECTED_NOT);
 	for (size_t i = 0; i < cached->agent_count; i++) {
@@ -403,6 +408,7 @@ void pod_tracker_take(struct pod_tracker *tracker, enum watch_event event, struc
 		return;
 	}
 	report_uninjected(tracker, &pod, cached, reason);
+	running_reports_take(tracker->running_reports, &pod, cached);
 	follow_log_if_deleted(tracker, &pod, cached);
 	set_timer(tracker, cached);
 	if (!is_over(cached) || !cached->others_running)

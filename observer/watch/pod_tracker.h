@@ -28,6 +28,7 @@
 #include "observer/evidence/evidence.h"
 #include "observer/pod/termination.h"
 #include "observer/evidence/log_follower.h"
+#include "observer/evidence/running_reports.h"
 #include "observer/pod/pod_cache.h"
 #include "observer/base/metrics.h"
 #include "observer/watch/opted_in_namespaces.h"
@@ -43,6 +44,7 @@ struct pod_tracker {
 	struct observer_metrics *metrics;
 	struct evidence_gatherer *gatherer;
 	struct log_followers *followers;
+	struct running_reports *running_reports;
 	struct pod_tracker_options options;
 	struct pod_cache cache;
 	uint64_t list; /* the number of the latest list */
@@ -59,7 +61,8 @@ struct pod_tracker {
 
 bool pod_tracker_init(struct pod_tracker *tracker, struct event_loop *loop,
                       struct observer_metrics *metrics, struct evidence_gatherer *gatherer,
-                      struct log_followers *followers, const struct injection_policy *policy,
+                      struct log_followers *followers, struct running_reports *running_reports,
+                      const struct injection_policy *policy,
                       const struct opted_in_namespaces *namespaces,
                       const struct pod_tracker_options *options);
 void pod_tracker_free(struct pod_tracker *tracker);

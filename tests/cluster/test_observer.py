@@ -102,3 +102,23 @@ def test_a_record_is_never_changed(agent, installed):
         assert refused.value.code == 422
         assert "spec is immutable, a record is written once" in refused.value.body
     installed.patch(path, {"metadata": {"labels": {"kept": "yes"}}})  # what is not said is free
+
+
+def test_a_deadline_is_told_while_the_agent_runs(installed):
+    """onDeadline: report: nothing ends it, somebody hears of it, and its record says so."""
+    driver = drivers.KubernetesDriver(installed)
+    product.wait_injecting(installed, drivers.INJECTED)
+    pod = driver.make(agents.pod(agents.container(agents.WAITING),
+                                 annotations={"lastword.dev/deadline": "2s"}))
+    pod.wait_ready()
+
+    def events():
+        found = installed.get(f"/api/v1/namespaces/{pod.namespace}/events")["items"]
+        return [e for e in found if e["involvedObject"]["name"] == pod.name
+                and e["reason"] == "AgentDeadlineExceeded"]
+    kube.wait_until(events, "an Event about the deadline")
+    assert "Last output: ready" in events()[0]["message"] and pod.running("main")
+    agents.die(pod.pid())
+    driver.check_record(pod, exitCode=5, silent=False)
+    assert driver.records(pod)[0]["deadlineExceededAt"]
+    driver.clean()
