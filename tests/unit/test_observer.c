@@ -502,6 +502,28 @@ static void test_old_records_go(void **state)
 	observer_metrics_free(metrics);
 }
 
+/* With a namespace, only its records are listed. */
+static void test_records_of_one_namespace(void **state)
+{
+	(void)state;
+	struct event_loop loop;
+	struct record_gc gc;
+	struct observer_metrics *metrics = observer_metrics_new();
+	event_loop_init(&loop, 1, 4);
+	record_gc_init(&gc, &loop, metrics, "agents", 3600 * SECOND, 12);
+	record_gc_set_leader(&gc, true);
+	loop.now = 120 * SECOND;
+	event_loop_fire_timers(&loop);
+	struct request *request = event_loop_next_request(&loop);
+	assert_non_null(request);
+	static const char expected[] =
+	        "/apis/lastword.dev/v1alpha1/namespaces/agents/agentexits?limit=";
+	assert_memory_equal(request->kube.path, expected, sizeof expected - 1);
+	record_gc_free(&gc);
+	event_loop_free(&loop);
+	observer_metrics_free(metrics);
+}
+
 int main(void)
 {
 	log_set_level(LOG_ERROR);
@@ -515,6 +537,7 @@ int main(void)
 	        cmocka_unit_test(test_a_forged_fingerprint_groups_nobody_elses_events),
 	        cmocka_unit_test(test_one_leads),
 	        cmocka_unit_test(test_old_records_go),
+	        cmocka_unit_test(test_records_of_one_namespace),
 	};
 	return cmocka_run_group_tests_name("observer", tests, NULL, NULL);
 }
