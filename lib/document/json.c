@@ -2,16 +2,15 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/buffer.h"
+#include "lib/document/json_keys.h"
+#include "lib/document/json_parse.h"
 #include "lib/document/json_tree.h"
-
-_Static_assert(JSON_DEPTH_MAX == CJSON_NESTING_LIMIT, "cJSON's parser refuses deeper nesting");
 
 /* ---- cJSON allocates from the arena that this thread is working in ---- */
 
@@ -28,125 +27,30 @@ static void hook_free(void *memory)
 	(void)memory; /* goes with its arena */
 }
 
-static void install_hooks(void)
+/* Before main() and all threads: whatever cJSON frees, it frees by our hook. */
+__attribute__((constructor)) static void install_hooks(void)
 {
 	cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = hook_allocate, .free_fn = hook_free});
 }
 
-static void enter(struct arena *arena)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	pthread_once(&once, install_hooks);
-	current = arena;
-}
-
 /* ---- Parsing ---- */
 
-/* Gives every number node its own text: tokens and nodes come in the same order. */
-static bool keep_numbers(struct arena *arena, const char *text, size_t length, json *root)
-{
-	size_t at = 0;
-	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk)) {
-		if (!is_type(walk.node, cJSON_Number))
-			continue;
-		bool in_string = false;
-		while (at < length) {
-			char c = text[at];
-			if (c == '"')
-				in_string = !in_string;
-			else if (in_string && c == '\\')
-				at++;
-			else if (!in_string && (c == '-' || (c >= '0' && c <= '9')))
-				break;
-			at++;
-		}
-		size_t start = at;
-		while (at < length && strchr("+-.0123456789eE", text[at]) != NULL && text[at] != 0)
-			at++;
-		char *copy = arena_copy(arena, text + start, at - start);
-		if (copy == NULL)
-			return false;
-		((json *)walk.node)->valuestring = copy;
-	}
-	return true;
-}
-
-static void set_syntax_error(struct error *error, const char *text, size_t length, const char *end)
-{
-	size_t at = end == NULL || end < text ? 0 : (size_t)(end - text);
-	if (at + 1 >= length)
-		error_set(error, "not JSON: ends at byte %zu in the middle of a value", length);
-	else
-		error_set(error, "not JSON (or nested deeper than %d, or too large) at byte %zu",
-		          JSON_DEPTH_MAX, at);
-}
-
-static bool only_space(const char *text, const char *end)
-{
-	for (; text < end; text++)
-		if (strchr(" \t\r\n", *text) == NULL || *text == '\0')
-			return false;
-	return true;
-}
-
-/* Offset of a byte below 0x20 that is no white space between values: RFC 8259 wants it escaped
- * (section 7) or takes it for no space (section 2), cJSON lets it pass; length if there is none.
- * Most texts have none anywhere: they are looked at once, in a loop that the compiler makes fast.
- */
-static size_t find_control_character(const char *text, size_t length)
-{
-	unsigned char any = 0;
-	for (size_t i = 0; i < length; i++)
-		any |= (unsigned char)text[i] < 0x20;
-	bool in_string = false;
-	for (size_t i = 0; any != 0 && i < length; i++) {
-		unsigned char c = (unsigned char)text[i];
-		if (c < 0x20 && (in_string || strchr("\t\n\r", c) == NULL))
-			return i;
-		if (c == '"')
-			in_string = !in_string;
-		else if (in_string && c == '\\')
-			i++;
-	}
-	return length;
-}
+_Static_assert(JSON_DEPTH_MAX == JSON_PARSE_DEPTH_MAX, "whoever walks a tree relies on it");
 
 enum json_fidelity json_parse(struct arena *arena, const char *text, size_t length, unsigned flags,
                               json **ret_root, struct error *error)
 {
-	if (length > 0 && memchr(text, '\0', length) != NULL) {
-		error_set(error, "not JSON: a NUL byte at byte %zu",
-		          (size_t)((const char *)memchr(text, '\0', length) - text));
+	struct json_parsed parsed;
+	if (!json_parse_tree(arena, text, length, (flags & JSON_KEEP_NUMBERS) != 0, &parsed, error))
 		return JSON_INVALID;
-	}
-
-	size_t control = find_control_character(text, length);
-	if (control < length) {
-		error_set(error, "not JSON: a control character at byte %zu", control);
-		return JSON_INVALID;
-	}
-
-	const char *end = NULL;
-	enter(arena);
-	json *root = cJSON_ParseWithLengthOpts(text, length, &end, 0);
-	current = NULL;
-	if (root == NULL) {
-		set_syntax_error(error, text, length, end);
-		return JSON_INVALID;
-	}
-	if (!only_space(end, text + length)) {
-		error_set(error, "not JSON: something follows the value at byte %zu",
-		          (size_t)(end - text));
-		return JSON_INVALID;
-	}
-	if ((flags & JSON_KEEP_NUMBERS) && !keep_numbers(arena, text, length, root)) {
-		error_set(error, "too large: no room left to keep its numbers");
-		return JSON_INVALID;
-	}
-	enum json_fidelity fidelity =
-	        json_examine(arena, text, length, (flags & JSON_LAST_KEY) != 0, root, error);
-	*ret_root = root;
-	return fidelity;
+	*ret_root = parsed.root;
+	if (parsed.not_utf8 != SIZE_MAX)
+		error_set(error, "not UTF-8 at byte %zu", parsed.not_utf8);
+	else if (parsed.nul != SIZE_MAX)
+		error_set(error, "a string with a NUL (\\u0000) at byte %zu", parsed.nul);
+	else if (json_check_keys(arena, (flags & JSON_LAST_KEY) != 0, parsed.root, error))
+		return JSON_FAITHFUL;
+	return JSON_FLAWED;
 }
 
 /* ---- Work: every node that is looked at takes one ---- */
@@ -414,7 +318,7 @@ json *json_new_number_text(struct arena *arena, const char *text)
 
 json *json_duplicate(struct arena *arena, const json *node)
 {
-	enter(arena);
+	current = arena;
 	json *copy = cJSON_Duplicate(node, 1);
 	current = NULL;
 	return copy;
@@ -422,7 +326,7 @@ json *json_duplicate(struct arena *arena, const json *node)
 
 bool json_add_member(struct arena *arena, json *object, const char *key, json *value)
 {
-	enter(arena);
+	current = arena;
 	bool added = value != NULL && cJSON_AddItemToObject(object, key, value);
 	current = NULL;
 	return added;

@@ -20,13 +20,20 @@
 
 #include "lib/base/error.h"
 #include "lib/document/arena.h"
-#include "lib/document/json_fidelity.h"
 
 struct buffer;
 typedef struct cJSON json;
 
 /* Deeper nesting is refused; whatever walks a tree relies on it. */
 #define JSON_DEPTH_MAX 1000
+
+enum json_fidelity {
+	JSON_INVALID,  /* not JSON, too deep (JSON_DEPTH_MAX), or too large for the arena */
+	JSON_FLAWED,   /* a tree, but the text was not what it seems: a key given twice, a NUL in a
+	                  string, or bytes that are not UTF-8; good for reading a uid, not for
+	                  deciding */
+	JSON_FAITHFUL, /* the tree says what the text says */
+};
 
 enum json_flags {
 	JSON_KEEP_NUMBERS = 1, /* numbers are printed again exactly as they were written */

@@ -1,5 +1,5 @@
 /*
- * json_tree: the tree from inside, for json.c and json_fidelity.c alone. The only home of cJSON.
+ * json_tree: the tree from inside, for json*.c alone. The only home of cJSON.
  */
 #ifndef LASTWORD_LIB_DOCUMENT_JSON_TREE_H
 #define LASTWORD_LIB_DOCUMENT_JSON_TREE_H

@@ -41,7 +41,7 @@ NOT_REVIEWS = {
     "two values": (b"{} {}", "something follows"),
     "nul byte": (b'{"a":"\0"}', "NUL byte"),
     "control character": (json.dumps(REVIEW).encode().replace(b'"/agent"', b'"/age\x01nt"'),
-                          "a control character at byte"),
+                          "a control character in a string"),
     "deep": (b"[" * 10000 + b"]" * 10000, "nested deeper"),
     "deep objects": (b'{"a":' * 10000 + b"1" + b"}" * 10000, "nested deeper"),
     "no kind": (b"{}", "kind AdmissionReview"),

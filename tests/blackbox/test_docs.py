@@ -97,5 +97,5 @@ def test_every_field_of_the_report_is_documented():
     written = set(re.findall(r'write_?\w*\(&?writer, "([a-z_]+)"',
                              (ROOT / "watchdog/report.c").read_text()))
     text = (ROOT / "docs/watchdog.md").read_text()
-    rows = re.findall(r"^\| (`.*?) \|", text[text.index("## Lines"):], re.M)
+    rows = re.findall(r"^\| (`.*?) \|", text[text.index("## Reports"):], re.M)
     assert set(re.findall(r"`([a-z_]+)`", " ".join(rows))) == written

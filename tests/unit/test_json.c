@@ -120,6 +120,125 @@ static void test_invalid(void **state)
 	assert_int_equal(parse(deep, 0, &root), JSON_INVALID);
 }
 
+/* What cJSON's own parser would take. */
+static void test_strictness(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {"01",
+	                                  "-",
+	                                  "-01",
+	                                  "1.",
+	                                  ".5",
+	                                  "1e",
+	                                  "1e+",
+	                                  "+1",
+	                                  "0x10",
+	                                  "1.e3",
+	                                  "--1",
+	                                  "NaN",
+	                                  "Infinity",
+	                                  "-Infinity",
+	                                  "tru",
+	                                  "truE",
+	                                  "nulll",
+	                                  "[1,]",
+	                                  "[,1]",
+	                                  "{,}",
+	                                  "{\"a\":}",
+	                                  "{\"a\" 1}",
+	                                  "[1}",
+	                                  "{\"a\":1]",
+	                                  "]",
+	                                  "\"\\x\"",
+	                                  "\"\\u12\"",
+	                                  "\"\\u12g4\"",
+	                                  "\"\\ud800\"",
+	                                  "\"\\udc00\"",
+	                                  "\"\\ud800\\u0041\"",
+	                                  "\"\\ud800x\"",
+	                                  "\"\\ud83d\\ud83d\"",
+	                                  "[\"a\" \"b\"]",
+	                                  "\f1",
+	                                  "1\v",
+	                                  "\xef\xbb\xbf",
+	                                  "\xef\xbb",
+	                                  "\x80",
+	                                  "[1]\xff"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		json *root = NULL;
+		if (parse(bad[i], 0, &root) != JSON_INVALID)
+			fail_msg("%s was taken", bad[i]);
+	}
+	assert_prints(parsed(" \t\r\n[ 0 , -0.0e-0 , 10E+2 ]\n"), "[0,-0.0e-0,10E+2]");
+	assert_prints(parsed("\xef\xbb\xbf{}"), "{}");
+}
+
+/* A document cut anywhere is none, and nothing is read behind its end. */
+static void test_every_cut(void **state)
+{
+	(void)state;
+	static const char text[] = "{\"a\\u00e9\\ud83d\\ude00\":[1,-2.5e+3,true,false,null,"
+	                           "\"x\\n\xc3\xa9 long enough for a word\"],\"b\":{\"\":[]}}";
+	for (size_t cut = 0; cut < sizeof text - 1; cut++) {
+		char *copy = malloc(cut + 1);
+		json *root = NULL;
+		struct error error = {""};
+		assert_non_null(copy);
+		memcpy(copy, text, cut);
+		copy = realloc(copy, cut == 0 ? 1 : cut);
+		assert_int_equal(json_parse(arena, copy, cut, 0, &root, &error), JSON_INVALID);
+		assert_string_not_equal(error.message, "");
+		free(copy);
+	}
+	assert_non_null(parsed(text));
+}
+
+/* Whatever needs a second look, at each place in and behind a machine word. */
+static void test_special_bytes_anywhere(void **state)
+{
+	static const struct {
+		const char *written, *read;
+	} cases[] = {{"", ""},
+	             {"\\\"", "\""},
+	             {"\\\\", "\\"},
+	             {"\xc3\xa9", "\xc3\xa9"},
+	             {"\\u20ac", "\xe2\x82\xac"},
+	             {"\x7f", "\x7f"},
+	             {"\\ud83d\\ude00", "\xf0\x9f\x98\x80"}};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		for (int before = 0; before < 20; before++) {
+			for (int behind = 0; behind < 20; behind++) {
+				char text[128];
+				char expected[128];
+				snprintf(text, sizeof text, "[\"%.*s%s%.*s\"]", before,
+				         "!aaaaaaaaaaaaaaaaaa~", cases[i].written, behind,
+				         "bbbbbbbbbbbbbbbbbbb#");
+				snprintf(expected, sizeof expected, "%.*s%s%.*s", before,
+				         "!aaaaaaaaaaaaaaaaaa~", cases[i].read, behind,
+				         "bbbbbbbbbbbbbbbbbbb#");
+				assert_string_equal(json_string(json_at(parsed(text), 0)),
+				                    expected);
+			}
+		}
+		arena_reset(arena);
+	}
+}
+
+static void test_depth(void **state)
+{
+	(void)state;
+	static char text[2 * JSON_DEPTH_MAX + 3];
+	for (size_t depth = JSON_DEPTH_MAX; depth <= JSON_DEPTH_MAX + 1; depth++) {
+		json *root = NULL;
+		memset(text, '[', depth);
+		memset(text + depth, ']', depth);
+		text[2 * depth] = '\0';
+		assert_int_equal(parse(text, 0, &root),
+		                 depth == JSON_DEPTH_MAX ? JSON_FAITHFUL : JSON_INVALID);
+	}
+}
+
 static void test_flawed(void **state)
 {
 	(void)state;
@@ -450,6 +569,10 @@ int main(void)
 	        cmocka_unit_test(test_getters),
 	        cmocka_unit_test(test_numbers_keep_their_text),
 	        cmocka_unit_test(test_invalid),
+	        cmocka_unit_test(test_strictness),
+	        cmocka_unit_test(test_every_cut),
+	        cmocka_unit_test(test_special_bytes_anywhere),
+	        cmocka_unit_test(test_depth),
 	        cmocka_unit_test(test_flawed),
 	        cmocka_unit_test(test_ceiling),
 	        cmocka_unit_test(test_equal),

@@ -1,10 +1,9 @@
-#include "lib/document/json_fidelity.h"
+#include "lib/document/json_keys.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/utf8.h"
 #include "lib/document/json_tree.h"
 
 static int compare_keys(const void *a, const void *b)
@@ -90,27 +89,6 @@ static const char *duplicate_key(struct arena *arena, const json *object, bool *
 	return duplicate_by_hash(arena, object, size, ret_memory);
 }
 
-/* Offset of an escape that stands for a NUL, which C strings would cut at; length if there is none.
- */
-static size_t find_nul_escape(const char *text, size_t length)
-{
-	static const char escape[] = "\\u0000";
-	size_t from = 0;
-	while (from < length) {
-		const char *found = memmem(text + from, length - from, escape, sizeof escape - 1);
-		if (found == NULL)
-			return length;
-		size_t at = (size_t)(found - text);
-		size_t backslashes = 1;
-		while (backslashes <= at && text[at - backslashes] == '\\')
-			backslashes++;
-		if (backslashes % 2 == 1)
-			return at;
-		from = at + 1;
-	}
-	return length;
-}
-
 /* Of members with the same key the last one stays. */
 static void keep_last_keys(json *object)
 {
@@ -123,34 +101,19 @@ static void keep_last_keys(json *object)
 	}
 }
 
-enum json_fidelity json_examine(struct arena *arena, const char *text, size_t length, bool last_key,
-                                json *root, struct error *error)
+bool json_check_keys(struct arena *arena, bool last_key, json *root, struct error *error)
 {
-	size_t valid = utf8_valid_prefix(text, length);
-	if (valid < length) {
-		error_set(error, "not UTF-8 at byte %zu", valid);
-		return JSON_FLAWED;
-	}
-	size_t nul = find_nul_escape(text, length);
-	if (nul < length) {
-		error_set(error, "a string with a NUL (\\u0000) at byte %zu", nul);
-		return JSON_FLAWED;
-	}
 	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk)) {
 		if (!is_type(walk.node, cJSON_Object))
 			continue;
 		bool memory = true;
 		const char *key = duplicate_key(arena, walk.node, &memory);
-		if (!memory) {
-			error_set(error, "too large: no room left to check its keys");
-			return JSON_FLAWED;
-		}
-		if (key != NULL && last_key) {
+		if (!memory)
+			return error_set(error, "too large: no room left to check its keys");
+		if (key != NULL && last_key)
 			keep_last_keys((json *)(uintptr_t)walk.node);
-		} else if (key != NULL) {
-			error_set(error, "key \"%.100s\" is given twice in one object", key);
-			return JSON_FLAWED;
-		}
+		else if (key != NULL)
+			return error_set(error, "key \"%.100s\" is given twice in one object", key);
 	}
-	return JSON_FAITHFUL;
+	return true;
 }
