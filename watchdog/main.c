@@ -1,4 +1,4 @@
-/* lastword-watchdog: one program, four jobs. */
+/* lastword-watchdog: one program with four subcommands. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,43 +11,49 @@ static const char usage[] =
         "       lastword-watchdog flush [flags] [-- HOOK [ARGUMENT...]]\n"
         "       lastword-watchdog install FILE\n"
         "\n"
-        "run      executes the command and stays beside it: passes its output and signals on,\n"
-        "         exits with its code, and tells the watchdog of its end\n"
-        "  --name NAME            the container's name\n"
-        "  --grace DURATION       between SIGTERM and SIGKILL when it is to be killed; default "
-        "30s\n"
-        "  --deadline DURATION    report when it runs longer\n"
-        "  --on-deadline kill     and kill it\n"
-        "  --silence-after DURATION  report when it prints nothing for so long\n"
-        "  --on-silence kill      and kill it\n"
-        "  --done-file FILE       create it at the end, with the exit code\n"
-        "  --watchdog-uid UID     trust only a watchdog of this user\n"
-        "  --wait DURATION        a command that ends sooner, with no watchdog there, waits for "
+        "run      the shim: runs the command, passes on its output and signals, exits with its\n"
+        "         code, and reports its end to the watchdog\n"
+        "  --name NAME            name of the container\n"
+        "  --grace DURATION       time between SIGTERM and SIGKILL when the shim ends the "
+        "command;\n"
+        "                         default 30s\n"
+        "  --deadline DURATION    report the command if it runs longer\n"
+        "  --on-deadline kill     and end it\n"
+        "  --silence-after DURATION  report the command if it prints nothing for so long\n"
+        "  --on-silence kill      and end it\n"
+        "  --done-file FILE       create FILE at the end, with the exit code\n"
+        "  --watchdog-uid UID     trust only a watchdog that runs as this user\n"
+        "  --wait DURATION        if the command ends sooner and there is no watchdog, wait for "
         "one\n"
-        "watch    keeps the last output and prints a JSON line for each event; exits with 0\n"
-        "  --mode native|classic  how Kubernetes runs it, and so when it ends; default native\n"
-        "  --container NAME[=POLICY]  an agent's container, with its restart policy; repeat\n"
-        "  --restart-policy POLICY    the pod's: Always, OnFailure, Never; default Always\n"
-        "  --grace DURATION       the pod's termination grace period; default 30s\n"
-        "  --start-timeout DURATION  classic: count on an agent that has not come by then no\n"
-        "                         more; default 1m\n"
-        "  --owner KIND/NAME, --context KEY=VALUE  go into the reports; context repeats\n"
-        "  --redact PATTERN       take this out of reports too; repeat\n"
-        "  --ring-size BYTES      of output kept for each container; default 65536\n"
-        "  --tail BYTES           of it in a report; default 4096\n"
-        "flush    the preStop hook: runs the wrapped one, then has a report printed\n"
+        "watch    the sidecar: keeps the last output and prints a JSON line for each event; "
+        "always\n"
+        "         exits with 0\n"
+        "  --mode native|classic  how Kubernetes runs the sidecar, and so when it ends; default "
+        "native\n"
+        "  --container NAME[=POLICY]  container of an agent, and its restart policy; repeatable\n"
+        "  --restart-policy POLICY    restart policy of the pod: Always, OnFailure or Never;\n"
+        "                         default Always\n"
+        "  --grace DURATION       termination grace period of the pod; default 30s\n"
+        "  --start-timeout DURATION  classic: do not wait longer for an agent to start; default "
+        "1m\n"
+        "  --owner KIND/NAME      owner of the pod, for the reports\n"
+        "  --context KEY=VALUE    field of the reports; repeatable\n"
+        "  --redact PATTERN       redact this in reports too; repeatable\n"
+        "  --ring-size BYTES      output kept for each container; default 65536\n"
+        "  --tail BYTES           output printed in a report; default 4096\n"
+        "flush    the preStop hook: runs the wrapped hook, then has a report printed\n"
         "  --name NAME, --grace DURATION  as above; waits at most min(1s, grace/10)\n"
-        "  --signal SIGNAL        send it to the command first\n"
-        "  --ping                 do nothing but exit with 0 if a watchdog answers, else with 1\n"
-        "install  copies this program to FILE and tries the copy; gives up after 3s\n"
+        "  --signal SIGNAL        send this to the command first\n"
+        "  --ping                 only exit with 0 if a watchdog answers, else with 1\n"
+        "install  copies this program to FILE and executes the copy; gives up after 3s\n"
         "\n"
         "  --socket NAME          of run, watch, flush: another abstract socket than \"lastword\"\n"
         "  --help, --version\n";
 
 static const struct {
 	const char *name;
-	int (*job)(int argc, char **argv);
-} jobs[] = {
+	int (*run)(int argc, char **argv);
+} subcommands[] = {
         {"run", subcommand_run},
         {"watch", subcommand_watch},
         {"flush", subcommand_flush},
@@ -65,9 +71,9 @@ int main(int argc, char **argv)
 		puts("lastword-watchdog " LASTWORD_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++)
-		if (strcmp(word, jobs[i].name) == 0)
-			return jobs[i].job(argc - 2, argv + 2);
+	for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++)
+		if (strcmp(word, subcommands[i].name) == 0)
+			return subcommands[i].run(argc - 2, argv + 2);
 	stderr_log("expected run, watch, flush or install, got \"%.100s\"; see --help", word);
 	return 2;
 }

@@ -1,7 +1,6 @@
 /*
  * flag: a row in the table of a command line's flags, and readers of values. lib/base/flags.h reads
- * a server's command line by such a table, watchdog/flags.h a
- * subcommand's.
+ * a server's command line by such a table, watchdog/flags.h that of a subcommand.
  *
  * Texts are not copied: they live as long as argv. Thread safety: no state.
  */
