@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -12,7 +13,9 @@
 #include "lib/base/ring.h"
 #include "lib/document/arena.h"
 #include "observer/pod/watchdog_report.h"
+#include "watchdog/rate_limit.h"
 #include "watchdog/report.h"
+#include "watchdog/stdout_queue.h"
 #include "watchdog/cgroup.h"
 #include "lib/base/clock.h"
 #include "watchdog/sidecar_lifecycle.h"
@@ -400,6 +403,67 @@ static void test_signal_masks(void **state)
 	assert_int_equal(mask, 7);
 }
 
+/* ---- Limits ---- */
+
+static void test_rate_limit(void **state)
+{
+	(void)state;
+	static const struct rate_limit limit = {3, 10 * SECOND};
+	/* When a token was asked for, in seconds, and whether there was one. */
+	static const struct {
+		int64_t at;
+		bool allowed;
+	} rows[] = {{5, true},   {5, true},   {6, true},   {6, false},  {14, false},
+	            {15, true},  {15, false}, {24, false}, {25, true},  {80, true},
+	            {80, true},  {80, true},  {80, false}, {79, false}, {90, true},
+	            {90, false}, {100, true}, {120, true}, {120, true}, {120, false}};
+	rate_bucket bucket = 0;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		assert_int_equal(rate_limit_take(&limit, &bucket, BEGAN + rows[i].at * SECOND),
+		                 rows[i].allowed);
+	/* Nothing overflows at the end of time. */
+	bucket = 0;
+	for (int i = 0; i < 3; i++)
+		assert_true(rate_limit_take(&limit, &bucket, NEVER - SECOND));
+}
+
+/* Bytes are numbered through, whatever has been written and moved. */
+static void test_stdout_queue(void **state)
+{
+	(void)state;
+	static struct stdout_queue queue = {.capacity = 1000};
+	static char line[400];
+	char sink[4096];
+	int ends[2];
+	uint64_t added = 0;
+	assert_int_equal(pipe(ends), 0);
+	queue.fd = ends[1];
+	for (int i = 0; i < 50; i++) {
+		size_t length = (size_t)(i * 37 % 400);
+		memset(line, 'a' + i % 26, sizeof line);
+		assert_true(stdout_queue_add(&queue, line, length, 0));
+		added += length;
+		assert_int_equal(stdout_queue_end(&queue), added);
+		assert_false(stdout_queue_add(&queue, line, 1, 1000));
+		assert_false(stdout_queue_add(&queue, line, SIZE_MAX, 0));
+		stdout_queue_write(&queue);
+		assert_int_equal(queue.written, added);
+		for (size_t got = 0; got < length;) {
+			ssize_t count = read(ends[0], sink, sizeof sink);
+			assert_true(count > 0 && sink[0] == 'a' + i % 26);
+			got += (size_t)count;
+		}
+	}
+	/* A reader that is gone: the queue is emptied, and counts on. */
+	close(ends[0]);
+	signal(SIGPIPE, SIG_IGN);
+	assert_true(stdout_queue_add(&queue, line, 300, 0));
+	stdout_queue_write(&queue);
+	assert_int_equal(queue.written, added + 300);
+	assert_int_equal(stdout_queue_poll(&queue).fd, -1);
+	close(ends[1]);
+}
+
 /* ---- Reports ---- */
 
 /* Whatever an agent prints, the observer reads the report about it, with the end of the output. */
@@ -452,6 +516,8 @@ int main(void)
 	        cmocka_unit_test(test_messages_that_are_none),
 	        cmocka_unit_test(test_cgroup_path),
 	        cmocka_unit_test(test_signal_masks),
+	        cmocka_unit_test(test_rate_limit),
+	        cmocka_unit_test(test_stdout_queue),
 	        cmocka_unit_test(test_reports_are_read_by_the_observer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
