@@ -18,6 +18,7 @@ static const char usage[] =
         "  -n, --namespace NS     a namespace (default: kubectl's)\n"
         "  -A, --all-namespaces   all of them\n"
         "      --since DURATION   only those of the last 24h, 90m, 7d …\n"
+        "      --unresolved       only those after which no run of the same agent has succeeded\n"
         "  -l, --selector LABELS  only records with these labels: lastword.dev/cause=OOMKilled,\n"
         "                         lastword.dev/agent=…, lastword.dev/silent=true …\n"
         "  -o, --output wide|json wide: all columns, nothing cut; json: an AgentExitList\n"
@@ -28,14 +29,17 @@ static const char usage[] =
         "names\n"
         "another kubectl. Exit status: 0 ok, 1 failed, 2 usage.\n";
 
-struct window {
+struct choice {
 	int64_t from; /* 0: for ever */
+	bool unresolved;
 };
 
-static bool is_recent(void *context, const struct agent_exit *exit)
+static bool is_chosen(void *context, const struct agent_exit *exit)
 {
-	const struct window *window = context;
-	return window->from == 0 || exit_time(exit) >= window->from;
+	const struct choice *choice = context;
+	if (choice->unresolved && exit->resolved_at != AGENT_EXIT_UNKNOWN)
+		return false;
+	return choice->from == 0 || exit_time(exit) >= choice->from;
 }
 
 static void print_nothing_found(const struct record_options *options)
@@ -49,7 +53,7 @@ static void print_nothing_found(const struct record_options *options)
 
 int command_exits(int argc, char **argv)
 {
-	struct record_options options = {.command = "exits", .usage = usage, .flags = "nAlofsw"};
+	struct record_options options = {.command = "exits", .usage = usage, .flags = "nAlofswu"};
 	struct exit_list _cleanup_exit_list_ list = {0};
 	struct buffer _cleanup_buffer_ out;
 	struct error error;
@@ -58,8 +62,9 @@ int command_exits(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	int64_t now = clock_wall();
-	struct window window = {options.since == 0 ? 0 : now - options.since};
-	if (!exit_list_load(&options.source, options.output == RECORDS_JSON, is_recent, &window,
+	struct choice choice = {.from = options.since == 0 ? 0 : now - options.since,
+	                        .unresolved = options.unresolved};
+	if (!exit_list_load(&options.source, options.output == RECORDS_JSON, is_chosen, &choice,
 	                    &list, &error)) {
 		message(options.command, "%s", error.message);
 		return EXIT_FAILED;

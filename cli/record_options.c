@@ -15,7 +15,7 @@
 
 #define DAY (INT64_C(24) * 3600 * SECOND)
 
-enum { CODE_SINCE = 1, CODE_KUBECONFIG, CODE_CONTEXT, CODE_LOG };
+enum { CODE_SINCE = 1, CODE_KUBECONFIG, CODE_CONTEXT, CODE_LOG, CODE_UNRESOLVED };
 
 static const struct option long_options[] = {
         {"namespace", required_argument, NULL, 'n'},
@@ -26,6 +26,7 @@ static const struct option long_options[] = {
         {"container", required_argument, NULL, 'c'},
         {"since", required_argument, NULL, CODE_SINCE},
         {"log", no_argument, NULL, CODE_LOG},
+        {"unresolved", no_argument, NULL, CODE_UNRESOLVED},
         {"kubeconfig", required_argument, NULL, CODE_KUBECONFIG},
         {"context", required_argument, NULL, CODE_CONTEXT},
         {"help", no_argument, NULL, 'h'},
@@ -43,7 +44,16 @@ static const char *long_name(int code)
 /* Which letter of options.flags allows the long ones. */
 static char letter_of(int code)
 {
-	return code == CODE_SINCE ? 's' : code == CODE_LOG ? 'L' : (char)code;
+	switch (code) {
+	case CODE_SINCE:
+		return 's';
+	case CODE_LOG:
+		return 'L';
+	case CODE_UNRESOLVED:
+		return 'u';
+	default:
+		return (char)code;
+	}
 }
 
 /* A Go duration, or days: 24h, 90m, 7d. */
@@ -96,7 +106,7 @@ static bool take_namespace(const char *text, struct record_options *options, str
 static bool take_option(int code, const char *value, struct record_options *options,
                         struct error *error)
 {
-	if (code > ' ' || code == CODE_SINCE || code == CODE_LOG)
+	if (code != CODE_KUBECONFIG && code != CODE_CONTEXT)
 		if (strchr(options->flags, letter_of(code)) == NULL)
 			return error_set(error, "--%s: not a flag of this command; see --help",
 			                 long_name(code));
@@ -121,6 +131,9 @@ static bool take_option(int code, const char *value, struct record_options *opti
 		return take_since(value, &options->since, error);
 	case CODE_LOG:
 		options->log = true;
+		return true;
+	case CODE_UNRESOLVED:
+		options->unresolved = true;
 		return true;
 	case CODE_KUBECONFIG:
 		options->source.kubectl.kubeconfig = value;

@@ -159,7 +159,7 @@ static void write_cause(struct buffer *out, const struct agent_exit *exit)
 	write_text(out, "Source:", exit->source);
 }
 
-static void write_notifications(struct buffer *out, const struct agent_exit *exit)
+static void write_status(struct buffer *out, const struct agent_exit *exit)
 {
 	for (size_t i = 0; i < exit->notification_count; i++) {
 		const struct agent_exit_notification *notification = &exit->notifications[i];
@@ -170,6 +170,18 @@ static void write_notifications(struct buffer *out, const struct agent_exit *exi
 		if (notification->message != NULL && notification->message[0] != '\0') {
 			buffer_append_text(out, ": ");
 			terminal_line(out, notification->message);
+		}
+		buffer_append_char(out, '\n');
+	}
+	for (size_t i = 0; i < exit->condition_count; i++) {
+		const struct agent_exit_condition *condition = &exit->conditions[i];
+		buffer_printf(out, "%-14s", i == 0 ? "Conditions:" : "");
+		terminal_line(out, condition->type);
+		buffer_append_char(out, '=');
+		terminal_line(out, condition->status);
+		if (condition->message != NULL && condition->message[0] != '\0') {
+			buffer_append_text(out, ": ");
+			terminal_line(out, condition->message);
 		}
 		buffer_append_char(out, '\n');
 	}
@@ -293,7 +305,7 @@ static bool write_report(const struct record_options *options, const struct exit
 	write_when(out, &exit, now);
 	write_cause(out, &exit);
 	write_usage(out, &exit);
-	write_notifications(out, &exit);
+	write_status(out, &exit);
 	write_output(out, &exit, options->log);
 	write_earlier(out, list, now);
 	return write_similar(out, options, newest, now, error);
