@@ -58,6 +58,18 @@ $(BUILD)/generated/generate: $(GENERATOR_SOURCES) $(wildcard lib/diagnosis/*.h)
 	@echo '  HOST $@'
 	@$(HOST_CC) -std=c17 -D_GNU_SOURCE -I. -O1 -Wall -Wextra \
 		$(GENERATOR_SOURCES) -o $@
+SECRET_GENERATOR_SOURCES := lib/diagnosis/rules/generate_secrets.c lib/base/error.c \
+	lib/diagnosis/redact.c \
+	$(filter-out %/secret_table.c,$(wildcard lib/diagnosis/secret_*.c))
+$(BUILD)/generated/generate_secrets: $(SECRET_GENERATOR_SOURCES) $(wildcard lib/diagnosis/*.h)
+	@mkdir -p $(@D)
+	@echo '  HOST $@'
+	@$(HOST_CC) -std=c17 -D_GNU_SOURCE -I. -O1 -Wall -Wextra \
+		$(SECRET_GENERATOR_SOURCES) -o $@
+$(BUILD)/generated/secret_tables.c: $(BUILD)/generated/generate_secrets \
+		lib/diagnosis/rules/secrets.rules
+	@echo '  GEN  $@'
+	@$< lib/diagnosis/rules/secrets.rules > $@.new && mv $@.new $@
 $(BUILD)/generated/rule_tables.c $(BUILD)/generated/rule_places.c: $(BUILD)/generated/rule_%.c: \
 		$(BUILD)/generated/generate $(DIAGNOSIS_RULES)
 	@echo '  GEN  $@'
@@ -91,7 +103,7 @@ $(BUILD)/$(1).a: $$(call objects,$$(call sources,$(1)))
 	@ar qcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
-$(BUILD)/lib.a: $(BUILD)/obj/generated/rule_tables.o $(BUILD)/obj/generated/rule_places.o
+$(BUILD)/lib.a: $(BUILD)/obj/generated/secret_tables.o $(BUILD)/obj/generated/rule_tables.o $(BUILD)/obj/generated/rule_places.o
 
 link = @mkdir -p $(@D) && echo '  LINK $@' && $(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
 	-Wl,--end-group $(LIBRARIES) -o $@
@@ -117,7 +129,8 @@ install-cli: $(BUILD)/bin/lastword ## Install lastword and kubectl's plugin into
 # The watchdog is static and small: musl, no third-party library, sections collected, tables for
 # unwinding only beside it. The sanitizers know no musl, so the sanitized one is an ordinary program.
 ifdef SANITIZE
-$(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/generated/rule_tables.o
+$(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/obj/%.o) \
+		$(BUILD)/obj/generated/rule_tables.o $(BUILD)/obj/generated/secret_tables.o
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(CC) $(LDFLAGS) $^ -o $@
@@ -134,7 +147,7 @@ $(BUILD)/pod/generated/%.o: $(BUILD)/generated/%.c
 	@$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
 # Of lib/ only the objects that are used: one that mentions stderr brings musl's stdio with it.
 $(BUILD)/pod.a: $(patsubst %.c,$(BUILD)/pod/%.o,$(filter lib/%,$(POD_SOURCES))) \
-		$(BUILD)/pod/generated/rule_tables.o
+		$(BUILD)/pod/generated/rule_tables.o $(BUILD)/pod/generated/secret_tables.o
 	@rm -f $@
 	@ar qcs $@ $^
 $(BUILD)/bin/lastword-watchdog: $(patsubst %.c,$(BUILD)/pod/%.o,$(filter watchdog/%,$(POD_SOURCES))) \

@@ -48,6 +48,7 @@ enum rule_take { RULE_TAKE_LINE, RULE_TAKE_FROM, RULE_TAKE_AFTER, RULE_TAKE_NEXT
 struct rule {
 	uint16_t text;  /* where its pattern begins among all patterns' bytes */
 	uint16_t next;  /* 1 + the number of the next rule with this anchor's hash; 0: none */
+	uint16_t tag;   /* more bits of that hash */
 	uint8_t length; /* of the pattern */
 	uint8_t anchor; /* where in the pattern its four anchor bytes are */
 	uint8_t detail; /* number of the detail; 0: none */

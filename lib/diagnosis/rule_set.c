@@ -4,17 +4,6 @@
 
 #include "lib/base/ascii.h"
 
-unsigned rule_bucket(const char *folded)
-{
-	uint32_t word;
-	memcpy(&word, folded, sizeof word);
-	return (word * UINT32_C(2654435761)) >> 21;
-}
-
-_Static_assert(RULE_BUCKETS == 1 << (32 - 21), "the hash has as many values as there are buckets");
-
-/* --- Matching --- */
-
 static bool in_place(const struct rule *rule, const struct rule_text *text, size_t at, size_t end)
 {
 	bool starts = at == 0 || at == text->message;
@@ -96,13 +85,15 @@ void rules_find(const struct rule_table *table, const struct own_rules *own,
 	};
 	uint64_t work = text->length;
 	for (size_t at = 0; at + RULE_ANCHOR <= text->length; at++) {
-		unsigned next = table->buckets[rule_bucket(text->folded + at)];
+		uint32_t hash = rule_hash(text->folded + at);
+		unsigned next = table->buckets[rule_bucket(hash)];
 		while (next != 0) {
 			const struct rule *rule = &table->rules[next - 1];
 			size_t end;
-			work += rule->length;
-			if (at >= rule->anchor && matches_at(rule, table->patterns + rule->text,
-			                                     text, at - rule->anchor, &end))
+			work += rule->tag == rule_tag(hash) ? rule->length : 1;
+			if (rule->tag == rule_tag(hash) && at >= rule->anchor &&
+			    matches_at(rule, table->patterns + rule->text, text, at - rule->anchor,
+			               &end))
 				note(&findings, rule, next - 1, at - rule->anchor, end);
 			next = rule->next;
 		}

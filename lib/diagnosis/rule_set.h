@@ -16,12 +16,15 @@
 #ifndef LASTWORD_LIB_DIAGNOSIS_RULE_SET_H
 #define LASTWORD_LIB_DIAGNOSIS_RULE_SET_H
 
+#include <string.h>
+
 #include "lib/diagnosis/cause.h"
 #include "lib/diagnosis/rule.h"
 
-#define RULE_BUCKETS   2048
-#define OWN_RULES_MAX  16
-#define RULE_UNLIMITED 255 /* a line that no ceiling holds down */
+#define RULE_BUCKET_BITS 11
+#define RULE_BUCKETS     (1 << RULE_BUCKET_BITS)
+#define OWN_RULES_MAX    16
+#define RULE_UNLIMITED   255 /* a line that no ceiling holds down */
 
 struct rule_table {
 	const struct rule *rules;
@@ -82,7 +85,22 @@ void rules_find(const struct rule_table *table, const struct own_rules *own,
 /* The rule of that number matches the text somewhere. */
 bool rule_matches(const struct rule_table *table, unsigned number, const struct rule_text *text);
 
-/* The bucket of an anchor's four folded bytes. */
-unsigned rule_bucket(const char *folded);
+/* The hash of an anchor's four folded bytes: its highest bits are the bucket, then the tag. */
+static inline uint32_t rule_hash(const char *folded)
+{
+	uint32_t word;
+	memcpy(&word, folded, sizeof word);
+	return word * UINT32_C(2654435761);
+}
+
+static inline unsigned rule_bucket(uint32_t hash)
+{
+	return hash >> (32 - RULE_BUCKET_BITS);
+}
+
+static inline uint16_t rule_tag(uint32_t hash)
+{
+	return (uint16_t)(hash >> (16 - RULE_BUCKET_BITS));
+}
 
 #endif

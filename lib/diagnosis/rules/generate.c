@@ -64,7 +64,8 @@ static void add_detail(const char *line)
 static unsigned load(const char *anchor)
 {
 	unsigned count = 0;
-	for (unsigned next = buckets[rule_bucket(anchor)]; next != 0; next = rules[next - 1].next)
+	for (unsigned next = buckets[rule_bucket(rule_hash(anchor))]; next != 0;
+	     next = rules[next - 1].next)
 		count++;
 	return count;
 }
@@ -81,7 +82,9 @@ static void enter(struct rule *rule, const char *pattern, unsigned number)
 	for (size_t i = 0; i + RULE_ANCHOR <= literal; i++)
 		if (load(folded + i) < load(folded + rule->anchor))
 			rule->anchor = (uint8_t)i;
-	uint16_t *bucket = &buckets[rule_bucket(folded + rule->anchor)];
+	uint32_t hash = rule_hash(folded + rule->anchor);
+	uint16_t *bucket = &buckets[rule_bucket(hash)];
+	rule->tag = rule_tag(hash);
 	rule->next = *bucket;
 	*bucket = (uint16_t)(number + 1);
 }
@@ -183,9 +186,9 @@ static void write_tables(void)
 	     "#include \"lib/diagnosis/rule_set.h\"\n\nstatic const struct rule rules[] = {");
 	for (size_t i = 0; i < table.rule_count; i++) {
 		const struct rule *r = &rules[i];
-		printf("\t{%u, %u, %u, %u, %u, %u, %u, %u, %u, %d, %d},\n", r->text, r->next,
-		       r->length, r->anchor, r->detail, r->weight, r->place, r->kind, r->take,
-		       r->exact, r->insists);
+		printf("\t{%u, %u, %u, %u, %u, %u, %u, %u, %u, %u, %d, %d},\n", r->text, r->next,
+		       r->tag, r->length, r->anchor, r->detail, r->weight, r->place, r->kind,
+		       r->take, r->exact, r->insists);
 	}
 	puts("};\n\nstatic const char patterns[] = {");
 	for (size_t i = 0; i < pattern_length; i++)
