@@ -72,16 +72,16 @@ static void report_injection(const struct injecting *injecting, const struct fou
 		report(injecting, found, "injected", "");
 		return;
 	case ADMISSION_SHADOW:
-		report(injecting, found, "left", "the rule's mode is shadow");
+		report(injecting, found, "unchanged", "the rule's mode is shadow");
 		return;
 	case ADMISSION_UNCHANGED:
-		report(injecting, found, "left", "nothing is left to change");
+		report(injecting, found, "unchanged", "nothing is to be changed");
 		return;
 	case ADMISSION_VERIFICATION_FAILED:
-		report(injecting, found, "left", injection->problem.message);
+		report(injecting, found, "unchanged", injection->problem.message);
 		return;
 	default:
-		report(injecting, found, "left", reason_meaning(plan->reason));
+		report(injecting, found, "unchanged", reason_meaning(plan->reason));
 	}
 }
 
@@ -153,14 +153,15 @@ static bool inject_pod(void *context, const struct found_pod *found)
 	struct injecting *injecting = context;
 	if (found->origin == POD_OF_ARGO) {
 		message(injecting->options->command,
-		        "%s/%s: left: passed through; Argo makes its pods, and the webhook sees "
+		        "%s/%s: unchanged: passed through; Argo makes its pods, and the webhook "
+		        "sees "
 		        "them",
 		        found->kind, found->name);
 		return true;
 	}
 	injecting->has_pods = true;
 	if (found->origin == POD_OF_KNATIVE)
-		report(injecting, found, "left",
+		report(injecting, found, "unchanged",
 		       "passed through; Knative refuses lifecycle hooks, and the webhook sees its "
 		       "pods");
 	else
@@ -171,7 +172,8 @@ static bool inject_pod(void *context, const struct found_pod *found)
 static void report_no_pod(void *context, const struct no_pod *none)
 {
 	const struct injecting *injecting = context;
-	message(injecting->options->command, "%s/%s: left: %s", none->kind, none->name, none->why);
+	message(injecting->options->command, "%s/%s: unchanged: %s", none->kind, none->name,
+	        none->why);
 }
 
 /* What stands between two documents of YAML: nothing where the second brings its own marker, "..."

@@ -16,7 +16,7 @@ static struct report report_about(const struct agent *agent, enum report_event e
 	        .event = event,
 	        .container = agent->name,
 	        .shim_instance = agent->shim_instance,
-	        .observation = {.told_to_terminate = agent->termination_requested},
+	        .observation = {.termination_requested = agent->termination_requested},
 	        .time = clock_wall(),
 	        .started_at = agent->hello.started_at,
 	        .duration = agent->socket < 0 ? -1

@@ -130,7 +130,7 @@ static bool has_statement(const struct observation *o)
 static enum cause by_pod(const struct observation *o)
 {
 	bool own_end = o->ended == ENDED_EXITED && o->exit_code != 0 && !is_forced(o);
-	if (own_end && !o->told_to_terminate)
+	if (own_end && !o->termination_requested)
 		return CAUSE_UNKNOWN;
 	enum cause cause = look_up(ROWS(pod_reasons), o->disruption);
 	enum cause better = look_up(ROWS(pod_reasons), o->pod_reason);
@@ -140,7 +140,7 @@ static enum cause by_pod(const struct observation *o)
 static enum cause by_number(const struct observation *o)
 {
 	int number = ending_signal(o);
-	if (number == SIGKILL && o->told_to_terminate)
+	if (number == SIGKILL && o->termination_requested)
 		return CAUSE_TERMINATED;
 	enum cause cause = look_up_number(ROWS(signal_causes), number);
 	if (cause == CAUSE_UNKNOWN && o->ended == ENDED_EXITED &&

@@ -53,7 +53,7 @@ struct observation {
 	int signal;
 	uint64_t oom_kills; /* how much the cgroup's count grew during the run */
 	enum killed_by_us killed_by_us;
-	bool told_to_terminate;        /* it was sent a terminating signal, or its pod is deleted */
+	bool termination_requested;    /* it was sent a terminating signal, or its pod is deleted */
 	const char *container_reason;  /* state.terminated.reason or state.waiting.reason */
 	const char *pod_reason;        /* pod status.reason */
 	const char *disruption;        /* reason of the pod's DisruptionTarget condition */

@@ -163,7 +163,7 @@ static bool is_ignored(const char *text)
 }
 
 /* Of an object that was printed under a heading, the member that tells: "message": "…". */
-static bool is_telling_member(const char *text)
+static bool is_key_member(const char *text)
 {
 	static const char *const members[] = {"\"message\": ", "message: ", "\"error\": \"",
 	                                      "\"detail\": \"", "\"msg\": "};
@@ -211,7 +211,7 @@ static void weigh_in_context(struct picker *picker, const struct log_line *line,
 		weight->weight = 0;
 	} else if (picker->in_causes && line->indent > 0 && line->length > 0) {
 		weight->weight = WEIGHT_LISTED;
-	} else if (picker->in_object && is_telling_member(line->text)) {
+	} else if (picker->in_object && is_key_member(line->text)) {
 		weight->weight = WEIGHT_LISTED;
 	} else {
 		picker->in_causes = picker->in_causes && line->length == 0;

@@ -292,9 +292,9 @@ void observer_metrics_add_uninjected(struct observer_metrics *metrics, const cha
 	metric_add(metric_get(metrics->families[FAMILY_UNINJECTED], labels), change);
 }
 
-void observer_metrics_set(struct observer_metrics *metrics, enum gauge meter, size_t value)
+void observer_metrics_set(struct observer_metrics *metrics, enum gauge gauge, size_t value)
 {
-	metric_set(metrics->gauges[meter], (double)value);
+	metric_set(metrics->gauges[gauge], (double)value);
 }
 
 void observer_metrics_raise(struct observer_metrics *metrics, enum counter counter, uint64_t value)

@@ -68,7 +68,7 @@ void observer_metrics_count_lost_reports(struct observer_metrics *metrics, const
 /* Live pods that were not injected for that reason: so many more. */
 void observer_metrics_add_uninjected(struct observer_metrics *metrics, const char *namespace,
                                      const char *reason, int change);
-void observer_metrics_set(struct observer_metrics *metrics, enum gauge meter, size_t value);
+void observer_metrics_set(struct observer_metrics *metrics, enum gauge gauge, size_t value);
 /* Raises the counter to that value. */
 void observer_metrics_raise(struct observer_metrics *metrics, enum counter counter, uint64_t value);
 void observer_metrics_count(struct observer_metrics *metrics, enum counter counter);

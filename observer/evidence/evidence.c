@@ -263,7 +263,7 @@ static enum cause cause_of(const struct termination *termination)
 	        .container_reason = termination->reason,
 	        .pod_reason = termination->pod_reason,
 	        .disruption = termination->disruption,
-	        .told_to_terminate = termination->deletion_requested,
+	        .termination_requested = termination->deletion_requested,
 	};
 	return classify(&observation, NULL);
 }
@@ -273,7 +273,7 @@ static void hurry(void *context)
 {
 	struct evidence_gatherer *gatherer = context;
 	const struct fair_holder *largest = fair_share_largest(&gatherer->open);
-	int64_t since = gatherer->loop->now - EVIDENCE_PATIENCE;
+	int64_t since = gatherer->loop->now - EVIDENCE_LOG_WAIT;
 	struct evidence *next;
 	for (struct evidence *evidence = gatherer->first; evidence != NULL; evidence = next) {
 		next = evidence->next;

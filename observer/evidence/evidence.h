@@ -13,7 +13,7 @@
  *   BUILD   the record goes to the record writer; a success is counted by the leader
  *
  * While more than EVIDENCE_CROWDED are open, those of the namespace with the most of them that are
- * in FOLLOW, REPORT or LOG for longer than EVIDENCE_PATIENCE go to BUILD with what there is. So a
+ * in FOLLOW, REPORT or LOG for longer than EVIDENCE_LOG_WAIT go to BUILD with what there is. So a
  * namespace whose logs do not come (or come without end) does not hold the number that all wait
  * for.
  *
@@ -40,7 +40,7 @@
 #include "observer/record/record_writer.h"
 
 #define EVIDENCE_CROWDED  1000
-#define EVIDENCE_PATIENCE (30 * SECOND)
+#define EVIDENCE_LOG_WAIT (30 * SECOND)
 
 struct evidence;
 

@@ -58,7 +58,7 @@ static void observe(struct record_builder *builder)
 	        .container_reason = termination->reason,
 	        .pod_reason = termination->pod_reason,
 	        .disruption = termination->disruption,
-	        .told_to_terminate = termination->deletion_requested,
+	        .termination_requested = termination->deletion_requested,
 	};
 	if (termination_has_exit_code(termination)) {
 		o->ended = ENDED_EXITED;

@@ -275,9 +275,9 @@ static void take_never_started(struct pod_tracker *tracker, const struct pod *po
 	struct termination termination;
 	int64_t due;
 	/* It has run, whatever a status that was reset says now; or that was taken up already. */
-	bool was_told = known->start_deadline == INT64_MAX || known->handled >= 0;
+	bool was_reported = known->start_deadline == INT64_MAX || known->handled >= 0;
 	cached_pod_set_never_started(cached, known, NULL);
-	if (was_told ||
+	if (was_reported ||
 	    !termination_never_started(tracker->arena, pod, agent, &tracker->options.start_timeouts,
 	                               &termination, &due) ||
 	    !record_redact(tracker->arena, &termination))

@@ -104,7 +104,7 @@ def test_a_record_is_never_changed(agent, installed):
     installed.patch(path, {"metadata": {"labels": {"kept": "yes"}}})  # what is not said is free
 
 
-def test_a_deadline_is_told_while_the_agent_runs(installed):
+def test_a_deadline_is_reported_while_the_agent_runs(installed):
     """onDeadline: report: nothing ends it, somebody hears of it, and its record says so."""
     driver = drivers.KubernetesDriver(installed)
     product.wait_injecting(installed, drivers.INJECTED)

@@ -41,7 +41,7 @@ def test_go_agent(driver, way, code, cause, snippet):
     assert snippet in line["payload_snippet"]
 
 
-def test_go_agent_is_asked_to_end(driver):
+def test_go_agent_is_to_end(driver):
     """With all its processors busy: the runtime preempts itself by signals meanwhile."""
     wrapped, plain = both(driver, agents.pod(agents.container(["/goagent", "hold"])))
     for pod in (wrapped, plain):

@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	        .signal = data[1] % 70,
 	        .oom_kills = data[2] & 1,
 	        .killed_by_us = (enum killed_by_us)(data[3] % 3),
-	        .told_to_terminate = (data[2] & 2) != 0,
+	        .termination_requested = (data[2] & 2) != 0,
 	        .snippet = &snippet,
 	};
 	const char *evidence = NULL;

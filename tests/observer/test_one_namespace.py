@@ -3,11 +3,12 @@ for its Lease, and it writes the records that an observer of all namespaces writ
 import re
 
 from cluster import Cluster
+from injected import STREAM
 from test_docs import observer
 from test_process import QUICK, cluster, expected, observe, step_through  # noqa: F401
 from waiting import wait_until
 
-NAMESPACE = "deaths"  # of the recorded pods
+NAMESPACE = re.search('"namespace":"([^"]+)"', STREAM.read_text()).group(1)
 
 
 def test_everything_happens_in_the_namespace(cluster, observe, monkeypatch):  # noqa: F811

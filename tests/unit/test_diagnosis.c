@@ -58,7 +58,7 @@ static bool observe(struct observation *o, const char *key, const char *value)
 		o->killed_by_us = strcmp(value, "deadline") == 0 ? KILLED_BY_US_DEADLINE
 		                                                 : KILLED_BY_US_SILENCE;
 	} else if (strcmp(key, "told-to-terminate") == 0) {
-		o->told_to_terminate = true;
+		o->termination_requested = true;
 	} else if (strcmp(key, "reason") == 0) {
 		o->container_reason = value;
 	} else if (strcmp(key, "pod-reason") == 0) {

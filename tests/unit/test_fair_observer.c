@@ -188,7 +188,7 @@ static void test_logs_that_never_come_hold_nobody_up(void **state)
 	assert_int_equal(world.recorded[0], 0);
 	/* Nor do they fill the number of terminations that may be open: they are recorded as the
 	 * kubelet reports them. */
-	run_for(EVIDENCE_PATIENCE + 2 * SECOND);
+	run_for(EVIDENCE_LOG_WAIT + 2 * SECOND);
 	assert_in_range(world.gatherer.count, 0, EVIDENCE_CROWDED);
 	assert_in_range(world.recorded[0] + world.writer.count, EVIL - EVIDENCE_CROWDED, EVIL);
 	terminate("team", 20, NULL);
@@ -202,7 +202,7 @@ static void test_nobody_is_hurried_while_there_is_room(void **state)
 	(void)state;
 	for (unsigned i = 0; i < EVIDENCE_CROWDED; i++)
 		terminate("evil", i, NULL);
-	run_for(2 * EVIDENCE_PATIENCE);
+	run_for(2 * EVIDENCE_LOG_WAIT);
 	assert_int_equal(world.gatherer.count, EVIDENCE_CROWDED);
 	assert_int_equal(world.recorded[0], 0);
 }

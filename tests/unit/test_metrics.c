@@ -258,12 +258,12 @@ static void test_lines_of_each_client(void **state)
 	uint64_t dropped;
 	struct review_log *log = calloc(1, sizeof *log);
 	assert_non_null(log);
-	uint64_t told = 0;
+	uint64_t reported = 0;
 	unsigned passed = lines_of(log, "10.0.0.1", false, 1000, 10000, &dropped);
-	told += dropped;
+	reported += dropped;
 	assert_in_range(passed, 250, 350 + 2); /* the bursts, and a second's lines */
 	unsigned later = lines_of(log, "10.0.0.1", false, 1001, 10000, &dropped);
-	told += dropped;
+	reported += dropped;
 	assert_in_range(later, 99, 102);
 	assert_int_equal(lines_of(log, "10.0.0.2", false, 1001, 40, &dropped), 40);
 	assert_int_equal(dropped, 0);
@@ -271,7 +271,7 @@ static void test_lines_of_each_client(void **state)
 
 	/* What was dropped is told with the next line. */
 	assert_int_equal(lines_of(log, "10.0.0.1", false, 2000, 1, &dropped), 1);
-	assert_int_equal(told + dropped, 20000 - passed - later);
+	assert_int_equal(reported + dropped, 20000 - passed - later);
 
 	/* A hundred strangers at once: all together are bounded, and each has lines of its own. */
 	char client[32];

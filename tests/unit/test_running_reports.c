@@ -83,7 +83,7 @@ static void serve(struct fixture *f)
 	}
 }
 
-static void answer(struct fixture *f, const char *log, bool good)
+static void respond(struct fixture *f, const char *log, bool good)
 {
 	struct kube_response _cleanup_kube_response_ response;
 	struct error error;
@@ -135,7 +135,7 @@ static void test_a_deadline_is_looked_for_when_it_is_over(void **state)
 	assert_int_equal(f.looks, 1);
 	assert_non_null(strstr(f.look->kube.path,
 	                       "/pods/coder/log?container=lastword-watchdog&sinceTime="));
-	answer(&f, deadline_report, true);
+	respond(&f, deadline_report, true);
 	assert_int_equal(f.events, 2); /* pod and owner */
 	assert_non_null(strstr(f.last_event, "\"kind\":\"Job\""));
 	assert_non_null(strstr(f.last_event, "\"reason\":\"AgentDeadlineExceeded\""));
@@ -150,7 +150,7 @@ static void test_a_deadline_is_looked_for_when_it_is_over(void **state)
 	running_reports_take(&f.reports, &pod, cached);
 	pass(&f, 31 * MINUTE);
 	assert_int_equal(f.looks, 2);
-	answer(&f, deadline_report, true); /* the old one again */
+	respond(&f, deadline_report, true); /* the old one again */
 	assert_int_equal(f.events, 2);
 	tear_down(&f);
 }
@@ -176,30 +176,30 @@ static void test_silence_is_looked_for_again_and_again(void **state)
 	assert_int_equal(f.looks, 0);
 	pass(&f, 2 * MINUTE);
 	assert_int_equal(f.looks, 1);
-	answer(&f, "not a report\n{\"event\":\"flush\",\"container\":\"main\"}\n", true);
+	respond(&f, "not a report\n{\"event\":\"flush\",\"container\":\"main\"}\n", true);
 	assert_int_equal(f.events, 0);
 	pass(&f, 6 * MINUTE);
 	assert_int_equal(f.looks, 2);
 	silent_report(report, "2026-11-28T12:09:00Z", "main", "u");
-	answer(&f, report, true);
+	respond(&f, report, true);
 	assert_int_equal(f.events, 2);
 	assert_non_null(strstr(f.last_event, "\"reason\":\"AgentSilent\""));
 	assert_non_null(strstr(f.last_event, "Container main prints nothing, for 5m0s"));
 	/* The log could not be read: what was in it comes with the next look. */
 	pass(&f, 6 * MINUTE);
-	answer(&f, "", false);
+	respond(&f, "", false);
 	pass(&f, 6 * MINUTE);
 	assert_int_equal(f.looks, 4);
 	silent_report(report, "2026-11-28T12:16:00Z", "main", "u");
-	answer(&f, report, true);
+	respond(&f, report, true);
 	assert_int_equal(f.events, 4);
 	/* Others' reports, and of containers that are no agents. */
 	pass(&f, 6 * MINUTE);
 	silent_report(report, "2026-11-28T13:00:00Z", "main", "other");
-	answer(&f, report, true);
+	respond(&f, report, true);
 	pass(&f, 6 * MINUTE);
 	silent_report(report, "2026-11-28T13:00:00Z", "helper", "u");
-	answer(&f, report, true);
+	respond(&f, report, true);
 	assert_int_equal(f.events, 4);
 	/* It has ended. */
 	cached->agents[0].running = -1;
@@ -210,7 +210,7 @@ static void test_silence_is_looked_for_again_and_again(void **state)
 	tear_down(&f);
 }
 
-static void test_one_look_tells_a_few(void **state)
+static void test_one_look_reports_a_few(void **state)
 {
 	struct fixture f;
 	struct buffer log;
@@ -227,7 +227,7 @@ static void test_one_look_tells_a_few(void **state)
 		silent_report(report, time, "main", "u");
 		buffer_append_text(&log, report);
 	}
-	answer(&f, buffer_text(&log), true);
+	respond(&f, buffer_text(&log), true);
 	assert_int_equal(f.events, 2 * RUNNING_EVENTS_MAX);
 	buffer_free(&log);
 	tear_down(&f);
@@ -248,7 +248,7 @@ static void test_who_does_not_lead_makes_up_for_it(void **state)
 	pass(&f, 2 * MINUTE);
 	assert_int_equal(f.looks, 1);
 	silent_report(report, "2026-11-28T12:27:00Z", "main", "u");
-	answer(&f, report, true);
+	respond(&f, report, true);
 	assert_int_equal(f.events, 2);
 	tear_down(&f);
 }
@@ -267,7 +267,7 @@ static void test_a_pod_that_goes_during_a_look(void **state)
 	running_reports_end(cached);
 	pod_cache_remove(&f.cache, cached);
 	silent_report(report, "2026-11-28T12:01:00Z", "main", "u");
-	answer(&f, report, true);
+	respond(&f, report, true);
 	assert_int_equal(f.events, 0);
 	assert_null(f.reports.first);
 	/* And one that is there when all is given up. */
@@ -339,7 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_a_deadline_is_looked_for_when_it_is_over),
 	        cmocka_unit_test(test_silence_is_looked_for_again_and_again),
-	        cmocka_unit_test(test_one_look_tells_a_few),
+	        cmocka_unit_test(test_one_look_reports_a_few),
 	        cmocka_unit_test(test_who_does_not_lead_makes_up_for_it),
 	        cmocka_unit_test(test_a_pod_that_goes_during_a_look),
 	        cmocka_unit_test(test_looks_are_bounded),

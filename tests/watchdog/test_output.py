@@ -277,12 +277,12 @@ def test_stdin_that_the_command_has_closed(words):
     process.stdin.flush()
     assert [process.stdout.readline() for _ in range(2)] == [b"first\n", b"closed\n"]
 
-    def is_told():
+    def sees_it():
         try:
             os.write(process.stdin.fileno(), b"x")
         except BrokenPipeError:
             return True
-    wait_until(is_told, "EPIPE")
+    wait_until(sees_it, "EPIPE")
     process.terminate()
     process.communicate(timeout=HANG)
 
