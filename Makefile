@@ -1,8 +1,9 @@
-# lastword: no agent dies without its last word. This file reads top to bottom; `make help`.
+# lastword: no agent dies without its last word. `make help` lists the targets. Read this file from top
+# to bottom.
 
 VERSION := 0.1.0
 
-# Where everything built goes; the sanitized build is the same rules in another folder.
+# The folder for everything that is built. The sanitized build uses the same rules in another folder.
 BUILD ?= build
 CC := gcc
 MUSL_CC := musl-gcc
@@ -17,7 +18,8 @@ COMMON := -std=c17 -D_GNU_SOURCE -I. -DLASTWORD_VERSION='"$(VERSION)"' $(WARNING
 
 ifdef SANITIZE
 HARDENING := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-# Their runtimes linked in, and no library that is not used: a program starts in half the time.
+# The sanitizers' runtimes are linked statically, and unused libraries are left out: programs start in
+# half the time.
 LINK_HARDENING := -fsanitize=address,undefined -static-libasan -static-libubsan -Wl,--as-needed
 OPTIMISE := -O1 -g
 else
@@ -30,7 +32,7 @@ endif
 CFLAGS := $(COMMON) $(OPTIMISE) $(HARDENING)
 LDFLAGS := $(LINK_HARDENING)
 
-# ---- Sources: a folder with its rooms is a library, its main.c the program ----------------------
+# ---- Sources: a folder with its subfolders is a library, and its main.c the program -------------
 
 FOLDERS := lib webhook certs watchdog observer cli
 sources = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c $(1)/*/*.c))
@@ -42,10 +44,11 @@ LIBRARY_cli := -lunistring
 LIBRARIES := $(LIBRARY_cli) $(LIBRARY_certs) $(LIBRARY_lib)
 ARCHIVES := $(foreach f,cli observer webhook certs watchdog lib,$(BUILD)/$(f).a)
 
-# What runs in the pod: the watchdog and the rooms of lib/ that need no third-party library.
+# The sources of the program in the pod: the watchdog, and the folders of lib/ that need no third-party
+# library.
 POD_SOURCES := $(wildcard watchdog/*.c lib/base/*.c lib/diagnosis/*.c)
 
-# The rules of diagnosis are compiled to tables by a program of this machine, which checks their
+# A program that runs during the build compiles the rules of the diagnosis to tables and checks their
 # examples (lib/diagnosis/rules/generate.c).
 HOST_CC ?= gcc
 DIAGNOSIS_RULES := lib/diagnosis/rules/causes.rules \
@@ -115,7 +118,7 @@ $(BUILD)/bin/lastword-observer: $(BUILD)/obj/observer/main.o $(BUILD)/observer.a
 $(BUILD)/bin/lastword: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/webhook.a $(BUILD)/lib.a
 	$(link)
 
-# Under this name in PATH it is kubectl's plugin: kubectl lastword exits.
+# A program of this name in PATH is a plugin of kubectl: `kubectl lastword exits`.
 $(BUILD)/bin/kubectl-lastword: $(BUILD)/bin/lastword
 	@ln -sf lastword $@
 
@@ -126,8 +129,9 @@ install-cli: $(BUILD)/bin/lastword ## Install lastword and kubectl's plugin into
 	install -m 755 $< $(DESTDIR)$(PREFIX)/bin/lastword
 	ln -sf lastword $(DESTDIR)$(PREFIX)/bin/kubectl-lastword
 
-# The watchdog is static and small: musl, no third-party library, sections collected, tables for
-# unwinding only beside it. The sanitizers know no musl, so the sanitized one is an ordinary program.
+# The watchdog is static and small: it uses musl and no third-party library, unused sections are removed,
+# and the unwind tables are only in the debug file beside it. The sanitizers do not support musl, so the
+# sanitized watchdog is an ordinary program.
 ifdef SANITIZE
 $(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/obj/%.o) \
 		$(BUILD)/obj/generated/rule_tables.o $(BUILD)/obj/generated/secret_tables.o
@@ -145,7 +149,7 @@ $(BUILD)/pod/generated/%.o: $(BUILD)/generated/%.c
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
 	@$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
-# Of lib/ only the objects that are used: one that mentions stderr brings musl's stdio with it.
+# Only the objects of lib/ that are used: one that mentions stderr would pull in musl's stdio.
 $(BUILD)/pod.a: $(patsubst %.c,$(BUILD)/pod/%.o,$(filter lib/%,$(POD_SOURCES))) \
 		$(BUILD)/pod/generated/rule_tables.o $(BUILD)/pod/generated/secret_tables.o
 	@rm -f $@
@@ -158,7 +162,7 @@ $(BUILD)/bin/lastword-watchdog: $(patsubst %.c,$(BUILD)/pod/%.o,$(filter watchdo
 	@$(OBJCOPY) --strip-all $@.debug $@
 endif
 
-# What runs in the pods of arm64 nodes: Debian's cross compiler with Debian's musl for arm64.
+# The program for the pods of arm64 nodes, built with Debian's cross compiler and its musl for arm64.
 .PHONY: arm64
 arm64: ## Build the watchdog for arm64 and try it under emulation
 	@[ -e /usr/bin/aarch64-linux-musl-gcc -a -e /usr/bin/qemu-aarch64-static ] || { \
@@ -171,7 +175,7 @@ arm64: ## Build the watchdog for arm64 and try it under emulation
 # ---- Images ------------------------------------------------------------------------------------
 
 .PHONY: rootfs
-rootfs: all ## The images' root folders: build/rootfs/servers, build/rootfs/watchdog
+rootfs: all ## Make the images' root folders: build/rootfs/servers, build/rootfs/watchdog
 	@for image in servers watchdog; do \
 		manifests/images/rootfs.sh manifests/images/$$image.list $(BUILD) $(BUILD)/rootfs/$$image \
 			|| exit 1; \
@@ -186,12 +190,12 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -lcmocka -o $@
 
-# Fails allocations of ours, one after the other.
+# These tests make one allocation after the other fail.
 $(BUILD)/tests/test_memory $(BUILD)/tests/test_certs: \
 	LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 
-# Every fuzz target is also a test: it must swallow its corpus. Linked with all that there is,
-# so that no two files define the same name.
+# Each fuzz target is also a test: it must process its corpus without an error. It is linked with all
+# archives, so that no two files can define the same name.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%-replay)
 $(BUILD)/fuzz/%-replay: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o $(ARCHIVES)
@@ -199,20 +203,20 @@ $(BUILD)/fuzz/%-replay: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz
 	@$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--whole-archive $(ARCHIVES) -Wl,--no-whole-archive \
 		$(LIBRARIES) -o $@
 
-# The command that the watchdog's tests run, and what makes system calls fail; not sanitized: the
-# one is about to be killed, the other traces.
+# The command that the watchdog's tests run, and the tracer that makes its system calls fail. They are
+# not sanitized: the command is killed, and the tracer must not be traced.
 HELPERS := $(BUILD)/tests/victim $(BUILD)/tests/fault
 $(HELPERS): $(BUILD)/tests/%: tests/watchdog/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(COMMON) -O1 $< -o $@
 
-# Programs that only tests run: what they drive has no program of its own.
+# Programs that only tests run, for modules that no program of their own exposes.
 OBSERVER_DRIVERS := $(patsubst tests/observer/%.c,$(BUILD)/tests/%,$(wildcard tests/observer/*_driver.c))
 $(OBSERVER_DRIVERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/observer/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -o $@
 
-# The watchdog with a wall clock that jumps at every look.
+# The watchdog with a wall clock that jumps at each reading.
 $(BUILD)/tests/watchdog-with-jumping-clock: $(BUILD)/obj/watchdog/main.o \
 		$(BUILD)/obj/tests/watchdog/jumping_clock.o $(BUILD)/watchdog.a $(BUILD)/lib.a
 	@mkdir -p $(@D)
@@ -224,15 +228,15 @@ test-programs: all $(UNIT_TESTS) $(FUZZ_REPLAYS) $(HELPERS) \
 	$(BUILD)/bench/api_server
 
 .PHONY: test
-test: deps ## Both builds' tests, format, cppcheck, layers, words; ends with a count
+test: deps ## Run both builds' tests, format, cppcheck, layers, words; ends with a count
 	+$(PYTHON) tests/run.py all
 
 .PHONY: check
-check: ## Quick: unit and black-box tests of the release build only
+check: ## Run the unit and black-box tests of the release build
 	+$(PYTHON) tests/run.py quick
 
 .PHONY: asan
-asan: ## Unit and black-box tests under ASan, UBSan and LeakSanitizer
+asan: ## Run the unit and black-box tests under ASan, UBSan and LeakSanitizer
 	+$(PYTHON) tests/run.py asan
 
 .PHONY: cluster-up
@@ -240,22 +244,22 @@ cluster-up: deps cluster-deps ## Start a cluster of one node on this machine (ro
 	$(PYTHON) tests/cluster/cluster.py up
 
 .PHONY: cluster-shell
-cluster-shell: ## A shell in it, with kubectl
+cluster-shell: ## Open a shell in it, with kubectl
 	$(PYTHON) tests/cluster/cluster.py enter
 
 .PHONY: cluster-down
-cluster-down: ## End it; nothing of it is left
+cluster-down: ## Stop it; nothing of it is left
 	$(PYTHON) tests/cluster/cluster.py down
 
 .PHONY: test-cluster
-test-cluster: deps cluster-deps ## The scenarios on a real node; K8S_BIN, KUBECONFIG: docs/testing.md
+test-cluster: deps cluster-deps ## Run the scenarios on a real node; K8S_BIN, KUBECONFIG: docs/testing.md
 	+$(PYTHON) tests/run.py cluster
 
 .PHONY: asan-build
 asan-build:
 	+$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=1 test-programs
 
-# libFuzzer needs clang; FUZZ=name picks one target, FUZZ_SECONDS says how long each.
+# libFuzzer needs clang. FUZZ=name chooses one target, FUZZ_SECONDS the time for each.
 FUZZ ?= $(FUZZ_NAMES)
 FUZZ_SECONDS ?= 30
 FUZZ_FLAGS := -std=c17 -D_GNU_SOURCE -I. -DLASTWORD_VERSION=\"$(VERSION)\" -MMD -MP -O1 -g \
@@ -284,7 +288,7 @@ format: ## Format the C files in place
 	clang-format -i $(C_FILES)
 
 .PHONY: lint
-lint: lint-format lint-cppcheck lint-tidy ## clang-format, cppcheck, clang-tidy
+lint: lint-format lint-cppcheck lint-tidy ## Run clang-format, cppcheck and clang-tidy
 
 .PHONY: lint-format
 lint-format:
@@ -317,7 +321,7 @@ clean: ## Remove everything built
 # ---- Demo and bench ----------------------------------------------------------------------------
 
 .PHONY: demo
-demo: deps ## The main job in under a minute, on this machine
+demo: deps ## Show the main job in under a minute, on this machine
 	+$(MAKE) --no-print-directory -j2 all
 	$(PYTHON) tests/demo.py
 
@@ -326,13 +330,13 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 	$(link)
 
 .PHONY: bench
-bench: deps ## Measure; figures are printed, never judged
+bench: deps ## Measure; the figures are printed, never judged
 	+$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/canned $(BUILD)/bench/agent \
 		$(BUILD)/bench/review \
 		$(BUILD)/bench/api_server
 	@for script in bench/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
 
-# ---- What a fresh Debian 12 lacks ---------------------------------------------------------------
+# ---- Packages that a fresh Debian 12 lacks ------------------------------------------------------
 
 BUILD_PACKAGES := gcc libc6-dev binutils libmicrohttpd-dev libgnutls28-dev libssl-dev libcjson-dev \
 	libcurl4-openssl-dev libyaml-dev libunistring-dev musl-tools ca-certificates
@@ -362,11 +366,11 @@ deps: ## Install the Debian packages that are missing (root)
 	$(call install-missing,$(DEBIAN_PACKAGES))
 
 .PHONY: build-deps
-build-deps: ## Only those that the programs are built with
+build-deps: ## Install only those that the programs are built with
 	$(call install-missing,$(BUILD_PACKAGES))
 
 .PHONY: cluster-deps
-cluster-deps: ## Those that a cluster of one node is made of
+cluster-deps: ## Install those that a cluster of one node consists of
 	$(call install-missing,$(CLUSTER_PACKAGES))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

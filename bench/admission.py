@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""The admission path beside the same server with a canned answer and beside nginx with one.
+"""Measures the admission path, beside the same server and nginx with a fixed response.
 
-One run, rounds in turn, medians; only the ratios within a run say anything on a shared machine.
-The load is wrk on the same machine, so client and server share its processors.
-BENCH_SECONDS (default 5) is the length of a round, BENCH_ROUNDS (3) their number."""
+One run measures them in turn, several times, and prints medians; on a shared machine only the ratios
+within a run mean anything. The load comes from wrk on the same machine, so client and server share its
+processors. BENCH_SECONDS (default 5) is the length of one measurement, BENCH_ROUNDS (3) their number."""
 import os
 import pathlib
 import re

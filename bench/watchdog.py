@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""What the watchdog costs an agent: its output through the shim beside the same through cat, its
-start with and without, how soon its end is told, memory, idle wake-ups, size.
+"""Measures what the watchdog costs an agent: output through the shim and through cat, start with and
+without it, the time until an exit is reported, memory, idle wake-ups, size.
 
-One run, pairs in turn; only ratios and differences within a run say anything on a shared machine.
-BENCH_MEGABYTES (default 400; a quarter where pieces are tiny) is the length of a round,
-BENCH_ROUNDS (default 15) their number."""
+One run measures pairs in turn; on a shared machine only ratios and differences within a run mean
+anything. BENCH_MEGABYTES (default 400; a quarter where pieces are tiny) is the length of one
+measurement, BENCH_ROUNDS (default 15) their number."""
 import json
 import os
 import pathlib

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The watchdog for arm64 under qemu's user emulation: the file is what an image takes, codes come
-out, output is whole, an end is told. Prints what it saw; exit 1 if anything is wrong."""
+"""Tries the watchdog for arm64 under qemu's user emulation: the file is static and small, exit
+codes and output pass through unchanged, an exit is reported. Prints what it saw; exit 1 if anything is wrong."""
 import json
 import pathlib
 import struct

@@ -1,9 +1,8 @@
 #!/usr/bin/python3
-"""The main job on this machine, without a cluster: the webhook is started on loopback with a
-throw-away certificate, an API server's own AdmissionReview of an Argo pod (its `main` will die
-while `wait` lives on) is sent to it over TLS, and what comes back is shown. Then the injected
-commands are run as the kubelet would run them, beside each other and as users of their own, and
-the agent dies in three ways."""
+"""Shows the main job on this machine, without a cluster. It starts the webhook on loopback with a
+temporary certificate, sends it an AdmissionReview of an Argo pod over TLS as an API server recorded it,
+and shows the patched pod. Then it runs the injected commands as the kubelet would, side by side and as
+different users, and the agent fails in three ways."""
 import base64
 import copy
 import difflib
@@ -29,10 +28,10 @@ CONFIG = ROOT / "manifests/base/config.yaml"
 PROGRAM = ROOT / "build/bin/lastword-watchdog"
 AGENT_USER = 1000
 
-# What the agent does in the place of its own program, flags that a pod's annotations would bring,
-# and whether the whole container is killed from outside.
+# A title, the script that runs instead of the agent's own program, flags that annotations of the pod
+# would add, and whether the whole container is killed from outside.
 FAILURES = [
-    ("A silent exit: a panic in `main`, while `wait` would live on and the pod stay Running",
+    ("A silent exit: a panic in `main`, while `wait` would run on and the pod stay Running",
      """echo 'resuming task 1 at stage 3'
         echo "thread 'main' panicked at src/stage.rs:214:18:" >&2
         echo 'called `Option::unwrap()` on a `None` value' >&2
@@ -50,7 +49,7 @@ def heading(text):
 
 
 def readable(pod):
-    """The pod as YAML, without what the demonstration is not about."""
+    """The pod as YAML, without fields that do not matter here."""
     pod = copy.deepcopy(pod)
     pod["metadata"].pop("managedFields", None)
     for container in pod["spec"].get("initContainers", []) + pod["spec"]["containers"]:
@@ -66,7 +65,7 @@ def as_user(user):
     return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
 
 
-def die(folder, number, pod, script, flags, killed):
+def fail(folder, number, pod, script, flags, killed):
     """Runs the injected commands of the pod's two containers; returns the watchdog's report."""
     shim = str(folder / "shim")
     socket = ["--socket", f"lastword-demo-{os.getpid()}-{number}"]
@@ -86,7 +85,7 @@ def die(folder, number, pod, script, flags, killed):
         time.sleep(0.5)
         agent.send_signal(signal.SIGKILL)
     code = agent.wait(60)
-    print(f"  exit code {code if code >= 0 else 128 - code}; the watchdog's line:")
+    print(f"  exit code {code if code >= 0 else 128 - code}; the watchdog's report:")
     lines = watching.communicate(timeout=60)[0].splitlines()
     return json.loads(lines[-1])
 
@@ -110,7 +109,7 @@ def main():
         finally:
             webhook.stop()
 
-    heading(f"POST /mutate answered {status}: allowed {response['allowed']}, "
+    heading(f"POST /mutate returned {status}: allowed {response['allowed']}, "
             f"{len(patch)} patch operations. The pod, before (-) and after (+):")
     for line in difflib.unified_diff(readable(before), readable(after), "before", "after",
                                      lineterm="", n=2):
@@ -127,7 +126,7 @@ def main():
         reports = []
         for number, (title, *how) in enumerate(FAILURES):
             heading(title)
-            reports.append(die(folder, number, after, *how))
+            reports.append(fail(folder, number, after, *how))
             print(json.dumps(reports[-1], indent=2, ensure_ascii=False))
     causes = [report["error_type"] for report in reports]
     return 0 if "patch" not in second and causes == ["Panic", "Killed", "Stalled"] else 1

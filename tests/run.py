@@ -6,8 +6,8 @@ run.py quick    unit and black-box tests of the release build
 run.py asan     unit and black-box tests of the sanitized build
 run.py cluster  the images, and the scenarios on a real node
 
-A few jobs run side by side; each one's output goes to build/test-logs/ and is printed when it
-fails. A test that is skipped counts as failed: a skip must not read as a pass.
+A few jobs run side by side. The output of each goes to build/test-logs/ and is printed when it fails.
+A skipped test counts as failed, since it must not look like a passed one.
 """
 import concurrent.futures
 import os
@@ -57,7 +57,7 @@ class Job:
                 status = -1
         passed, failed = self.counts(status)
         if status != 0 and failed == 0:
-            failed = 1  # died outside any test
+            failed = 1  # it failed outside of any test
         return passed, failed, time.monotonic() - start
 
     def counts(self, status):
