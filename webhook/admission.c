@@ -39,11 +39,14 @@ static const char *write_record(struct arena *arena, const struct plan *plan,
 	return buffer_ok(&text) ? arena_copy(arena, buffer_text(&text), text.length) : NULL;
 }
 
-/* Room for the status annotation and for our name in the autoscaler's list. */
-static bool annotations_fit(const json *pod, const char *record)
+/* Room for the status annotation and for our names in the lists of others. */
+static bool annotations_fit(const struct config *config, const json *pod, const char *record)
 {
+	const struct strings *skipped = &config->sidecar.skip_annotations;
 	size_t ours = sizeof KEY_STATUS + strlen(record) + sizeof KEY_SAFE_TO_EVICT +
 	              sizeof NAME_VOLUME + 1;
+	for (size_t i = 0; i < skipped->count; i++)
+		ours += strlen(skipped->items[i]) + sizeof NAME_WATCHDOG + sizeof NAME_INSTALL + 1;
 	return pod_annotations_size(pod) + ours <= POD_ANNOTATIONS_SIZE_MAX;
 }
 
@@ -58,7 +61,7 @@ static void make_patch(const struct admission_context *context, struct arena *ar
                        struct injection *injection)
 {
 	struct plan *plan = &injection->plan;
-	if (annotations_fit(pod, injection->record)) {
+	if (annotations_fit(context->config, pod, injection->record)) {
 		mutate(plan, context->config, pod, injection->record, &injection->patch);
 	} else {
 		injection->record =

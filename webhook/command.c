@@ -5,6 +5,7 @@
 #include "lib/base/glob.h"
 #include "lib/kube/names.h"
 #include "webhook/image_cache.h"
+#include "webhook/init_system.h"
 #include "webhook/options.h"
 #include "webhook/pod.h"
 #include "webhook/select.h"
@@ -170,6 +171,23 @@ static bool named_command(struct arena *arena, const json *command, struct strin
 	return true;
 }
 
+/* A command and the arguments that the container gives it. */
+static bool with_arguments(struct arena *arena, const struct strings *command, const json *args,
+                           struct strings *ret_words)
+{
+	struct strings words = {.items = arena_allocate(arena, (command->count + json_size(args)) *
+	                                                               sizeof(char *))};
+	if (words.items == NULL)
+		return false;
+	for (size_t i = 0; i < command->count; i++)
+		words.items[words.count++] = command->items[i];
+	for (const json *n = json_first(args); n != NULL; n = json_next(n))
+		if (json_is_string(n))
+			words.items[words.count++] = json_string(n);
+	*ret_words = words;
+	return true;
+}
+
 bool command_is_missing(const json *container)
 {
 	return json_size(json_get(container, "command")) == 0;
@@ -201,7 +219,9 @@ enum reason command_decide(const struct wrapping *wrapping, const json *containe
 	                : named_command(wrapping->arena, json_get(container, "command"), &command);
 	if (!known)
 		return REASON_NO_COMMAND;
-	if (matches_any(&wrapping->input->config->init_systems, command.items[0]))
+	struct strings words = {0};
+	if (!with_arguments(wrapping->arena, &command, json_get(container, "args"), &words) ||
+	    init_system_runs(&wrapping->input->config->init_systems, &words))
 		return REASON_INIT_SYSTEM;
 	*ret_command = command;
 	return REASON_APPLIED;

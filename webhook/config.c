@@ -7,7 +7,6 @@
 
 #include "lib/base/buffer.h"
 #include "lib/base/files.h"
-#include "lib/document/quantity.h"
 #include "lib/diagnosis/redact.h"
 #include "webhook/decode.h"
 #include "webhook/validate.h"
@@ -16,19 +15,6 @@
 
 /* Trees of configurations stay far below. */
 #define ARENA_LIMIT ((size_t)64 * 1024 * 1024)
-
-#define RING_SIZE_DEFAULT (INT64_C(64) * 1024)
-#define RING_SIZE_MIN     (INT64_C(4) * 1024)
-#define RING_SIZE_MAX     (INT64_C(4) * 1024 * 1024)
-#define TAIL_SIZE_DEFAULT (INT64_C(4) * 1024)
-#define TAIL_SIZE_MAX     (INT64_C(8) * 1024) /* a report line stays below 16 KiB, escaped */
-#define USER_DEFAULT      65511
-
-const char *const resource_names[RESOURCE_COUNT] = {
-        [RESOURCE_CPU] = "cpu",
-        [RESOURCE_MEMORY] = "memory",
-        [RESOURCE_EPHEMERAL_STORAGE] = "ephemeral-storage",
-};
 
 static bool decode_action(struct decoder *decoder, const json *node, const char *path, void *target)
 {
@@ -51,18 +37,6 @@ static bool decode_signal(struct decoder *decoder, const json *node, const char 
 	return true;
 }
 
-static bool decode_ring_size(struct decoder *decoder, const json *node, const char *path,
-                             void *target)
-{
-	return decode_size(decoder, node, path, RING_SIZE_MIN, RING_SIZE_MAX, target);
-}
-
-static bool decode_tail_size(struct decoder *decoder, const json *node, const char *path,
-                             void *target)
-{
-	return decode_size(decoder, node, path, 0, TAIL_SIZE_MAX, target);
-}
-
 static bool decode_redact(struct decoder *decoder, const json *node, const char *path, void *target)
 {
 	struct error error = {""};
@@ -75,136 +49,6 @@ static bool decode_redact(struct decoder *decoder, const json *node, const char 
 		if (!redact_pattern_check(json_string(n), &error))
 			return decode_fail(decoder, n, path, "pattern \"%.60s\": %s",
 			                   json_string(n), error.message);
-	return true;
-}
-
-static bool decode_amounts(struct decoder *decoder, const json *node, const char *path,
-                           void *target)
-{
-	const char **amounts = target;
-	if (!json_is_object(node))
-		return decode_fail(decoder, node, path, "expected a mapping, got %.100s",
-		                   decode_shown(node));
-	for (const json *n = json_first(node); n != NULL; n = json_next(n)) {
-		size_t i = 0;
-		while (i < RESOURCE_COUNT && strcmp(resource_names[i], json_key(n)) != 0)
-			i++;
-		if (i == RESOURCE_COUNT)
-			return decode_fail(
-			        decoder, n, path,
-			        "unknown resource \"%.100s\", expected one of cpu, memory, "
-			        "ephemeral-storage",
-			        json_key(n));
-		if (!decode_quantity(decoder, n, decode_join(decoder, path, resource_names[i]),
-		                     &amounts[i]))
-			return false;
-	}
-	return true;
-}
-
-static bool decode_resources(struct decoder *decoder, const json *node, const char *path,
-                             void *target)
-{
-	static const struct field fields[] = {
-	        {"requests", decode_amounts, offsetof(struct resources, requests), false},
-	        {"limits", decode_amounts, offsetof(struct resources, limits), false},
-	};
-	struct resources resources = {0};
-	if (!decode_fields(decoder, node, path, fields, COUNT(fields), &resources))
-		return false;
-	for (size_t i = 0; i < RESOURCE_COUNT; i++) {
-		struct quantity limit;
-		struct quantity request;
-		if (resources.limits[i] != NULL && resources.requests[i] != NULL &&
-		    quantity_parse(resources.limits[i], &limit, NULL) &&
-		    quantity_parse(resources.requests[i], &request, NULL) &&
-		    quantity_compare(&limit, &request) < 0)
-			return decode_fail(decoder, node, path,
-			                   "the limit of %s (%s) is below its request (%s)",
-			                   resource_names[i], resources.limits[i],
-			                   resources.requests[i]);
-	}
-	*(struct resources *)target = resources;
-	return true;
-}
-
-/* ---- sidecar ---- */
-
-static bool decode_mode(struct decoder *decoder, const json *node, const char *path, void *target)
-{
-	static const struct choice choices[] = {
-	        {"auto", SIDECAR_AUTO}, {"native", SIDECAR_NATIVE}, {"classic", SIDECAR_CLASSIC}};
-	int value = 0;
-	if (!decode_choice(decoder, node, path, choices, COUNT(choices), &value))
-		return false;
-	*(enum sidecar_mode *)target = (enum sidecar_mode)value;
-	return true;
-}
-
-static bool decode_shim_source(struct decoder *decoder, const json *node, const char *path,
-                               void *target)
-{
-	static const struct choice choices[] = {{"emptyDir", SHIM_EMPTY_DIR},
-	                                        {"image", SHIM_IMAGE}};
-	int value = 0;
-	if (!decode_choice(decoder, node, path, choices, COUNT(choices), &value))
-		return false;
-	*(enum shim_source *)target = (enum shim_source)value;
-	return true;
-}
-
-static bool decode_pull_policy(struct decoder *decoder, const json *node, const char *path,
-                               void *target)
-{
-	static const struct choice choices[] = {{"Always", 0}, {"IfNotPresent", 0}, {"Never", 0}};
-	int value = 0;
-	if (!decode_choice(decoder, node, path, choices, COUNT(choices), &value))
-		return false;
-	*(const char **)target = json_string(node);
-	return true;
-}
-
-/* A uid, or "none": the cluster chooses (OpenShift refuses uids outside the namespace's range). */
-static bool decode_user(struct decoder *decoder, const json *node, const char *path, void *target)
-{
-	int64_t user;
-	if (json_string_is(node, "none")) {
-		*(int64_t *)target = -1;
-		return true;
-	}
-	if (!json_integer(node, &user) || user < 1 || user > INT32_MAX)
-		return decode_fail(decoder, node, path,
-		                   "expected a uid of 1 or more, or none, got %.100s",
-		                   decode_shown(node));
-	*(int64_t *)target = user;
-	return true;
-}
-
-static bool decode_sidecar(struct decoder *decoder, const json *node, const char *path,
-                           void *target)
-{
-	static const struct field fields[] = {
-	        {"image", decode_text, offsetof(struct sidecar_config, image), true},
-	        {"imagePullPolicy", decode_pull_policy,
-	         offsetof(struct sidecar_config, image_pull_policy), false},
-	        {"mode", decode_mode, offsetof(struct sidecar_config, mode), false},
-	        {"shim", decode_shim_source, offsetof(struct sidecar_config, shim), false},
-	        {"resources", decode_resources, offsetof(struct sidecar_config, resources), true},
-	        {"user", decode_user, offsetof(struct sidecar_config, user), false},
-	        {"ringSize", decode_ring_size, offsetof(struct sidecar_config, ring_size), false},
-	        {"tailSize", decode_tail_size, offsetof(struct sidecar_config, tail_size), false},
-	        {"startTimeout", decode_duration, offsetof(struct sidecar_config, start_timeout),
-	         false},
-	};
-	struct sidecar_config *sidecar = target;
-	if (!decode_fields(decoder, node, path, fields, COUNT(fields), sidecar))
-		return false;
-	/* A quota or a Guaranteed pod asks for all four. */
-	for (size_t i = 0; i <= RESOURCE_MEMORY; i++)
-		if (sidecar->resources.requests[i] == NULL || sidecar->resources.limits[i] == NULL)
-			return decode_fail(
-			        decoder, json_get(node, "resources"), path,
-			        "expected requests and limits of cpu and memory in resources");
 	return true;
 }
 
@@ -423,6 +267,18 @@ static bool decode_shim_off(struct decoder *decoder, const json *node, const cha
 	return true;
 }
 
+/* What a rule says of the sidecar: its resources, none of which has to be there. */
+static bool decode_rule_sidecar(struct decoder *decoder, const json *node, const char *path,
+                                void *target)
+{
+	static const struct field fields[] = {
+	        {"resources", decode_resources, offsetof(struct rule, sidecar_resources), true},
+	};
+	struct rule *rule = target;
+	rule->has_sidecar_resources = true;
+	return decode_fields(decoder, node, path, fields, COUNT(fields), rule);
+}
+
 static bool decode_rule(struct decoder *decoder, const json *node, const char *path, void *target)
 {
 #define SHIM(member) offsetof(struct rule, shim.member)
@@ -434,6 +290,7 @@ static bool decode_rule(struct decoder *decoder, const json *node, const char *p
 	        {"terminationMessagePolicy", decode_message_policy,
 	         offsetof(struct rule, keep_termination_message_policy), false},
 	        {"resources", decode_resources, offsetof(struct rule, resources), false},
+	        {"sidecar", decode_rule_sidecar, 0, false},
 	        {"shim", decode_shim_off, offsetof(struct rule, shim_off), false},
 	        {"deadline", decode_duration, SHIM(deadline), false},
 	        {"silenceAfter", decode_duration, SHIM(silence_after), false},
@@ -481,6 +338,10 @@ static bool decode_config(struct decoder *decoder, const json *root, struct conf
 	        {"kind", decode_kind, 0, true},
 	        {"sidecar", decode_sidecar, offsetof(struct config, sidecar), true},
 	        {"context", decode_context, 0, false},
+	        {"automaticDefaultContainers", decode_list,
+	         offsetof(struct config, automatic_default_containers), false},
+	        {"parsedTerminationMessages", decode_list, offsetof(struct config, parsed_messages),
+	         false},
 	        {"knownSidecars", decode_list, offsetof(struct config, known_sidecars), false},
 	        {"initSystems", decode_list, offsetof(struct config, init_systems), false},
 	        {"runtimeClasses", decode_list, offsetof(struct config, runtime_classes), false},
@@ -489,16 +350,13 @@ static bool decode_config(struct decoder *decoder, const json *root, struct conf
 	        {"redact", decode_redact, offsetof(struct config, redact), false},
 	        {"rules", decode_rules, 0, true},
 	};
-	config->sidecar.user = USER_DEFAULT;
-	config->sidecar.ring_size = RING_SIZE_DEFAULT;
-	config->sidecar.tail_size = TAIL_SIZE_DEFAULT;
 	return decode_fields(decoder, root, "", fields, COUNT(fields), config);
 }
 
 /* Labels, annotations and variables that are looked up in a pod. */
 static size_t count_lookups(const struct config *config)
 {
-	size_t lookups = config->context_count;
+	size_t lookups = config->context_count + 2 * config->automatic_default_containers.count;
 	for (size_t i = 0; i < config->rule_count; i++)
 		lookups += 1 + config->rules[i].selector_count;
 	return lookups;

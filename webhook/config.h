@@ -16,35 +16,11 @@
 #include <stdint.h>
 
 #include "lib/base/error.h"
+#include "webhook/sidecar_config.h"
 #include "webhook/strings.h"
 
 /* A larger file is refused. */
 #define CONFIG_SIZE_MAX ((size_t)1024 * 1024)
-
-/* The resources that a rule may fill in and the sidecar may have. */
-enum resource_name { RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_EPHEMERAL_STORAGE, RESOURCE_COUNT };
-extern const char *const resource_names[RESOURCE_COUNT];
-
-/* Quantities as written; NULL: not given. */
-struct resources {
-	const char *requests[RESOURCE_COUNT];
-	const char *limits[RESOURCE_COUNT];
-};
-
-enum sidecar_mode { SIDECAR_AUTO, SIDECAR_NATIVE, SIDECAR_CLASSIC };
-enum shim_source { SHIM_EMPTY_DIR, SHIM_IMAGE };
-
-struct sidecar_config {
-	const char *image;
-	const char *image_pull_policy; /* NULL: Kubernetes' default */
-	enum sidecar_mode mode;
-	enum shim_source shim;
-	struct resources resources;
-	int64_t user;          /* uid and gid; -1: the cluster chooses */
-	int64_t ring_size;     /* bytes */
-	int64_t tail_size;     /* bytes */
-	int64_t start_timeout; /* nanoseconds; 0: the watchdog's own default */
-};
 
 /* Where a field of the report comes from. */
 enum context_source { CONTEXT_LABEL, CONTEXT_ANNOTATION, CONTEXT_ENV };
@@ -89,6 +65,8 @@ struct rule {
 	struct strings names; /* globs of the agent containers; none: find them */
 	bool keep_termination_message_policy;
 	struct resources resources;
+	bool has_sidecar_resources; /* else those of the configuration's sidecar */
+	struct resources sidecar_resources;
 	bool shim_off;
 	struct shim_options shim;
 };
@@ -97,8 +75,10 @@ struct config {
 	struct sidecar_config sidecar;
 	struct context_field *context;
 	size_t context_count;
-	struct strings known_sidecars; /* globs of container names that are never the agent */
-	struct strings init_systems;   /* globs of commands that insist on being PID 1 */
+	struct strings automatic_default_containers; /* labels and annotations: see select.h */
+	struct strings parsed_messages; /* globs of terminationMessagePaths that a program reads */
+	struct strings known_sidecars;  /* globs of container names that are never the agent */
+	struct strings init_systems;    /* globs of commands that insist on being PID 1 */
 	struct strings
 	        runtime_classes; /* globs; a pod with another runtimeClassName is not wrapped */
 	struct strings resolve_images; /* globs: images that registries may be asked about */

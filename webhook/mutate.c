@@ -301,6 +301,12 @@ static json *security_context(struct maker *maker)
 	}
 	member(maker, context, "seccompProfile",
 	       around(maker, "type", json_new_string(maker->arena, "RuntimeDefault")));
+	/* A profile of the node's that is meant for the agents would be ours too. */
+	if (json_string_is(json_find(maker->pod, "spec", "securityContext", "appArmorProfile",
+	                             "type", NULL),
+	                   "Localhost"))
+		member(maker, context, "appArmorProfile",
+		       around(maker, "type", json_new_string(maker->arena, "RuntimeDefault")));
 	return context;
 }
 
@@ -315,8 +321,9 @@ static json *our_container(struct maker *maker, const char *name, json *command,
 	if (sidecar->image_pull_policy != NULL)
 		member_text(maker, container, "imagePullPolicy", sidecar->image_pull_policy);
 	member(maker, container, "command", command);
-	member(maker, container, "resources",
-	       resources_object(maker, &maker->plan->sidecar_resources));
+	json *resources = resources_object(maker, &maker->plan->sidecar_resources);
+	if (json_first(resources) != NULL)
+		member(maker, container, "resources", resources);
 	member(maker, container, "securityContext", security_context(maker));
 	json *mounts = json_new_array(maker->arena);
 	if (writes_volume)
@@ -400,12 +407,31 @@ static json *identity_environment(struct maker *maker)
 	return environment;
 }
 
+/* Ours, and what the configuration wants in all containers. */
+static json *environment(struct maker *maker)
+{
+	json *variables = identity_environment(maker);
+	const json *more = json_get(maker->config->sidecar.extra, "env");
+	for (const json *n = json_first(more); n != NULL; n = json_next(n))
+		append(maker, variables, json_duplicate(maker->arena, n));
+	return variables;
+}
+
+static void add_extra(struct maker *maker, json *container)
+{
+	const json *extra = maker->config->sidecar.extra;
+	for (const json *n = json_first(extra); n != NULL; n = json_next(n))
+		if (strcmp(json_key(n), "env") != 0)
+			member(maker, container, json_key(n), json_duplicate(maker->arena, n));
+}
+
 static json *watchdog_container(struct maker *maker)
 {
 	const struct plan *plan = maker->plan;
 	bool installs = plan->native && !plan->image_volume;
 	json *container = our_container(maker, NAME_WATCHDOG, watch_command(maker), installs);
-	member(maker, container, "env", identity_environment(maker));
+	member(maker, container, "env", environment(maker));
+	add_extra(maker, container);
 	if (plan->native)
 		member_text(maker, container, "restartPolicy", "Always");
 	if (installs) {
@@ -445,12 +471,35 @@ static void append_to_list(struct maker *maker, const char *list, json *value, b
 	*made = true;
 }
 
+static bool has_pull_secret(const json *pod, const char *name)
+{
+	const json *secrets = json_find(pod, "spec", "imagePullSecrets", NULL);
+	for (const json *n = json_first(secrets); n != NULL; n = json_next(n))
+		if (json_string_is(json_get(n, "name"), name))
+			return true;
+	return false;
+}
+
+/* For our image: those that the configuration names and the pod has not. */
+static void add_pull_secrets(struct maker *maker)
+{
+	const struct strings *secrets = &maker->config->sidecar.image_pull_secrets;
+	bool made = false;
+	for (size_t i = 0; i < secrets->count; i++)
+		if (!has_pull_secret(maker->pod, secrets->items[i]))
+			append_to_list(maker, "imagePullSecrets",
+			               around(maker, "name",
+			                      json_new_string(maker->arena, secrets->items[i])),
+			               &made);
+}
+
 static void add_sidecar(struct maker *maker)
 {
 	const struct plan *plan = maker->plan;
 	bool made_volumes = false;
 	bool made_init = false;
 	bool made_containers = false;
+	add_pull_secrets(maker);
 	if (plan->add_volume)
 		append_to_list(maker, "volumes", volume(maker), &made_volumes);
 	if (plan->add_install)
@@ -500,19 +549,54 @@ static void finish_map(struct map *map, json **made_metadata)
 		*made_metadata = around(maker, map->name, map->made);
 }
 
-/* Our volume in the autoscaler's list of those that need not hold a node back. */
-static const char *safe_to_evict_list(struct maker *maker)
+/* The annotation's list with the item in it; NULL when it is there already. */
+static const char *list_with(struct maker *maker, const char *present, const char *item,
+                             const char *separator)
 {
-	const char *present = pod_annotation(maker->pod, KEY_SAFE_TO_EVICT);
+	size_t item_length = strlen(item);
 	if (present == NULL || present[0] == '\0')
-		return NAME_VOLUME;
-	for (const char *item = present; *item != '\0';) {
-		size_t length = strcspn(item, ",");
-		if (length == sizeof NAME_VOLUME - 1 && strncmp(item, NAME_VOLUME, length) == 0)
+		return item;
+	for (const char *at = present; *at != '\0';) {
+		at += strspn(at, " ");
+		size_t length = strcspn(at, separator);
+		if (strncmp(at, item, item_length) == 0 &&
+		    strspn(at + item_length, " ") + item_length == length)
 			return NULL;
-		item += length + (item[length] == ',');
+		at += length + (at[length] == separator[0]);
 	}
-	return arena_printf(maker->arena, "%s," NAME_VOLUME, present);
+	return arena_printf(maker->arena, "%s%s%s", present, separator, item);
+}
+
+/* Our volume need not hold a node back. */
+static void mark_volume(struct map *annotations)
+{
+	struct maker *maker = annotations->maker;
+	const char *list =
+	        list_with(maker, pod_annotation(maker->pod, KEY_SAFE_TO_EVICT), NAME_VOLUME, ",");
+	if (list != NULL)
+		put_in_map(annotations, KEY_SAFE_TO_EVICT, list);
+}
+
+/* Our containers need no cloud identity: the webhooks that mount its tokens into every container
+ * leave out those that an annotation names. Azure's acts on pods with its label alone. */
+static void mark_containers(struct map *annotations, const char *key)
+{
+	struct maker *maker = annotations->maker;
+	bool azure = strncmp(key, KEY_AZURE_PREFIX, sizeof KEY_AZURE_PREFIX - 1) == 0;
+	const char *used = pod_label(maker->pod, KEY_AZURE_USE);
+	if (azure && (used == NULL || strcmp(used, "true") != 0))
+		return;
+	const char *present = pod_annotation(maker->pod, key);
+	const char *list = present;
+	const char *const names[] = {NAME_WATCHDOG, NAME_INSTALL};
+	bool installs =
+	        maker->plan->add_install || pod_init_container(maker->pod, NAME_INSTALL) != NULL;
+	for (size_t i = 0; i < (installs ? 2 : 1); i++) {
+		const char *with = list_with(maker, list, names[i], azure ? ";" : ",");
+		list = with == NULL ? list : with;
+	}
+	if (list != present)
+		put_in_map(annotations, key, list);
 }
 
 static void mark_pod(struct maker *maker, const char *record)
@@ -525,11 +609,11 @@ static void mark_pod(struct maker *maker, const char *record)
 	finish_map(&labels, &made_metadata);
 
 	struct map annotations = {.maker = maker, .name = "annotations"};
-	if (record != NULL && maker->plan->watchdog && !maker->plan->image_volume) {
-		const char *list = safe_to_evict_list(maker);
-		if (list != NULL)
-			put_in_map(&annotations, KEY_SAFE_TO_EVICT, list);
-	}
+	const struct strings *skipped = &maker->config->sidecar.skip_annotations;
+	if (record != NULL && maker->plan->watchdog && !maker->plan->image_volume)
+		mark_volume(&annotations);
+	for (size_t i = 0; record != NULL && maker->plan->watchdog && i < skipped->count; i++)
+		mark_containers(&annotations, skipped->items[i]);
 	if (record != NULL)
 		put_in_map(&annotations, KEY_STATUS, record);
 	finish_map(&annotations, &made_metadata);

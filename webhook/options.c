@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/base/duration.h"
+#include "lib/document/quantity.h"
 #include "lib/kube/names.h"
 #include "webhook/pod.h"
 #include "webhook/validate.h"
@@ -88,6 +89,22 @@ static void read_shim(struct reader *reader, const char *key, const char *text, 
 		          key, text);
 }
 
+/* A quantity for the sidecar, or "none": it gets none. */
+static void read_quantity(struct reader *reader, const char *key, const char *text, void *target)
+{
+	struct quantity value;
+	struct quantity zero;
+	if (strcmp(text, "none") == 0 ||
+	    (quantity_parse(text, &value, NULL) && quantity_parse("0", &zero, NULL) &&
+	     quantity_compare(&value, &zero) > 0))
+		*(const char **)target = text;
+	else
+		plan_warn(reader->arena, reader->plan,
+		          "lastword: annotation %s ignored: expected a quantity such as 50m or "
+		          "32Mi, or none, got \"%.60s\"",
+		          key, text);
+}
+
 static void read_elsewhere(struct reader *reader, const char *key, const char *text, void *target)
 {
 	(void)reader;
@@ -96,21 +113,28 @@ static void read_elsewhere(struct reader *reader, const char *key, const char *t
 	(void)target;
 }
 
+#define SHIM(member)         offsetof(struct plan, shim.member)
+#define WISH(kind, resource) offsetof(struct plan, sidecar_wishes.kind[resource])
+
 static const struct annotation {
 	const char *name; /* after lastword.dev/ */
 	void (*read)(struct reader *reader, const char *key, const char *text, void *target);
-	size_t offset; /* of the target in struct shim_options */
+	size_t offset; /* of the target in struct plan */
 } annotations[] = {
         {"inject", read_bool, 0},
         {"containers", read_elsewhere, 0}, /* select.c */
         {"shim", read_shim, 0},
         {"command", read_elsewhere, 0}, /* options_command() */
-        {"deadline", read_duration, offsetof(struct shim_options, deadline)},
-        {"silence-after", read_duration, offsetof(struct shim_options, silence_after)},
-        {"on-deadline", read_action, offsetof(struct shim_options, on_deadline)},
-        {"on-silence", read_action, offsetof(struct shim_options, on_silence)},
-        {"done-file", read_path, offsetof(struct shim_options, done_file)},
-        {"flush-signal", read_signal, offsetof(struct shim_options, flush_signal)},
+        {"deadline", read_duration, SHIM(deadline)},
+        {"silence-after", read_duration, SHIM(silence_after)},
+        {"on-deadline", read_action, SHIM(on_deadline)},
+        {"on-silence", read_action, SHIM(on_silence)},
+        {"done-file", read_path, SHIM(done_file)},
+        {"flush-signal", read_signal, SHIM(flush_signal)},
+        {"sidecar-cpu", read_quantity, WISH(requests, RESOURCE_CPU)},
+        {"sidecar-cpu-limit", read_quantity, WISH(limits, RESOURCE_CPU)},
+        {"sidecar-memory", read_quantity, WISH(requests, RESOURCE_MEMORY)},
+        {"sidecar-memory-limit", read_quantity, WISH(limits, RESOURCE_MEMORY)},
         {"status", read_elsewhere, 0}, /* ours */
 };
 
@@ -125,7 +149,7 @@ static void read_annotation(struct reader *reader, const json *node)
 	for (size_t i = 0; text != NULL && i < sizeof annotations / sizeof annotations[0]; i++) {
 		if (strcmp(annotations[i].name, name) != 0)
 			continue;
-		char *target = (char *)&reader->plan->shim + annotations[i].offset;
+		char *target = (char *)reader->plan + annotations[i].offset;
 		annotations[i].read(reader, key, text, target);
 		return;
 	}

@@ -68,7 +68,9 @@ struct plan {
 	bool add_install;  /* classic with emptyDir, and not there */
 	bool add_volume;
 	struct resources sidecar_resources;
-	int64_t user; /* uid and gid that no container of the pod has; -1: none set */
+	struct resources sidecar_wishes; /* of the annotations: quantities, "none", or NULL */
+	int64_t user;     /* uid and gid that no container of the pod has; -1: none set */
+	bool user_of_scc; /* none set, since OpenShift gives one of the namespace's range */
 	int64_t grace_seconds;
 	const char *restart_policy;
 	const char *owner_kind; /* the controlling owner, or NULL */

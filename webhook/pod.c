@@ -57,7 +57,43 @@ int64_t pod_grace_seconds(const json *pod)
 	return seconds < GRACE_SECONDS_MAX ? seconds : GRACE_SECONDS_MAX;
 }
 
-static const char os_label[] = "kubernetes.io/os";
+static bool is_os_label(const char *key)
+{
+	return key != NULL &&
+	       (strcmp(key, "kubernetes.io/os") == 0 || strcmp(key, "beta.kubernetes.io/os") == 0);
+}
+
+/* Nodes of Windows alone have it. */
+static const char build_label[] = "node.kubernetes.io/windows-build";
+
+static bool all_are(const json *values, const char *text)
+{
+	for (const json *n = json_first(values); n != NULL; n = json_next(n))
+		if (!json_string_is(n, text))
+			return false;
+	return json_first(values) != NULL;
+}
+
+static bool some_is(const json *values, const char *text)
+{
+	for (const json *n = json_first(values); n != NULL; n = json_next(n))
+		if (json_string_is(n, text))
+			return true;
+	return false;
+}
+
+/* Only nodes of Windows can meet the expression. */
+static bool wants_windows(const json *expression)
+{
+	const char *key = json_get_string(expression, "key");
+	const char *operator= json_get_string_or(expression, "operator", "");
+	const json *values = json_get(expression, "values");
+	if (is_os_label(key))
+		return (strcmp(operator, "In") == 0 && all_are(values, "windows")) ||
+		       (strcmp(operator, "NotIn") == 0 && some_is(values, "linux"));
+	return key != NULL && strcmp(key, build_label) == 0 && strcmp(operator, "NotIn") != 0 &&
+	       strcmp(operator, "DoesNotExist") != 0;
+}
 
 /* One of the terms has to match: Windows when each of them wants it. */
 static bool requires_windows_node(const json *spec)
@@ -67,15 +103,22 @@ static bool requires_windows_node(const json *spec)
 	                              "nodeSelectorTerms", NULL);
 	for (const json *term = json_first(terms); term != NULL; term = json_next(term)) {
 		const json *want = json_first(json_get(term, "matchExpressions"));
-		while (want != NULL &&
-		       !(json_string_is(json_get(want, "key"), os_label) &&
-		         json_string_is(json_get(want, "operator"), "In") &&
-		         json_string_is(json_at(json_get(want, "values"), 0), "windows")))
+		while (want != NULL && !wants_windows(want))
 			want = json_next(want);
 		if (want == NULL)
 			return false;
 	}
 	return json_first(terms) != NULL;
+}
+
+static bool selects_windows_node(const json *spec)
+{
+	const json *selector = json_get(spec, "nodeSelector");
+	for (const json *n = json_first(selector); n != NULL; n = json_next(n))
+		if (strcmp(json_key(n), build_label) == 0 ||
+		    (is_os_label(json_key(n)) && json_string_is(n, "windows")))
+			return true;
+	return false;
 }
 
 static bool has_windows_options(const json *holder)
@@ -86,14 +129,13 @@ static bool has_windows_options(const json *holder)
 bool pod_is_windows(const json *pod)
 {
 	const json *spec = json_get(pod, "spec");
-	const json *selector = json_get(spec, "nodeSelector");
 	const json *containers = json_get(spec, "containers");
 	for (const json *c = json_first(containers); c != NULL; c = json_next(c))
 		if (has_windows_options(c))
 			return true;
 	return json_string_is(json_find(spec, "os", "name", NULL), "windows") ||
-	       json_string_is(json_get(selector, os_label), "windows") ||
-	       has_windows_options(spec) || requires_windows_node(spec);
+	       has_windows_options(spec) || selects_windows_node(spec) ||
+	       requires_windows_node(spec);
 }
 
 const json *pod_controller(const json *pod)
@@ -224,26 +266,37 @@ bool is_string_array(const json *array)
 	return true;
 }
 
-static bool runs(const json *container, const char *name, const char *program, const char *job)
+static bool runs(const json *container, const char *name, const char *job)
 {
 	const json *command = json_get(container, "command");
-	return (name == NULL || json_string_is(json_get(container, "name"), name)) &&
-	       array_string_is(command, 0, program) && array_string_is(command, 1, job);
+	return json_string_is(json_get(container, "name"), name) &&
+	       array_string_is(command, 0, PATH_IMAGE) && array_string_is(command, 1, job);
 }
 
 bool container_is_watchdog(const json *container)
 {
-	return runs(container, NAME_WATCHDOG, PATH_IMAGE, "watch");
+	return runs(container, NAME_WATCHDOG, "watch");
 }
 
 bool container_is_install(const json *container)
 {
-	return runs(container, NAME_INSTALL, PATH_IMAGE, "install");
+	return runs(container, NAME_INSTALL, "install");
 }
 
+/* Another injector may have put a program of its own before the shim, as vault-env does. */
 bool container_is_wrapped(const json *container)
 {
-	return runs(container, NULL, PATH_SHIM, "run");
+	static const char *const lists[] = {"command", "args"};
+	bool shim = false;
+	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+		const json *words = json_get(container, lists[i]);
+		for (const json *n = json_first(words); n != NULL; n = json_next(n)) {
+			if (shim && json_string_is(n, "run"))
+				return true;
+			shim = json_string_is(n, PATH_SHIM);
+		}
+	}
+	return false;
 }
 
 bool container_has_flush(const json *container)

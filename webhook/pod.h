@@ -27,7 +27,7 @@ const char *pod_restart_policy(const json *pod);
 int64_t pod_grace_seconds(const json *pod);
 #define GRACE_SECONDS_DEFAULT 30
 #define GRACE_SECONDS_MAX     INT32_MAX
-/* By spec.os, a node selector or required node affinity, or options that only Windows has. */
+/* By spec.os, node selector, required node affinity, or options that only Windows has. */
 bool pod_is_windows(const json *pod);
 /* The owner reference that controls the pod; NULL when there is none. */
 const json *pod_controller(const json *pod);
@@ -47,7 +47,7 @@ size_t pod_annotations_size(const json *pod);
 /* A container of that name is ours by what it runs, whoever wrote it. */
 bool container_is_watchdog(const json *container);
 bool container_is_install(const json *container);
-/* Its command is the shim's run. */
+/* It runs the shim, whatever runs the shim. */
 bool container_is_wrapped(const json *container);
 /* Its preStop hook is the shim's flush. */
 bool container_has_flush(const json *container);

@@ -173,8 +173,12 @@ static enum reason decide_pre_stop(const struct container_plan *plan)
 	return REASON_APPLIED;
 }
 
-static enum reason decide_termination_message(const struct rule *rule, const json *container)
+static enum reason decide_termination_message(const struct config *config, const struct rule *rule,
+                                              const json *container)
 {
+	const char *path = json_get_string(container, "terminationMessagePath");
+	if (path != NULL && matches_any(&config->parsed_messages, path))
+		return REASON_MESSAGE_PARSED;
 	if (json_string_is(json_get(container, "terminationMessagePolicy"),
 	                   "FallbackToLogsOnError"))
 		return REASON_ALREADY;
@@ -185,7 +189,8 @@ static void decide_container(const struct wrapping *wrapping, struct container_p
 {
 	const json *container = plan->container;
 	const struct rule *rule = wrapping->plan->rule;
-	plan->parts[PART_TERMINATION_MESSAGE_POLICY] = decide_termination_message(rule, container);
+	plan->parts[PART_TERMINATION_MESSAGE_POLICY] =
+	        decide_termination_message(wrapping->input->config, rule, container);
 	plan->parts[PART_RESOURCES] =
 	        resources_fill(wrapping->input->pod, rule, container, &plan->fill);
 	plan->parts[PART_COMMAND] =
@@ -242,7 +247,8 @@ static void decide_sidecar(const struct policy_input *input, struct plan *plan)
 	                : json_get(pod_volume(pod, NAME_VOLUME), "image") != NULL;
 	plan->add_install = !plan->native && !plan->image_volume &&
 	                    pod_init_container(pod, NAME_INSTALL) == NULL;
-	plan->user = sidecar->user < 0 ? -1 : choose_user(sidecar->user, pod);
+	plan->user_of_scc = sidecar->user_auto && pod_annotation(pod, KEY_SCC) != NULL;
+	plan->user = sidecar->user < 0 || plan->user_of_scc ? -1 : choose_user(sidecar->user, pod);
 	plan->grace_seconds = pod_grace_seconds(pod);
 	plan->restart_policy = pod_restart_policy(pod);
 	const json *owner = pod_controller(pod);
@@ -256,7 +262,7 @@ static enum reason sidecar_obstacle(const struct policy_input *input, struct pla
 {
 	if (!plan->add_watchdog)
 		return REASON_APPLIED;
-	if (plan->user < 0 && input->config->sidecar.user >= 0)
+	if (plan->user < 0 && !plan->user_of_scc && input->config->sidecar.user >= 0)
 		return REASON_TOO_LARGE;
 	if (json_find(input->pod, "spec", "resources", NULL) == NULL)
 		return REASON_APPLIED;

@@ -25,6 +25,8 @@
 	X(VERIFICATION_FAILED, "verification-failed",                                              \
 	  "the patched pod failed the webhook's own check; nothing was changed")                   \
 	X(KEPT_BY_RULE, "kept-by-rule", "the rule says to leave it alone")                         \
+	X(MESSAGE_PARSED, "message-parsed",                                                        \
+	  "a program reads the termination message and would not understand log lines")            \
 	X(PRESENT, "present", "the pod's author has set it, or the rule has nothing to add")       \
 	X(POD_LEVEL, "pod-level", "the pod has resources of its own at pod level")                 \
 	X(SHIM_OFF, "shim-off", "the rule or the annotation lastword.dev/shim says off")           \

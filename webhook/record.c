@@ -79,6 +79,8 @@ void record_write(const struct plan *plan, const struct config *config, enum rea
 		json_write_member(&writer, "reason", reason_code(plan->reason));
 	} else {
 		json_write_member(&writer, "sidecar", sidecar(plan));
+		if (plan->watchdog && plan->user_of_scc)
+			json_write_member(&writer, "user", "scc");
 		json_write_key(&writer, "containers");
 		json_write_array_begin(&writer);
 		for (size_t i = 0; i < plan->container_count; i++)

@@ -1,5 +1,7 @@
 #include "webhook/resources.h"
 
+#include <string.h>
+
 #include "lib/document/quantity.h"
 #include "webhook/pod.h"
 
@@ -73,16 +75,46 @@ static bool all_have_limit(const struct plan *plan, const json *pod, size_t reso
 	return true;
 }
 
+static bool is_filled(const struct resources *fill)
+{
+	for (size_t i = 0; i <= RESOURCE_MEMORY; i++)
+		if (fill->requests[i] != NULL || fill->limits[i] != NULL)
+			return true;
+	return false;
+}
+
+/* As the kubelet has it: no container but ours has a request or limit of CPU or memory. */
+static bool is_best_effort(const struct plan *plan, const json *pod)
+{
+	static const char *const lists[] = {"initContainers", "containers"};
+	static const char *const kinds[] = {"requests", "limits"};
+	for (size_t i = 0; i < plan->container_count; i++)
+		if (is_filled(&plan->containers[i].fill))
+			return false;
+	for (size_t list = 0; list < 2; list++) {
+		const json *containers = json_find(pod, "spec", lists[list], NULL);
+		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
+			for (size_t i = 0; i < 2 * (RESOURCE_MEMORY + 1); i++)
+				if (is_given(c, kinds[i % 2], resource_names[i / 2]) &&
+				    !container_is_watchdog(c) && !container_is_install(c))
+					return false;
+	}
+	return true;
+}
+
 /*
- * Guaranteed pods stay so: requests equal to limits. Else requests only, and a limit where every
- * container has one: a quota on limits then asks for ours too, and none else needs it.
+ * Guaranteed pods stay so: requests equal to limits. BestEffort pods stay so: nothing. Else
+ * requests only, and a limit where every container has one: a quota on limits then asks for ours
+ * too, and none else needs it.
  */
-struct resources resources_of_sidecar(const struct config *config, const json *pod,
-                                      const struct plan *plan)
+static struct resources keep_quality(const struct config *config, const json *pod,
+                                     const struct plan *plan)
 {
 	struct resources resources = config->sidecar.resources;
 	if (json_find(pod, "spec", "resources", NULL) != NULL)
 		return resources;
+	if (is_best_effort(plan, pod))
+		return (struct resources){0};
 	if (pod_is_guaranteed(pod)) {
 		for (size_t i = 0; i < RESOURCE_COUNT; i++)
 			resources.requests[i] = resources.limits[i];
@@ -91,6 +123,36 @@ struct resources resources_of_sidecar(const struct config *config, const json *p
 	for (size_t i = 0; i < RESOURCE_COUNT; i++)
 		if (!all_have_limit(plan, pod, i))
 			resources.limits[i] = NULL;
+	return resources;
+}
+
+static const char *wished(const char *wish, const char *otherwise)
+{
+	if (wish == NULL)
+		return otherwise;
+	return strcmp(wish, "none") == 0 ? NULL : wish;
+}
+
+struct resources resources_of_sidecar(const struct config *config, const json *pod,
+                                      const struct plan *plan)
+{
+	const struct resources *wishes = &plan->sidecar_wishes;
+	struct resources resources = plan->rule->has_sidecar_resources
+	                                     ? plan->rule->sidecar_resources
+	                                     : keep_quality(config, pod, plan);
+	for (size_t i = 0; i < RESOURCE_COUNT; i++) {
+		resources.requests[i] = wished(wishes->requests[i], resources.requests[i]);
+		resources.limits[i] = wished(wishes->limits[i], resources.limits[i]);
+		if (resources.requests[i] == NULL || resources.limits[i] == NULL)
+			continue;
+		/* What was wished for stays; the other one follows it. */
+		const char *most = larger(resources.limits[i], resources.requests[i]);
+		if (wishes->limits[i] != NULL && wishes->requests[i] == NULL &&
+		    most != resources.limits[i])
+			resources.requests[i] = resources.limits[i];
+		else
+			resources.limits[i] = most;
+	}
 	return resources;
 }
 

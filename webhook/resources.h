@@ -16,7 +16,8 @@
 enum reason resources_fill(const json *pod, const struct rule *rule, const json *container,
                            struct resources *ret_fill);
 
-/* The sidecar's, so that the pod keeps its QoS class. */
+/* The sidecar's: those of the rule, else of the configuration so that the pod keeps its QoS class;
+ * and over them what the pod's annotations say. */
 struct resources resources_of_sidecar(const struct config *config, const json *pod,
                                       const struct plan *plan);
 

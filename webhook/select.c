@@ -104,6 +104,17 @@ static void pick_matching(struct picked *picked, const struct strings *patterns,
 	}
 }
 
+/* A program has written which container is the default, not the pod's author. */
+static bool default_container_is_automatic(const struct config *config, const json *pod)
+{
+	const struct strings *keys = &config->automatic_default_containers;
+	for (size_t i = 0; i < keys->count; i++)
+		if (pod_label(pod, keys->items[i]) != NULL ||
+		    pod_annotation(pod, keys->items[i]) != NULL)
+			return true;
+	return false;
+}
+
 static void pick_by_source(struct picked *picked, const struct config *config,
                            const struct rule *rule, const char **ret_missing)
 {
@@ -117,7 +128,9 @@ static void pick_by_source(struct picked *picked, const struct config *config,
 
 	const char *const single[] = {
 	        pod_label(picked->pod, KEY_CLI_CONTAINER),
-	        pod_annotation(picked->pod, KEY_DEFAULT_CONTAINER),
+	        default_container_is_automatic(config, picked->pod)
+	                ? NULL
+	                : pod_annotation(picked->pod, KEY_DEFAULT_CONTAINER),
 	        "main",
 	};
 	for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)

@@ -28,5 +28,8 @@
 #define KEY_MIRROR            "kubernetes.io/config.mirror"
 #define KEY_DEFAULT_CONTAINER "kubectl.kubernetes.io/default-container"
 #define KEY_CLI_CONTAINER     "cli-container"
+#define KEY_SCC               "openshift.io/scc" /* SCC admission has seen the pod */
+#define KEY_AZURE_PREFIX      "azure.workload.identity/"
+#define KEY_AZURE_USE         "azure.workload.identity/use"
 
 #endif

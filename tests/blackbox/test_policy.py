@@ -534,11 +534,13 @@ def test_flags_of_the_shim(case):
 
 
 def resources_of_watchdog(case):
-    return container(case.inject(), "lastword-watchdog")["resources"]
+    return container(case.inject(), "lastword-watchdog").get("resources")
 
 
 def test_sidecar_resources(case):
     requests = {"cpu": "5m", "memory": "16Mi"}
+    assert resources_of_watchdog(case) is None  # BestEffort
+    case.main["resources"] = {"requests": {"cpu": "1"}}
     assert resources_of_watchdog(case) == {"requests": requests}
     case.main["resources"] = {"limits": {"memory": "1Gi"}, "requests": {"memory": "1Mi"}}
     assert resources_of_watchdog(case) == {"requests": requests, "limits": {"memory": "16Mi"}}

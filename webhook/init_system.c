@@ -1,0 +1,171 @@
+#include "webhook/init_system.h"
+
+#include <string.h>
+
+#include "lib/document/json.h"
+#include "webhook/select.h"
+
+#define WORD_SIZE 256 /* longer ones are no program of any pattern */
+/* Programs that start each other are looked through so far. */
+#define WRAPPERS_MAX 8
+/* Words of one command of a script that are looked at. */
+#define SCRIPT_WORDS_MAX 32
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash == NULL ? path : slash + 1;
+}
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		if (strcmp(*names, name) == 0)
+			return true;
+	return false;
+}
+
+static bool matches(const struct strings *patterns, const struct strings *words, size_t at)
+{
+	char both[2 * WORD_SIZE];
+	const char *program = words->items[at];
+	if (matches_any(patterns, program))
+		return true;
+	if (at + 1 >= words->count || strlen(program) >= WORD_SIZE ||
+	    strlen(words->items[at + 1]) >= WORD_SIZE)
+		return false;
+	strcpy(both, program);
+	strcat(both, " ");
+	strcat(both, words->items[at + 1]);
+	return matches_any(patterns, both);
+}
+
+/* Behind the options of a wrapper; those of with_value are followed by a word of their own. */
+static size_t skip_options(const struct strings *words, size_t at, const char *const *with_value)
+{
+	while (at < words->count && words->items[at][0] == '-') {
+		const char *option = words->items[at++];
+		if (strcmp(option, "--") == 0)
+			break;
+		if (is_one_of(option, with_value))
+			at++;
+	}
+	return at;
+}
+
+static size_t skip_assignments(const struct strings *words, size_t at)
+{
+	while (at < words->count && strchr(words->items[at], '=') != NULL)
+		at++;
+	return at;
+}
+
+/* Where the program starts that the wrapper at this place runs; the same place: it is none. */
+static size_t behind_wrapper(const struct strings *words, size_t at)
+{
+	static const char *const inits[] = {"tini", "tini-static", "dumb-init", "catatonit", NULL};
+	static const char *const inits_with_value[] = {"-p", "-e", "-r", "--rewrite", NULL};
+	static const char *const plain[] = {"exec", "nohup", "setsid", "command", NULL};
+	static const char *const plain_with_value[] = {"-a", NULL};
+	static const char *const env_with_value[] = {"-u", "--unset", "-C", "--chdir", NULL};
+	const char *name = base_name(words->items[at]);
+	if (strcmp(name, "env") == 0)
+		return skip_assignments(words, skip_options(words, at + 1, env_with_value));
+	if (is_one_of(name, inits))
+		return skip_options(words, at + 1, inits_with_value);
+	if (is_one_of(name, plain))
+		return skip_options(words, at + 1, plain_with_value);
+	return at;
+}
+
+/* The script of a shell at this place; NULL: it runs none. */
+static const char *script_of(const struct strings *words, size_t at)
+{
+	static const char *const shells[] = {"sh", "bash", "dash", "ash", "zsh", NULL};
+	if (strcmp(base_name(words->items[at]), "busybox") == 0 && at + 1 < words->count)
+		at++;
+	if (!is_one_of(base_name(words->items[at]), shells))
+		return NULL;
+	for (at++; at + 1 < words->count && words->items[at][0] == '-'; at++)
+		if (words->items[at][1] != '-' && strchr(words->items[at], 'c') != NULL)
+			return words->items[at + 1];
+	return NULL;
+}
+
+/* A command through its wrappers, up to a shell; false: no init system so far. */
+static bool runs(const struct strings *patterns, const struct strings *words,
+                 const char **ret_script)
+{
+	size_t at = 0;
+	for (unsigned wrappers = 0; at < words->count && wrappers < WRAPPERS_MAX; wrappers++) {
+		if (matches(patterns, words, at))
+			return true;
+		if (ret_script != NULL && (*ret_script = script_of(words, at)) != NULL)
+			return false;
+		size_t next = behind_wrapper(words, at);
+		if (next == at)
+			return false;
+		at = next;
+	}
+	return false;
+}
+
+/* One command of a script, cut into words without their quotes. */
+struct command {
+	char storage[SCRIPT_WORDS_MAX][WORD_SIZE];
+	const char *items[SCRIPT_WORDS_MAX];
+	struct strings words;
+};
+
+static const char separators[] = ";&|()\n";
+
+/* Reads the command at *script and moves *script behind it. */
+static void read_command(const char **script, struct command *command)
+{
+	const char *at = *script;
+	command->words = (struct strings){.items = command->items};
+	while (*at != '\0' && strchr(separators, *at) == NULL) {
+		size_t space = strspn(at, " \t\r");
+		at += space;
+		if (space > 0)
+			continue;
+		size_t length = 0;
+		char *word = command->words.count < SCRIPT_WORDS_MAX
+		                     ? command->storage[command->words.count]
+		                     : NULL;
+		for (;
+		     *at != '\0' && strchr(" \t\r", *at) == NULL && strchr(separators, *at) == NULL;
+		     at++)
+			if (*at != '"' && *at != '\'' && word != NULL && length + 1 < WORD_SIZE)
+				word[length++] = *at;
+		if (word != NULL) {
+			word[length] = '\0';
+			command->items[command->words.count++] = word;
+		}
+	}
+	*script = at + strspn(at, separators);
+}
+
+static bool script_runs(const struct strings *patterns, const char *script)
+{
+	struct command command;
+	json_work_add(strlen(script) / 16);
+	while (*script != '\0' && json_work_left() > 0) {
+		read_command(&script, &command);
+		size_t first = skip_assignments(&command.words, 0);
+		if (first == command.words.count)
+			continue;
+		struct strings words = {.items = command.words.items + first,
+		                        .count = command.words.count - first};
+		bool stays = strcmp(words.items[0], "exec") != 0 && *script != '\0';
+		if (!stays && runs(patterns, &words, NULL))
+			return true;
+	}
+	return false;
+}
+
+bool init_system_runs(const struct strings *patterns, const struct strings *words)
+{
+	const char *script = NULL;
+	return runs(patterns, words, &script) || (script != NULL && script_runs(patterns, script));
+}

@@ -1,0 +1,26 @@
+/*
+ * init_system: whether a command ends up as an init system that insists on being process 1, however
+ * it is started: behind env, exec, tini and the like, or by a shell. Pure.
+ *
+ * Wrapped it would refuse to work, so one too many that is taken for one is left alone: the pod is
+ * then watched from outside.
+ */
+#ifndef LASTWORD_WEBHOOK_INIT_SYSTEM_H
+#define LASTWORD_WEBHOOK_INIT_SYSTEM_H
+
+#include <stdbool.h>
+
+#include "webhook/strings.h"
+
+/*
+ * words: the command and its arguments. A pattern (lib/base/glob.h) is of the program's word, as it
+ * stands; one with a space in it is of the program and its first argument.
+ *
+ * Seen through: env with its options and assignments; exec, nohup, setsid and command; tini,
+ * dumb-init and catatonit with their options; sh, bash, dash, ash and zsh with -c, whose script is
+ * looked at command by command (words between white space and ; & | ( ), quotes taken off): what is
+ * executed by exec, and the last command, which a shell may execute in its own place.
+ */
+bool init_system_runs(const struct strings *patterns, const struct strings *words);
+
+#endif
