@@ -6,6 +6,7 @@
 #define LASTWORD_LIB_BASE_ASCII_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 static inline bool ascii_is_digit(char c)
 {
@@ -41,6 +42,24 @@ static inline bool ascii_is_space(char c)
 static inline char ascii_to_lower(char c)
 {
 	return ascii_is_upper(c) ? (char)(c | 0x20) : c;
+}
+
+/* How many digits a text begins with. */
+static inline size_t ascii_count_digits(const char *text)
+{
+	size_t count = 0;
+	while (ascii_is_digit(text[count]))
+		count++;
+	return count;
+}
+
+/* How many spaces a text begins with. */
+static inline size_t ascii_count_spaces(const char *text)
+{
+	size_t count = 0;
+	while (text[count] == ' ')
+		count++;
+	return count;
 }
 
 /* The value of a hexadecimal digit; -1: it is none. */

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/ascii.h"
+
 static const struct {
 	char word[12];
 	enum log_level level;
@@ -30,8 +32,9 @@ static const struct {
 
 enum log_level log_level_from_word(const char *word, size_t length)
 {
-	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-		if (strlen(levels[i].word) == length &&
+	for (size_t i = 0; i < sizeof levels / sizeof *levels && length >= 2 && length < 12; i++)
+		if (levels[i].word[0] == ascii_to_lower(word[0]) &&
+		    strlen(levels[i].word) == length &&
 		    strncasecmp(word, levels[i].word, length) == 0)
 			return levels[i].level;
 	return LOG_LEVEL_NONE;

@@ -171,8 +171,8 @@ void log_line_read(const char *bytes, size_t length, struct log_line *ret_line)
 	line->message = line->json ? 0 : prefix.length;
 	if (!line->json)
 		line->level = prefix.level;
-	bool argo = strstr(line->text, " argo=true") != NULL;
-	if (!line->json && !argo && line->level != LOG_LEVEL_NONE) {
+	if (!line->json && line->level != LOG_LEVEL_NONE &&
+	    strstr(line->text, " argo=true") == NULL) {
 		size_t indent = line->indent;
 		read_logfmt(line);
 		line->indent = indent;

@@ -52,7 +52,7 @@ static bool is_plain(const char *text, size_t at, size_t end)
 /* klog's and glog's "E1123 22:50:13.123456 …" */
 static enum log_level klog_level(const char *text)
 {
-	if (text[0] == '\0' || strspn(text + 1, "0123456789") != 4 || text[5] != ' ')
+	if (text[0] == '\0' || ascii_count_digits(text + 1) != 4 || text[5] != ' ')
 		return LOG_LEVEL_NONE;
 	return text[0] == 'F'   ? LOG_LEVEL_FATAL
 	       : text[0] == 'E' ? LOG_LEVEL_ERROR
@@ -64,7 +64,7 @@ static enum log_level klog_level(const char *text)
 /* The priority of a syslog line, "<11>1 …" or "<11>Nov …": severity is its last three bits. */
 static enum log_level syslog_level(const char *text)
 {
-	size_t digits = text[0] == '<' ? strspn(text + 1, "0123456789") : 0;
+	size_t digits = text[0] == '<' ? ascii_count_digits(text + 1) : 0;
 	if (digits == 0 || digits > 3 || text[digits + 1] != '>')
 		return LOG_LEVEL_NONE;
 	int priority = 0;
@@ -92,9 +92,11 @@ static enum log_level find_level(const char *text, size_t length)
 			at++;
 			continue;
 		}
-		bool quoted = at > 0 && strchr("\"'.-", text[at - 1]) != NULL;
-		if (ascii_is_letter(text[at]) &&
-		    (is_set_off(text, at, end) || (all_upper(text + at, end - at) && !quoted)))
+		char before = at > 0 ? text[at - 1] : ' ';
+		bool quoted = before == '"' || before == '\'' || before == '.' || before == '-';
+		bool capitals = ascii_is_upper(text[at]) && all_upper(text + at, end - at);
+		if ((capitals && !quoted) ||
+		    (before != ' ' && ascii_is_letter(text[at]) && is_set_off(text, at, end)))
 			level = log_level_from_word(text + at, end - at);
 		plain += is_plain(text, at, end);
 		at = end;
@@ -109,13 +111,15 @@ static bool is_time(const char *token, size_t length)
 {
 	size_t digits = 0;
 	bool joint = false;
+	if (!ascii_is_digit(token[0]))
+		return false;
 	for (size_t i = 0; i < length; i++) {
 		digits += ascii_is_digit(token[i]);
 		joint |= strchr(":.,-/|", token[i]) != NULL;
 		if (!ascii_is_digit(token[i]) && strchr(":.,-/+|TZsm", token[i]) == NULL)
 			return false;
 	}
-	return ascii_is_digit(token[0]) && digits >= 2 && joint;
+	return digits >= 2 && joint;
 }
 
 static bool is_number(const char *token, size_t length)
@@ -139,7 +143,9 @@ static bool is_month(const char *token, size_t length)
 static size_t group_length(const char *text)
 {
 	static const char opening[] = "[({<";
-	const char *kind = text[0] == '\0' ? NULL : strchr(opening, text[0]);
+	if (ascii_is_alnum(text[0]) || text[0] == '\0')
+		return 0;
+	const char *kind = strchr(opening, text[0]);
 	if (kind == NULL)
 		return 0;
 	char closing = "])}>"[kind - opening];
@@ -167,7 +173,7 @@ static bool is_logger(const char *token, size_t length, const char *rest)
 			return false;
 	}
 	char last = token[length - 1];
-	bool sets_off = last == ':' || last == ']' || rest[strspn(rest, " ")] == ':' ||
+	bool sets_off = last == ':' || last == ']' || rest[ascii_count_spaces(rest)] == ':' ||
 	                strncmp(rest, " - ", 3) == 0;
 	return joint && sets_off && strncmp(rest, " line ", 6) != 0;
 }
@@ -178,14 +184,17 @@ static bool is_pair(const char *token)
 	static const char *const keys[] = {"time=",   "ts=",     "level=",     "lvl=",    "t=",
 	                                   "logger=", "caller=", "component=", "service="};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (strncmp(token, keys[i], strlen(keys[i])) == 0)
+		if (token[0] == keys[i][0] && strncmp(token, keys[i], strlen(keys[i])) == 0)
 			return true;
 	return false;
 }
 
 static bool is_joint(const char *token, size_t length)
 {
-	return strspn(token, "-|:>=*") == length;
+	for (size_t i = 0; i < length; i++)
+		if (ascii_is_alnum(token[i]) || strchr("-|:>=*", token[i]) == NULL)
+			return false;
+	return true;
 }
 
 /* "ERROR", "ERROR:", "ERROR/MainProcess]", "I," of Ruby. */
@@ -204,10 +213,18 @@ static bool is_level_token(const char *token, size_t length)
 	        token[word] == '|');
 }
 
+static size_t word_length(const char *token)
+{
+	size_t length = 0;
+	while (token[length] != ' ' && token[length] != '\0')
+		length++;
+	return length;
+}
+
 /* The length of what stands at token before the message; 0: the message begins there. */
 static size_t token_length(const char *token, bool first)
 {
-	size_t length = strcspn(token, " ");
+	size_t length = word_length(token);
 	size_t group = group_length(token);
 	if (group > 0 && (token[group] == ' ' || token[group] == ':' || token[group] == '['))
 		return group + (token[group] == ':');
@@ -222,8 +239,8 @@ static size_t token_length(const char *token, bool first)
 	if (is_month(token, length) && token[3] == ' ' &&
 	    ascii_is_digit(token[4 + (token[4] == ' ')])) {
 		/* Syslog: "Nov 23 22:50:13 host program[1]:" */
-		size_t day = length + strspn(token + length, " ");
-		return day + strcspn(token + day, " ");
+		size_t day = length + ascii_count_spaces(token + length);
+		return day + word_length(token + day);
 	}
 	if (klog_level(token) != LOG_LEVEL_NONE)
 		return length;
@@ -241,7 +258,7 @@ static size_t find_message(const char *text, size_t length)
 		if (step == 0)
 			break;
 		at += step;
-		at += strspn(text + at, " ");
+		at += ascii_count_spaces(text + at);
 	}
 	if (strncmp(text + at, "msg=\"", 5) == 0)
 		at += 5;

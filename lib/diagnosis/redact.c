@@ -77,7 +77,7 @@ static size_t plain_length(const struct secret_scanner *s)
 size_t redact(const struct redact_patterns *patterns, bool cut_start, char *text, size_t length,
               struct redact_report *ret_report)
 {
-	static const struct redact_patterns no_patterns;
+	static struct redact_patterns no_patterns; /* never written to; its zeros need no space */
 	struct secret_scanner s = {.patterns = patterns != NULL ? patterns : &no_patterns,
 	                           .text = text,
 	                           .length = length,

@@ -49,11 +49,11 @@ static bool ends_with_exception(const struct log_line *line)
 /* Rust's "7: core::panicking::panic", "7: <T as X>::call", "7: 0x55914f9eccd2 - main" */
 static bool is_numbered_frame(const char *text)
 {
-	size_t digits = strspn(text, "0123456789");
+	size_t digits = ascii_count_digits(text);
 	if (digits == 0 || !starts_with(text + digits, ": "))
 		return false;
 	text += digits + 1;
-	text += strspn(text, " ");
+	text += ascii_count_spaces(text);
 	const char *path = strpbrk(text, ": ");
 	return text[0] == '<' || starts_with(text, "0x") ||
 	       (path != NULL && starts_with(path, "::"));
@@ -62,8 +62,8 @@ static bool is_numbered_frame(const char *text)
 /* A line of a source file with its number: "12 | use x;", "12 >     raise" */
 static bool is_source_line(const char *text)
 {
-	size_t digits = strspn(text, "0123456789");
-	const char *rest = text + digits + strspn(text + digits, " ");
+	size_t digits = ascii_count_digits(text);
+	const char *rest = text + digits + ascii_count_spaces(text + digits);
 	return digits > 0 && digits < 6 && (rest[0] == '|' || starts_with(rest, "\xE2\x94\x82"));
 }
 
@@ -71,7 +71,9 @@ static bool is_source_line(const char *text)
 static bool is_command(const struct log_line *line)
 {
 	const char *text = line->text;
-	size_t plus = strspn(text, "+");
+	size_t plus = 0;
+	while (text[plus] == '+')
+		plus++;
 	return (plus > 0 && text[plus] == ' ' && line->indent == 0) || starts_with(text, "$ ");
 }
 
@@ -79,11 +81,13 @@ static bool is_command(const struct log_line *line)
  * or a space. */
 static bool is_grep_hit(const char *text)
 {
-	size_t name = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	                           "0123456789_./-");
+	size_t name = 0;
+	while (ascii_is_alnum(text[name]) || text[name] == '_' || text[name] == '.' ||
+	       text[name] == '/' || text[name] == '-')
+		name++;
 	if (name < 3 || text[name] != ':' || memchr(text, '.', name) == NULL)
 		return false;
-	size_t digits = strspn(text + name + 1, "0123456789");
+	size_t digits = ascii_count_digits(text + name + 1);
 	const char *rest = text + name + 1 + digits;
 	if (digits == 0 || rest[0] != ':')
 		return false;
@@ -93,8 +97,10 @@ static bool is_grep_hit(const char *text)
 
 static bool is_ruler(const struct log_line *line)
 {
-	const char ruler[] = {line->text[0], '\0'};
-	return line->length <= 2 || strspn(line->text, ruler) == line->length;
+	size_t count = 0;
+	while (count < line->length && line->text[count] == line->text[0])
+		count++;
+	return line->length <= 2 || count == line->length;
 }
 
 static bool is_frame(const struct log_line *line)
@@ -109,7 +115,7 @@ static bool is_frame(const struct log_line *line)
 	    starts_with(text, "+-"))
 		return true;
 	/* Ruby: "from /app/bin/agent:9:in '<main>'", "/gems/pg.rb:12:in `connect'" */
-	const char *in = strstr(text, ":in ");
+	const char *in = starts_with(text, "from ") || text[0] == '/' ? strstr(text, ":in ") : NULL;
 	if (in != NULL && (in[4] == '`' || in[4] == '\'') &&
 	    (text[line->length - 1] == '\'' || starts_with(text, "from ")))
 		return true;
