@@ -50,6 +50,7 @@ void log_begin(struct log_line *line, enum log_level level, const char *message)
 	format_now(now, sizeof now);
 	buffer_init_fixed(&line->text, line->storage, sizeof line->storage - sizeof truncation);
 	json_writer_init(&line->writer, &line->text);
+	line->writer.safe_text = true;
 	json_write_object_begin(&line->writer);
 	json_write_member(&line->writer, "time", now);
 	json_write_member(&line->writer, "level", level_names[level]);

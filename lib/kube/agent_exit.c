@@ -314,6 +314,7 @@ void agent_exit_write(const struct agent_exit *exit, struct buffer *out)
 {
 	struct json_writer writer;
 	json_writer_init(&writer, out);
+	writer.safe_text = true;
 	json_write_object_begin(&writer);
 	json_write_member(&writer, "apiVersion", AGENT_EXIT_API_VERSION);
 	json_write_member(&writer, "kind", AGENT_EXIT_KIND);
@@ -369,6 +370,7 @@ void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out)
 {
 	struct json_writer writer;
 	json_writer_init(&writer, out);
+	writer.safe_text = true;
 	json_write_object_begin(&writer);
 	json_write_key(&writer, "status");
 	json_write_object_begin(&writer);

@@ -52,16 +52,33 @@ static void write_source(struct json_writer *writer, const char *node)
 	json_write_member(writer, "reportingComponent", "lastword.dev/observer");
 }
 
+/* Bytes of the longest beginning that has at most EVENT_MESSAGE_MAX bytes when what is unsafe, or
+ * no UTF-8, is replaced by the three of U+FFFD. */
+static size_t fitting_length(const char *message)
+{
+	size_t length = strlen(message);
+	size_t at = 0;
+	for (size_t written = 0; at < length;) {
+		size_t sequence = utf8_sequence(message + at, length - at);
+		bool stays =
+		        sequence > 0 && !utf8_is_unsafe(utf8_code_point(message + at, sequence));
+		written += stays ? sequence : 3;
+		if (written > EVENT_MESSAGE_MAX)
+			break;
+		at += sequence > 0 ? sequence : 1;
+	}
+	return at;
+}
+
 void event_write(const struct termination *termination, enum event_target target, const char *name,
                  const struct event_text *text, int64_t wall, struct buffer *out)
 {
 	struct json_writer writer;
 	char now[TIMESTAMP_SIZE];
 	timestamp_print(wall - wall % SECOND, now); /* metav1.Time: whole seconds */
-	size_t length = strlen(text->message);
-	if (length > EVENT_MESSAGE_MAX)
-		length = utf8_valid_prefix(text->message, EVENT_MESSAGE_MAX);
+	size_t length = fitting_length(text->message);
 	json_writer_init(&writer, out);
+	writer.safe_text = true;
 	json_write_object_begin(&writer);
 	json_write_member(&writer, "apiVersion", "v1");
 	json_write_member(&writer, "kind", "Event");

@@ -78,12 +78,17 @@ static const struct json_filter container[] = {
          .extra = true},
         END,
 };
+/* They are only counted. */
+static const struct json_filter ephemeral_container[] = {END};
 static const struct json_filter spec[] = {
         {.key = "nodeName", .text_max = NAME_MAX_BYTES},
         {.key = "restartPolicy", .text_max = LABEL_MAX},
         {.key = "activeDeadlineSeconds"},
         {.key = "initContainers", .members = container, .elements_max = POD_FILTER_CONTAINERS},
         {.key = "containers", .members = container, .elements_max = POD_FILTER_CONTAINERS},
+        {.key = "ephemeralContainers",
+         .members = ephemeral_container,
+         .elements_max = POD_FILTER_CONTAINERS},
         END,
 };
 

@@ -30,6 +30,18 @@ static void pack(struct buffer *packed, const char *text)
 	buffer_append(packed, text, strlen(text) + 1);
 }
 
+/* 12 KiB for all containers of a pod together, whatever their kind (Kubernetes:
+ * pkg/kubelet/status/status_manager.go, normalizeStatus). */
+static uint16_t message_limit(const struct pod *pod)
+{
+	static const char *const kinds[] = {"initContainers", "containers", "ephemeralContainers"};
+	const json *spec = json_get(pod->object, "spec");
+	size_t containers = 0;
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		containers += json_size(json_get(spec, kinds[i]));
+	return (uint16_t)(containers == 0 ? MESSAGE_MAX : MESSAGE_MAX / containers);
+}
+
 static struct termination termination_of(struct arena *arena, const struct pod *pod,
                                          const struct pod_agent *agent, enum termination_kind kind)
 {
@@ -60,6 +72,7 @@ static struct termination termination_of(struct arena *arena, const struct pod *
 	        .context = keep(arena, &context),
 	        .patterns = keep(arena, &patterns),
 	        .others_running = pod_other_runs(pod, agent->name),
+	        .message_limit = message_limit(pod),
 	        .deletion_requested = pod->deleted_at != 0,
 	        .watched = pod->watchdog && agent->watched,
 	};

@@ -50,6 +50,7 @@ struct termination {
 	int64_t started_at; /* nanoseconds since 1970; 0: unknown */
 	int64_t finished_at;
 	int exit_code;           /* of TERMINATION_REPORTED; see termination_has_exit_code() */
+	uint16_t message_limit;  /* bytes the kubelet keeps of a container's message; 0: unknown */
 	bool previous;           /* it is in lastState: a later run has started or will */
 	bool final;              /* there will be no other run */
 	bool others_running;     /* another regular container that is not lastword's own was running

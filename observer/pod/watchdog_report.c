@@ -43,12 +43,31 @@ static void read_context(const json *object, struct watchdog_report *report)
 	}
 }
 
+/* In a text that is JSON every escape of a NUL becomes one of U+FFFD, so that no string is cut. */
+static void replace_nuls(char *text, size_t length)
+{
+	static const char nul[] = "\\u0000";
+	const size_t size = sizeof nul - 1;
+	for (size_t at = 0; at + size <= length; at++) {
+		if (text[at] != '\\')
+			continue;
+		if (memcmp(text + at, nul, size) == 0)
+			memcpy(text + at, "\\ufffd", size);
+		at++; /* what is escaped begins no escape */
+	}
+}
+
 /* A line that is a report of the pod with that uid, about a container. */
 static bool read_line(struct arena *arena, const char *text, size_t length, const char *uid,
                       json **ret_object)
 {
-	if (length == 0 || text[0] != '{' ||
-	    json_parse(arena, text, length, 0, ret_object, NULL) != JSON_FAITHFUL)
+	char *copy;
+	if (length == 0 || text[0] != '{' || (copy = arena_copy(arena, text, length)) == NULL)
+		return false;
+	/* The watchdog writes none (any more); a NUL of the agent's is no reason to lose a report.
+	 */
+	replace_nuls(copy, length);
+	if (json_parse(arena, copy, length, 0, ret_object, NULL) != JSON_FAITHFUL)
 		return false;
 	const char *report_uid = json_get_string(*ret_object, "uid");
 	return json_get_string(*ret_object, "container") != NULL &&

@@ -9,7 +9,8 @@
 #include "lib/diagnosis/snippet.h"
 #include "lib/base/utf8.h"
 
-#define MESSAGE_MAX ((size_t)12 * 1024)
+#define MESSAGE_MAX        ((size_t)12 * 1024)
+#define MESSAGE_LIKELY_CUT 1000
 
 struct record_builder {
 	struct arena *arena;
@@ -23,10 +24,24 @@ struct record_builder {
 	bool full; /* the arena is */
 };
 
+/* A string of output: here a NUL becomes U+FFFD; whoever writes the string replaces the other
+ * characters that are unsafe (lib/base/json_write). */
 static const char *keep(struct record_builder *builder, const char *text, size_t length)
 {
-	const char *copy = arena_copy(builder->arena, text, length);
+	size_t nuls = 0;
+	for (size_t i = 0; i < length; i++)
+		nuls += text[i] == '\0';
+	char *copy = arena_allocate(builder->arena, length + 2 * nuls + 1);
+	char *to = copy;
 	builder->full = builder->full || copy == NULL;
+	for (size_t i = 0; copy != NULL && i < length; i++) {
+		if (text[i] != '\0') {
+			*to++ = text[i];
+			continue;
+		}
+		memcpy(to, "\xEF\xBF\xBD", 3);
+		to += 3;
+	}
 	return copy;
 }
 
@@ -40,9 +55,10 @@ static const char *redacted(struct record_builder *builder, const char *text, si
 		builder->full = true;
 		return NULL;
 	}
-	/* The kubelet keeps the last 2048 bytes of a log, less with many containers: the first word
-	 * may be the second half of a secret. */
-	bool cut = length >= 1000;
+	/* The kubelet keeps the last 2048 bytes of a log, and of them what the pod's containers
+	 * share: the first word may be the second half of a secret. */
+	size_t limit = builder->termination->message_limit;
+	bool cut = length >= MESSAGE_LIKELY_CUT || (limit > 0 && length >= limit);
 	copy[redact(builder->patterns, cut, copy, length, NULL)] = '\0';
 	return copy;
 }

@@ -19,6 +19,7 @@
 #include "lib/base/files.h"
 #include "lib/document/yaml.h"
 #include "tests/unit/json_equal.h"
+#include "observer/notify/event.h"
 #include "observer/record/record_builder.h"
 
 #define FOLDER      "tests/data/records/"
@@ -168,8 +169,149 @@ static void test_record_builder(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* ---- Text that is not clean ---- */
+
+static const struct termination failed_run = {.kind = TERMINATION_REPORTED,
+                                              .namespace = "a",
+                                              .pod = "coder",
+                                              .uid = "12345678-0",
+                                              .container = "main",
+                                              .reason = "Error",
+                                              .exit_code = 1,
+                                              .final = true};
+
+/* NUL, DEL, a C1 control, a line separator, a bidirectional control. */
+#define UNSAFE   "\0 \x7f \xc2\x9b \xe2\x80\xa8 \xe2\x80\xae"
+#define REPLACED "\xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd"
+
+static void test_output_is_replaced_and_keeps_its_end(void **state)
+{
+	(void)state;
+	static const char output[] = "begin " UNSAFE "\nError: broken " UNSAFE " pipe\n";
+	struct arena *arena = arena_new((size_t)1 << 20);
+	struct built_record built;
+	struct log_tail log = {.bytes = arena_copy(arena, output, sizeof output - 1),
+	                       .length = sizeof output - 1};
+	assert_true(record_build(arena, &failed_run, NULL, &log, &built));
+	const json *spec = spec_of(arena, &built);
+	assert_string_equal(json_get_string(spec, "logTail"),
+	                    "begin " REPLACED "\nError: broken " REPLACED " pipe\n");
+	/* A snippet has spaces for what is a control in ASCII. */
+	const char *snippet = json_get_string(spec, "payloadSnippet");
+	assert_string_equal(snippet,
+	                    "Error: broken     \xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd pipe");
+	assert_non_null(strstr(json_get_string(spec, "summary"), snippet));
+	arena_free(arena);
+}
+
+/* What a kubelet, a forged report or a flag says is no cleaner. */
+static void test_other_texts_are_replaced(void **state)
+{
+	(void)state;
+	static const char context[] = "color\0red \xe2\x80\xae der";
+	struct arena *arena = arena_new((size_t)1 << 20);
+	struct built_record built;
+	struct termination termination = failed_run;
+	termination.message = "died \xc2\x85 of \xe2\x81\xa7 it";
+	termination.context = (struct packed_texts){context, sizeof context};
+	assert_true(record_build(arena, &termination, NULL, NULL, &built));
+	const json *spec = spec_of(arena, &built);
+	assert_string_equal(json_get_string(spec, "message"),
+	                    "died \xef\xbf\xbd of \xef\xbf\xbd it");
+	assert_string_equal(json_string(json_find(spec, "context", "color", NULL)),
+	                    "red \xef\xbf\xbd der");
+	arena_free(arena);
+}
+
+/* As a watchdog of before wrote them, and as anybody in the pod can. */
+static void test_a_report_with_nuls_is_taken(void **state)
+{
+	(void)state;
+	static const char line[] =
+	        "{\"event\":\"end\",\"uid\":\"12345678-0\",\"container\":\"main\",\"exit_code\":1,"
+	        "\"error_type\":\"Error\",\"summary\":\"a\\u0000b\",\"log_tail\":"
+	        "\"\\u0000one\\u0000"
+	        "\\\\u0000 two \\u202e\\n\"}";
+	struct arena *arena = arena_new((size_t)1 << 20);
+	struct watchdog_report report;
+	struct built_record built;
+	assert_true(watchdog_report_read(arena, line, sizeof line - 1, "12345678-0", &report));
+	assert_int_equal(watchdog_report_distance(&report, &failed_run), 0);
+	assert_true(record_build(arena, &failed_run, &report, NULL, &built));
+	const json *spec = spec_of(arena, &built);
+	assert_string_equal(json_get_string(spec, "logTail"),
+	                    "\xef\xbf\xbdone\xef\xbf\xbd\\u0000 two \xef\xbf\xbd\n");
+	assert_string_equal(json_get_string(spec, "summary"), "a\xef\xbf\xbd"
+	                                                      "b");
+	arena_free(arena);
+}
+
+static void test_an_event_fits_however_much_is_replaced(void **state)
+{
+	(void)state;
+	char message[2 * EVENT_MESSAGE_MAX + 1];
+	struct arena *arena = arena_new((size_t)1 << 20);
+	struct buffer out;
+	json *root;
+	buffer_init(&out, 65536);
+	memset(message, 0x7f, sizeof message - 1);
+	message[sizeof message - 1] = '\0';
+	event_write(&failed_run, EVENT_POD, "name",
+	            &(struct event_text){.reason = "AgentExit", .message = message}, SECOND, &out);
+	assert_int_equal(json_parse(arena, out.data, out.length, 0, &root, NULL), JSON_FAITHFUL);
+	const char *written = json_get_string(root, "message");
+	assert_int_equal(strlen(written), EVENT_MESSAGE_MAX / 3 * 3);
+	assert_int_equal(strncmp(written, "\xef\xbf\xbd", 3), 0);
+	buffer_free(&out);
+	arena_free(arena);
+}
+
+/* With many containers the kubelet keeps less of each message than 1000 bytes: its first word may
+ * be the second half of a secret. */
+static void test_the_message_of_a_pod_with_many_containers(void **state)
+{
+	(void)state;
+	for (size_t containers = 1; containers <= 90; containers++) {
+		struct arena *arena = arena_new((size_t)4 << 20);
+		struct buffer text;
+		struct pod pod;
+		struct termination found[2];
+		struct built_record built;
+		json *root;
+		size_t limit = 12288 / containers < 2048 ? 12288 / containers : 2048;
+		buffer_init(&text, (size_t)1 << 20);
+		buffer_append_text(&text,
+		                   "{\"metadata\":{\"namespace\":\"a\",\"name\":\"p\",\"uid\":"
+		                   "\"u\"},\"spec\":{\"initContainers\":[{\"name\":\"init\"}],"
+		                   "\"containers\":[{\"name\":\"main\"}");
+		for (size_t i = 2; i < containers; i++)
+			buffer_printf(&text, ",{\"name\":\"c%zu\"}", i);
+		buffer_printf(&text,
+		              "]},\"status\":{\"containerStatuses\":[{\"name\":\"main\",\"state\":{"
+		              "\"terminated\":{\"exitCode\":1,\"message\":\"SECOND-HALF rest "
+		              "%*s\"}}}]}}",
+		              (int)limit - 17, "x");
+		assert_int_equal(json_parse(arena, text.data, text.length, 0, &root, NULL),
+		                 JSON_FAITHFUL);
+		assert_true(pod_read(arena, root, &pod, NULL));
+		assert_int_equal(termination_read(arena, &pod, &pod.agents[0], found), 1);
+		assert_int_equal(strlen(found[0].message), limit);
+		assert_true(record_build(arena, &found[0], NULL, NULL, &built));
+		assert_null(strstr(built.exit.message, "SECOND-HALF"));
+		buffer_free(&text);
+		arena_free(arena);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_record_builder)};
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_record_builder),
+	        cmocka_unit_test(test_output_is_replaced_and_keeps_its_end),
+	        cmocka_unit_test(test_other_texts_are_replaced),
+	        cmocka_unit_test(test_a_report_with_nuls_is_taken),
+	        cmocka_unit_test(test_an_event_fits_however_much_is_replaced),
+	        cmocka_unit_test(test_the_message_of_a_pod_with_many_containers),
+	};
 	return cmocka_run_group_tests_name("record builder", tests, NULL, NULL);
 }
