@@ -10,7 +10,7 @@
  *   NEVER    state.terminated, a sidecar lives on; a second later the pod is deleted
  *   RESTART  state.terminated, then running again with lastState
  *   DELETED  deletionTimestamp, 300 ms later the final object and DELETED
- *   UNSEEN   only lastState ever tells of it
+ *   UNSEEN   only lastState ever shows it
  *
  * Deleted pods are replaced at once. The watchdog's log has a report about every termination. Each
  * record that is posted is compared with the termination it is about. Every --drop events the watch

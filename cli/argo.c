@@ -4,10 +4,9 @@
 
 #include "lib/document/yaml.h"
 
-#define EXECUTOR_IMAGE \
-	"quay.io/argoproj/argoexec:latest" /* as shipped; the controller may say other */
-#define EXECUTOR    "/var/run/argo/argoexec"
-#define SCRIPT_PATH "/argo/staging/script"
+#define EXECUTOR_IMAGE "quay.io/argoproj/argoexec:latest" /* the default of Argo's controller */
+#define EXECUTOR       "/var/run/argo/argoexec"
+#define SCRIPT_PATH    "/argo/staging/script"
 
 /* A pod in the making. Failure (no memory) is sticky: every node made since is NULL. */
 struct maker {
@@ -253,7 +252,7 @@ static json *volumes_of(struct maker *maker, const json *template)
 	return volumes;
 }
 
-/* What the template says goes before what the workflow says. */
+/* The template's own values have precedence over the workflow's. */
 static void set_scheduling(struct maker *maker, json *spec, const json *template)
 {
 	static const char *const members[] = {"nodeSelector",  "affinity",
@@ -337,7 +336,7 @@ static const char *type_of(const json *template)
 	return NULL;
 }
 
-/* With what templateDefaults say, but for templates of another type. */
+/* Merged into the workflow's templateDefaults, of which members for other types have no effect. */
 static const json *with_defaults(struct maker *maker, const json *template)
 {
 	const json *defaults = json_get(maker->spec, "templateDefaults");

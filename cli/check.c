@@ -3,14 +3,15 @@
 #include "cli/commands.h"
 #include "cli/command_options.h"
 
-static const char usage[] = "Usage: lastword check -c CONFIG\n"
-                            "Reads a configuration and says whether the webhook would take it. A "
-                            "mistake is shown with its\n"
-                            "line, column and what was expected there.\n"
-                            "\n"
-                            "  -c, --config FILE  the configuration; - is standard input\n"
-                            "\n"
-                            "Exit status: 0 good, 1 refused, 2 usage.\n";
+static const char usage[] =
+        "Usage: lastword check -c CONFIG\n"
+        "Reads a configuration and checks whether the webhook would accept it. A "
+        "mistake is shown with its\n"
+        "line, column and what was expected there.\n"
+        "\n"
+        "  -c, --config FILE  the configuration; - is standard input\n"
+        "\n"
+        "Exit status: 0 good, 1 refused, 2 usage.\n";
 
 int command_check(int argc, char **argv)
 {

@@ -1,6 +1,6 @@
 /*
- * lastword diagnose: what the watchdog would say of a log, and which rule decided. For whoever
- * writes rules (docs/diagnosis.md) or wonders about a record.
+ * lastword diagnose: what the watchdog would report of a log, and which rule decided. For
+ * people who write rules (docs/diagnosis.md) or question a record.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@
 
 static const char usage[] =
         "Usage: lastword diagnose -f LOG [--exit CODE | --signal NUMBER] [OPTION…]\n"
-        "Says what the watchdog would report of a log, and which rule decided.\n"
+        "Shows what the watchdog would report of a log, and which rule decided.\n"
         "\n"
         "  -f, --filename FILE  the log; - reads standard input\n"
         "      --exit CODE      the container's exit code (default 1)\n"

@@ -11,8 +11,8 @@
 
 /* ---- JSON: any number of values, one after the other ---- */
 
-/* Bytes of the value at text as far as brackets and quotes say; whether it is JSON the parser finds
- * out. */
+/* Bytes of the value at text, by its brackets and quotes alone: the parser checks whether it is
+ * JSON. */
 static size_t value_length(const char *text, size_t length)
 {
 	size_t depth = 0;
@@ -61,11 +61,17 @@ static bool parse_value(struct documents *documents, const char *text, size_t le
 	       error_set(error, "no memory");
 }
 
+/* Bytes of a byte order mark at the start. */
+static size_t skip_mark(const char *text)
+{
+	return strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 static bool parse_json(struct documents *documents, size_t length, struct error *error)
 {
 	size_t capacity = 0;
-	const char *text = documents->text;
-	const char *end = text + length;
+	const char *text = documents->text + skip_mark(documents->text);
+	const char *end = documents->text + length;
 	text += strspn(text, " \t\r\n");
 	for (const char *at = text; at < end; capacity++) {
 		at += value_length(at, (size_t)(end - at));
@@ -145,7 +151,8 @@ static bool are_objects(const struct documents *documents, struct error *error)
 /* What looks like JSON may be YAML, too: a flow mapping. */
 static bool parse(struct documents *documents, size_t length, struct error *error)
 {
-	char first = documents->text[strspn(documents->text, " \t\r\n")];
+	const char *text = documents->text + skip_mark(documents->text);
+	char first = text[strspn(text, " \t\r\n")];
 	bool parsed = (first == '{' || first == '[') && parse_json(documents, length, error);
 	return (parsed || parse_yaml(documents, length, error)) && are_objects(documents, error);
 }

@@ -165,7 +165,7 @@ static void write_path(const struct exit_source *source, const char *token, stru
 	}
 }
 
-/* One page; token is what it continues from and becomes what the next one does, "" at the end. */
+/* One page. token: in, the page to continue from; out, the next one, "" after the last. */
 static bool load_page(struct loading *loading, const struct exit_source *source,
                       struct buffer *token, struct error *error)
 {

@@ -25,7 +25,7 @@ static const char usage[] =
         "  -f, --filename FILE    read records from a file, JSON or YAML; - is standard input\n"
         "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
         "\n"
-        "The table fits the terminal, or the columns that the variable COLUMNS says. KUBECTL "
+        "The table fits the terminal, or as many columns as the variable COLUMNS has. KUBECTL "
         "names\n"
         "another kubectl. Exit status: 0 ok, 1 failed, 2 usage.\n";
 

@@ -47,7 +47,7 @@ static void fail(struct injecting *injecting, const char *text)
 	injecting->failed = true;
 }
 
-/* "Kind/name: …", with the place of a template where the kind does not say it. */
+/* "Kind/name: …", with the pointer to a template that is not where such a kind usually has it. */
 static void report(const struct injecting *injecting, const struct found_pod *found,
                    const char *what, const char *why)
 {

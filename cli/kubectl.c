@@ -91,7 +91,7 @@ static void pass_on(struct buffer *messages)
 	buffer_clear(messages);
 }
 
-/* Reads what there is; false at the end. */
+/* Reads what is available; false at the end of the stream. */
 static bool drain(int file, struct buffer *into)
 {
 	char chunk[65536];

@@ -1,6 +1,6 @@
 /*
- * message: what a command says to the person who runs it, on standard error: "lastword COMMAND: …",
- * one line, safe for a terminal whatever the text is made of.
+ * message: a line on standard error for the person who runs a command: "lastword COMMAND: …". Safe
+ * for a terminal whatever the text is made of.
  */
 #ifndef LASTWORD_CLI_MESSAGE_H
 #define LASTWORD_CLI_MESSAGE_H

@@ -13,6 +13,7 @@ struct search {
 	struct arena *arena;
 	const struct pod_visitor *visitor;
 	const json *object; /* that is looked at */
+	const char *kind;   /* its kind; in a PodList an item's may be missing */
 	const char *base;   /* where it is in the document */
 	bool found;         /* a pod, in it */
 };
@@ -34,7 +35,7 @@ static bool visit(struct search *search, struct found_pod *found)
 		found->namespace = json_string(json_find(object, "metadata", "namespace", NULL));
 	if (found->name == NULL)
 		found->name = object_name(object);
-	found->kind = json_get_string_or(object, "kind", "");
+	found->kind = search->kind;
 	return found->pointer != NULL && search->visitor->pod(search->visitor->context, found);
 }
 
@@ -123,7 +124,7 @@ static bool visit_templates(struct search *search, json *object)
 
 static void report_none(const struct search *search, const char *why)
 {
-	const struct no_pod none = {.kind = json_get_string_or(search->object, "kind", "(no kind)"),
+	const struct no_pod none = {.kind = search->kind[0] == '\0' ? "(no kind)" : search->kind,
 	                            .name = object_name(search->object),
 	                            .why = why};
 	search->visitor->no_pod(search->visitor->context, &none);
@@ -138,6 +139,7 @@ static bool visit_review(struct search *search, json *review)
 		return true;
 	}
 	const json *object = search->object;
+	search->kind = "Pod";
 	struct found_pod found = {.origin = POD_ITSELF,
 	                          .pod = pod,
 	                          .path = "/request/object",
@@ -172,11 +174,13 @@ static bool is_policy(const json *object)
 	return false;
 }
 
-static bool visit_object(struct search *search, json *object)
+/* fallback: its kind where it names none. */
+static bool visit_object(struct search *search, json *object, const char *fallback)
 {
-	const char *kind = json_get_string_or(object, "kind", "");
+	const char *kind = json_get_string_or(object, "kind", fallback);
 	bool going = true;
 	search->object = object;
+	search->kind = kind;
 	search->found = false;
 	if (strcmp(kind, "AdmissionReview") == 0)
 		return visit_review(search, object);
@@ -197,15 +201,21 @@ bool pods_visit(struct arena *arena, json *root, const struct pod_visitor *visit
 {
 	struct search search = {.arena = arena, .visitor = visitor, .base = ""};
 	json *items = json_get(root, "items");
+	const char *kind = json_get_string_or(root, "kind", "");
 	if (json_is_null(root))
 		return true;
-	if (!ends_with(json_get_string_or(root, "kind", ""), "List") || !json_is_array(items))
-		return visit_object(&search, root);
+	if (!ends_with(kind, "List") || !json_is_array(items))
+		return visit_object(&search, root, "");
+
+	/* The API server's own lists name the kind of the items once. */
+	const char *item_kind = arena_copy(arena, kind, strlen(kind) - strlen("List"));
+	if (item_kind == NULL)
+		return false;
 
 	size_t index = 0;
 	for (json *item = json_first(items); item != NULL; item = json_next(item), index++) {
 		search.base = arena_printf(arena, "/items/%zu", index);
-		if (search.base == NULL || !visit_object(&search, item))
+		if (search.base == NULL || !visit_object(&search, item, item_kind))
 			return false;
 	}
 	return true;

@@ -29,7 +29,7 @@ struct found_pod {
 	const json *object;    /* that it was found in */
 	const char *pointer;   /* where it is in the document: a JSON Pointer, "" for all of it */
 	const char *path;      /* the same within object */
-	const char *namespace; /* NULL: the object does not say */
+	const char *namespace; /* NULL: the object names none */
 	const char *kind;      /* the object's; "" when it has none */
 	const char *name; /* the object's name or generateName, of Argo's the template's; or "" */
 };

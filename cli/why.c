@@ -29,7 +29,7 @@ static const char usage[] =
         "  -f, --filename FILE   read records from a file, JSON or YAML; - is standard input\n"
         "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
         "\n"
-        "Tables fit the terminal, or the columns that the variable COLUMNS says. KUBECTL names\n"
+        "Tables fit the terminal, or as many columns as the variable COLUMNS has. KUBECTL names\n"
         "another kubectl. Exit status: 0 ok, 1 failed or no record, 2 usage.\n";
 
 /* ---- One termination ---- */

@@ -152,7 +152,7 @@ void agent_exit_add_context(struct agent_exit *exit, const char *key, const char
  * bytes), the first 8 of its uid, the container, the restart count as the kubelet counts it. A run
  * that never was (started false: error_type NeverStarted) is POD.UID8.CONTAINER.never-N, since the
  * kubelet counts on from the same N when it starts after all. Only the pod's name may contain dots,
- * so that two different ends have different names. Always a DNS subdomain (RFC 1123).
+ * so that two different terminations have different names. Always a DNS subdomain (RFC 1123).
  */
 #define AGENT_EXIT_NAME_SIZE 254
 void agent_exit_name(const char *pod, const char *uid, const char *container, int64_t restart_count,

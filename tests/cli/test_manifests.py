@@ -158,6 +158,16 @@ def test_a_list_names_its_items(lastword):
                    "lastword inject: Pod/a: injected\n")
 
 
+def test_a_list_of_the_api_server_names_the_kind_once(lastword):
+    pod = yaml.safe_load(POD)
+    del pod["kind"], pod["apiVersion"]
+    text = "\ufeff" + json.dumps({"kind": "PodList", "items": [pod, pod]})
+    out, err = lastword("inject", text, rules=[{"name": "all"}])
+    assert out.count('"name": "lastword-watchdog"') == 2 and err == "lastword inject: Pod/a: injected\n" * 2
+    text = json.dumps({"kind": "SecretList", "items": [{"metadata": {"name": "s"}}]})
+    assert "Secret/s: not explained" in lastword("explain", text)[1]
+
+
 @pytest.mark.parametrize("arguments,says", [
     (["inject", "-c", "-", "-f", "-"], "only one of -c and -f can be standard input"),
     (["inject", "--wrong"], "--wrong: unknown flag"), (["inject", "-x"], "-x: unknown flag"),

@@ -366,6 +366,59 @@ static void test_yaml_values(void **state)
 	assert_yaml("# only a comment\n--- # here\n", "null");
 }
 
+static void assert_as_kubectl(const char *text, const char *expected, const char *warning)
+{
+	struct yaml_document *documents;
+	size_t count;
+	struct error error = {""};
+	if (!yaml_parse(arena, text, strlen(text), YAML_AS_KUBECTL, &documents, &count, &error))
+		fail_msg("%s: %s", text, error.message);
+	assert_int_equal(count, 1);
+	assert_prints(documents->root, expected);
+	assert_int_equal(documents->warnings != NULL, warning != NULL);
+	if (warning != NULL)
+		assert_non_null(strstr(documents->warnings->text, warning));
+}
+
+/* What kubectl prints for the same, by sigs.k8s.io/yaml. */
+static void test_yaml_as_kubectl(void **state)
+{
+	(void)state;
+	assert_as_kubectl("on: 1\n1e3: 2\n0x10: 3\n1.5: 4\n1e30: 5\n-0.0: 6",
+	                  "{\"true\":1,\"1000\":2,\"16\":3,\"1.5\":4,\"1e+30\":5,\"-0\":6}", NULL);
+	assert_as_kubectl("a: 1\nb: 0\na: 2", "{\"a\":2,\"b\":0}", "last one counts: a");
+	assert_as_kubectl("x: &x {a: 1, b: 2}\nz: {a: 0, <<: *x, b: 9}",
+	                  "{\"x\":{\"a\":1,\"b\":2},\"z\":{\"a\":1,\"b\":9}}", NULL);
+	assert_as_kubectl("{<<: {a: 1}, <<: {a: 7, c: 1}, '<<': 3}", "{\"a\":7,\"c\":1,\"<<\":3}",
+	                  NULL);
+	assert_as_kubectl(
+	        "[0xFFFFFFFFFFFFFFFF, 0x10000000000000000, 1e400, ._5, !x 12, !!int '0x1F']",
+	        "[18446744073709551615,\"0x10000000000000000\",\"1e400\",\"._5\",\"12\",31]", NULL);
+	assert_as_kubectl("[!!timestamp 2001-01-01, !!binary aGVsbG8=, !!set {a, b}]",
+	                  "[\"2001-01-01\",\"hello\",{\"a\":null,\"b\":null}]", NULL);
+	assert_as_kubectl("&k key: 1\nb: *k\n*k : 2", "{\"key\":2,\"b\":\"key\"}", "key");
+	assert_as_kubectl("\xEF\xBB\xBF"
+	                  "a: |\n  x",
+	                  "{\"a\":\"x\"}", NULL);
+	static const char *const refused[] = {"~: 1",
+	                                      "? [a]\n: 1",
+	                                      "a: .inf",
+	                                      "[!!int x]",
+	                                      "!!binary /w==",
+	                                      "<<: 1",
+	                                      "9223372036854775808: 1",
+	                                      "[!!bool 1]",
+	                                      "[!!timestamp x]"};
+	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+		struct yaml_document *documents;
+		size_t count;
+		struct error error = {""};
+		assert_false(yaml_parse(arena, refused[i], strlen(refused[i]), YAML_AS_KUBECTL,
+		                        &documents, &count, &error));
+		assert_memory_equal(error.message, "line 1, column ", 15);
+	}
+}
+
 static void assert_refused(const char *text, const char *expected)
 {
 	struct yaml_document *documents;
@@ -427,6 +480,9 @@ static void test_yaml_documents(void **state)
 	yaml_position(&documents[1], json_get(documents[1].root, "b"), false, &line, &column);
 	assert_int_equal(line, 4);
 	assert_int_equal(column, 4);
+	yaml_position(&documents[1], json_get(documents[1].root, "b"), true, &line, &column);
+	assert_int_equal(line, 4);
+	assert_int_equal(column, 1);
 	struct yaml_document *one;
 	assert_false(yaml_parse_one(arena, text, strlen(text), &one, &error));
 }
@@ -578,6 +634,7 @@ int main(void)
 	        cmocka_unit_test(test_equal),
 	        cmocka_unit_test(test_changing),
 	        cmocka_unit_test(test_yaml_values),
+	        cmocka_unit_test(test_yaml_as_kubectl),
 	        cmocka_unit_test(test_yaml_refused),
 	        cmocka_unit_test(test_yaml_documents),
 	        cmocka_unit_test(test_yaml_printing),
