@@ -86,6 +86,16 @@ def test_rights_of_the_observer(installed):
         (("create",), ("coordination.k8s.io",), ("leases",), ())}
 
 
+def test_applying_again_leaves_the_certificates(installed):
+    """The shipped Secret has no data and the shipped configuration no caBundle: both stay."""
+    secret = f"/api/v1/namespaces/{product.SYSTEM}/secrets/lastword-webhook-tls"
+    before = installed.get(secret)["data"], installed.get(product.CONFIGURATION)["webhooks"]
+    assert before[0].keys() == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
+    product.apply(installed, "overlays/self-signed")
+    assert (installed.get(secret)["data"],
+            installed.get(product.CONFIGURATION)["webhooks"]) == before
+
+
 # ---- The admission policy of overlays/hardened ----
 
 # What somebody who holds the webhook's token would try, as JSON patches.
@@ -105,11 +115,13 @@ WIDENED = [
 
 
 @pytest.fixture
-def admission_policy(installed):
-    manifest = str(product.MANIFESTS / "overlays/hardened/admission-policy.yaml")
-    installed.kubectl("apply", "-f", manifest)
+def hardened(installed):
+    """What overlays/hardened adds to the installed overlay."""
+    files = [word for name in ("admission-policy.yaml", "network-policies.yaml")
+             for word in ("-f", str(product.MANIFESTS / "overlays/hardened" / name))]
+    installed.kubectl("apply", *files)
     yield installed
-    installed.kubectl("delete", "-f", manifest)
+    installed.kubectl("delete", *files)
 
 
 def patch_as_the_webhook(cluster, operations):
@@ -125,8 +137,8 @@ def patch_as_the_webhook(cluster, operations):
 
 
 @pytest.mark.kubernetes(1, 30)
-def test_the_webhook_changes_its_ca_bundles_only(admission_policy):
-    cluster = admission_policy
+def test_the_webhook_changes_its_ca_bundles_only(hardened):
+    cluster = hardened
     kube.wait_until(lambda: patch_as_the_webhook(cluster, WIDENED[:1])[0] == 422,
                     "the API server knows the policy")
     for operation in WIDENED:
