@@ -773,15 +773,15 @@ static bool read_log(struct connection *c, const char *pod)
 static void compare(struct record *record, const struct agent_exit *exit)
 {
 	const enum way way = record->end.way;
-	bool silent = way == WAY_NEVER;
 	bool good = exit->exit_code == codes[way] && exit->error_type != NULL &&
 	            strcmp(exit->error_type, causes[way]) == 0 &&
-	            exit->restart_count == (int64_t)record->end.run && exit->silent == silent;
+	            exit->restart_count == (int64_t)record->end.run &&
+	            exit->running_container_count == 1;
 	wrong += !good;
 	if (!good && wrong < 10)
-		fprintf(stderr, "api_server: %s: exit %" PRId64 ", %s, silent %d\n", record->name,
+		fprintf(stderr, "api_server: %s: exit %" PRId64 ", %s, %zu others\n", record->name,
 		        exit->exit_code, exit->error_type == NULL ? "" : exit->error_type,
-		        exit->silent);
+		        exit->running_container_count);
 	static const char *const names[] = {"watchdog", "log", "kubelet"};
 	for (size_t i = 0; i < 3; i++)
 		sources[i] += exit->source != NULL && strcmp(exit->source, names[i]) == 0;

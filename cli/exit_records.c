@@ -67,6 +67,8 @@ static bool make_room(struct exit_list *list)
 static bool add_row(struct loading *loading, const json *object, const struct agent_exit *exit)
 {
 	struct exit_list *list = loading->list;
+	const struct agent_exit_condition *silent =
+	        agent_exit_find_condition(exit, AGENT_EXIT_SILENT);
 	struct exit_row row = {
 	        .time = exit_time(exit),
 	        .name = keep(list, exit->name),
@@ -83,7 +85,8 @@ static bool add_row(struct loading *loading, const json *object, const struct ag
 	        .fingerprint = keep(list, exit->fingerprint),
 	        .exit_code = exit->exit_code,
 	        .restart_count = exit->restart_count,
-	        .silent = exit->silent,
+	        .silent = keep(list, silent == NULL ? NULL : silent->status),
+	        .resolved_at = exit->resolved_at,
 	};
 	/* Once the arena is full every text is NULL, also the last one. */
 	if (row.fingerprint == NULL || !make_room(list))

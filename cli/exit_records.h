@@ -42,7 +42,8 @@ struct exit_row {
 	const char *fingerprint;
 	int64_t exit_code;
 	int64_t restart_count;
-	bool silent;
+	const char *silent; /* status of the condition Silent; "": there is none */
+	int64_t resolved_at;
 	const char *json; /* the whole object, where it was asked for */
 };
 

@@ -20,7 +20,7 @@ static const char usage[] =
         "      --since DURATION   only those of the last 24h, 90m, 7d …\n"
         "      --unresolved       only those after which no run of the same agent has succeeded\n"
         "  -l, --selector LABELS  only records with these labels: lastword.dev/cause=OOMKilled,\n"
-        "                         lastword.dev/agent=…, lastword.dev/silent=true …\n"
+        "                         lastword.dev/agent=… …\n"
         "  -o, --output wide|json wide: all columns, nothing cut; json: an AgentExitList\n"
         "  -f, --filename FILE    read records from a file, JSON or YAML; - is standard input\n"
         "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"

@@ -23,7 +23,7 @@ struct record_options {
 	enum record_output output;
 	const char *container; /* NULL: any */
 	bool log;
-	bool unresolved;
+	bool unresolved;      /* only records without status.resolvedAt */
 	const char *argument; /* the one argument that is no flag, or NULL */
 	char namespace[64];   /* storage */
 };

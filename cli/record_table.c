@@ -25,6 +25,7 @@ enum column {
 	COLUMN_NODE,
 	COLUMN_SOURCE,
 	COLUMN_FINGERPRINT,
+	COLUMN_RESOLVED,
 	COLUMN_SUMMARY,
 	COLUMN_COUNT
 };
@@ -51,6 +52,7 @@ static const struct table_column columns[COLUMN_COUNT] = {
         [COLUMN_NODE] = {.title = "NODE"},
         [COLUMN_SOURCE] = {.title = "SOURCE"},
         [COLUMN_FINGERPRINT] = {.title = "FINGERPRINT"},
+        [COLUMN_RESOLVED] = {.title = "RESOLVED"},
 };
 
 static bool is_shown(const struct record_table *table, size_t column)
@@ -72,7 +74,7 @@ static const char *text_of(const struct exit_row *row, size_t column)
 	case COLUMN_CAUSE:
 		return row->error_type;
 	case COLUMN_SILENT:
-		return row->silent ? "true" : "false";
+		return row->silent;
 	case COLUMN_AGENT:
 		return row->agent;
 	case COLUMN_TASK:
@@ -110,6 +112,10 @@ static void append_cell(struct buffer *out, const struct record_table *table,
 		buffer_append_text(out, "<unknown>");
 	else if (column == COLUMN_AGE)
 		terminal_age(out, table->now - row->time);
+	else if (column == COLUMN_RESOLVED && row->resolved_at != AGENT_EXIT_UNKNOWN)
+		terminal_age(out, table->now - row->resolved_at);
+	else if (column == COLUMN_RESOLVED)
+		buffer_append_char(out, '-');
 	else
 		terminal_line(out, text_of(row, column));
 	if (out->length == before)

@@ -138,6 +138,24 @@ static void write_usage(struct buffer *out, const struct agent_exit *exit)
 	}
 }
 
+/* What else ran in the pod, and whether the pod looked healthy because of it. */
+static void write_silence(struct buffer *out, const struct agent_exit *exit)
+{
+	const struct agent_exit_condition *silent =
+	        agent_exit_find_condition(exit, AGENT_EXIT_SILENT);
+	for (size_t i = 0; i < exit->running_container_count; i++) {
+		if (i == 0)
+			buffer_printf(out, "%-14s", "Others Ran:");
+		else
+			buffer_append_text(out, ", ");
+		terminal_line(out, exit->running_containers[i]);
+	}
+	if (exit->running_container_count > 0)
+		buffer_append_char(out, '\n');
+	if (silent != NULL)
+		write_pair(out, "Silent:", silent->status, silent->message);
+}
+
 static void write_cause(struct buffer *out, const struct agent_exit *exit)
 {
 	buffer_printf(out, "%-14s", "Cause:");
@@ -151,9 +169,7 @@ static void write_cause(struct buffer *out, const struct agent_exit *exit)
 	write_text(out, "Summary:", exit->summary);
 	write_number(out, "Exit Code:", exit->exit_code);
 	write_text(out, "Signal:", exit->signal);
-	write_text(out, "Silent:",
-	           exit->silent ? "true, another container still ran: the pod looked healthy"
-	                        : "false");
+	write_silence(out, exit);
 	write_pair(out, "Kubelet:", exit->reason, exit->message);
 	write_pair(out, "Pod Reason:", exit->pod_reason, exit->disruption);
 	write_text(out, "Source:", exit->source);

@@ -53,8 +53,8 @@ static const char usage[] =
         "  --start-timeout-waiting DURATION\n"
         "                             after that one that waits for no known reason does\n"
         "                             (default 15m)\n"
-        "  --lingering-after DURATION after that an Event reports a pod that runs on without\n"
-        "                             its agents (default 10m)\n"
+        "  --silent-after DURATION    after that a failed agent whose pod runs on is silent\n"
+        "                             (default 30s)\n"
         "  --record-ttl DURATION      after that records are deleted (default 168h)\n"
         "  --record-cap N             records in a namespace; the oldest are deleted first\n"
         "                             (default 1000)\n"
@@ -104,7 +104,7 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"watch-idle", flag_span, &options->watch_idle},
 	        {"start-timeout-failing", flag_span, &options->tracker.start_timeouts.failing},
 	        {"start-timeout-waiting", flag_span, &options->tracker.start_timeouts.waiting},
-	        {"lingering-after", flag_span, &options->tracker.lingering_after},
+	        {"silent-after", flag_span, &options->tracker.silent_after},
 	        {"record-ttl", flag_span, &options->record_ttl},
 	        {"record-cap", take_cap, &options->record_cap},
 	        {"log-level", flag_log_level, NULL},

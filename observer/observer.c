@@ -17,7 +17,7 @@ const struct observer_options observer_defaults = {
         .failover_delay = 30 * SECOND,
         .watch_idle = 150 * SECOND,
         .tracker = {.start_timeouts = {.failing = MINUTE, .waiting = 15 * MINUTE},
-                    .lingering_after = 10 * MINUTE},
+                    .silent_after = 30 * SECOND},
         .record_ttl = 168 * HOUR,
         .record_cap = 1000,
 };
@@ -114,6 +114,28 @@ void observer_reload_config(struct observer *observer)
 	}
 }
 
+/* ---- Records ---- */
+
+static void recorded(void *context, const char *namespace, const char *identity, int64_t ended_at)
+{
+	struct observer *observer = context;
+	resolver_add_record(&observer->resolver, namespace, identity, ended_at);
+}
+
+/* A record as the record GC found it when this replica became the leader. */
+static void record_found(void *context, const struct agent_exit *exit)
+{
+	struct observer *observer = context;
+	char identity[AGENT_EXIT_IDENTITY_SIZE];
+	agent_exit_identity(exit, identity);
+	if (exit->resolved_at == AGENT_EXIT_UNKNOWN)
+		resolver_add_record(&observer->resolver, exit->namespace, identity,
+		                    exit->finished_at == AGENT_EXIT_UNKNOWN ? exit->created_at
+		                                                            : exit->finished_at);
+	if (exit->uid != NULL && pod_cache_find(&observer->tracker.cache, exit->uid) == NULL)
+		silence_recorder_check(&observer->silence_recorder, exit);
+}
+
 static void leader_changed(void *context, bool leader)
 {
 	struct observer *observer = context;
@@ -122,6 +144,8 @@ static void leader_changed(void *context, bool leader)
 	                   : "this replica is not the leader any more",
 	            NULL);
 	record_writer_set_leader(&observer->writer, leader);
+	resolver_set_leader(&observer->resolver, leader);
+	silence_recorder_set_leader(&observer->silence_recorder, leader);
 	record_gc_set_leader(&observer->gc, leader);
 	running_reports_set_leader(&observer->running_reports, leader);
 	observer_metrics_set(observer->metrics, GAUGE_LEADER, leader);
@@ -145,13 +169,15 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 	log_followers_init(&observer->followers, loop, followed, observer);
 	running_reports_init(&observer->running_reports, loop, observer->metrics);
 	record_writer_init(&observer->writer, loop, observer->metrics, options->failover_delay,
-	                   decreased, observer);
+	                   recorded, decreased, observer);
+	silence_recorder_init(&observer->silence_recorder, loop, observer->metrics,
+	                      options->failover_delay, options->tracker.silent_after);
 	evidence_gatherer_init(&observer->gatherer, loop, observer->metrics, &observer->writer,
 	                       decreased, observer);
 	lease_init(&observer->lease, loop, options->namespace, options->lease, options->identity,
 	           leader_changed, observer);
 	record_gc_init(&observer->gc, loop, observer->metrics, options->watch_namespace,
-	               options->record_ttl, options->record_cap);
+	               options->record_ttl, options->record_cap, record_found, observer);
 	struct watch_target pods = watch_pods;
 	if (options->watch_namespace != NULL) {
 		snprintf(observer->pods_path, sizeof observer->pods_path,
@@ -162,10 +188,18 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 	const char *selector = options->selector != NULL ? options->selector
 	                       : audit                   ? ""
 	                                                 : KEY_INJECTED "=true";
+	const struct pod_tracker_links links = {
+	        .gatherer = &observer->gatherer,
+	        .followers = &observer->followers,
+	        .running_reports = &observer->running_reports,
+	        .recorder = &observer->silence_recorder,
+	        .resolver = &observer->resolver,
+	        .policy = audit ? &observer->policy : NULL,
+	        .namespaces = &observer->namespaces,
+	};
 	if (observer->metrics != NULL && init_policy(observer, options) &&
-	    pod_tracker_init(&observer->tracker, loop, observer->metrics, &observer->gatherer,
-	                     &observer->followers, &observer->running_reports,
-	                     audit ? &observer->policy : NULL, &observer->namespaces,
+	    resolver_init(&observer->resolver, loop, observer->metrics) &&
+	    pod_tracker_init(&observer->tracker, loop, observer->metrics, &links,
 	                     &options->tracker) &&
 	    watcher_init(&observer->watcher, loop, &pods, selector, options->watch_idle, &handler))
 		return true;
@@ -222,7 +256,6 @@ void observer_measure(struct observer *observer)
 	observer_metrics_set(observer->metrics, GAUGE_PODS, observer->tracker.cache.count);
 	observer_metrics_set(observer->metrics, GAUGE_OPEN_TERMINATIONS, observer->gatherer.count);
 	observer_metrics_set(observer->metrics, GAUGE_PENDING_RECORDS, observer->writer.count);
-	observer_metrics_set(observer->metrics, GAUGE_LINGERING_PODS, observer->tracker.lingering);
 	observer_metrics_set(observer->metrics, GAUGE_SECONDS_WITHOUT_PROGRESS,
 	                     (size_t)(watcher_silence(&observer->watcher) / SECOND));
 	observer_metrics_raise(observer->metrics, COUNTER_REQUESTS, observer->loop.requests);
@@ -244,6 +277,8 @@ void observer_free(struct observer *observer)
 	pod_tracker_free(&observer->tracker);
 	injection_policy_free(&observer->policy);
 	record_writer_free(&observer->writer);
+	silence_recorder_free(&observer->silence_recorder);
+	resolver_free(&observer->resolver);
 	lease_free(&observer->lease);
 	record_gc_free(&observer->gc);
 	event_loop_free(&observer->loop);

@@ -30,6 +30,8 @@
 #include "observer/lease.h"
 #include "observer/base/metrics.h"
 #include "observer/record/record_writer.h"
+#include "observer/record/resolver.h"
+#include "observer/record/silence_recorder.h"
 #include "observer/watch/pod_tracker.h"
 #include "observer/watch/watcher.h"
 
@@ -72,6 +74,8 @@ struct observer {
 	struct log_followers followers;
 	struct running_reports running_reports;
 	struct record_writer writer;
+	struct silence_recorder silence_recorder;
+	struct resolver resolver;
 	struct lease lease;
 	struct record_gc gc;
 	atomic_bool ready;

@@ -39,6 +39,8 @@ void fingerprint_family(const char *owner, struct buffer *out)
 	buffer_append(out, owner, length);
 }
 
+#define HASH_START UINT64_C(14695981039346656037)
+
 static uint64_t hash_text(uint64_t hash, const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
@@ -47,12 +49,27 @@ static uint64_t hash_text(uint64_t hash, const char *text, size_t length)
 	return (hash ^ 0xFF) * UINT64_C(1099511628211);
 }
 
+static void print_hash(uint64_t hash, char ret_fingerprint[FINGERPRINT_SIZE])
+{
+	for (size_t i = 0; i < FINGERPRINT_SIZE - 1; i++)
+		ret_fingerprint[i] = "0123456789abcdef"[hash >> (60 - 4 * i) & 15];
+	ret_fingerprint[FINGERPRINT_SIZE - 1] = '\0';
+}
+
+void fingerprint_of(const char *const *texts, size_t count, char ret_fingerprint[FINGERPRINT_SIZE])
+{
+	uint64_t hash = HASH_START;
+	for (size_t i = 0; i < count; i++)
+		hash = hash_text(hash, texts[i], texts[i] == NULL ? 0 : strlen(texts[i]));
+	print_hash(hash, ret_fingerprint);
+}
+
 void fingerprint(const char *owner, const char *container, const char *cause, const char *statement,
                  size_t statement_length, char ret_fingerprint[FINGERPRINT_SIZE])
 {
 	char storage[1024];
 	struct buffer text;
-	uint64_t hash = UINT64_C(14695981039346656037);
+	uint64_t hash = HASH_START;
 	buffer_init_fixed(&text, storage, sizeof storage);
 	fingerprint_family(owner, &text);
 	hash = hash_text(hash, buffer_text(&text), text.length);
@@ -63,7 +80,5 @@ void fingerprint(const char *owner, const char *container, const char *cause, co
 		statement_length = sizeof storage - 1;
 	normalise(statement, statement_length, &text);
 	hash = hash_text(hash, buffer_text(&text), text.length);
-	for (size_t i = 0; i < FINGERPRINT_SIZE - 1; i++)
-		ret_fingerprint[i] = "0123456789abcdef"[hash >> (60 - 4 * i) & 15];
-	ret_fingerprint[FINGERPRINT_SIZE - 1] = '\0';
+	print_hash(hash, ret_fingerprint);
 }

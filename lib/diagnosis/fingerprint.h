@@ -23,6 +23,9 @@ struct buffer;
 void fingerprint(const char *owner, const char *container, const char *cause, const char *statement,
                  size_t statement_length, char ret_fingerprint[FINGERPRINT_SIZE]);
 
+/* Sixteen hex digits for these texts (NULL counts as empty) in this order. */
+void fingerprint_of(const char *const *texts, size_t count, char ret_fingerprint[FINGERPRINT_SIZE]);
+
 /* Appends the owner's name without its generated end. */
 void fingerprint_family(const char *owner, struct buffer *out);
 

@@ -6,6 +6,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/diagnosis/classify.h"
+#include "lib/diagnosis/fingerprint.h"
 #include "lib/base/json_write.h"
 #include "lib/base/timestamp.h"
 #include "lib/base/utf8.h"
@@ -39,7 +40,8 @@ static const struct agent_exit_field fields[] = {
         FIELD("summary", "summary", summary, REPORT, TEXT, 200, false),
         FIELD("payloadSnippet", "payload_snippet", payload_snippet, REPORT, TEXT, 512, false),
         FIELD("fingerprint", "fingerprint", fingerprint, REPORT, TEXT, 16, false),
-        FIELD("silent", "silent", silent, OBSERVER, BOOL, 0, true),
+        FIELD("runningContainers", "running_containers", running_containers, OBSERVER, CONTAINERS,
+              63, false),
         FIELD("final", "final", final, OBSERVER, BOOL, 0, false),
         FIELD("source", "source", source, REPORT, TEXT, 32, true),
         FIELD("startedAt", "started_at", started_at, REPORT, TIME, 0, false),
@@ -178,6 +180,22 @@ void agent_exit_name(const char *pod, const char *uid, const char *container, in
 	buffer_append(&name, end.data, end.length);
 }
 
+void agent_exit_identity(const struct agent_exit *exit, char ret_identity[AGENT_EXIT_IDENTITY_SIZE])
+{
+	char storage[1024];
+	struct buffer family;
+	buffer_init_fixed(&family, storage, sizeof storage);
+	if (exit->owner != NULL)
+		fingerprint_family(exit->owner, &family);
+	else
+		buffer_printf(&family, "Pod/%.300s", exit->pod == NULL ? "" : exit->pod);
+	bool has_task = exit->task_id != NULL && exit->task_id[0] != '\0';
+	const char *const texts[] = {buffer_text(&family), exit->container, exit->agent,
+	                             has_task ? "task" : "workflow",
+	                             has_task ? exit->task_id : exit->workflow_id};
+	fingerprint_of(texts, sizeof texts / sizeof texts[0], ret_identity);
+}
+
 void agent_exit_label_value(const char *text, char ret_value[AGENT_EXIT_LABEL_SIZE])
 {
 	size_t length = 0;
@@ -233,6 +251,18 @@ static void write_context(struct json_writer *writer, const struct agent_exit *e
 	json_write_object_end(writer);
 }
 
+static void write_containers(struct json_writer *writer, const struct agent_exit *exit,
+                             const struct agent_exit_field *field)
+{
+	if (exit->running_container_count == 0)
+		return;
+	json_write_key(writer, field->name);
+	json_write_array_begin(writer);
+	for (size_t i = 0; i < exit->running_container_count && i < AGENT_EXIT_CONTAINERS_MAX; i++)
+		write_cut(writer, exit->running_containers[i], field->limit, false);
+	json_write_array_end(writer);
+}
+
 static void write_number(struct json_writer *writer, const struct agent_exit_field *field,
                          int64_t value)
 {
@@ -268,6 +298,9 @@ static void write_field(struct json_writer *writer, const struct agent_exit *exi
 	case AGENT_EXIT_CONTEXT:
 		write_context(writer, exit);
 		return;
+	case AGENT_EXIT_CONTAINERS:
+		write_containers(writer, exit, field);
+		return;
 	default:
 		write_number(writer, field, *number_of(exit, field));
 	}
@@ -290,6 +323,8 @@ static bool never_started(const struct agent_exit *exit)
 static void write_metadata(struct json_writer *writer, const struct agent_exit *exit)
 {
 	char name[AGENT_EXIT_NAME_SIZE];
+	char identity[AGENT_EXIT_IDENTITY_SIZE];
+	agent_exit_identity(exit, identity);
 	agent_exit_name(exit->pod, exit->uid, exit->container, exit->restart_count,
 	                !never_started(exit), name);
 	json_write_key(writer, "metadata");
@@ -302,8 +337,8 @@ static void write_metadata(struct json_writer *writer, const struct agent_exit *
 	write_label(writer, AGENT_EXIT_LABEL_CAUSE, exit->error_type);
 	write_label(writer, AGENT_EXIT_LABEL_CONTAINER, exit->container);
 	write_label(writer, AGENT_EXIT_LABEL_FINGERPRINT, exit->fingerprint);
+	write_label(writer, AGENT_EXIT_LABEL_IDENTITY, identity);
 	write_label(writer, AGENT_EXIT_LABEL_POD, exit->pod);
-	write_label(writer, AGENT_EXIT_LABEL_SILENT, exit->silent ? "true" : "false");
 	write_label(writer, AGENT_EXIT_LABEL_TASK, exit->task_id);
 	write_label(writer, AGENT_EXIT_LABEL_WORKFLOW, exit->workflow_id);
 	json_write_object_end(writer);
@@ -349,6 +384,8 @@ static void write_conditions(struct json_writer *writer, const struct agent_exit
 
 static void write_notifications(struct json_writer *writer, const struct agent_exit *exit)
 {
+	if (exit->notification_count == 0)
+		return;
 	json_write_key(writer, "notifications");
 	json_write_array_begin(writer);
 	for (size_t i = 0; i < exit->notification_count && i < AGENT_EXIT_NOTIFICATIONS_MAX; i++) {
@@ -372,6 +409,12 @@ void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out)
 	json_writer_init(&writer, out);
 	writer.safe_text = true;
 	json_write_object_begin(&writer);
+	if (exit->resource_version != NULL) {
+		json_write_key(&writer, "metadata");
+		json_write_object_begin(&writer);
+		json_write_member(&writer, "resourceVersion", exit->resource_version);
+		json_write_object_end(&writer);
+	}
 	json_write_key(&writer, "status");
 	json_write_object_begin(&writer);
 	write_conditions(&writer, exit);
@@ -419,6 +462,16 @@ static void read_context(const json *object, struct agent_exit *exit)
 		if (json_key(n) != NULL && json_is_string(n))
 			exit->context[exit->context_count++] =
 			        (struct agent_exit_context){json_key(n), json_string(n)};
+	}
+}
+
+static void read_containers(const json *names, struct agent_exit *exit)
+{
+	for (json *n = json_first(names); n != NULL; n = json_next(n)) {
+		if (exit->running_container_count == AGENT_EXIT_CONTAINERS_MAX)
+			return;
+		if (json_is_string(n))
+			exit->running_containers[exit->running_container_count++] = json_string(n);
 	}
 }
 
@@ -480,6 +533,9 @@ static void read_field(const json *node, const struct agent_exit_field *field,
 	case AGENT_EXIT_CONTEXT:
 		read_context(node, exit);
 		return;
+	case AGENT_EXIT_CONTAINERS:
+		read_containers(node, exit);
+		return;
 	default:
 		*number_of(exit, field) = read_number(node, field->type);
 	}
@@ -506,7 +562,17 @@ bool agent_exit_read(const json *object, struct agent_exit *ret_exit, struct err
 		read_field(json_get(spec, fields[i].name), &fields[i], ret_exit);
 	ret_exit->name = name;
 	ret_exit->namespace = json_get_string_or(metadata, "namespace", ret_exit->namespace);
+	ret_exit->resource_version = json_get_string(metadata, "resourceVersion");
 	ret_exit->created_at = read_time(json_get(metadata, "creationTimestamp"));
 	read_status(json_get(object, "status"), ret_exit);
 	return true;
+}
+
+const struct agent_exit_condition *agent_exit_find_condition(const struct agent_exit *exit,
+                                                             const char *type)
+{
+	for (size_t i = 0; i < exit->condition_count; i++)
+		if (strcmp(exit->conditions[i].type, type) == 0)
+			return &exit->conditions[i];
+	return NULL;
 }

@@ -35,11 +35,11 @@ struct buffer;
 /* Labels, for selecting. A value is cut to the rules of labels (agent_exit_label_value); a label
  * without a value is left out. The whole texts are in the spec. */
 #define AGENT_EXIT_LABEL_AGENT       "lastword.dev/agent"
+#define AGENT_EXIT_LABEL_IDENTITY    "lastword.dev/identity" /* agent_exit_identity() */
 #define AGENT_EXIT_LABEL_CAUSE       "lastword.dev/cause"
 #define AGENT_EXIT_LABEL_CONTAINER   "lastword.dev/container"
 #define AGENT_EXIT_LABEL_FINGERPRINT "lastword.dev/fingerprint"
 #define AGENT_EXIT_LABEL_POD         "lastword.dev/pod"
-#define AGENT_EXIT_LABEL_SILENT      "lastword.dev/silent" /* true, false */
 #define AGENT_EXIT_LABEL_TASK        "lastword.dev/task"
 #define AGENT_EXIT_LABEL_WORKFLOW    "lastword.dev/workflow"
 
@@ -52,8 +52,12 @@ struct buffer;
 #define AGENT_EXIT_NOTIFICATION_FAILED    "Failed"
 #define AGENT_EXIT_NOTIFICATION_GROUPED   "Grouped" /* one notification for many alike */
 
+/* The types of conditions. */
+#define AGENT_EXIT_SILENT "Silent" /* another container ran on, so that the pod looked healthy */
+
 #define AGENT_EXIT_UNKNOWN           INT64_MIN /* a number that is not known */
 #define AGENT_EXIT_CONTEXT_MAX       32
+#define AGENT_EXIT_CONTAINERS_MAX    16
 #define AGENT_EXIT_CONDITIONS_MAX    8
 #define AGENT_EXIT_NOTIFICATIONS_MAX 16
 
@@ -90,7 +94,8 @@ struct agent_exit_notification {
 struct agent_exit {
 	/* metadata; when writing, the name follows from the spec */
 	const char *name;
-	int64_t created_at; /* read only */
+	const char *resource_version; /* read; of a status: the version that it is based on */
+	int64_t created_at;           /* read only */
 	/* spec */
 	const char *pod;
 	const char *namespace;
@@ -111,7 +116,8 @@ struct agent_exit {
 	const char *summary;
 	const char *payload_snippet;
 	const char *fingerprint;
-	bool silent;
+	const char *running_containers[AGENT_EXIT_CONTAINERS_MAX];
+	size_t running_container_count;
 	bool final;
 	const char *source;
 	int64_t started_at;
@@ -163,14 +169,24 @@ void agent_exit_name(const char *pod, const char *uid, const char *container, in
 #define AGENT_EXIT_LABEL_SIZE 64
 void agent_exit_label_value(const char *text, char ret_value[AGENT_EXIT_LABEL_SIZE]);
 
+/*
+ * Sixteen hex digits that are the same for runs of the same agent: the namespace aside, the same
+ * owner family (the owner's name without its generated end; without an owner the pod's name),
+ * container, agent, and task, or where no task is known workflow.
+ */
+#define AGENT_EXIT_IDENTITY_SIZE 17
+void agent_exit_identity(const struct agent_exit *exit,
+                         char ret_identity[AGENT_EXIT_IDENTITY_SIZE]);
+
 /* Appends the object for a POST: apiVersion, kind, metadata (name, namespace, labels), spec. No
  * status: the API server drops it there. At most AGENT_EXIT_SIZE_MAX bytes. Ask buffer_ok(). */
 #define AGENT_EXIT_SIZE_MAX ((size_t)320 * 1024) /* every limit reached, every byte escaped */
 void agent_exit_write(const struct agent_exit *exit, struct buffer *out);
 
 /* Appends {"status":…}, a merge patch for the status subresource: resolvedAt, where it is known;
- * all conditions, where there are any; all notifications. A list takes the place of the one that is
- * stored; entries beyond its maximum are left out. */
+ * all conditions and all notifications, where there are any. A list takes the place of the one that
+ * is stored; entries beyond its maximum are left out. With a resource_version the API server
+ * refuses the patch (409) when the record has changed since. */
 void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out);
 
 /*
@@ -179,6 +195,10 @@ void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out);
  * with a name and a spec. Texts belong to the object's arena.
  */
 bool agent_exit_read(const json *object, struct agent_exit *ret_exit, struct error *error);
+
+/* The condition of that type; NULL: there is none. */
+const struct agent_exit_condition *agent_exit_find_condition(const struct agent_exit *exit,
+                                                             const char *type);
 
 /* --- The table of the spec's fields --- */
 
@@ -199,6 +219,7 @@ enum agent_exit_type {
 	AGENT_EXIT_TIME,
 	AGENT_EXIT_SECONDS,
 	AGENT_EXIT_CONTEXT,
+	AGENT_EXIT_CONTAINERS, /* a list of names */
 };
 
 struct agent_exit_field {

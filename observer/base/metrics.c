@@ -1,8 +1,10 @@
 #include "observer/base/metrics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/utf8.h"
 #include "lib/diagnosis/classify.h"
 #include "lib/http/metrics.h"
 #include "observer/base/agent_series.h"
@@ -24,6 +26,9 @@ enum family {
 	FAMILY_DURATION,
 	FAMILY_RSS,
 	FAMILY_CPU,
+	FAMILY_SILENT_EXITS,
+	FAMILY_SILENT_DURATION,
+	FAMILY_SILENT_PODS,
 	FAMILY_LAG,
 	FAMILY_NOTIFICATIONS,
 	FAMILY_UNINJECTED,
@@ -41,7 +46,7 @@ static const struct metric_definition definitions[FAMILY_COUNT] = {
         [FAMILY_EXITS] = {.type = METRIC_COUNTER,
                           .name = "lastword_agent_exits_total",
                           .help = "AgentExit records written.",
-                          .labels = {"namespace", "agent", "cause", "silent", "source"},
+                          .labels = {"namespace", "agent", "cause", "source"},
                           .limit = SERIES_MAX},
         [FAMILY_DURATION] = {.type = METRIC_HISTOGRAM,
                              .name = "lastword_agent_run_duration_seconds",
@@ -61,6 +66,25 @@ static const struct metric_definition definitions[FAMILY_COUNT] = {
                         .labels = {"namespace", "agent"},
                         .limit = SERIES_MAX,
                         BUCKETS(cpu_buckets)},
+        [FAMILY_SILENT_EXITS] =
+                {.type = METRIC_COUNTER,
+                 .name = "lastword_agent_silent_exits_total",
+                 .help = "Failures that another container of the pod outlived, so that "
+                         "the pod looked healthy.",
+                 .labels = {"namespace", "agent"},
+                 .limit = SERIES_MAX},
+        [FAMILY_SILENT_DURATION] = {.type = METRIC_HISTOGRAM,
+                                    .name = "lastword_agent_silent_duration_seconds",
+                                    .help = "From such a failure until its pod ended.",
+                                    .labels = {"namespace", "agent"},
+                                    .limit = SERIES_MAX,
+                                    BUCKETS(duration_buckets)},
+        [FAMILY_SILENT_PODS] =
+                {.type = METRIC_GAUGE,
+                 .name = "lastword_silent_pods",
+                 .help = "Pods that look healthy now though an agent of theirs has failed.",
+                 .labels = {"namespace", "agent"},
+                 .limit = SERIES_MAX},
         [FAMILY_LAG] = {.type = METRIC_HISTOGRAM,
                         .name = "lastword_watch_lag_seconds",
                         .help = "From a termination until it was seen.",
@@ -99,10 +123,6 @@ static const struct metric_definition gauges[GAUGE_COUNT] = {
         [GAUGE_LEADER] = {.type = METRIC_GAUGE,
                           .name = "lastword_observer_leader",
                           .help = "1 for the replica that holds the Lease."},
-        [GAUGE_LINGERING_PODS] =
-                {.type = METRIC_GAUGE,
-                 .name = "lastword_lingering_pods",
-                 .help = "Pods that run on though all their agents have terminated."},
         [GAUGE_SECONDS_WITHOUT_PROGRESS] =
                 {.type = METRIC_GAUGE,
                  .name = "lastword_observer_seconds_without_progress",
@@ -125,6 +145,9 @@ static const struct metric_definition counters[COUNTER_COUNT] = {
         [COUNTER_CUT_PODS] = {.type = METRIC_COUNTER,
                               .name = "lastword_observer_cut_pods_total",
                               .help = "Pods read in part, being too large."},
+        [COUNTER_RESOLVED_RECORDS] = {.type = METRIC_COUNTER,
+                                      .name = "lastword_observer_resolved_records_total",
+                                      .help = "Records whose agent succeeded later."},
         [COUNTER_DELETED_RECORDS] = {.type = METRIC_COUNTER,
                                      .name = "lastword_observer_deleted_records_total",
                                      .help = "Records deleted for their age or number."},
@@ -148,15 +171,24 @@ struct observer_metrics {
 };
 
 /* What agent_pair.seen says of a pair: one byte for its runs, and one for each cause. */
-enum { SEEN_FAILED = 1, SEEN_SUCCEEDED = 2, SEEN_DURATION = 4, SEEN_RSS = 8, SEEN_CPU = 16 };
+enum {
+	SEEN_FAILED = 1,
+	SEEN_SUCCEEDED = 2,
+	SEEN_DURATION = 4,
+	SEEN_RSS = 8,
+	SEEN_CPU = 16,
+	SEEN_SILENT = 32,
+	SEEN_SILENT_DURATION = 64
+};
 #define SEEN_RUNS  0
 #define SEEN_CAUSE 1
 #define SEEN_KINDS (SEEN_CAUSE + CAUSE_COUNT)
 
 static void delete_series(void *context, const struct agent_pair *pair)
 {
-	static const enum family families[] = {FAMILY_RUNS, FAMILY_EXITS, FAMILY_DURATION,
-	                                       FAMILY_RSS, FAMILY_CPU};
+	static const enum family families[] = {
+	        FAMILY_RUNS, FAMILY_EXITS,        FAMILY_DURATION,       FAMILY_RSS,
+	        FAMILY_CPU,  FAMILY_SILENT_EXITS, FAMILY_SILENT_DURATION};
 	struct observer_metrics *metrics = context;
 	const char *const labels[] = {pair->holder->name, pair->agent};
 	for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
@@ -234,13 +266,13 @@ void observer_metrics_count_run(struct observer_metrics *metrics, const char *na
 	observe_run(metrics, pair, FAMILY_CPU, SEEN_CPU, cpu, 1e9);
 }
 
-/* One bit for each series of a cause: silent or not, and the source. */
+/* One bit for each series of a cause: the source. */
 static unsigned record_bit(const struct agent_exit *exit)
 {
 	unsigned source = strcmp(exit->source, AGENT_EXIT_SOURCE_WATCHDOG) == 0 ? 0
 	                  : strcmp(exit->source, AGENT_EXIT_SOURCE_LOG) == 0    ? 1
 	                                                                        : 2;
-	return 1U << (source * 2 + exit->silent);
+	return 1U << source;
 }
 
 void observer_metrics_count_record(struct observer_metrics *metrics, const struct agent_exit *exit,
@@ -252,9 +284,43 @@ void observer_metrics_count_record(struct observer_metrics *metrics, const struc
 		return;
 	cause_from_name(exit->error_type, &cause);
 	const char *const labels[] = {exit->namespace, pair->agent, cause_name(cause),
-	                              exit->silent ? "true" : "false", exit->source};
+	                              exit->source};
 	have_series(metrics, pair, SEEN_CAUSE + (size_t)cause, record_bit(exit));
 	metric_add(metric_get(metrics->families[FAMILY_EXITS], labels), 1);
+}
+
+void observer_metrics_count_silence(struct observer_metrics *metrics, const char *namespace,
+                                    const char *agent)
+{
+	struct agent_pair *pair = use_pair(metrics, namespace, agent);
+	if (pair == NULL)
+		return;
+	const char *const labels[] = {namespace, pair->agent};
+	have_series(metrics, pair, SEEN_RUNS, SEEN_SILENT);
+	metric_add(metric_get(metrics->families[FAMILY_SILENT_EXITS], labels), 1);
+}
+
+void observer_metrics_observe_silence(struct observer_metrics *metrics, const char *namespace,
+                                      const char *agent, int64_t nanoseconds)
+{
+	struct agent_pair *pair = use_pair(metrics, namespace, agent);
+	if (pair != NULL)
+		observe_run(metrics, pair, FAMILY_SILENT_DURATION, SEEN_SILENT_DURATION,
+		            nanoseconds, 1e9);
+}
+
+void observer_metrics_add_silent_pods(struct observer_metrics *metrics, const char *namespace,
+                                      const char *agent, int by)
+{
+	char name[AGENT_SERIES_NAME_MAX + 1];
+	const char *const labels[] = {namespace, name};
+	snprintf(name, sizeof name, "%s", agent == NULL ? "" : agent);
+	name[utf8_valid_prefix(name, strlen(name))] = '\0';
+	struct metric *metric = metric_get(metrics->families[FAMILY_SILENT_PODS], labels);
+	metric_add(metric, by);
+	/* So there are never more series than silent pods. */
+	if (metric_value(metric) == 0)
+		metric_forget(metrics->families[FAMILY_SILENT_PODS], labels, 2);
 }
 
 void observer_metrics_observe_lag(struct observer_metrics *metrics, int64_t nanoseconds)
@@ -264,10 +330,10 @@ void observer_metrics_observe_lag(struct observer_metrics *metrics, int64_t nano
 	metric_observe(metric_get(metrics->families[FAMILY_LAG], none), seconds);
 }
 
-void observer_metrics_count_notification(struct observer_metrics *metrics, const char *handler,
+void observer_metrics_count_notification(struct observer_metrics *metrics, const char *receiver,
                                          const char *result)
 {
-	const char *const labels[] = {handler, result};
+	const char *const labels[] = {receiver, result};
 	metric_add(metric_get(metrics->families[FAMILY_NOTIFICATIONS], labels), 1);
 }
 

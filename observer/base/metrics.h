@@ -28,20 +28,20 @@ enum gauge {
 	GAUGE_OPEN_TERMINATIONS, /* terminations whose evidence is being gathered */
 	GAUGE_PENDING_RECORDS,   /* records whose writing or notifications are not complete */
 	GAUGE_LEADER,            /* 1 or 0 */
-	GAUGE_LINGERING_PODS,    /* pods that run on though all their agents have terminated */
 	GAUGE_SECONDS_WITHOUT_PROGRESS, /* of the list or watch of pods */
 	GAUGE_COUNT
 };
 
 /* Counters without labels. */
 enum counter {
-	COUNTER_REQUESTS,        /* to the API server */
-	COUNTER_LISTS,           /* begun */
-	COUNTER_WATCHES,         /* begun */
-	COUNTER_CUT_PODS,        /* pods that were too large to be read whole, each time */
-	COUNTER_LOST_RECORDS,    /* records that could not be written; they are in the log */
-	COUNTER_DELETED_RECORDS, /* records deleted: too old, or too many in their namespace */
-	COUNTER_DROPPED_FOLLOWS, /* logs that are not followed (any more), since too many are */
+	COUNTER_REQUESTS,         /* to the API server */
+	COUNTER_LISTS,            /* begun */
+	COUNTER_WATCHES,          /* begun */
+	COUNTER_CUT_PODS,         /* pods that were too large to be read whole, each time */
+	COUNTER_LOST_RECORDS,     /* records that could not be written; they are in the log */
+	COUNTER_DELETED_RECORDS,  /* records deleted: too old, or too many in their namespace */
+	COUNTER_DROPPED_FOLLOWS,  /* logs that are not followed (any more), since too many are */
+	COUNTER_RESOLVED_RECORDS, /* records whose agent succeeded later */
 	COUNTER_COUNT
 };
 
@@ -54,10 +54,18 @@ void observer_metrics_count_run(struct observer_metrics *metrics, const char *na
                                 int64_t max_rss_bytes, int64_t cpu);
 void observer_metrics_count_record(struct observer_metrics *metrics, const struct agent_exit *exit,
                                    const char *agent);
+/* Silence (pod/silence) that was confirmed, and how long silence that is over was. */
+void observer_metrics_count_silence(struct observer_metrics *metrics, const char *namespace,
+                                    const char *agent);
+void observer_metrics_observe_silence(struct observer_metrics *metrics, const char *namespace,
+                                      const char *agent, int64_t nanoseconds);
+/* One more (by 1) or less (by -1) pod is silent now. */
+void observer_metrics_add_silent_pods(struct observer_metrics *metrics, const char *namespace,
+                                      const char *agent, int by);
 /* How long after a termination it was seen, in nanoseconds. */
 void observer_metrics_observe_lag(struct observer_metrics *metrics, int64_t nanoseconds);
 /* result: delivered, failed, grouped */
-void observer_metrics_count_notification(struct observer_metrics *metrics, const char *handler,
+void observer_metrics_count_notification(struct observer_metrics *metrics, const char *receiver,
                                          const char *result);
 /* A watchdog's report about an agent that runs on: "deadline" or "silent-agent". */
 void observer_metrics_count_report(struct observer_metrics *metrics, const char *namespace,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/diagnosis/classify.h"
+#include "observer/pod/pod_lookup.h"
 #include "observer/pod/watchdog_report.h"
 #include "observer/evidence/log_reader.h"
 #include "observer/record/record_builder.h"
@@ -254,20 +255,6 @@ static void wait_for_follower(struct evidence *evidence, void (*stage)(struct ev
 		stage(evidence);
 }
 
-/* The cause as far as the kubelet and the pod report it. */
-static enum cause cause_of(const struct termination *termination)
-{
-	const struct observation observation = {
-	        .ended = termination_has_exit_code(termination) ? ENDED_EXITED : ENDED_UNKNOWN,
-	        .exit_code = termination->exit_code,
-	        .container_reason = termination->reason,
-	        .pod_reason = termination->pod_reason,
-	        .disruption = termination->disruption,
-	        .termination_requested = termination->deletion_requested,
-	};
-	return classify(&observation, NULL);
-}
-
 /* Those that take too long, of the namespace with the most, end with what there is. */
 static void hurry(void *context)
 {
@@ -299,7 +286,7 @@ static void gather(struct evidence *evidence)
 	 * take the places of others, whose logs would be gone meanwhile. */
 	if (evidence->termination->kind == TERMINATION_NEVER_STARTED ||
 	    (evidence->termination->kind == TERMINATION_UNOBSERVED &&
-	     cause_of(evidence->termination) == CAUSE_NODE_LOST))
+	     termination_cause(evidence->termination) == CAUSE_NODE_LOST))
 		build(evidence);
 	else if (!evidence->termination->watched)
 		wait_for_follower(evidence, take_followed_log);
@@ -323,22 +310,11 @@ void evidence_log_ended(struct evidence_gatherer *gatherer, struct cached_pod *p
 
 /* ---- EXISTS ---- */
 
-static bool is_its_pod(const struct evidence *evidence, const struct kube_response *response)
-{
-	json *object;
-	struct arena *_cleanup_arena_ arena = arena_new(0);
-	return arena != NULL &&
-	       json_parse(arena, buffer_text(&response->body), response->body.length, 0, &object,
-	                  NULL) != JSON_INVALID &&
-	       json_string_is(json_find(object, "metadata", "uid", NULL),
-	                      evidence->termination->uid);
-}
-
 static void pod_received(void *context, struct kube_response *response, const struct error *error)
 {
 	struct evidence *evidence = context;
 	evidence->request = NULL;
-	if (error == NULL && is_its_pod(evidence, response)) {
+	if (error == NULL && pod_lookup_found(response, evidence->termination->uid)) {
 		finish(evidence);
 		return;
 	}
@@ -356,16 +332,9 @@ static void pod_received(void *context, struct kube_response *response, const st
 
 static void request_pod(struct evidence *evidence)
 {
-	const struct request request = {
-	        .kube = {.path = request_path("/api/v1/namespaces/%s/pods/%s",
-	                                      evidence->termination->namespace,
-	                                      evidence->termination->pod),
-	                 .accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,"
-	                           "application/json"},
-	        .finish = pod_received,
-	        .context = evidence,
-	};
-	evidence->request = event_loop_add_request(evidence->gatherer->loop, &request);
+	const struct termination *termination = evidence->termination;
+	evidence->request = pod_lookup_request(evidence->gatherer->loop, termination->namespace,
+	                                       termination->pod, pod_received, evidence);
 	if (evidence->request == NULL)
 		enter(evidence, request_pod, SECOND);
 }
@@ -412,17 +381,10 @@ static void check(struct evidence *evidence)
 		enter(evidence, check, SECOND);
 }
 
-/* Exit code 0 and no reason that says otherwise: there is no record, whatever the logs say. */
-static bool is_success(const struct termination *termination)
-{
-	return cause_of(termination) == CAUSE_COMPLETED &&
-	       !reason_is(termination->reason, "OOMKilled");
-}
-
 bool evidence_gather(struct evidence_gatherer *gatherer, struct cached_pod *pod,
                      const struct termination *termination, bool listed)
 {
-	bool success = is_success(termination);
+	bool success = termination_is_success(termination);
 	/* Earlier successes were counted by the leader of that time. */
 	if (success && (listed || !gatherer->writer->leader))
 		return true;

@@ -14,14 +14,16 @@
 
 #define MINUTE (60 * SECOND)
 
-void event_name(const struct termination *termination, enum event_target target,
+void event_name(const struct termination *termination, const char *reason, enum event_target target,
                 char ret_name[EVENT_NAME_SIZE])
 {
 	/* The pod's uid instead of its name: so it always fits. */
-	snprintf(ret_name, EVENT_NAME_SIZE, "lastword.%.64s.%.63s.%s%" PRId64 ".%s",
+	snprintf(ret_name, EVENT_NAME_SIZE, "lastword.%.64s.%.63s.%s%" PRId64 ".%s%s",
 	         termination->uid, termination->container,
 	         termination->kind == TERMINATION_NEVER_STARTED ? "never-" : "",
-	         termination->restart_count, target == EVENT_POD ? "pod" : "owner");
+	         termination->restart_count,
+	         strcmp(reason, EVENT_REASON_SILENT) == 0 ? "silent-" : "",
+	         target == EVENT_POD ? "pod" : "owner");
 }
 
 static void write_object(struct json_writer *writer, const struct termination *termination,

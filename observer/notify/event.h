@@ -23,13 +23,17 @@ struct buffer;
 #define EVENT_NAME_SIZE   254
 #define EVENT_MESSAGE_MAX ((size_t)1024) /* the API server refuses more */
 
+#define EVENT_REASON_EXIT   "AgentExit"
+#define EVENT_REASON_SILENT "SilentAgentExit"
+
 enum event_target { EVENT_POD, EVENT_OWNER, EVENT_TARGETS };
 
-void event_name(const struct termination *termination, enum event_target target,
+/* reason: EVENT_REASON_… */
+void event_name(const struct termination *termination, const char *reason, enum event_target target,
                 char ret_name[EVENT_NAME_SIZE]);
 
 struct event_text {
-	const char *reason;  /* AgentExit, SilentAgentExit, AgentPodLingers */
+	const char *reason;  /* EVENT_REASON_… */
 	const char *message; /* cut to EVENT_MESSAGE_MAX */
 };
 

@@ -98,7 +98,7 @@ static void write_event(const struct notification *notification, enum event_targ
 	         target == EVENT_OWNER ? "pod " : "", target == EVENT_OWNER ? termination->pod : "",
 	         target == EVENT_OWNER ? ", " : "", termination->container,
 	         termination->restart_count, notification->summary, notification->record);
-	event_name(termination, target, name);
+	event_name(termination, notification->reason, target, name);
 	event_write(termination, target, name, &text, notification->notifier->loop->wall, out);
 }
 
@@ -152,7 +152,8 @@ size_t notification_list(const struct notification *notification,
 		const struct delivery *delivery = &notification->deliveries[i];
 		if (delivery->state == NULL)
 			continue;
-		event_name(notification->termination, (enum event_target)i, ret_ids[i]);
+		event_name(notification->termination, notification->reason, (enum event_target)i,
+		           ret_ids[i]);
 		ret_entries[count++] = (struct agent_exit_notification){
 		        .receiver = receivers[i],
 		        .state = delivery->state,

@@ -289,16 +289,44 @@ const char *pod_agent_label(const struct pod *pod)
 	return pod->owner.name == NULL ? "" : pod->owner.name;
 }
 
-bool pod_other_runs(const struct pod *pod, const char *but)
+/* That status, or the next one, that is of a container other than lastword's own and the named. */
+static const json *find_other(const json *status, const char *name)
 {
-	const json *statuses = json_find(pod->object, "status", "containerStatuses", NULL);
-	for (const json *n = json_first(statuses); n != NULL; n = json_next(n)) {
-		const char *name = json_get_string_or(n, "name", NAME_WATCHDOG);
-		if (!is_ours(name) && strcmp(name, but) != 0 &&
-		    json_is_object(json_find(n, "state", "running", NULL)))
-			return true;
+	while (status != NULL) {
+		const char *own = json_get_string_or(status, "name", NAME_WATCHDOG);
+		if (!is_ours(own) && strcmp(own, name) != 0)
+			return status;
+		status = json_next(status);
 	}
-	return false;
+	return NULL;
+}
+
+const json *pod_first_other(const struct pod *pod, const char *name)
+{
+	return find_other(json_first(json_find(pod->object, "status", "containerStatuses", NULL)),
+	                  name);
+}
+
+const json *pod_next_other(const json *status, const char *name)
+{
+	return find_other(json_next(status), name);
+}
+
+size_t container_runs(const json *status, struct container_run ret_runs[2])
+{
+	const json *last = json_find(status, "lastState", "terminated", NULL);
+	const json *ended = json_find(status, "state", "terminated", NULL);
+	const json *running = json_find(status, "state", "running", NULL);
+	const struct container_run runs[] = {
+	        {pod_time(last, "startedAt"), pod_time(last, "finishedAt")},
+	        {pod_time(ended, "startedAt"), pod_time(ended, "finishedAt")},
+	        {pod_time(running, "startedAt"), INT64_MAX},
+	};
+	size_t count = 0;
+	for (size_t i = 0; i < sizeof runs / sizeof runs[0] && count < 2; i++)
+		if (runs[i].started_at != 0 && runs[i].ended_at != 0)
+			ret_runs[count++] = runs[i];
+	return count;
 }
 
 static bool rule_matches(const json *rule, int exit_code)

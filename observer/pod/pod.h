@@ -87,8 +87,19 @@ int64_t pod_time(const json *object, const char *key);
 /* The reason (NULL: there is none) of a pod or a container is that word. */
 bool reason_is(const char *reason, const char *word);
 
-/* A regular container other than lastword's own and the named one is running. */
-bool pod_other_runs(const struct pod *pod, const char *but);
+/* The status of the first regular container that is neither lastword's own nor the named one, then
+ * the one after that; NULL: there is none. */
+const json *pod_first_other(const struct pod *pod, const char *name);
+const json *pod_next_other(const json *status, const char *name);
+
+/* A run of a container, as its status has it. */
+struct container_run {
+	int64_t started_at; /* never 0 */
+	int64_t ended_at;   /* INT64_MAX: it is running */
+};
+
+/* The runs in state and lastState whose times are known, the older one first; how many (0 to 2). */
+size_t container_runs(const json *status, struct container_run ret_runs[2]);
 
 /*
  * Whether a run of the agent that ended with this exit code, and not because of what happened to

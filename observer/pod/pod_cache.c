@@ -62,6 +62,7 @@ void cached_pod_release(struct cached_pod *pod)
 	for (size_t i = 0; i < pod->agent_count; i++) {
 		free(pod->agents[i].never_started);
 		drop_log(&pod->agents[i]);
+		free(pod->agents[i].silence);
 	}
 	free(pod->facts);
 	free(pod);
@@ -147,7 +148,7 @@ struct cached_pod *pod_cache_add(struct pod_cache *cache, const struct terminati
 		grow(cache);
 	pod->users = 1;
 	pod->lost_at = INT64_MAX;
-	pod->agent_count = (unsigned)count;
+	pod->agent_count = (uint16_t)count;
 	for (size_t i = 0; i < count; i++)
 		pod->agents[i] = (struct cached_agent){.handled = -1, .running = -1};
 	struct cached_pod **bucket = &cache->buckets[bucket_of(cache, facts->uid)];
@@ -213,10 +214,9 @@ void cached_pod_set_never_started(struct cached_pod *pod, struct cached_agent *a
 	if (own == NULL)
 		return;
 	*own = (struct cached_never_started){
-	        .restart_count = never_started->restart_count,
+	        .restart_count = (int32_t)never_started->restart_count,
 	        .final = never_started->final,
 	        .failing = never_started->failing,
-	        .others_running = never_started->others_running,
 	        .deletion_requested = never_started->deletion_requested,
 	        .has_reason = never_started->reason != NULL,
 	        .has_message = never_started->message != NULL,
@@ -240,13 +240,12 @@ struct termination cached_pod_never_started(const struct cached_pod *pod,
 	termination.restart_count = never_started->restart_count;
 	termination.final = never_started->final;
 	termination.failing = never_started->failing;
-	termination.others_running = never_started->others_running;
 	termination.deletion_requested = never_started->deletion_requested;
 	termination.watched = agent->watched;
 	return termination;
 }
 
-void pod_cache_sweep(struct pod_cache *cache, uint64_t list,
+void pod_cache_sweep(struct pod_cache *cache, uint32_t list,
                      void (*gone)(void *context, struct cached_pod *pod), void *context)
 {
 	for (size_t i = 0; i < cache->bucket_count; i++) {

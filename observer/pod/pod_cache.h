@@ -37,10 +37,9 @@ struct pod_tracker;
 
 /* What is an agent's own in its TERMINATION_NEVER_STARTED; one block, for free(). */
 struct cached_never_started {
-	int64_t restart_count;
+	int32_t restart_count;
 	bool final;
 	bool failing;
-	bool others_running;
 	bool deletion_requested;
 	bool has_reason;
 	bool has_message;
@@ -61,10 +60,19 @@ struct cached_log {
 	struct fair_holder *holder;
 };
 
+/* Silence (pod/silence) that begins with a failure of an agent. */
+struct cached_silence {
+	int64_t restart_count;
+	int64_t failed_at;
+	int64_t confirmed_at; /* may be in the future, while it is not silent */
+	bool silent;          /* the pod is silent now */
+	bool over;            /* the pod was silent */
+};
+
 struct cached_agent {
 	char name[CACHED_NAME_SIZE];
-	int64_t handled;        /* -1: none */
-	int64_t running;        /* -1: none */
+	int32_t handled;        /* -1: none */
+	int32_t running;        /* -1: none */
 	int64_t started_at;     /* of the running one */
 	int64_t start_deadline; /* when it counts as never started; nanoseconds since 1970;
 	                           INT64_MAX: that was taken up */
@@ -74,26 +82,25 @@ struct cached_agent {
 	struct cached_log *log;        /* NULL: none */
 	uint32_t reports_lost;         /* by its watchdog, as far as it was counted */
 	bool watched;
-	bool followed; /* that log is followed, or was */
-	bool finish;   /* its last run was final */
+	bool followed;                  /* that log is followed, or was */
+	struct cached_silence *silence; /* NULL: none was noticed */
 };
 
 struct cached_pod {
 	struct cached_pod *next; /* of the same bucket */
 	struct termination
 	        *facts;     /* TERMINATION_UNOBSERVED of some agent, for the pod's own part */
-	uint64_t list;      /* the number of the last list that it was in */
+	uint32_t users;     /* the cache is one */
+	uint32_t list;      /* the number of the last list that it was in */
 	int64_t lost_at;    /* it counts as lost with its node; since 1970; INT64_MAX: not */
-	struct timer timer; /* the next start_deadline, lost_at, or when it lingers */
+	struct timer timer; /* the next start_deadline, lost_at or silence */
 	struct running_look *look; /* at what its watchdog reports; NULL: none */
 	struct pod_tracker *tracker;
-	unsigned users;           /* the cache is one */
 	unsigned char uninjected; /* enum uninjected_reason while it lives, as it is counted */
 	bool uninjected_reported; /* an Event about it, or about others of its owner, was sent */
 	bool gone;                /* it is deleted, and its logs with it */
-	bool lingering;           /* and the Event was sent */
-	bool others_running;      /* a regular container that is not lastword's own runs */
-	unsigned agent_count;
+	uint16_t silent_agents;   /* for which the pod is silent */
+	uint16_t agent_count;
 	struct cached_agent agents[];
 };
 
@@ -141,7 +148,7 @@ struct termination cached_pod_never_started(const struct cached_pod *pod,
                                             const struct cached_agent *agent);
 
 /* Removes the pods that were not in the list of that number, and gives each to gone(). */
-void pod_cache_sweep(struct pod_cache *cache, uint64_t list,
+void pod_cache_sweep(struct pod_cache *cache, uint32_t list,
                      void (*gone)(void *context, struct cached_pod *pod), void *context);
 
 #endif

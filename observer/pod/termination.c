@@ -71,18 +71,19 @@ static struct termination termination_of(struct arena *arena, const struct pod *
 	        .disruption = pod->disruption,
 	        .context = keep(arena, &context),
 	        .patterns = keep(arena, &patterns),
-	        .others_running = pod_other_runs(pod, agent->name),
 	        .message_limit = message_limit(pod),
 	        .deletion_requested = pod->deleted_at != 0,
 	        .watched = pod->watchdog && agent->watched,
 	};
 }
 
+/* An int32 in the API. */
 static int64_t restart_count(const struct pod_agent *agent)
 {
 	int64_t count;
-	return json_integer(json_get(agent->status, "restartCount"), &count) && count > 0 ? count
-	                                                                                  : 0;
+	bool valid = json_integer(json_get(agent->status, "restartCount"), &count) && count > 0 &&
+	             count <= INT32_MAX;
+	return valid ? count : 0;
 }
 
 /* ---- Runs ---- */
@@ -91,6 +92,28 @@ bool termination_has_exit_code(const struct termination *termination)
 {
 	return termination->kind == TERMINATION_REPORTED &&
 	       !reason_is(termination->reason, "ContainerStatusUnknown");
+}
+
+/* Times of the kubelet are whole seconds: a container that ended in the same second counts. time 0,
+ * not known: what runs now. */
+static struct packed_texts running_at(struct arena *arena, const struct pod *pod,
+                                      const struct pod_agent *agent, int64_t time)
+{
+	struct buffer names;
+	buffer_init(&names, PACKED_MAX);
+	for (const json *n = pod_first_other(pod, agent->name); n != NULL;
+	     n = pod_next_other(n, agent->name)) {
+		struct container_run runs[2];
+		size_t count = container_runs(n, runs);
+		bool ran = false;
+		for (size_t i = 0; i < count; i++)
+			ran = ran ||
+			      (time == 0 ? runs[i].ended_at == INT64_MAX
+			                 : runs[i].started_at <= time && runs[i].ended_at >= time);
+		if (ran)
+			pack(&names, json_get_string_or(n, "name", ""));
+	}
+	return keep(arena, &names);
 }
 
 static struct termination read_run(struct arena *arena, const struct pod *pod,
@@ -115,6 +138,7 @@ static struct termination read_run(struct arena *arena, const struct pod *pod,
 	termination.message = json_get_string(terminated, "message");
 	termination.started_at = pod_time(terminated, "startedAt");
 	termination.finished_at = pod_time(terminated, "finishedAt");
+	termination.running = running_at(arena, pod, agent, termination.finished_at);
 	/* The kubelet's times are truncated to whole seconds. */
 	termination.deletion_requested =
 	        pod->deleted_at != 0 && (termination.finished_at == 0 ||
@@ -132,6 +156,25 @@ static struct termination read_run(struct arena *arena, const struct pod *pod,
 		                    pod_run_is_final(pod, agent, termination.exit_code);
 	}
 	return termination;
+}
+
+enum cause termination_cause(const struct termination *termination)
+{
+	const struct observation observation = {
+	        .ended = termination_has_exit_code(termination) ? ENDED_EXITED : ENDED_UNKNOWN,
+	        .exit_code = termination->exit_code,
+	        .container_reason = termination->reason,
+	        .pod_reason = termination->pod_reason,
+	        .disruption = termination->disruption,
+	        .termination_requested = termination->deletion_requested,
+	};
+	return classify(&observation, NULL);
+}
+
+bool termination_is_success(const struct termination *termination)
+{
+	return termination_cause(termination) == CAUSE_COMPLETED &&
+	       !reason_is(termination->reason, "OOMKilled");
 }
 
 size_t termination_read(struct arena *arena, const struct pod *pod, const struct pod_agent *agent,
@@ -163,7 +206,6 @@ void termination_unobserved(struct arena *arena, const struct pod *pod,
 	termination.started_at =
 	        pod_time(json_find(agent->status, "state", "running", NULL), "startedAt");
 	termination.final = true;
-	termination.others_running = false;
 	*ret_end = termination;
 }
 
@@ -314,7 +356,7 @@ struct termination *termination_copy(const struct termination *termination, size
 		size += lengths[i] + 1;
 	}
 	view.context.length = fitting_length(&view.context, context_max);
-	size += view.context.length + view.patterns.length;
+	size += view.context.length + view.patterns.length + view.running.length;
 
 	struct termination *copy = calloc(1, size);
 	if (copy == NULL)
@@ -329,5 +371,6 @@ struct termination *termination_copy(const struct termination *termination, size
 	}
 	copy->context.bytes = move(&to, view.context.bytes, view.context.length);
 	copy->patterns.bytes = move(&to, view.patterns.bytes, view.patterns.length);
+	copy->running.bytes = move(&to, view.running.bytes, view.running.length);
 	return copy;
 }

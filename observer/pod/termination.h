@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/diagnosis/classify.h"
 #include "observer/pod/pod.h"
 
 enum termination_kind { TERMINATION_REPORTED, TERMINATION_NEVER_STARTED, TERMINATION_UNOBSERVED };
@@ -28,7 +29,6 @@ struct packed_texts {
 };
 
 struct termination {
-	enum termination_kind kind;
 	/* Texts may be NULL. They belong to the pod's arena, in a copy to the copy. */
 	const char *namespace;
 	const char *pod;
@@ -46,15 +46,18 @@ struct termination {
 	const char *disruption;
 	struct packed_texts context;  /* key, value, key, value … */
 	struct packed_texts patterns; /* for redaction */
+	/* Of TERMINATION_REPORTED: the other regular containers, without lastword's own, that ran
+	 * when the run ended. By the times in their statuses, so it does not matter when those were
+	 * seen. */
+	struct packed_texts running;
 	int64_t restart_count;
 	int64_t started_at; /* nanoseconds since 1970; 0: unknown */
 	int64_t finished_at;
+	enum termination_kind kind;
 	int exit_code;           /* of TERMINATION_REPORTED; see termination_has_exit_code() */
 	uint16_t message_limit;  /* bytes the kubelet keeps of a container's message; 0: unknown */
 	bool previous;           /* it is in lastState: a later run has started or will */
 	bool final;              /* there will be no other run */
-	bool others_running;     /* another regular container that is not lastword's own was running
-	                            when this was seen */
 	bool deletion_requested; /* the pod's deletion had been requested when it ended */
 	bool failing;            /* of TERMINATION_NEVER_STARTED: something is known to be wrong */
 	bool watched;            /* the watchdog should have printed a report about it */
@@ -91,6 +94,12 @@ bool pod_agent_is_running(const struct pod_agent *agent, int64_t *ret_run);
 /* The exit code is the container's own. Where the kubelet lost the container
  * (ContainerStatusUnknown) it knows that it ended, and makes up an exit code (137). */
 bool termination_has_exit_code(const struct termination *termination);
+
+/* The cause as far as the container's and the pod's statuses say. */
+enum cause termination_cause(const struct termination *termination);
+
+/* Exit code 0 and no reason that says otherwise: no record, whatever the logs say. */
+bool termination_is_success(const struct termination *termination);
 
 /* A copy in one block, for free(). Context beyond context_max bytes is left out. NULL: no memory.
  */

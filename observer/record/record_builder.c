@@ -245,6 +245,17 @@ static void fill_context(struct record_builder *builder)
 	}
 }
 
+static void fill_running(struct record_builder *builder)
+{
+	const struct packed_texts *names = &builder->termination->running;
+	struct agent_exit *exit = builder->exit;
+	for (size_t at = 0; at < names->length; at += strlen(names->bytes + at) + 1) {
+		if (exit->running_container_count == AGENT_EXIT_CONTAINERS_MAX)
+			return;
+		exit->running_containers[exit->running_container_count++] = names->bytes + at;
+	}
+}
+
 static void fill_pod(struct record_builder *builder)
 {
 	const struct termination *termination = builder->termination;
@@ -349,6 +360,21 @@ bool record_redact(struct arena *arena, struct termination *termination)
 	return !builder.full;
 }
 
+bool record_identity(struct arena *arena, const struct termination *termination,
+                     char ret_identity[AGENT_EXIT_IDENTITY_SIZE])
+{
+	struct agent_exit exit;
+	agent_exit_init(&exit);
+	struct record_builder builder = {.arena = arena,
+	                                 .termination = termination,
+	                                 .patterns = patterns_of(termination),
+	                                 .exit = &exit};
+	fill_pod(&builder);
+	fill_context(&builder);
+	agent_exit_identity(&exit, ret_identity);
+	return !builder.full;
+}
+
 bool record_build(struct arena *arena, const struct termination *termination,
                   const struct watchdog_report *report, struct log_tail *log,
                   struct built_record *ret_built)
@@ -362,6 +388,7 @@ bool record_build(struct arena *arena, const struct termination *termination,
 	                                 .exit = &built.exit};
 	observe(&builder);
 	fill_pod(&builder);
+	fill_running(&builder);
 	fill_report(&builder);
 	fill_context(&builder);
 	read_output(&builder, log);
@@ -371,7 +398,6 @@ bool record_build(struct arena *arena, const struct termination *termination,
 	diagnose(&builder);
 
 	built.failed = builder.cause != CAUSE_COMPLETED;
-	built.exit.silent = built.failed && termination->final && termination->others_running;
 	built.record = built.failed ||
 	               (termination->kind == TERMINATION_REPORTED && termination->reason != NULL &&
 	                strcmp(termination->reason, "OOMKilled") == 0);

@@ -12,9 +12,7 @@
  *
  * What becomes a record: every failure, that is every cause but Completed; and a termination with
  * exit code 0 that the kubelet calls OOMKilled: a process in the container was killed, the agent
- * went on (`Completed`, with the reason OOMKilled). silent: a failure that is final, while another
- * regular container that is not lastword's own was running.
- */
+ * went on (`Completed`, with the reason OOMKilled). */
 #ifndef LASTWORD_OBSERVER_RECORD_RECORD_BUILDER_H
 #define LASTWORD_OBSERVER_RECORD_RECORD_BUILDER_H
 
@@ -46,6 +44,10 @@ struct built_record {
  * with them and leaves them out. The texts belong to the arena. False: the arena is full.
  */
 bool record_redact(struct arena *arena, struct termination *termination);
+
+/* agent_exit_identity() of the records about that agent. False: the arena is full. */
+bool record_identity(struct arena *arena, const struct termination *termination,
+                     char ret_identity[AGENT_EXIT_IDENTITY_SIZE]);
 
 /* report and log may be NULL; the log is used where there is no report. The texts of *ret_built
  * belong to termination, report, log and arena. False: the arena is full. */

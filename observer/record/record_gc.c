@@ -12,10 +12,11 @@
 #include "observer/pod/pod.h"
 #include "observer/record/record_writer.h"
 
-#define PAGE      500
-#define PAGE_MAX  ((size_t)8 * 1024 * 1024)
-#define ARENA_MAX ((size_t)64 * 1024 * 1024)
-#define FIRST     (60 * SECOND)
+#define PAGE       500
+#define WHOLE_PAGE 20 /* of records that are as large as they can be */
+#define PAGE_MAX   ((size_t)8 * 1024 * 1024)
+#define ARENA_MAX  ((size_t)64 * 1024 * 1024)
+#define FIRST      (15 * SECOND)
 #define METADATA_LIST                                                                   \
 	"application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/" \
 	"json"
@@ -23,7 +24,8 @@
 static void request_page(void *context);
 
 void record_gc_init(struct record_gc *gc, struct event_loop *loop, struct observer_metrics *metrics,
-                    const char *only, int64_t ttl, size_t cap)
+                    const char *only, int64_t ttl, size_t cap,
+                    void (*found)(void *context, const struct agent_exit *exit), void *context)
 {
 	*gc = (struct record_gc){
 	        .loop = loop,
@@ -31,6 +33,8 @@ void record_gc_init(struct record_gc *gc, struct event_loop *loop, struct observ
 	        .only = only,
 	        .ttl = ttl,
 	        .cap = cap,
+	        .found = found,
+	        .context = context,
 	        .timer = {.fire = request_page, .context = gc},
 	};
 }
@@ -71,6 +75,7 @@ static void schedule(struct record_gc *gc, int64_t delay)
 void record_gc_set_leader(struct record_gc *gc, bool leader)
 {
 	gc->leader = leader;
+	gc->knows = false;
 	if (leader && gc->request == NULL && gc->deleting == 0)
 		schedule(gc, FIRST);
 }
@@ -85,6 +90,7 @@ static void page_done(struct record_gc *gc)
 		return;
 	}
 	forget_pass(gc);
+	gc->knows = gc->leader;
 	if (gc->leader)
 		schedule(gc, RECORD_GC_INTERVAL);
 }
@@ -182,14 +188,15 @@ static void keep(struct record_gc *gc, const char *name, int64_t created_at)
 	}
 }
 
-static void take_record(struct record_gc *gc, const json *metadata)
+/* Whether it stays, as far as is known yet. */
+static bool take_record(struct record_gc *gc, const json *metadata)
 {
 	const char *namespace = json_get_string_or(metadata, "namespace", "");
 	const char *name = json_get_string_or(metadata, "name", "");
 	int64_t created_at = pod_time(metadata, "creationTimestamp");
 	if (*namespace == '\0' || *name == '\0' || created_at == 0 ||
 	    strlen(namespace) >= sizeof gc->namespace)
-		return;
+		return false;
 	if (strcmp(namespace, gc->namespace) != 0) {
 		forget_namespace(gc);
 		snprintf(gc->namespace, sizeof gc->namespace, "%s", namespace);
@@ -198,9 +205,18 @@ static void take_record(struct record_gc *gc, const json *metadata)
 		delete_record(gc, name);
 	else
 		keep(gc, name, created_at);
+	return gc->loop->wall - created_at <= gc->ttl;
 }
 
 /* ---- The list ---- */
+
+static void take_object(struct record_gc *gc, const json *object)
+{
+	struct agent_exit exit;
+	bool stays = take_record(gc, json_get(object, "metadata"));
+	if (stays && !gc->knows && agent_exit_read(object, &exit, NULL) && exit.namespace != NULL)
+		gc->found(gc->context, &exit);
+}
 
 static bool take_page(struct record_gc *gc, const struct kube_response *response)
 {
@@ -213,7 +229,7 @@ static bool take_page(struct record_gc *gc, const struct kube_response *response
 	free(gc->next_page);
 	gc->next_page = *next == '\0' ? NULL : url_escaped(next);
 	for (json *n = json_first(json_get(root, "items")); n != NULL; n = json_next(n))
-		take_record(gc, json_get(n, "metadata"));
+		take_object(gc, n);
 	return true;
 }
 
@@ -228,7 +244,7 @@ static void page_received(void *context, struct kube_response *response, const s
 			            error->message, NULL);
 		forget_pass(gc);
 		if (gc->leader)
-			schedule(gc, RECORD_GC_INTERVAL);
+			schedule(gc, gc->knows ? RECORD_GC_INTERVAL : FIRST);
 		return;
 	}
 	if (gc->deleting == 0)
@@ -244,10 +260,11 @@ static void request_page(void *context)
 	        .kube = {.path = request_path("/apis/" AGENT_EXIT_API_VERSION
 	                                      "%s%s/" AGENT_EXIT_PLURAL "?limit=%d%s%s",
 	                                      gc->only == NULL ? "" : "/namespaces/",
-	                                      gc->only == NULL ? "" : gc->only, PAGE,
+	                                      gc->only == NULL ? "" : gc->only,
+	                                      gc->knows ? PAGE : WHOLE_PAGE,
 	                                      gc->next_page == NULL ? "" : "&continue=",
 	                                      gc->next_page == NULL ? "" : gc->next_page),
-	                 .accept = METADATA_LIST,
+	                 .accept = gc->knows ? METADATA_LIST : NULL,
 	                 .response_max = PAGE_MAX},
 	        .finish = page_received,
 	        .context = gc,

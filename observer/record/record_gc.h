@@ -7,6 +7,9 @@
  * remembered, so memory is bounded by the cap, however many there are; what is older than `ttl`, or
  * is displaced by newer ones, is deleted. The next page is requested when the deletions of this one
  * are done.
+ *
+ * The first complete pass of a new leader lists whole records, in smaller pages, and gives each one
+ * that stays to found(): so the leader learns what the records of others say.
  */
 #ifndef LASTWORD_OBSERVER_RECORD_RECORD_GC_H
 #define LASTWORD_OBSERVER_RECORD_RECORD_GC_H
@@ -15,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/kube/agent_exit.h"
 #include "observer/base/event_loop.h"
 #include "observer/base/metrics.h"
 
@@ -32,7 +36,10 @@ struct record_gc {
 	int64_t ttl;      /* nanoseconds */
 	size_t cap;       /* records in a namespace */
 	const char *only; /* the namespace whose records are listed; NULL: all */
+	void (*found)(void *context, const struct agent_exit *exit);
+	void *context;
 	bool leader;
+	bool knows; /* the first pass as the leader is complete */
 	char namespace[64];
 	struct kept_record *kept; /* of that namespace; a heap with the oldest first */
 	size_t kept_count;
@@ -45,7 +52,8 @@ struct record_gc {
 };
 
 void record_gc_init(struct record_gc *gc, struct event_loop *loop, struct observer_metrics *metrics,
-                    const char *only, int64_t ttl, size_t cap);
+                    const char *only, int64_t ttl, size_t cap,
+                    void (*found)(void *context, const struct agent_exit *exit), void *context);
 void record_gc_set_leader(struct record_gc *gc, bool leader);
 void record_gc_free(struct record_gc *gc);
 

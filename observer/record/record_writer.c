@@ -21,12 +21,13 @@ struct pending_record {
 	char *record;                    /* the JSON; NULL: it was found written */
 	size_t bytes;
 	char name[AGENT_EXIT_NAME_SIZE];
+	char identity[AGENT_EXIT_IDENTITY_SIZE];
+	int64_t ended_at; /* since 1970 */
 	/* for the notification and the metrics */
 	char summary[256];
 	char fingerprint[20];
 	const char *cause;  /* static */
 	const char *source; /* static */
-	bool silent;
 	bool failed;
 	int64_t duration;
 	int64_t max_rss_bytes;
@@ -201,7 +202,6 @@ static void count_written(struct pending_record *pending)
 	const struct agent_exit exit = {
 	        .namespace = pending->termination->namespace,
 	        .error_type = pending->cause,
-	        .silent = pending->silent,
 	        .source = pending->source,
 	};
 	writer->written++;
@@ -209,6 +209,13 @@ static void count_written(struct pending_record *pending)
 	observer_metrics_count_run(writer->metrics, exit.namespace, pending->termination->agent,
 	                           pending->failed, pending->duration, pending->max_rss_bytes,
 	                           pending->cpu);
+}
+
+static void report_recorded(const struct pending_record *pending)
+{
+	const struct record_writer *writer = pending->writer;
+	writer->recorded(writer->context, pending->termination->namespace, pending->identity,
+	                 pending->ended_at);
 }
 
 /* A record that cannot be stored is printed, so that it is not lost. */
@@ -280,8 +287,10 @@ static void written(void *context, struct kube_response *response, const struct 
 	if (written_here) {
 		uncount_refused(pending);
 		count_written(pending);
+		report_recorded(pending);
 		enter(pending, notify, 0);
 	} else if (response->status == 409) {
+		report_recorded(pending);
 		enter(pending, check, pending->writer->failover_delay);
 	} else if (response->status >= 400 && response->status < 500 && response->status != 429) {
 		refused(pending, response, error);
@@ -337,7 +346,7 @@ static void notify(struct pending_record *pending)
 	const struct notification what = {
 	        .notifier = &pending->writer->notifier,
 	        .termination = pending->termination,
-	        .reason = pending->silent ? "SilentAgentExit" : "AgentExit",
+	        .reason = EVENT_REASON_EXIT,
 	        .summary = pending->summary,
 	        .record = pending->name,
 	        .fingerprint = pending->fingerprint,
@@ -351,12 +360,15 @@ static void notify(struct pending_record *pending)
 
 void record_writer_init(struct record_writer *writer, struct event_loop *loop,
                         struct observer_metrics *metrics, int64_t failover_delay,
+                        void (*recorded)(void *context, const char *namespace, const char *identity,
+                                         int64_t ended_at),
                         void (*decreased)(void *context), void *context)
 {
 	*writer = (struct record_writer){.loop = loop,
 	                                 .metrics = metrics,
 	                                 .failover_delay = failover_delay,
 	                                 .notifier = {.loop = loop, .metrics = metrics},
+	                                 .recorded = recorded,
 	                                 .decreased = decreased,
 	                                 .context = context};
 }
@@ -408,18 +420,20 @@ static struct pending_record *add(struct record_writer *writer,
 	struct termination slim = *termination;
 	struct pending_record *pending = calloc(1, sizeof *pending);
 	slim.message = NULL;
-	slim.patterns = slim.context = (struct packed_texts){.bytes = NULL};
+	slim.patterns = slim.context = slim.running = (struct packed_texts){.bytes = NULL};
 	if (pending == NULL || (pending->termination = termination_copy(&slim, 0)) == NULL) {
 		free(pending);
 		return NULL;
 	}
 	pending->writer = writer;
 	pending->timer = (struct timer){.fire = fire, .context = pending};
-	pending->silent = exit->silent;
 	pending->duration = exit->duration;
 	pending->max_rss_bytes = exit->max_rss_bytes;
 	pending->cpu = exit->cpu;
 	take_words(pending, exit);
+	agent_exit_identity(exit, pending->identity);
+	pending->ended_at =
+	        exit->finished_at == AGENT_EXIT_UNKNOWN ? writer->loop->wall : exit->finished_at;
 	snprintf(pending->summary, sizeof pending->summary, "%s",
 	         exit->summary == NULL ? "" : exit->summary);
 	snprintf(pending->fingerprint, sizeof pending->fingerprint, "%s",

@@ -56,6 +56,9 @@ struct record_writer {
 	struct fair_share refused; /* bytes of the records that were refused, by namespace */
 	uint64_t written;          /* by this replica, ever */
 	struct notifier notifier;
+	/* A record exists that is not resolved, about a run that had ended then (since 1970). */
+	void (*recorded)(void *context, const char *namespace, const char *identity,
+	                 int64_t ended_at);
 	/* There are fewer pending records than before. */
 	void (*decreased)(void *context);
 	void *context;
@@ -63,6 +66,8 @@ struct record_writer {
 
 void record_writer_init(struct record_writer *writer, struct event_loop *loop,
                         struct observer_metrics *metrics, int64_t failover_delay,
+                        void (*recorded)(void *context, const char *namespace, const char *identity,
+                                         int64_t ended_at),
                         void (*decreased)(void *context), void *context);
 void record_writer_free(struct record_writer *writer);
 

@@ -1,30 +1,29 @@
 #include "observer/watch/pod_tracker.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/base/buffer.h"
 #include "lib/base/log.h"
-#include "observer/notify/event.h"
 #include "observer/record/record_builder.h"
 
 #define LOST_MARGIN (10 * SECOND) /* after the grace period, for the kubelet to report */
 
 bool pod_tracker_init(struct pod_tracker *tracker, struct event_loop *loop,
-                      struct observer_metrics *metrics, struct evidence_gatherer *gatherer,
-                      struct log_followers *followers, struct running_reports *running_reports,
-                      const struct injection_policy *policy,
-                      const struct opted_in_namespaces *namespaces,
+                      struct observer_metrics *metrics, const struct pod_tracker_links *links,
                       const struct pod_tracker_options *options)
 {
 	*tracker = (struct pod_tracker){.loop = loop,
 	                                .metrics = metrics,
-	                                .gatherer = gatherer,
-	                                .followers = followers,
-	                                .running_reports = running_reports,
-	                                .policy = policy,
-	                                .namespaces = namespaces,
+	                                .gatherer = links->gatherer,
+	                                .followers = links->followers,
+	                                .running_reports = links->running_reports,
+	                                .policy = links->policy,
+	                                .namespaces = links->namespaces,
+	                                .resolver = links->resolver,
+	                                .silence = {.loop = loop,
+	                                            .metrics = metrics,
+	                                            .recorder = links->recorder,
+	                                            .silent_after = options->silent_after},
 	                                .options = *options};
 	uninjected_pods_init(&tracker->uninjected, loop, metrics);
 	return pod_cache_init(&tracker->cache);
@@ -39,11 +38,20 @@ static void clear_timer(void *context, struct cached_pod *pod)
 
 void pod_tracker_free(struct pod_tracker *tracker)
 {
-	pod_cache_sweep(&tracker->cache, UINT64_MAX, clear_timer, tracker);
+	pod_cache_sweep(&tracker->cache, UINT32_MAX, clear_timer, tracker);
 	pod_cache_free(&tracker->cache);
 }
 
 /* ---- Terminations ---- */
+
+static void take_success(struct pod_tracker *tracker, const struct termination *termination)
+{
+	char identity[AGENT_EXIT_IDENTITY_SIZE];
+	if (termination->started_at != 0 && termination_is_success(termination) &&
+	    record_identity(tracker->arena, termination, identity))
+		resolver_add_success(tracker->resolver, termination->namespace, identity,
+		                     termination->started_at, termination->finished_at);
+}
 
 /* Once for each run; without memory it is tried again with the pod's next event. */
 static void take_run(struct pod_tracker *tracker, struct cached_pod *pod,
@@ -57,7 +65,9 @@ static void take_run(struct pod_tracker *tracker, struct cached_pod *pod,
 		            termination->pod, NULL);
 		return;
 	}
-	agent->handled = termination->restart_count;
+	agent->handled = (int32_t)termination->restart_count;
+	if (termination->kind == TERMINATION_REPORTED)
+		take_success(tracker, termination);
 	if (agent->running <= termination->restart_count)
 		agent->running = -1;
 	if (!listed && termination->finished_at != 0)
@@ -89,111 +99,44 @@ static void take_unobserved(struct pod_tracker *tracker, struct cached_pod *pod,
 
 /* ---- Time ---- */
 
-static bool is_over(const struct cached_pod *pod)
+/* When something about the agent is due, since 1970; INT64_MAX: nothing is. */
+static int64_t next_due(const struct cached_pod *pod, const struct cached_agent *agent)
 {
-	for (size_t i = 0; i < pod->agent_count; i++)
-		if (!pod->agents[i].finish)
-			return false;
-	return pod->agent_count > 0;
+	int64_t due = agent->running >= 0 ? pod->lost_at : INT64_MAX;
+	if (agent->never_started != NULL)
+		due = clock_earlier(due, agent->start_deadline);
+	return clock_earlier(due, silence_tracker_due(agent));
 }
 
-static void send_lingering_event(struct pod_tracker *tracker, const struct cached_pod *pod);
+/* Not before `least` nanoseconds from now. */
+static void set_timer(struct pod_tracker *tracker, struct cached_pod *pod, int64_t least)
+{
+	const struct event_loop *loop = tracker->loop;
+	int64_t due = INT64_MAX;
+	for (size_t i = 0; i < pod->agent_count; i++)
+		due = clock_earlier(due, next_due(pod, &pod->agents[i]));
+	if (due == INT64_MAX)
+		event_loop_clear_timer(tracker->loop, &pod->timer);
+	else
+		event_loop_set_timer(tracker->loop, &pod->timer,
+		                     loop->now +
+		                             (due - loop->wall > least ? due - loop->wall : least));
+}
 
 static void pod_timer_fires(void *context)
 {
 	struct cached_pod *pod = context;
 	struct pod_tracker *tracker = pod->tracker;
-	int64_t next = INT64_MAX;
 	for (size_t i = 0; i < pod->agent_count; i++) {
 		struct cached_agent *agent = &pod->agents[i];
-		if (agent->running >= 0 && pod->lost_at <= tracker->loop->wall)
+		if (pod->lost_at <= tracker->loop->wall)
 			take_unobserved(tracker, pod, agent);
-		else if (agent->running >= 0 && pod->lost_at < next)
-			next = pod->lost_at;
-		if (agent->never_started == NULL)
-			continue;
-		if (agent->start_deadline <= tracker->loop->wall)
+		if (agent->never_started != NULL && agent->start_deadline <= tracker->loop->wall)
 			take_never_started_termination(tracker, pod, agent, false);
-		else if (agent->start_deadline < next)
-			next = agent->start_deadline;
+		silence_tracker_fire(&tracker->silence, pod, agent);
 	}
-	if (next != INT64_MAX) {
-		event_loop_set_timer(tracker->loop, &pod->timer,
-		                     tracker->loop->now + (next - tracker->loop->wall));
-		return;
-	}
-	if (is_over(pod) && pod->others_running && !pod->lingering) {
-		pod->lingering = true;
-		tracker->lingering++;
-		send_lingering_event(tracker, pod);
-	}
-}
-
-static void set_timer(struct pod_tracker *tracker, struct cached_pod *pod)
-{
-	const struct event_loop *loop = tracker->loop;
-	int64_t wait = INT64_MAX;
-	for (size_t i = 0; i < pod->agent_count; i++) {
-		const struct cached_agent *agent = &pod->agents[i];
-		int64_t due = agent->running >= 0 ? pod->lost_at : INT64_MAX;
-		if (agent->never_started != NULL && agent->start_deadline < due)
-			due = agent->start_deadline;
-		if (due == INT64_MAX)
-			continue;
-		int64_t left = due > loop->wall ? due - loop->wall : 0;
-		wait = left < wait ? left : wait;
-	}
-	bool lingering = wait == INT64_MAX && is_over(pod) && pod->others_running;
-	if (lingering && (pod->lingering || pod->timer.index != 0))
-		return; /* the time runs from when it was first set */
-	if (lingering)
-		wait = tracker->options.lingering_after;
-	if (wait == INT64_MAX)
-		event_loop_clear_timer(tracker->loop, &pod->timer);
-	else
-		event_loop_set_timer(tracker->loop, &pod->timer, loop->now + wait);
-}
-
-static void set_lingering(struct pod_tracker *tracker, struct cached_pod *pod, bool lingering)
-{
-	if (pod->lingering && !lingering) {
-		pod->lingering = false;
-		tracker->lingering--;
-	}
-}
-
-static void ignore(void *context, struct kube_response *response, const struct error *error)
-{
-	(void)context;
-	(void)response;
-	(void)error;
-}
-
-/* Sent by the leader alone, and not repeated: no record depends on it. */
-static void send_lingering_event(struct pod_tracker *tracker, const struct cached_pod *pod)
-{
-	char name[EVENT_NAME_SIZE];
-	struct buffer body;
-	const struct termination *facts = pod->facts;
-	const struct event_text text = {
-	        .reason = "AgentPodLingers",
-	        .message =
-	                "all agents of the pod have terminated, another container keeps it running",
-	};
-	if (!tracker->gatherer->writer->leader)
-		return;
-	snprintf(name, sizeof name, "lastword.%.64s.lingers", facts->uid);
-	buffer_init(&body, (size_t)16 * 1024);
-	event_write(facts, EVENT_POD, name, &text, tracker->loop->wall, &body);
-	size_t length = body.length;
-	const struct request request = {
-	        .kube = {.method = "POST",
-	                 .path = request_path("/api/v1/namespaces/%s/events", facts->namespace),
-	                 .body = buffer_steal(&body),
-	                 .body_length = length},
-	        .finish = ignore,
-	};
-	event_loop_add_request(tracker->loop, &request);
+	/* What could not be done now, without memory, is tried again. */
+	set_timer(tracker, pod, SECOND);
 }
 
 /* ---- Pods that were not injected ---- */
@@ -224,7 +167,7 @@ static void forget(struct pod_tracker *tracker, const struct pod *pod)
 		return;
 	event_loop_clear_timer(tracker->loop, &cached->timer);
 	running_reports_end(cached);
-	set_lingering(tracker, cached, false);
+	silence_tracker_gone(&tracker->silence, cached);
 	set_uninjected(tracker, cached, UNINJECTED_NOT);
 	pod_cache_remove(&tracker->cache, cached);
 }
@@ -304,7 +247,7 @@ static int64_t lost_at(const struct pod *pod)
 }
 
 static void take_agent(struct pod_tracker *tracker, const struct pod *pod,
-                       struct cached_pod *cached, const struct pod_agent *agent)
+                       struct cached_pod *cached, const struct pod_agent *agent, bool gone)
 {
 	struct termination terminations[2];
 	struct cached_agent *known = cached_pod_find_agent(cached, agent->name);
@@ -314,14 +257,14 @@ static void take_agent(struct pod_tracker *tracker, const struct pod *pod,
 	size_t count = termination_read(tracker->arena, pod, agent, terminations);
 	for (size_t i = 0; i < count; i++)
 		take_run(tracker, cached, known, &terminations[i], tracker->fresh);
-	known->finish =
-	        count > 0 && !terminations[count - 1].previous && terminations[count - 1].final;
+	silence_tracker_take(&tracker->silence, pod, agent, cached, known, terminations, count,
+	                     gone);
 
 	int64_t restart_count;
 	if (pod_agent_is_running(agent, &restart_count) && restart_count > known->handled) {
 		struct termination termination;
 		termination_unobserved(tracker->arena, pod, agent, &termination);
-		known->running = restart_count;
+		known->running = (int32_t)restart_count;
 		known->started_at = termination.started_at;
 	}
 	/* The pod has ended, or its node is lost, without a termination of what ran: nobody will
@@ -341,13 +284,13 @@ static void follow_log_if_deleted(struct pod_tracker *tracker, const struct pod 
 }
 
 /* The pod does not exist any more: what is still running there ended, with what is known. */
-static void gone(void *context, struct cached_pod *cached)
+static void pod_gone(void *context, struct cached_pod *cached)
 {
 	struct pod_tracker *tracker = context;
 	cached->gone = true;
 	event_loop_clear_timer(tracker->loop, &cached->timer);
 	running_reports_end(cached);
-	set_lingering(tracker, cached, false);
+	silence_tracker_gone(&tracker->silence, cached);
 	set_uninjected(tracker, cached, UNINJECTED_NOT);
 	for (size_t i = 0; i < cached->agent_count; i++) {
 		struct cached_agent *agent = &cached->agents[i];
@@ -396,27 +339,24 @@ void pod_tracker_take(struct pod_tracker *tracker, enum watch_event event, struc
 		return;
 	cached->list = tracker->list;
 	refresh_facts(tracker, &pod, cached);
-	cached->others_running = pod_other_runs(&pod, "");
 	cached->lost_at = lost_at(&pod);
 	for (size_t i = 0; i < pod.agent_count; i++)
-		take_agent(tracker, &pod, cached, &pod.agents[i]);
+		take_agent(tracker, &pod, cached, &pod.agents[i], event == WATCH_DELETED);
 	if (event == WATCH_DELETED) {
 		cached_pod_acquire(cached);
 		pod_cache_remove(&tracker->cache, cached);
-		gone(tracker, cached);
+		pod_gone(tracker, cached);
 		cached_pod_release(cached);
 		return;
 	}
 	report_uninjected(tracker, &pod, cached, reason);
 	running_reports_take(tracker->running_reports, &pod, cached);
 	follow_log_if_deleted(tracker, &pod, cached);
-	set_timer(tracker, cached);
-	if (!is_over(cached) || !cached->others_running)
-		set_lingering(tracker, cached, false);
+	set_timer(tracker, cached, 0);
 }
 
 void pod_tracker_complete_list(struct pod_tracker *tracker)
 {
 	tracker->listing = false;
-	pod_cache_sweep(&tracker->cache, tracker->list, gone, tracker);
+	pod_cache_sweep(&tracker->cache, tracker->list, pod_gone, tracker);
 }

@@ -13,8 +13,9 @@
  *   it should have been injected, and was not
  *     (injection_policy)                                 a gauge, an Event for each owner; its
  *                                                        terminations as all others
- *   all agents have terminated for good, and another
- *     container runs for `lingering_after`               an Event, once, and a gauge
+ *   a run succeeded                                      resolver: it may resolve records
+ *   an agent has failed for good while other containers
+ *     run                                                silence_tracker
  */
 #ifndef LASTWORD_OBSERVER_WATCH_POD_TRACKER_H
 #define LASTWORD_OBSERVER_WATCH_POD_TRACKER_H
@@ -32,11 +33,27 @@
 #include "observer/pod/pod_cache.h"
 #include "observer/base/metrics.h"
 #include "observer/watch/opted_in_namespaces.h"
+#include "observer/record/resolver.h"
+#include "observer/record/silence_recorder.h"
+#include "observer/watch/silence_tracker.h"
 #include "observer/watch/watcher.h"
 
 struct pod_tracker_options {
 	struct start_timeouts start_timeouts;
-	int64_t lingering_after; /* nanoseconds */
+	int64_t silent_after; /* nanoseconds */
+};
+
+/* What the tracker uses; all of it outlives the tracker. */
+struct pod_tracker_links {
+	struct evidence_gatherer *gatherer;
+	struct log_followers *followers;
+	struct running_reports *running_reports;
+	struct silence_recorder *recorder;
+	struct resolver *resolver;
+	/* NULL: all pods that come are lastword's; else also others come, and it says which count.
+	 */
+	const struct injection_policy *policy;
+	const struct opted_in_namespaces *namespaces;
 };
 
 struct pod_tracker {
@@ -45,12 +62,13 @@ struct pod_tracker {
 	struct evidence_gatherer *gatherer;
 	struct log_followers *followers;
 	struct running_reports *running_reports;
+	struct resolver *resolver;
 	struct pod_tracker_options options;
+	struct silence_tracker silence;
 	struct pod_cache cache;
-	uint64_t list; /* the number of the latest list */
+	uint32_t list; /* the number of the latest list */
 	bool listing;  /* that list is not complete yet */
 	bool fresh;    /* the pod that is being processed was in a list and not in the cache */
-	size_t lingering;
 	/* NULL: all pods that come are lastword's; else also others come, and it says which count.
 	 */
 	const struct injection_policy *policy;
@@ -60,10 +78,7 @@ struct pod_tracker {
 };
 
 bool pod_tracker_init(struct pod_tracker *tracker, struct event_loop *loop,
-                      struct observer_metrics *metrics, struct evidence_gatherer *gatherer,
-                      struct log_followers *followers, struct running_reports *running_reports,
-                      const struct injection_policy *policy,
-                      const struct opted_in_namespaces *namespaces,
+                      struct observer_metrics *metrics, const struct pod_tracker_links *links,
                       const struct pod_tracker_options *options);
 void pod_tracker_free(struct pod_tracker *tracker);
 

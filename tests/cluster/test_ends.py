@@ -38,8 +38,8 @@ def test_seed(driver):
     assert line["payload_snippet"] == ("thread 'main' panicked at src/main.rs:4:5:\n"
                                        "index out of bounds: the len is 3")
     assert pod.phase == "Running" and pod.running("proxy")
-    driver.check_record(pod, exitCode=101, errorType="Panic", silent=True, final=True,
-                        source="watchdog", container="main", restartCount=0,
+    driver.check_record(pod, exitCode=101, errorType="Panic", runningContainers=["proxy"],
+                        final=True, source="watchdog", container="main", restartCount=0,
                         payloadSnippet=line["payload_snippet"])
     if isinstance(pod, kube.KubernetesPod):
         output = pod.cluster.kubectl("logs", "-n", pod.namespace, pod.name, "-c", kube.OUR_CONTAINER)
@@ -69,7 +69,7 @@ def test_codes(driver, code):
     line = wrapped.wait_line("end")
     assert line["exit_code"] == code
     check_watchdog_ends(wrapped)
-    driver.check_record(wrapped, exitCode=code, silent=False, source="watchdog",
+    driver.check_record(wrapped, exitCode=code, runningContainers=None, source="watchdog",
                         errorType=line["error_type"])
 
 
@@ -83,7 +83,7 @@ def test_out_of_memory(driver):
     assert line["error_type"] == "OOMKilled" and line["oom_kills"] >= 1
     assert line["log_tail"].startswith("ready\n")
     check_watchdog_ends(wrapped)
-    driver.check_record(wrapped, exitCode=137, errorType="OOMKilled", silent=False,
+    driver.check_record(wrapped, exitCode=137, errorType="OOMKilled", runningContainers=None,
                         reason="OOMKilled")
 
 
@@ -113,7 +113,8 @@ def test_shim_killed_from_the_host(driver):
     line = pod.wait_line("end")
     assert (line["error_type"], line["log_tail"]) == ("Killed", "ready\n")
     assert "exit_code" not in line and pod.phase == "Running"
-    driver.check_record(pod, exitCode=137, errorType="Killed", silent=True, source="watchdog")
+    driver.check_record(pod, exitCode=137, errorType="Killed", runningContainers=["proxy"],
+                        source="watchdog")
 
 
 def test_restarted_agent(driver):
@@ -126,7 +127,7 @@ def test_restarted_agent(driver):
     pod.wait_phase("Succeeded")
     ends = [(line["shim_instance"], line["exit_code"]) for line in pod.lines()]
     assert ends == [(1, 3), (2, 0)]
-    driver.check_record(pod, exitCode=3, restartCount=0, final=False, silent=False)
+    driver.check_record(pod, exitCode=3, restartCount=0, final=False, runningContainers=None)
 
 
 # ---- Deletion ----
@@ -193,7 +194,7 @@ def test_deadline(driver):
     reported, end = pod.wait_line("deadline"), pod.wait_line("end")
     assert reported["duration_seconds"] >= 2 and end["error_type"] == "Timeout"
     assert end["log_tail"] == "ready\ngot 15 0\n" and pod.running("proxy")
-    driver.check_record(pod, exitCode=42, errorType="Timeout", silent=True)
+    driver.check_record(pod, exitCode=42, errorType="Timeout", runningContainers=["proxy"])
 
 
 def test_silence_is_reported(driver):

@@ -28,7 +28,7 @@ def agent(installed):
 
 
 def check(driver, pod):
-    driver.check_record(pod, exitCode=5, silent=True, restartCount=0,
+    driver.check_record(pod, exitCode=5, runningContainers=["proxy"], restartCount=0,
                         summary="exit 5: fatal: the model is gone")
 
 
@@ -96,7 +96,7 @@ def test_a_record_is_never_changed(agent, installed):
     record, = kube.records(installed, pod.namespace, pod.pod["metadata"]["uid"])
     path = (f"/apis/lastword.dev/v1alpha1/namespaces/{pod.namespace}/agentexits/"
             + record["metadata"]["name"])
-    for change in ({"summary": "nothing happened"}, {"silent": False}, {"context": {"k": "new"}}):
+    for change in ({"summary": "nothing happened"}, {"final": False}, {"context": {"k": "new"}}):
         with pytest.raises(kube.Refused) as refused:
             installed.patch(path, {"spec": change})
         assert refused.value.code == 422

@@ -1,6 +1,6 @@
 /* A pod object's bytes: whatever it says, every end in it becomes a record that can be written, the
  * same from a view and from a copy, and the same from what the observer keeps of it while it
- * streams by. No copy for the table of live pods is larger than allowed. */
+ * streams by. No copy for the pod cache is larger than allowed. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "lib/document/json_stream.h"
 #include "observer/pod/pod_cache.h"
 #include "observer/pod/pod_filter.h"
+#include "observer/pod/silence.h"
 #include "observer/record/record_builder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -22,14 +23,29 @@ static char *record_of(const struct termination *end)
 		abort();
 	if (end->kind == TERMINATION_REPORTED && end->exit_code != 0 && !built.record)
 		abort();
-	if (built.exit.silent && !(built.failed && end->final && end->others_running))
-		abort();
 	buffer_init(&text, AGENT_EXIT_SIZE_MAX);
 	agent_exit_write(&built.exit, &text);
 	if (!buffer_ok(&text))
 		abort();
 	arena_free(arena);
 	return buffer_steal(&text);
+}
+
+/* Silence only begins with a failure, is confirmed after it, and is over after that. */
+static void check_silence(const struct pod *pod, const struct pod_agent *agent,
+                          const struct termination *end, bool gone)
+{
+	const int64_t now = INT64_MAX / 2;
+	struct silence silence;
+	if (!silence_read(pod, agent, end, gone, 30, now, &silence))
+		return;
+	if (end->kind != TERMINATION_REPORTED || end->exit_code == 0 ||
+	    silence.failed_at != end->finished_at ||
+	    (silence.confirmed_at != 0 && silence.confirmed_at < silence.failed_at) ||
+	    (silence.end == SILENCE_LASTS) != (silence.ended_at == 0) ||
+	    (silence.ended_at != 0 && silence.confirmed_at > silence.ended_at) ||
+	    (gone && silence.ended_at == 0))
+		abort();
 }
 
 static void check(const struct termination *end)
@@ -61,6 +77,8 @@ static void check_pod(struct arena *arena, const struct pod *pod, struct buffer 
 		termination_unobserved(arena, pod, &pod->agents[i], &ends[count++]);
 		for (size_t j = 0; j < count; j++) {
 			check(&ends[j]);
+			check_silence(pod, &pod->agents[i], &ends[j], false);
+			check_silence(pod, &pod->agents[i], &ends[j], true);
 			char *record = record_of(&ends[j]);
 			buffer_printf(out, "%d %s\n", ends[j].watched, record);
 			free(record);

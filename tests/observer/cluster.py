@@ -21,7 +21,7 @@ class Cluster:
         self.applied = 0       # events that have happened
         self.seen = 0          # how many of them were sent, or were in a list
         self.records = {}      # path: object
-        self.statuses = {}         # path: status
+        self.statuses = {}     # path: status
         self.event_objects = {}
         self.lease = None
         self.version = 1
@@ -74,7 +74,8 @@ class Cluster:
         elif request.command == "POST":
             self.create(request, self.records, path)
         elif request.command == "PATCH":
-            self.statuses[path.removesuffix("/status")] = json.loads(request.content)["status"]
+            status = self.statuses.setdefault(path.removesuffix("/status"), {})
+            status.update(json.loads(request.content)["status"])
             request.send(200, {})
         elif path in self.records:
             request.send(200, self.records[path] | {"status": self.statuses.get(path, {})})

@@ -5,9 +5,10 @@
  *
  *   replay_driver [--config FILE] STREAM LINES [MODE…]
  *
- * FILE: the observer's --config. STREAM: watch events, one a line. LINES: what watchdogs print,
- * objects {"at": index of the event with which it is there, "namespace", "pod", "line"}, one a
- * line; with "container" and "run" (0, 1, …) what that container prints; may be empty. MODE:
+ * FILE: the observer's --config. STREAM: watch events, one a line; with "time" (milliseconds after
+ * START) they happen no sooner. LINES: what watchdogs print, objects {"at": index of the event with
+ * which it is there, "namespace", "pod", "line"}, one a line; with "container" and "run" (0, 1, …)
+ * what that container prints; may be empty. MODE:
  *
  *   once             the whole stream in no time; prints the records, one a line
  *   slow SECONDS     the same with so much time between two events, and an hour at the end
@@ -37,10 +38,11 @@
 
 #include "lib/document/json.h"
 #include "lib/base/log.h"
+#include "lib/base/timestamp.h"
 #include "observer/observer.h"
 
 #define START      INT64_C(1795459075000000000) /* 2026-11-23T18:37:55Z */
-#define REST       (180 * SECOND) /* after the last event: every timer that matters is due */
+#define REST       (300 * SECOND) /* after the last event: every timer that matters is due */
 #define PAGE       7
 #define EVENTS_MAX 4096
 #define PODS_MAX   256
@@ -66,6 +68,7 @@ struct event {
 	char *uid;
 	char *version;
 	bool remains; /* DELETED for the watch alone: the pod lost its label */
+	int64_t time; /* when it happens, after START; -1: when the run comes to it */
 };
 
 struct printed_line {
@@ -80,6 +83,7 @@ struct printed_line {
 static const char *config; /* NULL: none */
 static struct event events[EVENTS_MAX];
 static size_t event_count;
+static bool timed; /* the events have times */
 static struct printed_line log_lines[EVENTS_MAX];
 static size_t log_line_count;
 
@@ -110,6 +114,7 @@ static void take_event(const char *line, size_t length)
 {
 	struct arena *arena = arena_new((size_t)64 << 20);
 	json *root;
+	int64_t milliseconds;
 	check(event_count < EVENTS_MAX && json_parse(arena, line, length, JSON_KEEP_NUMBERS, &root,
 	                                             NULL) == JSON_FAITHFUL,
 	      "an event is no JSON");
@@ -118,6 +123,7 @@ static void take_event(const char *line, size_t length)
 	struct buffer text;
 	buffer_init(&text, (size_t)16 << 20);
 	json_print(&text, object, 0);
+	timed = timed || json_is_number(json_get(root, "time"));
 	events[event_count++] = (struct event){
 	        .text = copy(line),
 	        .type = copy(json_get_string(root, "type")),
@@ -127,6 +133,9 @@ static void take_event(const char *line, size_t length)
 	        .uid = copy(json_get_string(metadata, "uid")),
 	        .version = copy(json_get_string(metadata, "resourceVersion")),
 	        .remains = json_is_true(json_get(root, "remains")),
+	        .time = json_integer(json_get(root, "time"), &milliseconds)
+	                        ? milliseconds * MILLISECOND
+	                        : -1,
 	};
 	arena_free(arena);
 }
@@ -154,10 +163,17 @@ static void take_log_line(const char *line, size_t length)
 
 /* ---- The server ---- */
 
+enum member { NOTIFICATIONS, CONDITIONS, RESOLVED_AT, MEMBERS };
+
+static const char *const member_names[MEMBERS] = {"notifications", "conditions", "resolvedAt"};
+
 struct item {
 	char *path;
 	char *body;
-	char *status; /* the last patch of it */
+	char *status[MEMBERS]; /* as it was patched last; NULL: never */
+	unsigned version;
+	unsigned resolutions; /* how often it was resolved */
+	char created_at[TIMESTAMP_SIZE];
 };
 
 enum trouble { NO_TROUBLE, GONE_IN_STREAM, GONE_AT_WATCH, RESET, HALF_LINE, HALF_OPEN };
@@ -195,6 +211,7 @@ static struct {
 	bool cut_done;
 	bool flaky;
 	bool want_events;
+	bool want_times; /* of conditions */
 	unsigned started;
 } world;
 
@@ -247,6 +264,14 @@ static struct item *find_item(const char *path)
 	return NULL;
 }
 
+static void add_item(const char *path, const char *body)
+{
+	check(world.item_count < ITEMS_MAX, "too many items");
+	struct item *item = &world.items[world.item_count++];
+	*item = (struct item){.path = copy(path), .body = copy(body), .version = 1};
+	timestamp_print(START + world.now, item->created_at);
+}
+
 /* POST: the path of a new item is the collection's and its name. */
 static void create(struct replica *replica, struct request *request)
 {
@@ -263,10 +288,30 @@ static void create(struct replica *replica, struct request *request)
 		response(replica, request, 409, "AlreadyExists", "{}");
 		return;
 	}
-	check(world.item_count < ITEMS_MAX, "too many items");
-	world.items[world.item_count++] =
-	        (struct item){.path = copy(path), .body = copy(request->kube.body)};
+	add_item(path, request->kube.body);
 	response(replica, request, 201, "", request->kube.body);
+}
+
+/* The object as it is stored: body, resourceVersion, status. */
+static void append_item(struct buffer *out, const struct item *item)
+{
+	static const char metadata[] = "\"metadata\":{";
+	const char *at = strstr(item->body, metadata);
+	check(at != NULL, "a body without metadata");
+	size_t length = (size_t)(at - item->body) + strlen(metadata);
+	buffer_append(out, item->body, length);
+	buffer_printf(out, "\"resourceVersion\":\"%u\",", item->version);
+	buffer_printf(out, "\"creationTimestamp\":\"%s\",", item->created_at);
+	buffer_append(out, item->body + length, strlen(item->body) - length - 1);
+	buffer_append_text(out, ",\"status\":{");
+	const char *comma = "";
+	for (size_t i = 0; i < MEMBERS; i++) {
+		if (item->status[i] == NULL)
+			continue;
+		buffer_printf(out, "%s\"%s\":%s", comma, member_names[i], item->status[i]);
+		comma = ",";
+	}
+	buffer_append_text(out, "}}");
 }
 
 static void get_item(struct replica *replica, struct request *request)
@@ -278,25 +323,82 @@ static void get_item(struct replica *replica, struct request *request)
 		return;
 	}
 	buffer_init(&body, (size_t)4 << 20);
-	buffer_append(&body, item->body, strlen(item->body) - 1); /* without the last } */
-	if (item->status != NULL)
-		buffer_printf(&body, ",%s", item->status + 1);
-	else
-		buffer_append_text(&body, "}");
+	append_item(&body, item);
 	response(replica, request, 200, "", buffer_text(&body));
 	buffer_free(&body);
+}
+
+static void merge_status(struct item *item, const json *status)
+{
+	for (size_t i = 0; i < MEMBERS; i++) {
+		const json *value = json_get(status, member_names[i]);
+		struct buffer text;
+		if (value == NULL)
+			continue;
+		buffer_init(&text, (size_t)1 << 20);
+		json_print(&text, value, 0);
+		free(item->status[i]);
+		item->status[i] = buffer_steal(&text);
+		item->resolutions += i == RESOLVED_AT;
+	}
+	item->version++;
 }
 
 static void patch_status(struct replica *replica, struct request *request)
 {
 	char path[1024];
+	json *root;
+	struct arena *arena = arena_new((size_t)4 << 20);
 	snprintf(path, sizeof path, "%.*s", (int)(strlen(request->kube.path) - strlen("/status")),
 	         request->kube.path);
 	struct item *item = find_item(path);
 	check(item != NULL, "the status of a record that is not there");
-	free(item->status);
-	item->status = copy(request->kube.body);
-	response(replica, request, 200, "", "{}");
+	check(json_parse(arena, request->kube.body, request->kube.body_length, 0, &root, NULL) ==
+	              JSON_FAITHFUL,
+	      "a patch is no JSON");
+	const char *version = json_get_string(json_get(root, "metadata"), "resourceVersion");
+	if (version != NULL && (unsigned)atoi(version) != item->version) {
+		response(replica, request, 409, "Conflict", "{}");
+	} else {
+		merge_status(item, json_get(root, "status"));
+		response(replica, request, 200, "", "{}");
+	}
+	arena_free(arena);
+}
+
+/* Those of the label that the path selects, or all; in pages of three. */
+static void list_items(struct replica *replica, struct request *request)
+{
+	static const char selector[] = "labelSelector=lastword.dev%2Fidentity%3D";
+	char label[128] = "";
+	char namespace[64] = "";
+	const char *selected = strstr(request->kube.path, selector);
+	const char *token = strstr(request->kube.path, "&continue=");
+	size_t i = token == NULL ? 0 : (size_t)atoi(token + strlen("&continue="));
+	struct buffer items;
+	struct buffer body;
+	if (selected != NULL)
+		snprintf(label, sizeof label, "\"lastword.dev/identity\":\"%.16s\"",
+		         selected + strlen(selector));
+	sscanf(request->kube.path, "/apis/lastword.dev/v1alpha1/namespaces/%63[^/]", namespace);
+	buffer_init(&items, (size_t)64 << 20);
+	for (size_t count = 0; i < world.item_count && count < 3; i++) {
+		const struct item *item = &world.items[i];
+		if (strstr(item->path, "/agentexits/") == NULL ||
+		    (selected != NULL && strstr(item->body, label) == NULL) ||
+		    (namespace[0] != '\0' && strstr(item->path, namespace) == NULL))
+			continue;
+		buffer_append_text(&items, count++ == 0 ? "" : ",");
+		append_item(&items, item);
+	}
+	buffer_init(&body, (size_t)64 << 20);
+	buffer_append_text(&body, "{\"metadata\":{\"continue\":\"");
+	if (i < world.item_count)
+		buffer_printf(&body, "%zu", i);
+	buffer_printf(&body, "\"},\"items\":[%s]}", buffer_text(&items));
+	response(replica, request, 200, "", buffer_text(&body));
+	buffer_free(&items);
+	buffer_free(&body);
 }
 
 static void lease(struct replica *replica, struct request *request)
@@ -553,8 +655,7 @@ static void serve(struct replica *replica, struct request *request)
 			snprintf(item, sizeof item, "%s/%s", path,
 			         json_get_string_or(json_get(root, "metadata"), "name", "?"));
 			if (find_item(item) == NULL)
-				world.items[world.item_count++] = (struct item){
-				        .path = copy(item), .body = copy(request->kube.body)};
+				add_item(item, request->kube.body);
 			arena_free(arena);
 		}
 		response(replica, request, code, "Trouble", "{}");
@@ -587,8 +688,8 @@ static void serve(struct replica *replica, struct request *request)
 		get_item(replica, request);
 	} else if (strcmp(method, "GET") == 0 && strstr(path, "/pods/") != NULL) {
 		get_pod(replica, request);
-	} else if (strcmp(method, "GET") == 0) {
-		response(replica, request, 200, "", "{\"metadata\":{},\"items\":[]}");
+	} else if (strcmp(method, "GET") == 0 && strstr(path, "/agentexits?") != NULL) {
+		list_items(replica, request);
 	} else {
 		check(false, path);
 	}
@@ -778,6 +879,24 @@ static void pass_time(int64_t until)
 	settle();
 }
 
+/* The next event happens, when it is its time. */
+static void apply_next(void)
+{
+	if (events[world.applied].time > world.now)
+		pass_time(events[world.applied].time);
+	world.applied++;
+}
+
+/* So much time passes, unless the next event happens before. */
+static void pass_some_time(int64_t length)
+{
+	int64_t until = world.now + length;
+	if (world.applied < event_count && events[world.applied].time >= 0)
+		until = clock_earlier(until, events[world.applied].time);
+	if (until > world.now)
+		pass_time(until);
+}
+
 /* ---- Runs ---- */
 
 static void begin(uint64_t seed)
@@ -797,6 +916,40 @@ static int compare_texts(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* The record and what became of it; in a run that is compared with others without times that may
+ * differ, and without all that where events have no times, since then nothing lasts as it did. */
+static char *record_line(const struct item *item)
+{
+	if (!timed && !world.want_times)
+		return copy(item->body);
+	struct arena *arena = arena_new((size_t)4 << 20);
+	struct buffer out;
+	json *status = json_new_object(arena);
+	json *conditions = NULL;
+	buffer_init(&out, (size_t)4 << 20);
+	if (item->status[CONDITIONS] != NULL) {
+		json_parse(arena, item->status[CONDITIONS], strlen(item->status[CONDITIONS]), 0,
+		           &conditions, NULL);
+		const char *silent = json_get_string(json_first(conditions), "status");
+		json_add_member(arena, status, "silent", json_new_string(arena, silent));
+	}
+	if (world.want_times && conditions != NULL)
+		json_add_member(arena, status, "conditions", conditions);
+	if (item->status[RESOLVED_AT] != NULL) {
+		json *resolved_at = NULL;
+		json_parse(arena, item->status[RESOLVED_AT], strlen(item->status[RESOLVED_AT]), 0,
+		           &resolved_at, NULL);
+		json_add_member(arena, status, "resolvedAt",
+		                world.want_times ? resolved_at : json_new_string(arena, "yes"));
+	}
+	buffer_append(&out, item->body, strlen(item->body) - 1);
+	buffer_append_text(&out, ",\"status\":");
+	json_print(&out, status, 0);
+	buffer_append_text(&out, "}");
+	arena_free(arena);
+	return buffer_steal(&out);
+}
+
 /* All records (or Events), sorted, one a line. */
 static char *records(void)
 {
@@ -806,15 +959,20 @@ static char *records(void)
 	struct buffer out;
 	buffer_init(&out, (size_t)64 << 20);
 	for (size_t i = 0; i < world.item_count; i++) {
-		if (strstr(world.items[i].path, kind) == NULL)
+		const struct item *item = &world.items[i];
+		if (strstr(item->path, kind) == NULL)
 			continue;
-		sorted[count++] = world.items[i].body;
-		if (world.items[i].status == NULL && !world.want_events)
-			fprintf(stderr, "no status: %s\n", world.items[i].path);
+		sorted[count++] = world.want_events ? copy(item->body) : record_line(item);
+		if (item->status[NOTIFICATIONS] == NULL && !world.want_events)
+			fprintf(stderr, "no status: %s\n", item->path);
+		if (item->resolutions > 1)
+			fprintf(stderr, "resolved again: %s\n", item->path);
 	}
 	qsort(sorted, count, sizeof sorted[0], compare_texts);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		buffer_printf(&out, "%s\n", sorted[i]);
+		free(sorted[i]);
+	}
 	return buffer_steal(&out);
 }
 
@@ -831,7 +989,8 @@ static char *finish(void)
 	for (size_t i = 0; i < world.item_count; i++) {
 		free(world.items[i].path);
 		free(world.items[i].body);
-		free(world.items[i].status);
+		for (size_t m = 0; m < MEMBERS; m++)
+			free(world.items[i].status[m]);
 	}
 	world.item_count = 0;
 	free(world.lease);
@@ -844,9 +1003,11 @@ static char *run_once(uint64_t seed)
 	begin(seed);
 	start(&world.replicas[0]);
 	pass_time(world.now + 10 * SECOND);
-	/* No time passes: nobody waits for anything but responses. */
-	for (; world.applied < event_count; world.applied++)
+	/* No time passes but that of the events: nobody waits for anything but responses. */
+	while (world.applied < event_count) {
 		settle();
+		apply_next();
+	}
 	return finish();
 }
 
@@ -855,8 +1016,11 @@ static char *run_slowly(unsigned seconds)
 	begin(1);
 	start(&world.replicas[0]);
 	pass_time(world.now + 5 * SECOND);
-	for (; world.applied < event_count; world.applied++)
-		pass_time(world.now + seconds * SECOND);
+	while (world.applied < event_count) {
+		if (events[world.applied].time < 0)
+			pass_time(world.now + seconds * SECOND);
+		apply_next();
+	}
 	pass_time(world.now + 3600 * SECOND);
 	return finish();
 }
@@ -868,17 +1032,21 @@ static char *run_cut(enum trouble trouble, size_t cut, uint64_t seed)
 	world.cut = cut;
 	start(&world.replicas[0]);
 	pass_time(world.now + 5 * SECOND);
-	for (; world.applied <= cut; world.applied++)
+	while (world.applied <= cut) {
 		settle();
+		apply_next();
+	}
 	if (trouble == GONE_AT_WATCH) { /* the watch has to end for that */
 		for (size_t i = 0; i < world.replicas[0].stream_count; i++)
 			if (world.replicas[0].streams[i].watch)
 				close_stream(&world.replicas[0], i--, 0);
 	}
-	/* The world waits until the observer is back. */
-	pass_time(world.now + (trouble == HALF_OPEN ? 200 : 5) * SECOND);
-	for (; world.applied < event_count; world.applied++)
+	/* The world waits until the observer is back, if its events have no times. */
+	pass_some_time((trouble == HALF_OPEN ? 200 : 5) * SECOND);
+	while (world.applied < event_count) {
 		settle();
+		apply_next();
+	}
 	return finish();
 }
 
@@ -905,9 +1073,9 @@ static char *run_killed(uint64_t seed, unsigned replicas)
 		start(&world.replicas[i]);
 	pass_time(world.now + 5 * SECOND);
 	while (world.applied < event_count) {
-		world.applied++;
+		apply_next();
 		kill_somebody(3, replicas > 1);
-		pass_time(world.now + (int64_t)(chance() % 5) * SECOND);
+		pass_some_time((int64_t)(chance() % 5) * SECOND);
 		for (unsigned i = 0; i < replicas; i++)
 			if (!world.replicas[i].alive && chance() % 4 == 0)
 				start(&world.replicas[i]);
@@ -944,8 +1112,8 @@ static char *run_troubled(uint64_t seed)
 	world.flaky = true;
 	start(&world.replicas[0]);
 	while (world.applied < event_count) {
-		world.applied++;
-		pass_time(world.now + (int64_t)(chance() % 3) * SECOND);
+		apply_next();
+		pass_some_time((int64_t)(chance() % 3) * SECOND);
 	}
 	pass_time(world.now + 600 * SECOND);
 	world.flaky = false;
@@ -1022,11 +1190,12 @@ static bool print_mode(const char *mode, unsigned count)
 {
 	char *got = NULL;
 	world.want_events = strcmp(mode, "events") == 0;
+	world.want_times = true;
 	if (strcmp(mode, "once") == 0)
-		got = copy(baseline);
+		got = run_once(1);
 	else if (strcmp(mode, "slow") == 0 || world.want_events)
 		got = run_slowly(count);
-	world.want_events = false;
+	world.want_events = world.want_times = false;
 	if (got != NULL)
 		fputs(got, stdout);
 	free(got);

@@ -46,7 +46,7 @@ def test_usage_errors():
     assert observer("--help").returncode == 0
     assert observer("--version").stdout.startswith("lastword-observer 0.")
     for arguments, says in [(["--nothing"], "unrecognized option"), (["x"], '"x"'),
-                            (["--lingering-after", "soon"], "--lingering-after"), (["--failover-delay", "0s"], "above 0"),
+                            (["--silent-after", "soon"], "--silent-after"), (["--failover-delay", "0s"], "above 0"),
                             (["--record-cap", "0"], "--record-cap"),
                             (["--namespace", "a/b?c"], "--namespace"),
                             (["--log-level", "loud"], "--log-level")]:

@@ -39,8 +39,8 @@ def replay(streams, which, *modes):
 
 
 def readable(records):
-    specs = [{"name": r["metadata"]["name"], "labels": r["metadata"]["labels"], **r["spec"]}
-             for r in records]
+    specs = [{"name": r["metadata"]["name"], "labels": r["metadata"]["labels"], **r["spec"],
+              **{k: v for k, v in r["status"].items() if k != "silent"}} for r in records]
     for spec in specs:
         assert spec.pop("version")
     return sorted(specs, key=lambda spec: spec["name"])

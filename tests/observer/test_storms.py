@@ -109,9 +109,9 @@ def toggled(times, last):
 def test_a_label_that_comes_and_goes(replay):  # noqa: F811
     """However often: one record for the run that failed while the pod was watched."""
     failed = pod(ended(3), ended(0, "Completed"), "Failed")
-    assert brief(replay(toggled(100, [pod(RUNNING), failed]))) == [("main.0", "Error", 3, False)]
+    assert brief(replay(toggled(100, [pod(RUNNING), failed]))) == [("main.0", "Error", 3, True)]
     # It fails while it is not watched, and is labelled again afterwards.
-    assert brief(replay(toggled(100, [failed]))) == [("main.0", "Error", 3, False)]
+    assert brief(replay(toggled(100, [failed]))) == [("main.0", "Error", 3, True)]
     # Unlabelled for good: it is no longer ours.
     assert replay(toggled(100, [])) == []
 
@@ -121,7 +121,7 @@ def test_a_label_that_goes_after_the_end(replay):  # noqa: F811
     failed = pod(ended(3), ended(0, "Completed"), "Failed")
     back = [step for _ in range(100) for step in (failed, ("UNLABELED", failed))]
     assert brief(replay([pod(RUNNING), *back, failed, ("DELETED", failed)])) == [
-        ("main.0", "Error", 3, False)]
+        ("main.0", "Error", 3, True)]
 
 
 def test_an_agent_that_changes_its_name(replay):  # noqa: F811
@@ -131,5 +131,5 @@ def test_an_agent_that_changes_its_name(replay):  # noqa: F811
     failed = pod(ended(3), ended(0, "Completed"), "Failed",
                  metadata={"labels": {"agent": "last", "task-id": "7"}})
     records = replay([*steps, failed])
-    assert brief(records) == [("main.0", "Error", 3, False)]
+    assert brief(records) == [("main.0", "Error", 3, True)]
     assert records[0]["spec"]["agent"] == "last"

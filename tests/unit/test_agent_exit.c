@@ -55,10 +55,11 @@ static bool is_required(const json *schema, const char *key)
 }
 
 static const char *const types[] = {
-        [AGENT_EXIT_TEXT] = "string",     [AGENT_EXIT_TEXT_END] = "string",
-        [AGENT_EXIT_INTEGER] = "integer", [AGENT_EXIT_COUNT] = "integer",
-        [AGENT_EXIT_BOOL] = "boolean",    [AGENT_EXIT_TIME] = "string",
-        [AGENT_EXIT_SECONDS] = "number",  [AGENT_EXIT_CONTEXT] = "object",
+        [AGENT_EXIT_TEXT] = "string",      [AGENT_EXIT_TEXT_END] = "string",
+        [AGENT_EXIT_INTEGER] = "integer",  [AGENT_EXIT_COUNT] = "integer",
+        [AGENT_EXIT_BOOL] = "boolean",     [AGENT_EXIT_TIME] = "string",
+        [AGENT_EXIT_SECONDS] = "number",   [AGENT_EXIT_CONTEXT] = "object",
+        [AGENT_EXIT_CONTAINERS] = "array",
 };
 
 static void test_table_and_crd_are_the_same(void **state)
@@ -77,6 +78,8 @@ static void test_table_and_crd_are_the_same(void **state)
 		assert_int_equal(is_required(spec, fields[i].name), fields[i].required);
 		const json *limited = fields[i].type == AGENT_EXIT_CONTEXT
 		                              ? json_get(property, "additionalProperties")
+		                      : fields[i].type == AGENT_EXIT_CONTAINERS
+		                              ? json_get(property, "items")
 		                              : property;
 		if (fields[i].limit > 0) {
 			assert_true(json_integer(json_get(limited, "maxLength"), &number));
@@ -268,12 +271,69 @@ static void test_the_least_record(void **state)
 	        "{\"apiVersion\":\"lastword.dev/v1alpha1\",\"kind\":\"AgentExit\",\"metadata\":{"
 	        "\"name\":\"coder-7f9.482ceb03.main.0\",\"namespace\":\"agents\",\"labels\":{"
 	        "\"lastword.dev/cause\":\"Panic\",\"lastword.dev/container\":\"main\","
-	        "\"lastword.dev/pod\":\"coder-7f9\",\"lastword.dev/silent\":\"false\"}},"
+	        "\"lastword.dev/identity\":\"316364db92e7ec78\",\"lastword.dev/"
+	        "pod\":\"coder-7f9\"}},"
 	        "\"spec\":{\"pod\":\"coder-7f9\",\"namespace\":\"agents\","
 	        "\"uid\":\"482ceb03-5110-4436-8a54-a9d35ad157af\",\"container\":\"main\","
-	        "\"restartCount\":0,\"errorType\":\"Panic\",\"silent\":false,\"final\":false,"
+	        "\"restartCount\":0,\"errorType\":\"Panic\",\"final\":false,"
 	        "\"source\":\"kubelet\"}}");
 	buffer_free(&out);
+}
+
+static void assert_same_agent(const struct agent_exit *a, const struct agent_exit *b, bool same)
+{
+	char one[AGENT_EXIT_IDENTITY_SIZE];
+	char other[AGENT_EXIT_IDENTITY_SIZE];
+	agent_exit_identity(a, one);
+	agent_exit_identity(b, other);
+	assert_int_equal(strlen(one), AGENT_EXIT_IDENTITY_SIZE - 1);
+	assert_int_equal(strcmp(one, other) == 0, same);
+}
+
+static void test_the_same_agent(void **state)
+{
+	(void)state;
+	struct agent_exit a;
+	fill_required(&a);
+	a.owner = "Job/nightly-28412345";
+	a.agent = "coder";
+	struct agent_exit b = a;
+	b.owner = "Job/nightly-28412346";
+	b.pod = "other";
+	b.uid = "1";
+	b.restart_count = 7;
+	b.error_type = "Error";
+	assert_same_agent(&a, &b, true);
+	a.workflow_id = b.workflow_id = "w-1";
+	assert_same_agent(&a, &b, true);
+	b.workflow_id = "w-2";
+	assert_same_agent(&a, &b, false);
+	/* A task says more than its workflow. */
+	a.task_id = b.task_id = "t-1";
+	assert_same_agent(&a, &b, true);
+	b.task_id = "t-2";
+	assert_same_agent(&a, &b, false);
+	b = a;
+	b.owner = "Job/hourly-28412346";
+	assert_same_agent(&a, &b, false);
+	b = a;
+	b.container = "helper";
+	assert_same_agent(&a, &b, false);
+	b = a;
+	b.agent = "reviewer";
+	assert_same_agent(&a, &b, false);
+	/* Without an owner a pod is on its own. */
+	a.owner = b.owner = NULL;
+	b = a;
+	assert_same_agent(&a, &b, true);
+	b.pod = "coder-7f9-2";
+	assert_same_agent(&a, &b, false);
+	/* A task and a workflow of the same name are different. */
+	b = a;
+	a.task_id = "x";
+	b.task_id = NULL;
+	b.workflow_id = "x";
+	assert_same_agent(&a, &b, false);
 }
 
 /* 20,000 bytes: euro signs after one letter, so that no limit falls between two of them, then bytes
@@ -304,9 +364,13 @@ static void fill_to_the_limits(struct agent_exit *exit, const char *text)
 			*(const char **)place = text;
 		else if (fields[i].type == AGENT_EXIT_BOOL)
 			*(bool *)place = true;
+		else if (fields[i].type == AGENT_EXIT_CONTAINERS)
+			exit->running_container_count = AGENT_EXIT_CONTAINERS_MAX;
 		else if (fields[i].type != AGENT_EXIT_CONTEXT)
 			*(int64_t *)place = INT64_C(9007199254740992);
 	}
+	for (size_t i = 0; i < AGENT_EXIT_CONTAINERS_MAX; i++)
+		exit->running_containers[i] = text;
 	exit->context_count = AGENT_EXIT_CONTEXT_MAX;
 	for (size_t i = 0; i < AGENT_EXIT_CONTEXT_MAX; i++) {
 		snprintf(keys[i], sizeof keys[i], "key_%zu", i);
@@ -374,7 +438,8 @@ static void test_read_is_the_inverse_of_write(void **state)
 	exit.task_id = "T-1";
 	exit.context[exit.context_count++] = (struct agent_exit_context){"service", "coder\n"};
 	exit.exit_code = -5;
-	exit.silent = true;
+	exit.running_containers[exit.running_container_count++] = "proxy";
+	exit.running_containers[exit.running_container_count++] = "logs";
 	exit.started_at = INT64_C(1790000000123456000);
 	exit.duration = INT64_C(61250000000);
 	exit.cpu = 0;
@@ -389,10 +454,13 @@ static void test_read_is_the_inverse_of_write(void **state)
 			                 *(const char *const *)(const void *)b);
 		else if (fields[i].type == AGENT_EXIT_BOOL)
 			assert_int_equal(*(const bool *)a, *(const bool *)b);
-		else if (fields[i].type != AGENT_EXIT_CONTEXT)
+		else if (fields[i].type != AGENT_EXIT_CONTEXT &&
+		         fields[i].type != AGENT_EXIT_CONTAINERS)
 			assert_int_equal(*(const int64_t *)(const void *)a,
 			                 *(const int64_t *)(const void *)b);
 	}
+	assert_int_equal(back.running_container_count, 2);
+	assert_string_equal(back.running_containers[1], "logs");
 	assert_int_equal(back.context_count, 1);
 	assert_string_equal(back.context[0].key, "service");
 	assert_string_equal(back.context[0].value, "coder\n");
@@ -428,6 +496,29 @@ static void test_status_is_read_back(void **state)
 	assert_int_equal(back.notifications[0].time, 1000000000);
 	assert_int_equal(back.notifications[0].attempts, 3);
 	assert_string_equal(back.notifications[0].message, "no route");
+	assert_ptr_equal(agent_exit_find_condition(&back, AGENT_EXIT_SILENT), &back.conditions[0]);
+	assert_null(agent_exit_find_condition(&back, "Other"));
+}
+
+/* What is not known is not in the patch, so that it does not take anything away. */
+static void test_a_patch_has_what_is_known(void **state)
+{
+	(void)state;
+	struct agent_exit exit;
+	struct buffer out;
+	buffer_init(&out, 4096);
+	fill_required(&exit);
+	exit.resolved_at = INT64_C(1790000000000000000);
+	agent_exit_write_status(&exit, &out);
+	assert_string_equal(buffer_text(&out),
+	                    "{\"status\":{\"resolvedAt\":\"2026-09-21T14:13:20.000000Z\"}}");
+	buffer_clear(&out);
+	exit.resolved_at = AGENT_EXIT_UNKNOWN;
+	exit.resource_version = "17";
+	agent_exit_write_status(&exit, &out);
+	assert_string_equal(buffer_text(&out),
+	                    "{\"metadata\":{\"resourceVersion\":\"17\"},\"status\":{}}");
+	buffer_free(&out);
 }
 
 static void test_reading_what_is_not_so(void **state)
@@ -442,7 +533,7 @@ static void test_reading_what_is_not_so(void **state)
 	        {"{\"metadata\":{\"name\":\"a\"},\"spec\":[]}",
 	         "a: spec is array, expected an object"},
 	        {"{\"metadata\":{\"name\":\"a\"},\"spec\":{\"pod\":1,\"exitCode\":\"x\","
-	         "\"context\":[1,\"x\"],\"silent\":\"true\",\"durationSeconds\":-1,"
+	         "\"context\":[1,\"x\"],\"runningContainers\":[1,{}],\"durationSeconds\":-1,"
 	         "\"cpuSeconds\":1e300,\"oomKills\":-2,\"startedAt\":\"yesterday\","
 	         "\"restartCount\":1.5},\"status\":{\"resolvedAt\":1,"
 	         "\"conditions\":[1,{\"type\":1}],\"notifications\":[1,{}]}}",
@@ -463,7 +554,7 @@ static void test_reading_what_is_not_so(void **state)
 			continue;
 		}
 		assert_null(exit.pod);
-		assert_false(exit.silent);
+		assert_int_equal(exit.running_container_count, 0);
 		assert_int_equal(exit.context_count, 0);
 		assert_int_equal(exit.condition_count, 0);
 		assert_int_equal(exit.notification_count, 0);
@@ -605,6 +696,8 @@ int main(void)
 	        cmocka_unit_test(test_context_has_its_fields),
 	        cmocka_unit_test(test_everything_in_the_schema_has_a_limit),
 	        cmocka_unit_test(test_the_least_record),
+	        cmocka_unit_test(test_the_same_agent),
+	        cmocka_unit_test(test_a_patch_has_what_is_known),
 	        cmocka_unit_test(test_what_is_written_fits_the_schema),
 	        cmocka_unit_test(test_cuts_keep_whole_characters),
 	        cmocka_unit_test(test_read_is_the_inverse_of_write),

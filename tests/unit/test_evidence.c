@@ -15,6 +15,15 @@ static void ignore(void *context)
 	(void)context;
 }
 
+static void ignore_record(void *context, const char *namespace, const char *identity,
+                          int64_t ended_at)
+{
+	(void)context;
+	(void)namespace;
+	(void)identity;
+	(void)ended_at;
+}
+
 /* The first request that a termination causes that nobody reports: method and path. */
 static void first_request(const char *disruption, char ret_path[256])
 {
@@ -33,7 +42,7 @@ static void first_request(const char *disruption, char ret_path[256])
 	struct observer_metrics *metrics = observer_metrics_new();
 	assert_non_null(metrics);
 	event_loop_init(&loop, 1, 8);
-	record_writer_init(&writer, &loop, metrics, SECOND, ignore, NULL);
+	record_writer_init(&writer, &loop, metrics, SECOND, ignore_record, ignore, NULL);
 	record_writer_set_leader(&writer, true);
 	evidence_gatherer_init(&gatherer, &loop, metrics, &writer, ignore, NULL);
 	assert_true(pod_cache_init(&cache));

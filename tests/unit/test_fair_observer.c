@@ -45,6 +45,15 @@ static void forget(void *transport, struct request *request)
 			world.held[i].request = NULL;
 }
 
+static void ignore_record(void *context, const char *namespace, const char *identity,
+                          int64_t ended_at)
+{
+	(void)context;
+	(void)namespace;
+	(void)identity;
+	(void)ended_at;
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -55,7 +64,8 @@ static int set_up(void **state)
 	world.loop.now = 100 * SECOND;
 	world.loop.cancel = forget;
 	world.loop.wall = INT64_C(1795459080) * SECOND;
-	record_writer_init(&world.writer, &world.loop, world.metrics, SECOND, ignore, NULL);
+	record_writer_init(&world.writer, &world.loop, world.metrics, SECOND, ignore_record, ignore,
+	                   NULL);
 	record_writer_set_leader(&world.writer, true);
 	evidence_gatherer_init(&world.gatherer, &world.loop, world.metrics, &world.writer, ignore,
 	                       NULL);

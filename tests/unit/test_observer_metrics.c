@@ -34,13 +34,10 @@ static void run(const char *namespace, const char *agent)
 	observer_metrics_count_run(metrics, namespace, agent, true, 1000000000, 1, 1);
 }
 
-static void record(const char *namespace, const char *agent, enum cause cause, bool silent,
-                   const char *source)
+static void record(const char *namespace, const char *agent, enum cause cause, const char *source)
 {
-	const struct agent_exit exit = {.namespace = namespace,
-	                                .error_type = cause_name(cause),
-	                                .silent = silent,
-	                                .source = source};
+	const struct agent_exit exit = {
+	        .namespace = namespace, .error_type = cause_name(cause), .source = source};
 	observer_metrics_count_record(metrics, &exit, agent);
 }
 
@@ -74,7 +71,7 @@ static void test_names_of_one_tenant_evict_his_own(void **state)
 		snprintf(agent, sizeof agent, "agent-%d", i);
 		run("evil", agent);
 		for (int cause = 0; cause < CAUSE_COUNT; cause++)
-			record("evil", agent, (enum cause)cause, cause % 2, AGENT_EXIT_SOURCE_LOG);
+			record("evil", agent, (enum cause)cause, AGENT_EXIT_SOURCE_LOG);
 	}
 	run("team", "coder");
 	assert_int_equal(count_of(TEAM), 1);
