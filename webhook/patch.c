@@ -90,10 +90,15 @@ void patch_print(const struct patch *patch, const char *prefix, struct buffer *o
 		buffer_append_text(out, operation->kind);
 		buffer_append_text(out, "\",\"path\":");
 		char path[2 * PATH_SIZE];
-		int length = snprintf(path, sizeof path, "%s%s", prefix, operation->path);
-		if (length < 0 || (size_t)length >= sizeof path)
+		size_t before = strlen(prefix);
+		size_t length = before + strlen(operation->path);
+		if (length >= sizeof path) {
 			out->failed = true;
-		json_escape(out, path, strlen(path));
+			return;
+		}
+		memcpy(path, prefix, before);
+		memcpy(path + before, operation->path, length - before);
+		json_escape(out, path, length);
 		buffer_append_text(out, ",\"value\":");
 		json_print(out, operation->value, 0);
 		buffer_append_char(out, '}');

@@ -69,16 +69,13 @@ void json_write_array_end(struct json_writer *writer)
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
-/* Control characters, quote and backslash need an escape. */
+/* Control characters need an escape. */
 static void escape_ascii(struct buffer *out, unsigned char c)
 {
 	static const char short_escapes[] = {
 	        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
 
-	if (c == '"' || c == '\\') {
-		buffer_append_char(out, '\\');
-		buffer_append_char(out, (char)c);
-	} else if (c < sizeof short_escapes && short_escapes[c] != 0) {
+	if (c < sizeof short_escapes && short_escapes[c] != 0) {
 		buffer_append_char(out, '\\');
 		buffer_append_char(out, short_escapes[c]);
 	} else if (c == 0x7f) {
@@ -96,10 +93,23 @@ static inline bool is_clean(unsigned char c)
 	return clean[c >> 5] >> (c & 31) & 1;
 }
 
-/* Length of the run at the start that stands for itself. */
+#define REPEAT(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Length of the run at the start that stands for itself. A word at a time while all of it does: a
+ * bit at the top of a byte says that it may not (bytes above the first such one may be wrong). */
 static size_t clean_run(const char *text, size_t length)
 {
 	size_t i = 0;
+	for (uint64_t word; i + sizeof word <= length; i += sizeof word) {
+		memcpy(&word, text + i, sizeof word);
+		uint64_t quote = word ^ REPEAT('"');
+		uint64_t backslash = word ^ REPEAT('\\');
+		uint64_t unclean = ((quote - REPEAT(1)) & ~quote) |
+		                   ((backslash - REPEAT(1)) & ~backslash) |
+		                   ((word - REPEAT(0x20)) & ~word) | (word + REPEAT(1)) | word;
+		if ((unclean & REPEAT(0x80)) != 0)
+			break;
+	}
 	while (i < length && is_clean((unsigned char)text[i]))
 		i++;
 	return i;
@@ -120,8 +130,7 @@ static size_t escape_one(struct buffer *out, const char *text, size_t length, bo
 
 static void escape(struct buffer *out, const char *text, size_t length, bool safe)
 {
-	size_t clean = clean_run(text, length);
-	if (clean == length) { /* nearly always: one step */
+	if (clean_run(text, length) == length) { /* nearly always: one step */
 		char *start = buffer_extend(out, length + 2);
 		if (start == NULL)
 			return;
@@ -131,14 +140,28 @@ static void escape(struct buffer *out, const char *text, size_t length, bool saf
 		return;
 	}
 
-	buffer_append_char(out, '"');
+	/* Gathered in pieces: JSON in a string has a quote every few bytes. */
+	char piece[256];
+	size_t used = 0;
+	piece[used++] = '"';
 	for (size_t i = 0; i < length;) {
-		buffer_append(out, text + i, clean);
-		i += clean;
-		if (i < length)
+		char c = text[i];
+		if (used + 2 > sizeof piece) {
+			buffer_append(out, piece, used);
+			used = 0;
+		}
+		if (c == '"' || c == '\\')
+			piece[used++] = '\\';
+		if (is_clean((unsigned char)c) || c == '"' || c == '\\') {
+			piece[used++] = c;
+			i++;
+		} else {
+			buffer_append(out, piece, used);
+			used = 0;
 			i += escape_one(out, text + i, length - i, safe);
-		clean = clean_run(text + i, length - i);
+		}
 	}
+	buffer_append(out, piece, used);
 	buffer_append_char(out, '"');
 }
 

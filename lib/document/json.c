@@ -84,7 +84,8 @@ static inline bool may_look(void)
 size_t json_count(const json *root)
 {
 	size_t count = 0;
-	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk))
+	struct walk walk;
+	for (walk_begin(&walk, root); walk.node != NULL; walk_next(&walk))
 		count++;
 	return count;
 }
@@ -316,12 +317,42 @@ json *json_new_number_text(struct arena *arena, const char *text)
 	return node;
 }
 
+static json *copy_node(struct arena *arena, const json *node)
+{
+	json *copy = new_node(arena, node->type & 0xFF);
+	if (copy == NULL)
+		return NULL;
+	copy->valueint = node->valueint;
+	copy->valuedouble = node->valuedouble;
+	if (node->valuestring != NULL)
+		copy->valuestring = arena_copy(arena, node->valuestring, strlen(node->valuestring));
+	if (node->string != NULL)
+		copy->string = arena_copy(arena, node->string, strlen(node->string));
+	bool whole = (copy->valuestring == NULL) == (node->valuestring == NULL) &&
+	             (copy->string == NULL) == (node->string == NULL);
+	return whole ? copy : NULL;
+}
+
+/* By hand: cJSON_Duplicate() recurses, and allocates each text through the hooks. */
 json *json_duplicate(struct arena *arena, const json *node)
 {
-	current = arena;
-	json *copy = cJSON_Duplicate(node, 1);
-	current = NULL;
-	return copy;
+	json *open[JSON_DEPTH_MAX + 1]; /* the copies of walk.parents */
+	struct walk walk;
+	walk_begin(&walk, node);
+	json *root = node == NULL ? NULL : copy_node(arena, node);
+	json *copy = root;
+	while (copy != NULL) {
+		size_t depth = walk.depth;
+		walk_next(&walk);
+		if (walk.node == NULL)
+			return root;
+		if (walk.depth > depth)
+			open[depth] = copy;
+		copy = copy_node(arena, walk.node);
+		if (copy != NULL)
+			cJSON_AddItemToArray(open[walk.depth - 1], copy);
+	}
+	return NULL;
 }
 
 bool json_add_member(struct arena *arena, json *object, const char *key, json *value)

@@ -103,7 +103,8 @@ static void keep_last_keys(json *object)
 
 bool json_check_keys(struct arena *arena, bool last_key, json *root, struct error *error)
 {
-	for (struct walk walk = {.node = root}; walk.node != NULL; walk_next(&walk)) {
+	struct walk walk;
+	for (walk_begin(&walk, root); walk.node != NULL; walk_next(&walk)) {
 		if (!is_type(walk.node, cJSON_Object))
 			continue;
 		bool memory = true;

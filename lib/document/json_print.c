@@ -4,6 +4,7 @@
 #include "lib/base/buffer.h"
 #include "lib/base/json_write.h"
 #include "lib/document/json.h"
+#include "lib/document/json_tree.h"
 
 static void print_number(struct buffer *out, const json *node)
 {
@@ -54,28 +55,28 @@ void json_print(struct buffer *out, const json *node, unsigned indent)
 	for (;;) {
 		if (depth > 0) {
 			const json *parent = parents[depth - 1];
-			if (node != json_first(parent))
+			if (node != parent->child)
 				buffer_append_char(out, ',');
 			print_line_start(out, indent, depth);
-			if (json_is_object(parent)) {
-				json_escape(out, json_key(node), strlen(json_key(node)));
+			if (is_type(parent, cJSON_Object)) {
+				json_escape(out, node->string, strlen(node->string));
 				buffer_append_text(out, indent > 0 ? ": " : ":");
 			}
 		}
-		if (json_first(node) != NULL && depth < JSON_DEPTH_MAX) {
-			buffer_append_char(out, json_is_object(node) ? '{' : '[');
+		if (node->child != NULL && depth < JSON_DEPTH_MAX) {
+			buffer_append_char(out, is_type(node, cJSON_Object) ? '{' : '[');
 			parents[depth++] = node;
-			node = json_first(node);
+			node = node->child;
 			continue;
 		}
 		print_leaf(out, node);
-		while (depth > 0 && json_next(node) == NULL) {
+		while (depth > 0 && node->next == NULL) {
 			node = parents[--depth];
 			print_line_start(out, indent, depth);
-			buffer_append_char(out, json_is_object(node) ? '}' : ']');
+			buffer_append_char(out, is_type(node, cJSON_Object) ? '}' : ']');
 		}
 		if (depth == 0)
 			return;
-		node = json_next(node);
+		node = node->next;
 	}
 }

@@ -33,6 +33,13 @@ struct walk {
 	size_t depth;
 };
 
+/* Most of the struct stays as it is: it is too large to be cleared for each small tree. */
+static inline void walk_begin(struct walk *walk, const json *node)
+{
+	walk->node = node;
+	walk->depth = 0;
+}
+
 static inline void walk_next(struct walk *walk)
 {
 	if (walk->node->child != NULL && walk->depth < CJSON_NESTING_LIMIT) {
