@@ -112,7 +112,12 @@ static enum reconcile_result write_secret(struct reconciler *reconciler,
 	                                     .body_length = body.length,
 	                                     .response_max = OBJECT_MAX,
 	                                     .secret = true};
-	return send_write(reconciler, &request, error);
+	enum reconcile_result result = send_write(reconciler, &request, error);
+	/* The manifests ship the Secret, and give no right to create one. */
+	if (create && result == RECONCILE_FAILED)
+		error_wrap(error, "the Secret %s does not exist (apply the manifests again?)",
+		           reconciler->names->secret);
+	return result;
 }
 
 static enum reconcile_result write_bundles(struct reconciler *reconciler,

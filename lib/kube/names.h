@@ -1,6 +1,6 @@
 /*
- * names: what we call things in other people's pods. The watchdog's and the observer's
- * documentation refer to these; see watchdog/PROTOCOL.md for the flags behind the commands.
+ * names: the names that lastword gives to containers, volumes, paths, labels and annotations in the
+ * pods that it changes. watchdog/PROTOCOL.md describes the flags of the commands.
  */
 #ifndef LASTWORD_LIB_KUBE_NAMES_H
 #define LASTWORD_LIB_KUBE_NAMES_H

@@ -161,6 +161,8 @@ def test_without_permission(cluster, verb, path, says):
     failed = "cannot reconcile the certificates; the one in use stays in use"
     line = wait_until(lambda: replica.lines(failed), "the failure")[0]
     assert line["level"] == "error" and f"{verb} {path}: {says}" in line["error"]
+    if verb == "POST":
+        assert "the Secret lastword-webhook-tls does not exist (apply the manifests" in line["error"]
     status, text = replica.ready()
     assert status == 503 and f"{verb} {path}: {says}" in text
     wait_until(lambda: replica.metric("lastword_certificate_failures_total") > 1, "a second attempt")
