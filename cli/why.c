@@ -175,7 +175,7 @@ static void write_cause(struct buffer *out, const struct agent_exit *exit)
 	write_text(out, "Source:", exit->source);
 }
 
-static void write_status(struct buffer *out, const struct agent_exit *exit)
+static void write_notifications(struct buffer *out, const struct agent_exit *exit)
 {
 	for (size_t i = 0; i < exit->notification_count; i++) {
 		const struct agent_exit_notification *notification = &exit->notifications[i];
@@ -189,9 +189,18 @@ static void write_status(struct buffer *out, const struct agent_exit *exit)
 		}
 		buffer_append_char(out, '\n');
 	}
+}
+
+/* All but Silent, which has a line of its own (write_silence). */
+static void write_conditions(struct buffer *out, const struct agent_exit *exit)
+{
+	const char *title = "Conditions:";
 	for (size_t i = 0; i < exit->condition_count; i++) {
 		const struct agent_exit_condition *condition = &exit->conditions[i];
-		buffer_printf(out, "%-14s", i == 0 ? "Conditions:" : "");
+		if (strcmp(condition->type, AGENT_EXIT_SILENT) == 0)
+			continue;
+		buffer_printf(out, "%-14s", title);
+		title = "";
 		terminal_line(out, condition->type);
 		buffer_append_char(out, '=');
 		terminal_line(out, condition->status);
@@ -321,7 +330,8 @@ static bool write_report(const struct record_options *options, const struct exit
 	write_when(out, &exit, now);
 	write_cause(out, &exit);
 	write_usage(out, &exit);
-	write_status(out, &exit);
+	write_notifications(out, &exit);
+	write_conditions(out, &exit);
 	write_output(out, &exit, options->log);
 	write_earlier(out, list, now);
 	return write_similar(out, options, newest, now, error);
