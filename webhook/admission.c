@@ -39,7 +39,7 @@ static const char *write_record(struct arena *arena, const struct plan *plan,
 	return buffer_ok(&text) ? arena_copy(arena, buffer_text(&text), text.length) : NULL;
 }
 
-/* Room for the status annotation and for our names in the lists of others. */
+/* The pod has room for the status annotation, and for our names in other annotations. */
 static bool annotations_fit(const struct config *config, const json *pod, const char *record)
 {
 	const struct strings *skipped = &config->sidecar.skip_annotations;
@@ -109,15 +109,15 @@ static void decide(const struct admission_context *context, const char *namespac
 	}
 }
 
-/* What a pod may cost: so much for each of its nodes, and for what the configuration looks up in it
- * however small it is. */
+/* The work that a pod may cost: it depends on the pod's nodes and on what the configuration looks
+ * up in any pod. */
 static uint64_t work_limit(const struct config *config, const json *pod)
 {
 	return ADMISSION_WORK_BASE + ADMISSION_WORK_PER_NODE * (uint64_t)json_count(pod) +
 	       ADMISSION_WORK_PER_LOOKUP * (uint64_t)config->lookups;
 }
 
-/* Nothing that was decided counts: what was looked for was not found any more. */
+/* The budget of work was used up, so look-ups found nothing any more and the decision is void. */
 static void drop_decision(const struct admission_context *context, struct arena *arena,
                           struct injection *injection)
 {
@@ -156,7 +156,7 @@ static void invalid(struct admission_response *response, unsigned status, const 
 	buffer_printf(&response->body, "%s\n", response->problem.message);
 }
 
-/* An AdmissionReview with a uid to answer to; false: the response is written. */
+/* Reads the uid that the response must repeat; false: an error response has been written. */
 static bool read_envelope(const json *root, struct admission_response *response,
                           const char **ret_uid)
 {
@@ -207,7 +207,7 @@ static void write_warnings(struct json_writer *writer, const struct response_con
 	json_write_array_end(writer);
 }
 
-/* The patch travels as base64 inside the JSON; false: it does not fit. */
+/* Writes the patch as base64, as the API wants it; false: it does not fit. */
 static bool write_patch(struct json_writer *writer, const struct patch *patch)
 {
 	struct buffer _cleanup_buffer_ text;
@@ -245,7 +245,7 @@ static bool write_response(struct buffer *out, const struct response_content *co
 	return buffer_ok(out) && patch_fits;
 }
 
-/* Allowed, whatever happened; a response that does not fit becomes one without a patch. */
+/* The pod is always allowed; a response that does not fit is replaced by one without a patch. */
 static void respond(struct admission_response *response, struct response_content *content)
 {
 	response->status = 200;

@@ -1,10 +1,11 @@
 /*
- * admission: an AdmissionReview's bytes in, the response's bytes out. Pure: no I/O, no clock.
+ * admission: turns the bytes of an AdmissionReview into the bytes of its response. Pure: no I/O, no
+ * clock.
  *
- * injection_make() is the heart: policy, patch, and the check of the patched pod. The webhook calls
- * it through admission_review(), the CLI directly, so that both always decide alike.
+ * injection_make() decides about a pod, makes the patch and checks the patched pod. The webhook
+ * calls it through admission_review() and the CLI calls it directly, so both always decide alike.
  *
- * Thread-safe: everything is the caller's, and a configuration is immutable.
+ * Thread-safe: all state belongs to the caller, and a configuration is immutable.
  */
 #ifndef LASTWORD_WEBHOOK_ADMISSION_H
 #define LASTWORD_WEBHOOK_ADMISSION_H
@@ -18,14 +19,15 @@
 #include "webhook/patch.h"
 #include "webhook/policy.h"
 
-/* The largest review taken (KUBERNETES.md: object and oldObject of up to 3 MiB, escaped). */
+/* The largest review that is accepted: it may hold object and oldObject of up to 3 MiB each, and
+ * JSON escapes make them larger. */
 #define ADMISSION_BODY_MAX ((size_t)10 * 1024 * 1024)
-/* Memory for the trees of all reviews at a time; a pod of 1.5 MiB, what etcd takes, needs up to a
- * third of it. More is answered with "too large". */
+/* Memory for the trees of all reviews in progress. A pod of 1.5 MiB, the most that etcd stores,
+ * needs up to a third of it. A review that needs more is answered with "too large". */
 #define ADMISSION_ARENA_MAX ((size_t)64 * 1024 * 1024)
-/* Nodes that may be looked at to decide about a pod (lib/document/json.h): so many, so many more
- * for each of its own and for each look-up that the configuration wants. A usual pod takes a tenth.
- */
+/* How many nodes may be looked at to decide about a pod (lib/document/json.h): a fixed number, more
+ * for each node of the pod, and more for each look-up that the configuration asks for. A typical
+ * pod needs a tenth of it. */
 #define ADMISSION_WORK_BASE       100000
 #define ADMISSION_WORK_PER_NODE   16
 #define ADMISSION_WORK_PER_LOOKUP 100
@@ -41,9 +43,9 @@ struct admission_context {
 /* The label result of lastword_admission_requests_total. */
 enum admission_result {
 	ADMISSION_INJECTED,  /* a patch was sent */
-	ADMISSION_UNCHANGED, /* a rule matched, nothing was left to do */
+	ADMISSION_UNCHANGED, /* a rule matched and there was nothing to change */
 	ADMISSION_SHADOW,    /* a patch was made and not sent: the rule's mode is shadow */
-	ADMISSION_SKIPPED,   /* a rule matched, the pod was left alone for a reason */
+	ADMISSION_SKIPPED,   /* a rule matched and the pod was not changed, for a reason */
 	ADMISSION_UNMATCHED, /* no rule matches */
 	ADMISSION_IGNORED,   /* not the creation of a pod */
 	ADMISSION_VERIFICATION_FAILED, /* malformed, or the patched pod failed the check: allowed
@@ -64,30 +66,28 @@ struct injection {
 };
 
 /*
- * Decides about a pod (or pod template) and applies the patch to it in place, whatever the result:
- * a caller that wants the pod as it was keeps a copy (a shadow patch is not for applying). Never
- * fails: where something is not as it should be the result is ADMISSION_VERIFICATION_FAILED and
- * the patch is empty. All memory is the
- * arena's.
+ * Decides about a pod (or pod template) and applies the patch to it in place, whatever the result
+ * is: a caller that needs the original pod keeps a copy. It never fails: when something is not as
+ * it should be, the result is ADMISSION_VERIFICATION_FAILED and the patch is empty. All memory
+ * comes from the arena.
  */
 void injection_make(const struct admission_context *context, const char *namespace,
                     struct arena *arena, json *pod, struct injection *ret_injection);
 
-/* The creation of a pod itself: nothing else is ours to change. */
+/* The request creates a pod; the webhook changes nothing else. */
 bool admission_is_pod_creation(const json *request);
 
 struct admission_response {
 	unsigned status;    /* HTTP */
-	struct buffer body; /* JSON for 200, else one line of text; the caller's to init and free */
+	struct buffer body; /* JSON for 200, else one line of text; the caller inits and frees it */
 	enum admission_result result;
-	/* The reasons that appear in the decision, a bit each: for lastword_admission_skips_total.
-	 */
+	/* A bit for each reason in the decision, for lastword_admission_skips_total. */
 	uint64_t reasons;
 	uint64_t work;         /* as in struct injection */
 	const char *record;    /* as in struct injection; NULL when nothing was decided */
-	const char *namespace; /* for the log; "" when unknown; these live in the arena */
+	const char *namespace; /* for the log; "" when unknown; in the arena, as is the next one */
 	const char *pod;       /* name or generateName; "" when unknown */
-	struct error problem;  /* what a person should know; "": nothing */
+	struct error problem;  /* what went wrong, for a person to read; "": nothing */
 };
 
 /* Answers one review. response->body is initialised by the caller and empty. */

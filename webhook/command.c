@@ -30,7 +30,7 @@ static bool is_localhost_profile(const json *security_context, const char *profi
 	return json_string_is(json_find(security_context, profile, "type", NULL), "Localhost");
 }
 
-/* A profile from the node's files may deny, or kill at, what the shim does. */
+/* A profile from the node's files may forbid what the shim does, or kill it. */
 static bool has_localhost_profile(const json *pod, const json *container)
 {
 	static const char *const profiles[] = {"seccompProfile", "appArmorProfile"};
@@ -45,7 +45,7 @@ static bool has_localhost_profile(const json *pod, const json *container)
 	return false;
 }
 
-/* AppArmor before Kubernetes 1.30: an annotation for each container. */
+/* Before Kubernetes 1.30 an annotation for each container names its AppArmor profile. */
 static void mark_localhost_profiles(struct wrapping *wrapping)
 {
 	static const char prefix[] = "container.apparmor.security.beta.kubernetes.io/";
@@ -62,7 +62,7 @@ static void mark_localhost_profiles(struct wrapping *wrapping)
 	}
 }
 
-/* A watchdog that is there already serves only the containers that its flags name. */
+/* A watchdog that is already in the pod serves only the containers that its flags name. */
 static void mark_watched(struct wrapping *wrapping)
 {
 	const json *command = json_get(wrapping->watchdog, "command");
@@ -114,7 +114,7 @@ static const struct image_command *find_image(const struct config *config, const
 	return NULL;
 }
 
-/* What the image runs: the configuration says it, else its registry did. */
+/* What the image runs, from the configuration or else from its registry. */
 static bool image_command(const struct wrapping *wrapping, const char *image,
                           struct strings *ret_entrypoint, struct strings *ret_cmd)
 {
@@ -131,7 +131,7 @@ static bool image_command(const struct wrapping *wrapping, const char *image,
 	                        ret_entrypoint, ret_cmd);
 }
 
-/* The command of a container that names none: the annotation's, or that of its image. */
+/* The command of a container that names none: from the annotation, or from its image. */
 static bool unnamed_command(const struct wrapping *wrapping, const json *container,
                             struct strings *ret_command)
 {
@@ -171,7 +171,7 @@ static bool named_command(struct arena *arena, const json *command, struct strin
 	return true;
 }
 
-/* A command and the arguments that the container gives it. */
+/* The words of a command followed by the container's args. */
 static bool with_arguments(struct arena *arena, const struct strings *command, const json *args,
                            struct strings *ret_words)
 {

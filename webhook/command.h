@@ -1,5 +1,6 @@
 /*
- * command: whether a container's command can be wrapped in the shim, and what it is. Pure.
+ * command: decides whether a container's command can be wrapped in the shim, and what the shim is
+ * to run. Pure.
  *
  * A container is wrapped only when its whole command line is known: the pod's own command, else the
  * annotation lastword.dev/command, else what the configuration says of its image.
@@ -13,20 +14,20 @@
 #include "webhook/container_index.h"
 #include "webhook/plan.h"
 
-/* What is known of a pod when its containers are decided about one after the other. */
+/* What is known about the pod while its containers are decided one after the other. */
 struct wrapping {
 	const struct policy_input *input;
 	struct arena *arena;
 	struct plan *plan;
 	const struct container_index *index;
-	const json *watchdog; /* that is there already, or NULL */
+	const json *watchdog; /* the one that is already in the pod, or NULL */
 	bool only_one;        /* at most one agent container names no command */
 
 	/* Filled by command_prepare(); the lists by position in the index. */
 	enum reason obstacle;    /* of the whole pod; REASON_APPLIED: none */
 	bool annotated;          /* there is an annotation lastword.dev/command */
-	bool *localhost_profile; /* an annotation gives it an AppArmor profile of the node's */
-	bool *watched;           /* the watchdog that is there knows it */
+	bool *localhost_profile; /* an annotation gives the container an AppArmor profile file */
+	bool *watched;           /* the watchdog that is already in the pod knows it */
 };
 
 /* False only when the arena is full. */

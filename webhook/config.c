@@ -13,7 +13,7 @@
 
 #define API_VERSION "lastword.dev/v1alpha1"
 
-/* Trees of configurations stay far below. */
+/* The tree of a configuration stays far below. */
 #define ARENA_LIMIT ((size_t)64 * 1024 * 1024)
 
 static bool decode_action(struct decoder *decoder, const json *node, const char *path, void *target)
@@ -267,7 +267,7 @@ static bool decode_shim_off(struct decoder *decoder, const json *node, const cha
 	return true;
 }
 
-/* What a rule says of the sidecar: its resources, none of which has to be there. */
+/* The sidecar's resources in pods of this rule; each of them is optional. */
 static bool decode_rule_sidecar(struct decoder *decoder, const json *node, const char *path,
                                 void *target)
 {
@@ -362,7 +362,7 @@ static size_t count_lookups(const struct config *config)
 	return lookups;
 }
 
-/* FNV-1a, 64 bits: names a snapshot, protects nothing. */
+/* FNV-1a, 64 bits. The hash names a snapshot; it protects nothing. */
 static void hash_text(const char *text, size_t length, char ret_hash[17])
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);

@@ -1,12 +1,12 @@
 /*
- * config: what the platform admin decided, read once into an immutable snapshot.
+ * config: reads the platform admin's configuration into an immutable snapshot.
  *
- * YAML, strict: an unknown key, a wrong type or value is refused with line, column and what was
- * expected; a key of ours is never guessed. manifests/base/config.yaml is the shipped default and
- * documents every key; docs/configuration.md is the reference.
+ * The YAML is read strictly: an unknown key, a wrong type or a bad value is an error with line,
+ * column and what was expected. manifests/base/config.yaml is the shipped default;
+ * docs/configuration.md is the reference.
  *
- * A snapshot belongs to its maker until config_free(); nothing in it changes in between, so any
- * number of threads may read it. Strings and lists live as long as it does.
+ * A snapshot belongs to its maker until config_free(). It never changes, so any number of threads
+ * may read it. Strings and lists live as long as the snapshot.
  */
 #ifndef LASTWORD_WEBHOOK_CONFIG_H
 #define LASTWORD_WEBHOOK_CONFIG_H
@@ -46,7 +46,7 @@ struct selector_expression {
 
 enum end_action { ACTION_REPORT, ACTION_KILL };
 
-/* What reaches the shim as flags; a pod's annotations may override each. */
+/* Options that are passed to the shim as flags; a pod's annotations may override each. */
 struct shim_options {
 	int64_t deadline;      /* nanoseconds; 0: none */
 	int64_t silence_after; /* nanoseconds; 0: none */
@@ -62,7 +62,7 @@ struct rule {
 	struct strings namespaces; /* globs; none: every namespace */
 	struct selector_expression *selector;
 	size_t selector_count;
-	struct strings names; /* globs of the agent containers; none: find them */
+	struct strings names; /* globs of the agent containers; none: select.h finds them */
 	bool keep_termination_message_policy;
 	struct resources resources;
 	bool has_sidecar_resources; /* else those of the configuration's sidecar */
@@ -87,7 +87,7 @@ struct config {
 	struct strings redact; /* patterns of lib/diagnosis/redact, checked */
 	struct rule *rules;
 	size_t rule_count;
-	size_t lookups; /* of the rules and the context: what a pod costs whatever its size */
+	size_t lookups; /* how often rules and context look something up in a pod */
 	char hash[17];  /* of the file's bytes, hexadecimal: names the snapshot in decision records
 	                 */
 

@@ -194,8 +194,8 @@ static bool load_identity(struct webhook_server *server, const struct settings *
 	       webhook_set_identity(server, buffer_text(&chain), buffer_text(&key), error);
 }
 
-/* The two files of a pair change one after the other: a pair that does not fit is tried again at
- * every look, and said once for every change. */
+/* The two files of a pair change one after the other: a pair that does not match is tried again at
+ * every poll, and logged once for every change. */
 static void reload_identity(struct webhook_server *server, struct settings *settings, bool *failed)
 {
 	struct error error;
@@ -306,8 +306,8 @@ static bool request_version(const struct settings *settings, unsigned *ret_minor
 	       kube_server_minor(client, ret_minor, error);
 }
 
-/* Asks until there is a response: the version of a running API server may rise, but what was safe
- * for the older one still is. Says once that there is none. */
+/* Asks the API server for its version until it responds, and logs once if it does not. The version
+ * is not asked for again: what is safe for an older server is safe for a newer one. */
 static void learn_version(struct webhook_server *server, struct settings *settings, unsigned poll)
 {
 	struct error error;
@@ -326,7 +326,7 @@ static void learn_version(struct webhook_server *server, struct settings *settin
 	log_end(&line);
 }
 
-/* Looks at the files every second until a signal comes. */
+/* Checks the files every second until a signal arrives. */
 static void run(struct webhook_server *server, struct settings *settings, int signals)
 {
 	bool identity_failed = false;
@@ -345,8 +345,8 @@ static void run(struct webhook_server *server, struct settings *settings, int si
 	}
 }
 
-/* Not ready, but answering, for the drain time: Services learn of it late. A second signal ends
- * the wait. */
+/* The webhook is not ready but still responds during the drain time, since Services learn of it
+ * late. A second signal ends the wait. */
 static void drain(struct webhook_server *server, const struct settings *settings, int signals)
 {
 	struct signalfd_siginfo signal;
@@ -359,7 +359,7 @@ static void drain(struct webhook_server *server, const struct settings *settings
 	poll(&poll_signals, 1, milliseconds > INT32_MAX ? INT32_MAX : (int)milliseconds);
 }
 
-/* Blocked before any thread starts, so that all of them leave the signals to signalfd. */
+/* The signals are blocked before any thread starts, so that signalfd alone receives them. */
 static int block_signals(void)
 {
 	sigset_t set;
@@ -372,7 +372,7 @@ static int block_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* Few arenas, and large bodies given back to the system at once: a small, flat footprint. */
+/* malloc uses few arenas and returns large bodies to the system at once, which keeps memory low. */
 static void tune_memory(void)
 {
 	mallopt(M_ARENA_MAX, 8);
@@ -390,7 +390,7 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* More than one for each processor: the kernel spreads connections unevenly over the workers. */
+/* Two for each processor, since the kernel spreads connections unevenly over the threads. */
 static unsigned default_threads(void)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);

@@ -75,7 +75,7 @@ static json *run_command(struct maker *maker, const struct container_plan *conta
 	if (maker->plan->user >= 0)
 		make_flag(maker, command, "--watchdog-uid",
 		          arena_printf(maker->arena, "%" PRId64, maker->plan->user));
-	/* Its container starts after the agent's, which may have ended by then. */
+	/* A classic watchdog starts after the agent, which may have terminated by then. */
 	if (!maker->plan->native)
 		make_flag(maker, command, "--wait", CLASSIC_WAIT);
 	make_append_text(maker, command, "--");
@@ -104,7 +104,7 @@ static void mount_shim(struct maker *maker, const struct container_plan *plan, c
 		          "volumeMounts", NULL);
 }
 
-/* The hook that is there runs first, inside ours; its status counts. */
+/* An existing hook runs first, inside the flush command, and its exit status counts. */
 static json *flush_command(struct maker *maker, const struct container_plan *plan)
 {
 	json *command = json_new_array(maker->arena);
@@ -162,7 +162,7 @@ static void change_container(struct maker *maker, const struct container_plan *p
 
 /* ---- Metadata ---- */
 
-/* Adds members to metadata.<map>, made when it is missing; metadata itself too. */
+/* Adds members to metadata.<map>; creates the map, and metadata, when they are missing. */
 struct map {
 	struct maker *maker;
 	const char *name;
@@ -197,7 +197,7 @@ static void finish_map(struct map *map, json **made_metadata)
 		*made_metadata = make_around(maker, map->name, map->made);
 }
 
-/* The annotation's list with the item in it; NULL when it is there already. */
+/* The list in an annotation with the item added; NULL when the item is in it already. */
 static const char *list_with(struct maker *maker, const char *present, const char *item,
                              const char *separator)
 {
@@ -215,7 +215,7 @@ static const char *list_with(struct maker *maker, const char *present, const cha
 	return arena_printf(maker->arena, "%s%s%s", present, separator, item);
 }
 
-/* Our volume need not hold a node back. */
+/* The shim's volume must not keep the autoscaler from removing a node. */
 static void mark_volume(struct map *annotations)
 {
 	struct maker *maker = annotations->maker;
@@ -225,8 +225,8 @@ static void mark_volume(struct map *annotations)
 		put_in_map(annotations, KEY_SAFE_TO_EVICT, list);
 }
 
-/* Our containers need no cloud identity: the webhooks that mount its tokens into every container
- * leave out those that an annotation names. Azure's acts on pods with its label alone. */
+/* Webhooks of cloud identities mount tokens into every container except those that an annotation
+ * names; ours need no token. Azure's webhook acts only on pods with its label. */
 static void mark_containers(struct map *annotations, const char *key)
 {
 	struct maker *maker = annotations->maker;
@@ -280,7 +280,7 @@ void mutate(const struct plan *plan, const struct config *config, const json *po
 		change_container(&maker, &plan->containers[i]);
 	if (plan->watchdog)
 		sidecar_add(&maker);
-	/* Nothing to do: a second pass must not even touch the annotation. The label is for the
+	/* A second pass over the pod must not even touch the annotation. The label is for the
 	 * observer, which also serves pods whose containers cannot be wrapped. */
 	if (patch->count > 0 || pod_label(pod, KEY_INJECTED) == NULL)
 		mark_pod(&maker, record);

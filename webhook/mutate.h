@@ -1,10 +1,10 @@
 /*
- * mutate: plan and pod in, JSON Patch out. Pure.
+ * mutate: makes the JSON Patch for a pod from its plan. Pure.
  *
- * The patch is minimal: existing arrays are appended to and never written again, existing objects
- * are never printed again (numbers keep their text), missing parents are made. Its only "replace"
- * operations are terminationMessagePolicy, command, an exec preStop's command and the autoscaler's
- * list, each of a value that is there.
+ * The patch is minimal: it appends to existing arrays, never prints an existing object again (so
+ * numbers keep their text), and creates missing parents. Its only "replace" operations are those of
+ * terminationMessagePolicy, command, the command of an exec preStop hook, and annotations and
+ * labels that exist.
  */
 #ifndef LASTWORD_WEBHOOK_MUTATE_H
 #define LASTWORD_WEBHOOK_MUTATE_H
@@ -14,7 +14,7 @@
 #include "webhook/plan.h"
 
 /* Fills an empty patch; it stays empty when there is nothing to do. record: the decision record for
- * the status annotation; NULL: there is no room for annotations. A failure is the patch's. */
+ * the status annotation; NULL: there is no room for annotations. A failure sets patch->failed. */
 void mutate(const struct plan *plan, const struct config *config, const json *pod,
             const char *record, struct patch *patch);
 

@@ -1,7 +1,7 @@
 /*
- * options: what a pod's own annotations change of its rule, and what its labels say about it. Pure.
- * A bad value is the rule's value and a warning; an annotation of ours that we do not know is a
- * warning too, since a misspelled wish would vanish silently.
+ * options: reads the pod's own annotations, which override the rule, and the context fields. Pure.
+ * A bad value means the rule's value and a warning. An unknown annotation with our prefix is a
+ * warning too, since a misspelled one would otherwise have no effect and nobody would notice.
  */
 #ifndef LASTWORD_WEBHOOK_OPTIONS_H
 #define LASTWORD_WEBHOOK_OPTIONS_H

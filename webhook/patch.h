@@ -1,5 +1,5 @@
 /*
- * patch: a JSON Patch (RFC 6902) of add and replace operations, made, printed and applied.
+ * patch: makes, prints and applies JSON Patches (RFC 6902) of add and replace operations.
  *
  * Operations are kept in order. Paths are JSON Pointers (RFC 6901); the makers below escape every
  * token. A value belongs to the arena it was made in and is not changed by applying, which works
@@ -45,7 +45,7 @@ void patch_replace(struct patch *patch, json *value, ...) __attribute__((sentine
 /* The array of operations, compact. prefix: the pointer to what the patch is for, "" for all. */
 void patch_print(const struct patch *patch, const char *prefix, struct buffer *out);
 
-/* Changes document in place; on failure it may be half changed. */
+/* Changes the document in place; on failure it may be changed in part. */
 bool patch_apply(const struct patch *patch, json *document, struct error *error);
 
 #endif

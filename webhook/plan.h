@@ -1,6 +1,6 @@
 /*
- * plan: what is to be done to a pod and why: what policy.h decides, mutate.h makes the patch from
- * and record.h writes down. Everything in a plan lives in the arena, or in the pod and the
+ * plan: what is to be done to a pod, and why. policy.h makes it; mutate.h makes the patch from it,
+ * and record.h the decision record. Everything in a plan lives in the arena, or in the pod and the
  * configuration that it was made from.
  */
 #ifndef LASTWORD_WEBHOOK_PLAN_H
@@ -18,7 +18,7 @@
 
 struct image_cache;
 
-/* What is decided about. */
+/* What a plan is made from. */
 struct policy_input {
 	const struct config *config;
 	unsigned server_minor;      /* Kubernetes 1.x of the API server; 0: unknown */
@@ -27,7 +27,7 @@ struct policy_input {
 	struct image_cache *images; /* what registries say of images; NULL: nobody asks them */
 };
 
-/* What is done to a container. */
+/* The parts of a container that may be changed. */
 enum part {
 	PART_TERMINATION_MESSAGE_POLICY,
 	PART_RESOURCES,
@@ -43,9 +43,9 @@ struct container_plan {
 	size_t index; /* in spec.containers */
 	const char *name;
 	enum reason parts[PART_COUNT];
-	struct resources fill;      /* PART_RESOURCES done: what to add */
-	struct strings command;     /* PART_COMMAND done: the command to run, $ escaped as needed */
-	bool add_mount;             /* wrapped, now or before, and the shim is not mounted */
+	struct resources fill;  /* PART_RESOURCES applied: what to add */
+	struct strings command; /* PART_COMMAND applied: the command to run, $ escaped as needed */
+	bool add_mount;         /* wrapped, now or before, and the shim is not mounted */
 	const char *restart_policy; /* its own; NULL: the pod's */
 };
 
@@ -60,12 +60,12 @@ struct plan {
 	struct container_plan *containers;
 	size_t container_count;
 
-	/* The pod's share; meaningful when watchdog. */
-	bool watchdog;     /* the pod has, or gets, our sidecar */
+	/* The pod as a whole; meaningful when watchdog is true. */
+	bool watchdog;     /* the pod has or gets our sidecar */
 	bool native;       /* the sidecar is an init container with restartPolicy Always */
 	bool image_volume; /* the shim comes in an image volume */
-	bool add_watchdog; /* false: it is there */
-	bool add_install;  /* classic with emptyDir, and not there */
+	bool add_watchdog; /* false: the pod has it already */
+	bool add_install;  /* classic mode with an emptyDir, and the pod has it not yet */
 	bool add_volume;
 	struct resources sidecar_resources;
 	struct resources sidecar_wishes; /* of the annotations: quantities, "none", or NULL */

@@ -63,7 +63,7 @@ static bool is_os_label(const char *key)
 	       (strcmp(key, "kubernetes.io/os") == 0 || strcmp(key, "beta.kubernetes.io/os") == 0);
 }
 
-/* Nodes of Windows alone have it. */
+/* Only Windows nodes have this label. */
 static const char build_label[] = "node.kubernetes.io/windows-build";
 
 static bool all_are(const json *values, const char *text)
@@ -82,7 +82,7 @@ static bool some_is(const json *values, const char *text)
 	return false;
 }
 
-/* Only nodes of Windows can meet the expression. */
+/* Only Windows nodes can match the expression. */
 static bool wants_windows(const json *expression)
 {
 	const char *key = json_get_string(expression, "key");
@@ -95,7 +95,7 @@ static bool wants_windows(const json *expression)
 	       strcmp(operator, "DoesNotExist") != 0;
 }
 
-/* One of the terms has to match: Windows when each of them wants it. */
+/* A node has to match one of the terms: it is a Windows node when each term asks for one. */
 static bool requires_windows_node(const json *spec)
 {
 	const json *terms = json_find(spec, "affinity", "nodeAffinity",
@@ -315,7 +315,7 @@ bool container_has_mount(const json *container)
 	return false;
 }
 
-/* The next component of a path, without what means nothing ("//", "/./"); 0: there is none. */
+/* The length of the path's next component, which skips "//" and "/./"; 0: there is none. */
 static size_t next_component(const char **path)
 {
 	for (;;) {
@@ -327,7 +327,8 @@ static size_t next_component(const char **path)
 	}
 }
 
-/* The kubelet takes relative paths as below /; what goes up by ".." is not followed: taken. */
+/* The kubelet takes relative paths as below /. A path with ".." is not resolved: it counts as ours.
+ */
 static bool path_meets_ours(const char *path)
 {
 	static const char ours[] = "lastword"; /* PATH_MOUNT's one component */

@@ -36,32 +36,34 @@ const json *pod_controller(const json *pod);
  * and requests that are absent or equal. */
 bool pod_is_guaranteed(const json *pod);
 
-/* Which of the 64 ids from first on are used anywhere in the pod as uid or gid by what is not ours:
- * a bit each, the lowest for first. One look at the pod, however many ids it lists. */
+/* Which of the 64 ids from first on the pod uses as a uid or gid, our own containers aside: a bit
+ * for each, the lowest for first. Reads the pod once, however many ids it lists. */
 uint64_t pod_used_ids(const json *pod, int64_t first);
 
 /* Bytes of annotation keys and values, as the API server counts them against 256 KiB. */
 size_t pod_annotations_size(const json *pod);
 #define POD_ANNOTATIONS_SIZE_MAX ((size_t)256 * 1024)
 
-/* A container of that name is ours by what it runs, whoever wrote it. */
+/* A container is ours by its name and what it runs, whoever wrote it. */
 bool container_is_watchdog(const json *container);
 bool container_is_install(const json *container);
-/* It runs the shim, whatever runs the shim. */
+/* The container runs the shim, directly or through another program. */
 bool container_is_wrapped(const json *container);
-/* Its preStop hook is the shim's flush. */
+/* The container's preStop hook is the shim's flush command. */
 bool container_has_flush(const json *container);
-/* Its mount of our volume is as we make it. */
+/* The container mounts our volume as the webhook would mount it. */
 bool container_has_mount(const json *container);
-/* It mounts something else, or has a device, at, below or above PATH_MOUNT, however it is spelt. */
+/* The container mounts something else, or has a device, at, below or above PATH_MOUNT, in whatever
+ * spelling of the path. */
 bool container_mount_is_taken(const json *container);
-/* The volume is as we make it: memory of SHIM_VOLUME_SIZE, or an image volume of that image. */
+/* The volume is as the webhook makes it: memory of SHIM_VOLUME_SIZE, or an image volume of that
+ * image. */
 bool volume_is_ours(const json *volume, const char *image);
 #define SHIM_VOLUME_SIZE "1Mi"
 
-/* The text as one word of a command that the kubelet leaves as it is: it expands $(NAME) there, and
- * takes a doubled $ for one (k8s.io/kubernetes/third_party/forked/golang/expansion). The text
- * itself when there is no $ in it; NULL when the arena is full. */
+/* The text escaped so that it is one word of a command after the kubelet's expansion: the kubelet
+ * expands $(NAME) and takes $$ for $ (k8s.io/kubernetes/third_party/forked/golang/expansion).
+ * Returns the text itself when there is no $ in it, NULL when the arena is full. */
 const char *kubelet_literal(struct arena *arena, const char *text);
 
 /* An array of at least one string and nothing else. */

@@ -43,7 +43,7 @@ static bool pod_is_large(const json *pod)
 	       list_is_large(json_get(spec, "volumes"), POLICY_VOLUMES_MAX);
 }
 
-/* Every member that is there has the type that Kubernetes documents, as far as we look. */
+/* Every member that the webhook reads has the type that Kubernetes documents. */
 static bool container_has_shape(const json *container)
 {
 	static const struct {
@@ -106,7 +106,7 @@ static bool pod_has_shape(const json *pod)
 	       list_has_shape(json_get(spec, "volumes"), json_is_object);
 }
 
-/* Foreign things under our names: the pod is not ours to complete. */
+/* Something that is not ours has one of our names. */
 static enum reason find_collision(const json *pod, const char *image)
 {
 	const json *watchdog = pod_container(pod, NAME_WATCHDOG, NULL);
@@ -142,7 +142,7 @@ static enum reason pod_skip_reason(const struct policy_input *input, const struc
 	return find_collision(pod, input->config->sidecar.image);
 }
 
-/* A person should hear of these; the others are as intended. */
+/* These reasons are worth a warning to whoever creates the pod; the others are as intended. */
 static void warn_of_skip(struct arena *arena, struct plan *plan)
 {
 	switch (plan->reason) {
@@ -199,7 +199,7 @@ static void decide_container(const struct wrapping *wrapping, struct container_p
 	plan->restart_policy = json_get_string(container, "restartPolicy");
 }
 
-/* ---- The pod's share ---- */
+/* ---- The pod as a whole ---- */
 
 static bool is_native(const struct policy_input *input)
 {
@@ -207,8 +207,8 @@ static bool is_native(const struct policy_input *input)
 	case SIDECAR_CLASSIC:
 		return false;
 	case SIDECAR_NATIVE:
-		/* An older server would drop restartPolicy and leave an init container that never
-		 * ends. */
+		/* An older server would drop restartPolicy, and the init container would never end.
+		 */
 		return input->server_minor == 0 || input->server_minor >= MINOR_NATIVE_POSSIBLE;
 	case SIDECAR_AUTO:
 		break;
@@ -216,7 +216,7 @@ static bool is_native(const struct policy_input *input)
 	return input->server_minor >= MINOR_NATIVE_SAFE;
 }
 
-/* The sidecar's mode; one that is there already has decided. */
+/* Whether the sidecar is native; a sidecar that is already in the pod keeps its mode. */
 static bool plan_is_native(const struct policy_input *input)
 {
 	if (pod_container(input->pod, NAME_WATCHDOG, NULL) != NULL)
@@ -224,7 +224,8 @@ static bool plan_is_native(const struct policy_input *input)
 	return pod_init_container(input->pod, NAME_WATCHDOG) != NULL || is_native(input);
 }
 
-/* A uid and gid that no container of the pod has: the first from this one on; -1: none is near. */
+/* The first uid and gid from this one on that no container of the pod has; -1: the next 64 are
+ * used. */
 static int64_t choose_user(int64_t first, const json *pod)
 {
 	uint64_t used = pod_used_ids(pod, first);
@@ -257,7 +258,7 @@ static void decide_sidecar(const struct policy_input *input, struct plan *plan)
 	plan->sidecar_resources = resources_of_sidecar(input->config, pod, plan);
 }
 
-/* Why the sidecar cannot be there. */
+/* Why the sidecar cannot be added. */
 static enum reason sidecar_obstacle(const struct policy_input *input, struct plan *plan)
 {
 	if (!plan->add_watchdog)
@@ -272,7 +273,7 @@ static enum reason sidecar_obstacle(const struct policy_input *input, struct pla
 	return REASON_APPLIED;
 }
 
-/* Undoes the wrapping: the sidecar cannot be there. */
+/* Undoes the wrapping, since the sidecar cannot be added. */
 static void unwrap_all(struct plan *plan, enum reason reason)
 {
 	for (size_t i = 0; i < plan->container_count; i++) {
@@ -302,7 +303,7 @@ static void decide_mounts(struct plan *plan)
 	}
 }
 
-/* ---- The whole ---- */
+/* ---- Deciding ---- */
 
 static bool find_agents(const struct policy_input *input, const struct container_index *index,
                         struct arena *arena, struct plan *plan)

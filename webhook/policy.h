@@ -1,13 +1,13 @@
 /*
- * policy: what is to be done to a pod, and why. Pure: request and configuration in, plan
- * (plan.h) out; no I/O, no clock. mutate.h makes the patch from the plan, record.h the decision
- * record.
+ * policy: decides what is done to a pod, and why: makes a plan (plan.h) from the request and the
+ * configuration. mutate.h makes the patch from the plan, record.h the decision record. Pure: no
+ * I/O, no clock.
  *
  * Invariants (tests/blackbox/test_policy.py, test_reviews.py, test_random_pods.py):
  * - plan.reason != REASON_APPLIED: the pod stays as it is.
  * - A container is wrapped only when its whole command line is known.
  * - plan.watchdog exactly when at least one container is wrapped now or was before.
- * - Decided from the pod's fields: planning the patched pod again has nothing to do.
+ * - The plan follows from the pod's fields: a plan for the patched pod changes nothing.
  * - An annotation with a bad value means the default and a warning, never a refusal.
  */
 #ifndef LASTWORD_WEBHOOK_POLICY_H
@@ -21,7 +21,7 @@
 #include "webhook/config.h"
 #include "webhook/plan.h"
 
-/* More than these are not looked at (REASON_TOO_LARGE): work stays bounded. */
+/* A pod with more than these is not changed (REASON_TOO_LARGE), so that the work stays bounded. */
 #define POLICY_CONTAINERS_MAX 200
 #define POLICY_AGENTS_MAX     50
 #define POLICY_VOLUMES_MAX    500

@@ -1,7 +1,8 @@
 /*
- * record: the decision record, one JSON object: what was done to a pod and what was left alone,
- * each with a reason code (reason.h). The same text is the status annotation, the audit annotation,
- * the log's field and the output of `lastword explain`. docs/decision-record.md documents it.
+ * record: writes the decision record, a JSON object that says what was applied to a pod and what
+ * was skipped, with reason codes (reason.h). The same text is the status annotation, the audit
+ * annotation, a field of the log and the output of `lastword explain`. docs/decision-record.md
+ * documents it.
  */
 #ifndef LASTWORD_WEBHOOK_RECORD_H
 #define LASTWORD_WEBHOOK_RECORD_H
@@ -10,7 +11,7 @@
 
 struct buffer;
 
-/* annotated: REASON_APPLIED, or why the pod does not carry the record itself. Ask buffer_ok(). */
+/* annotated: REASON_APPLIED, or why the pod gets no status annotation. Ask buffer_ok(). */
 void record_write(const struct plan *plan, const struct config *config, enum reason annotated,
                   struct buffer *out);
 

@@ -1,5 +1,5 @@
 /*
- * select: which rule is for a pod, and which of its containers are agents. Pure.
+ * select: finds the rule for a pod, and which of its containers are agents. Pure.
  */
 #ifndef LASTWORD_WEBHOOK_SELECT_H
 #define LASTWORD_WEBHOOK_SELECT_H

@@ -26,7 +26,7 @@
 #define BODY_SECONDS     10
 #define IDLE_SECONDS     120
 
-/* Of the plain port, which the kubelet's probes and a few scrapers use. */
+/* Bounds of the metrics port, which the kubelet's probes and a few scrapers use. */
 #define METRICS_CONNECTIONS_MAX  512
 #define METRICS_CONNECTIONS_EACH 64
 #define METRICS_RESPONSE_MAX     ((size_t)4 * 1024 * 1024)
@@ -197,9 +197,9 @@ static void on_webhook_request(void *context, const struct http_request *request
 	snapshot_release(snapshot);
 }
 
-/* ---- The plain port ---- */
+/* ---- The metrics port ---- */
 
-/* What does not depend on the certificate in use; "": nothing. */
+/* Copies the obstacle that was set, as a line; "": there is none. */
 static void copy_obstacle(struct webhook_server *server, char ret_text[ERROR_MESSAGE_SIZE + 1])
 {
 	pthread_mutex_lock(&server->lock);
@@ -215,7 +215,7 @@ void webhook_set_obstacle(struct webhook_server *server, const char *text)
 	pthread_mutex_unlock(&server->lock);
 }
 
-/* NULL when ready, else why not; obstacle is scratch. */
+/* Why the webhook is not ready; NULL: it is ready. obstacle is scratch memory. */
 static const char *not_ready(struct webhook_server *server, char obstacle[ERROR_MESSAGE_SIZE + 1])
 {
 	int64_t now = (int64_t)time(NULL);

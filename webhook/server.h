@@ -1,13 +1,11 @@
 /*
- * server: the webhook's HTTP side. POST /mutate over TLS; /metrics, /healthz and /readyz on a
- * plain port of their own.
+ * server: serves POST /mutate over TLS, and /metrics, /healthz and /readyz on a port without TLS.
  *
- * It owns the configuration that is in force: a snapshot with a reference count, swapped as a
- * whole, so that each review is decided with one configuration from beginning to end.
+ * The server owns the configuration in force: a snapshot with a reference count that is replaced as
+ * a whole, so each review is decided with one configuration from beginning to end.
  *
- * Ready means: a configuration is in force, the certificate in use is valid now, nobody has named
- * an obstacle, and the server is not draining. Every function is thread-safe, but for start and
- * stop.
+ * The server is ready when a configuration is in force, the certificate in use is valid, no
+ * obstacle is set, and it is not draining. Every function is thread-safe, except start and stop.
  */
 #ifndef LASTWORD_WEBHOOK_SERVER_H
 #define LASTWORD_WEBHOOK_SERVER_H
@@ -31,7 +29,7 @@ struct webhook_options {
 bool webhook_start(const struct webhook_options *options, struct webhook_server **ret_server,
                    struct error *error);
 
-/* Where the webhook and the plain port really listen. */
+/* The addresses that the webhook and the metrics port listen on, with the real ports. */
 const char *webhook_address(const struct webhook_server *server);
 const char *webhook_metrics_address(const struct webhook_server *server);
 
@@ -45,10 +43,10 @@ void webhook_config_failed(struct webhook_server *server);
 bool webhook_set_identity(struct webhook_server *server, const char *chain_pem, const char *key_pem,
                           struct error *error);
 
-/* Why the webhook is not ready for reasons of its owner's, a line of text; NULL: it is. Copied. */
+/* Sets why the webhook is not ready, a line of text that is copied; NULL: there is no obstacle. */
 void webhook_set_obstacle(struct webhook_server *server, const char *text);
 
-/* What happened to certificates that the program makes itself. */
+/* Events in the life of certificates that the program makes itself. */
 enum webhook_rotation {
 	WEBHOOK_ROTATION_CERTIFICATE, /* another one is in use */
 	WEBHOOK_ROTATION_CA,          /* this replica has made one */
@@ -63,10 +61,11 @@ void webhook_count_image_resolution(struct webhook_server *server, bool ok);
 /* The API server's version, 1.minor; 0: unknown. */
 void webhook_set_server_minor(struct webhook_server *server, unsigned minor);
 
-/* Not ready from now on, and every response closes its connection. */
+/* From now on the webhook is not ready, and every response closes its connection. */
 void webhook_drain(struct webhook_server *server);
 
-/* Ends: no new connections, then at most so long for the requests in flight. NULL is fine. */
+/* Accepts no more connections, waits at most that long for the requests in flight, and frees the
+ * server. NULL is fine. */
 void webhook_stop(struct webhook_server *server, unsigned seconds);
 
 #endif

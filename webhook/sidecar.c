@@ -24,7 +24,7 @@ static json *security_context(struct maker *maker)
 	}
 	make_member(maker, context, "seccompProfile",
 	            make_around(maker, "type", json_new_string(maker->arena, "RuntimeDefault")));
-	/* A profile of the node's that is meant for the agents would be ours too. */
+	/* Our container would inherit a profile file that is meant for the agents. */
 	if (json_string_is(json_find(maker->pod, "spec", "securityContext", "appArmorProfile",
 	                             "type", NULL),
 	                   "Localhost"))
@@ -34,8 +34,8 @@ static json *security_context(struct maker *maker)
 	return context;
 }
 
-/* What both of our containers share. The volume over the token's path keeps the ServiceAccount
- * plugin from mounting the app's token there. */
+/* What both of our containers share. The volume is mounted over the token's path as well, so that
+ * the ServiceAccount admission plugin mounts no token there. */
 static json *our_container(struct maker *maker, const char *name, json *command, bool writes_volume)
 {
 	const struct sidecar_config *sidecar = &maker->config->sidecar;
@@ -110,7 +110,8 @@ static json *watch_command(struct maker *maker)
 	return command;
 }
 
-/* The pod's name may not be known yet (generateName), the node's never is: the downward API. */
+/* The webhook does not know the node's name, and with generateName not the pod's: the downward API
+ * tells the watchdog. */
 static json *identity_environment(struct maker *maker)
 {
 	static const char *const variables[][2] = {
@@ -132,7 +133,7 @@ static json *identity_environment(struct maker *maker)
 	return environment;
 }
 
-/* Ours, and what the configuration wants in all containers. */
+/* Our variables, and those of the configuration's extra. */
 static json *environment(struct maker *maker)
 {
 	json *variables = identity_environment(maker);
@@ -186,7 +187,7 @@ static json *volume(struct maker *maker)
 	return volume;
 }
 
-/* Appends to spec.<list>, which is made when it is missing. *made: it has been made before. */
+/* Appends to spec.<list>; creates the list when it is missing. *made: this patch has created it. */
 static void append_to_list(struct maker *maker, const char *list, json *value, bool *made)
 {
 	if (*made || json_is_array(json_find(maker->pod, "spec", list, NULL)))
@@ -205,7 +206,7 @@ static bool has_pull_secret(const json *pod, const char *name)
 	return false;
 }
 
-/* For our image: those that the configuration names and the pod has not. */
+/* Adds the Secrets for our image that the pod does not have. */
 static void add_pull_secrets(struct maker *maker)
 {
 	const struct strings *secrets = &maker->config->sidecar.image_pull_secrets;

@@ -14,19 +14,19 @@
 
 struct arena;
 
-/* limit: the most bytes of nodes and strings. NULL when there is no memory. */
+/* limit: how many bytes the arena may allocate. NULL when there is no memory. */
 struct arena *arena_new(size_t limit);
 
-/* One ceiling for the arenas of several threads together. Each arena's first block (128 KiB) is
- * free, so that what is small always fits, whatever the large ones take. Outlives its arenas. */
+/* A common ceiling for the arenas of several threads. Each arena's first block (128 KiB) does not
+ * count, so small requests always fit, whatever the large ones take. It outlives its arenas. */
 struct arena_budget {
 	size_t limit;
 	_Atomic size_t used;
 };
 struct arena *arena_new_within(struct arena_budget *budget);
-/* The same for texts with keys in them: memory is wiped before it is given back or used again. */
+/* An arena for texts that contain keys: its memory is wiped before it is freed or used again. */
 struct arena *arena_new_secret(size_t limit);
-/* Forgets every node; keeps one block, gives the rest of the memory back. */
+/* Frees everything that was allocated, except one block that is kept for the next use. */
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);
 static inline void arena_cleanup(struct arena **arena)

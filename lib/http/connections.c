@@ -15,7 +15,7 @@
 #define RESERVE_SHARE 4
 #define SMALL_SHARE   16
 
-/* Whoever has connections from one address. */
+/* The connections from one address. */
 struct client {
 	struct client *next; /* in its bucket */
 	unsigned char address[16];
@@ -302,14 +302,15 @@ const char *connection_client(const struct connection *connection)
 
 /* ---- Requests and memory ---- */
 
-/* used and own: with what is asked for. The last quarter is for those that hold little. */
+/* used and own include what is asked for. The last quarter is for addresses that hold little. */
 static bool fits(size_t used, size_t limit, size_t own, size_t each)
 {
 	bool small = own <= limit / SMALL_SHARE;
 	return own <= each && used <= (small ? limit : limit - limit / RESERVE_SHARE);
 }
 
-/* The slowest request makes room, whosever it is: those of honest clients are quick. */
+/* Shuts down the slowest request, whichever client it is from: requests of honest clients are
+ * quick. */
 static void displace_slowest_request(struct connections *connections, int64_t now)
 {
 	struct connection *slowest = NULL;

@@ -1,6 +1,6 @@
 /*
- * http_server: HTTP/1.1, plain or over TLS 1.2+, for short requests and short responses. The only
- * home of libmicrohttpd.
+ * server: an HTTP/1.1 server, with or without TLS (1.2 or newer), for short requests and responses.
+ * The only home of libmicrohttpd.
  *
  * Bounds, so that no client can hold the server: a body limit (413); limits on connections, on the
  * requests in flight and on the bytes of all bodies and responses (503 with Retry-After), shared
