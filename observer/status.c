@@ -42,7 +42,7 @@ bool status_start(struct status *status, struct observer *observer, const char *
 	        .body_max = 4096,
 	        .response_max = RESPONSE_MAX,
 	        .limits = {.connections = 512,
-	                   .connections_each = 64,
+	                   .connections_each = 384,
 	                   .requests = 64,
 	                   .requests_each = 32,
 	                   .bytes = 2 * RESPONSE_MAX,

@@ -21,14 +21,14 @@
 #define REQUESTS_MAX     256
 #define REQUESTS_EACH    128
 #define CONNECTIONS_MAX  512
-#define CONNECTIONS_EACH 192
+#define CONNECTIONS_EACH 384
 #define HEADER_SECONDS   3
 #define BODY_SECONDS     10
 #define IDLE_SECONDS     120
 
 /* Bounds of the metrics port, which the kubelet's probes and a few scrapers use. */
 #define METRICS_CONNECTIONS_MAX  512
-#define METRICS_CONNECTIONS_EACH 64
+#define METRICS_CONNECTIONS_EACH 384
 #define METRICS_RESPONSE_MAX     ((size_t)4 * 1024 * 1024)
 
 struct snapshot {
