@@ -9,10 +9,10 @@ enum member {
 	MEMBER_LEVEL,
 	MEMBER_TYPE,
 	MEMBER_IS_ERROR,
+	MEMBER_KIND, /* of the error: its code, or the type that comes second */
 	MEMBER_MESSAGE,
 	MEMBER_ERROR_MESSAGE,
 	MEMBER_ERROR,
-	MEMBER_KIND, /* of the error: its code, or the type that comes second */
 	MEMBERS
 };
 
@@ -228,7 +228,7 @@ size_t json_line_read(const char *text, size_t length, char *out, size_t size,
 	if (members[MEMBER_KIND].length == 0 && memmem(type.text, type.length, "_error", 6) != NULL)
 		members[MEMBER_KIND] = type;
 	size_t used = 0;
-	for (enum member member = MEMBER_MESSAGE; member <= MEMBER_KIND; member++) {
+	for (enum member member = MEMBER_KIND; member <= MEMBER_ERROR; member++) {
 		struct slice parts[2];
 		if (members[member].length == 0)
 			continue;

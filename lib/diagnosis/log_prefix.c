@@ -213,6 +213,16 @@ static bool is_level_token(const char *token, size_t length)
 	        token[word] == '|');
 }
 
+/* "ERROR", "ERROR/MainProcess]"; of Python's "ERROR:root:message" all but the message. */
+static size_t level_length(const char *token, size_t length)
+{
+	const char *colon = memchr(token, ':', length);
+	if (colon == NULL || colon + 1 == token + length)
+		return length;
+	const char *second = memchr(colon + 1, ':', (size_t)(token + length - colon) - 1);
+	return (size_t)((second != NULL ? second : colon) - token) + 1;
+}
+
 static size_t word_length(const char *token)
 {
 	size_t length = 0;
@@ -233,7 +243,9 @@ static size_t token_length(const char *token, bool first)
 		const char *end = quote[1] == '"' ? strchr(quote + 2, '"') : NULL;
 		return end != NULL ? (size_t)(end - token) + 1 : length;
 	}
-	if (is_time(token, length) || is_level_token(token, length) ||
+	if (is_level_token(token, length))
+		return level_length(token, length);
+	if (is_time(token, length) ||
 	    (token[0] == '#' && length > 1 && is_number(token + 1, length - 1)))
 		return length;
 	if (is_month(token, length) && token[3] == ' ' &&

@@ -55,7 +55,7 @@ struct picker {
 	bool ignored;      /* Python said that it ignores what comes next */
 	bool in_causes;    /* of Rust's anyhow: indented lines are ever deeper causes */
 	bool in_object;    /* a printed object, opened by a statement that ends with { */
-	char prefix[32];   /* what stood before the traceback in its line, as "[rank1]: " */
+	char prefix[96];   /* what stood before the traceback in its line, as "[rank1]: " */
 	size_t prefix_length;
 	struct log_line line;  /* the one that is looked at */
 	struct log_line other; /* the one that belongs to it */

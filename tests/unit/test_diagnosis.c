@@ -153,6 +153,119 @@ static void test_diagnosis(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* --- tests/data/failures.txt --- */
+
+#define FAILURES_LEAST 170
+#define LINES_MAX      4
+
+/* One case of the file, which explains its form. */
+struct failure {
+	char name[64];
+	int exit_code;
+	char causes[128];
+	char detail[64];
+	char lines[LINES_MAX][256];
+	size_t line_count;
+	char wrong[64];
+	char log[64 * 1024];
+	size_t length;
+};
+
+static bool read_field(struct failure *failure, const char *line)
+{
+	if (sscanf(line, "exit: %d", &failure->exit_code) == 1 ||
+	    sscanf(line, "detail: %63s", failure->detail) == 1)
+		return true;
+	if (strncmp(line, "cause: ", 7) == 0)
+		snprintf(failure->causes, sizeof failure->causes, "%.120s", line + 7);
+	else if (strncmp(line, "wrong: ", 7) == 0)
+		snprintf(failure->wrong, sizeof failure->wrong, "%.60s", line + 7);
+	else if (strncmp(line, "lines: ", 7) == 0 && failure->line_count < LINES_MAX)
+		snprintf(failure->lines[failure->line_count++], sizeof failure->lines[0], "%.250s",
+		         line + 7);
+	else
+		return false;
+	return true;
+}
+
+static bool has_lines(const struct failure *failure, const char *text)
+{
+	for (size_t i = 0; i < failure->line_count; i++)
+		if (strstr(text, failure->lines[i]) != NULL)
+			return true;
+	return false;
+}
+
+/* What came out wrong is what is known to be, in "cause, detail, lines, summary". */
+static bool judge_failure(struct failure *failure)
+{
+	struct snippet snippet;
+	char storage[SUMMARY_SIZE_MAX + 1];
+	char wrong_storage[64];
+	struct buffer summary;
+	struct buffer wrong;
+	buffer_init_fixed(&summary, storage, sizeof storage);
+	buffer_init_fixed(&wrong, wrong_storage, sizeof wrong_storage);
+	failure->length = redact(NULL, false, failure->log, failure->length, NULL);
+	snippet_pick(NULL, failure->log, failure->length, &snippet);
+	struct observation observation = {
+	        .ended = ENDED_EXITED, .exit_code = failure->exit_code, .snippet = &snippet};
+	enum cause cause = classify(&observation, NULL);
+	const char *detail = classify_detail(&observation, cause);
+	classify_summary(&observation, cause, &summary);
+	if (strstr(failure->causes, cause_name(cause)) == NULL)
+		buffer_append_text(&wrong, ", cause");
+	if (failure->detail[0] != '\0' && (detail == NULL || strcmp(detail, failure->detail) != 0))
+		buffer_append_text(&wrong, ", detail");
+	if (!has_lines(failure, snippet.text))
+		buffer_append_text(&wrong, ", lines");
+	if (!has_lines(failure, buffer_text(&summary)))
+		buffer_append_text(&wrong, ", summary");
+	const char *found = wrong.length > 0 ? buffer_text(&wrong) + 2 : "";
+	if (strcmp(found, failure->wrong) == 0)
+		return true;
+	print_error("%s: wrong is \"%s\", not \"%s\"; %s\n%s\n", failure->name, found,
+	            failure->wrong, buffer_text(&summary), snippet.text);
+	return false;
+}
+
+static void test_failures(void **state)
+{
+	(void)state;
+	static struct failure failure;
+	static char line[4096];
+	size_t cases = 0;
+	size_t wrong = 0;
+	bool in_log = false;
+	FILE *file = fopen("tests/data/failures.txt", "r");
+	assert_non_null(file);
+	while (fgets(line, sizeof line, file) != NULL) {
+		if (strncmp(line, "### ", 4) == 0) {
+			wrong += cases > 0 && !judge_failure(&failure);
+			memset(&failure, 0, sizeof failure);
+			assert_int_equal(sscanf(line, "### %63s", failure.name), 1);
+			cases++;
+			in_log = false;
+		} else if (in_log) {
+			size_t skip = line[0] == '\\';
+			size_t length = strlen(line + skip);
+			assert_true(length < sizeof failure.log - failure.length);
+			memcpy(failure.log + failure.length, line + skip, length);
+			failure.length += length;
+		} else if (strcmp(line, "---\n") == 0) {
+			in_log = true;
+		} else if (cases > 0) {
+			line[strcspn(line, "\n")] = '\0';
+			if (!read_field(&failure, line))
+				fail_msg("%s: %s", failure.name, line);
+		}
+	}
+	fclose(file);
+	wrong += !judge_failure(&failure);
+	assert_true(cases >= FAILURES_LEAST);
+	assert_int_equal(wrong, 0);
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -175,6 +288,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_diagnosis),
+	        cmocka_unit_test(test_failures),
 	        cmocka_unit_test(test_names),
 	};
 	return cmocka_run_group_tests_name("diagnosis", tests, NULL, NULL);
