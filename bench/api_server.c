@@ -2,7 +2,7 @@
  * An API server that has many agent pods and lets them terminate, for measuring the observer.
  *
  *   api_server --cert FILE --key FILE [--pods N] [--terminations N] [--rate N] [--watches N]
- *              [--drop N] [--large N] [--many-args N]
+ *              [--drop N] [--large N] [--many-args N] [--unwrapped PERCENT]
  *
  * Listens on 127.0.0.1, TLS, and prints {"port":N}. When --watches are open and the Lease is held,
  * pods end at --rate a second, in four ways:
@@ -16,6 +16,10 @@
  * record that is posted is compared with the termination it is about. Every --drop events the watch
  * is broken off. Of the pods --large have an argument of 1,450,000 `<`, about what a real API
  * server takes at most, and --many-args have 700,000 empty ones.
+ *
+ * Of the pods --unwrapped percent have no watchdog. Their agents' own logs end with a line that
+ * names pod and run; a record without it counts as speechless. Of a pod that is deleted the log is
+ * gone with the final object: what comes in its place is the kubelet's error.
  *
  * When all is recorded and notified, or nothing came for 60 s, prints one JSON object of figures:
  * what was expected, recorded, missing, posted again, wrong or unexpected; requests by kind; lag
@@ -122,6 +126,7 @@ static struct {
 	unsigned drop;
 	unsigned large;
 	unsigned many_args;
+	unsigned unwrapped;
 } options = {.pods = 2000, .terminations = 100, .rate = 50, .watches = 1};
 
 /* Everything below belongs to the lock. */
@@ -148,6 +153,7 @@ static char lease[4096]; /* its object; "": there is none */
 static unsigned lease_version;
 static unsigned watches_open;
 static unsigned sources[3];
+static unsigned speechless;
 
 static atomic_uint requests[KIND_COUNT];
 static atomic_uint connections;
@@ -180,6 +186,11 @@ static void pod_uid(unsigned serial, char ret_uid[40])
 static unsigned pod_namespace(unsigned serial)
 {
 	return serial % NAMESPACES;
+}
+
+static bool is_unwrapped(unsigned serial)
+{
+	return serial * 37 % 100 < options.unwrapped;
 }
 
 /* ---- Expected records ---- */
@@ -259,6 +270,10 @@ static void write_status(struct buffer *out, const struct pod *pod)
 		write_terminated(out, &pod->last);
 	else
 		write_running(out, pod->started_at);
+	if (is_unwrapped(pod->serial)) {
+		buffer_append_text(out, "}]}");
+		return;
+	}
 	buffer_append_text(out, "}],\"initContainerStatuses\":[{\"name\":\"lastword-watchdog\","
 	                        "\"restartCount\":0,\"state\":");
 	write_running(out, pod->started_at);
@@ -300,17 +315,23 @@ static void write_spec(struct buffer *out, unsigned serial)
 	const char *policy = serial % 2 == 0 ? "Never" : "OnFailure";
 	buffer_printf(out, "\"spec\":{\"restartPolicy\":\"%s\",\"nodeName\":\"node-%u\"", policy,
 	              serial % 97);
-	buffer_append_text(out,
-	                   ",\"containers\":[{\"name\":\"main\",\"image\":"
-	                   "\"registry.example.com/agents/coder:1\",\"command\":["
-	                   "\"/lastword/shim\",\"run\",\"--name\",\"main\",\"--\",\"/agent\"],");
+	buffer_printf(out,
+	              ",\"containers\":[{\"name\":\"main\",\"image\":"
+	              "\"registry.example.com/agents/coder:1\",\"command\":[%s\"/agent\"],",
+	              is_unwrapped(serial) ? ""
+	                                   : "\"/lastword/shim\",\"run\",\"--name\",\"main\","
+	                                     "\"--\",");
 	write_arguments(out, serial);
 	buffer_append_text(out, "\"env\":[");
 	for (unsigned i = 0; i < 30; i++)
 		buffer_printf(out, "%s{\"name\":\"VARIABLE_%u\",\"value\":\"value-%u-%u\"}",
 		              i == 0 ? "" : ",", i, i, serial);
-	buffer_append_text(out, "]},{\"name\":\"docker-daemon\",\"image\":\"docker:dind\"}],"
-	                        "\"initContainers\":[{\"name\":\"lastword-watchdog\",\"image\":"
+	buffer_append_text(out, "]},{\"name\":\"docker-daemon\",\"image\":\"docker:dind\"}]");
+	if (is_unwrapped(serial)) {
+		buffer_append_text(out, "},");
+		return;
+	}
+	buffer_append_text(out, ",\"initContainers\":[{\"name\":\"lastword-watchdog\",\"image\":"
 	                        "\"ghcr.io/lastword/lastword-watchdog:0.1.0\",\"restartPolicy\":"
 	                        "\"Always\",\"command\":[\"/shim\",\"watch\",");
 	buffer_printf(out,
@@ -338,12 +359,12 @@ static void write_pod(struct buffer *out, const struct pod *pod, size_t version)
 	buffer_printf(out,
 	              ",\"labels\":{\"lastword.dev/injected\":\"true\",\"agent\":\"coder-%u\"},"
 	              "\"annotations\":{\"lastword.dev/status\":\"{\\\"version\\\":\\\"0.1.0\\\","
-	              "\\\"outcome\\\":\\\"injected\\\",\\\"sidecar\\\":\\\"native\\\","
+	              "\\\"outcome\\\":\\\"injected\\\",\\\"sidecar\\\":\\\"%s\\\","
 	              "\\\"containers\\\":[{\\\"name\\\":\\\"main\\\"}]}\"},\"ownerReferences\":[{"
 	              "\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"name\":\"%s\",\"uid\":\"%s\","
 	              "\"controller\":true}],\"managedFields\":[{\"manager\":\"kubelet\","
 	              "\"operation\":\"Update\",\"fieldsV1\":{",
-	              pod->serial % 20, name, uid);
+	              pod->serial % 20, is_unwrapped(pod->serial) ? "none" : "native", name, uid);
 	for (unsigned i = 0; i < 40; i++)
 		buffer_printf(out, "%s\"f:field-number-%u\":{\"f:type\":{},\"f:status\":{}}",
 		              i == 0 ? "" : ",", i);
@@ -729,6 +750,59 @@ static unsigned serial_of(const char *name)
 	return serial;
 }
 
+/* The end of what an agent without a watchdog prints. */
+static void write_words(struct buffer *out, unsigned serial, const struct termination *end)
+{
+	char name[32];
+	pod_name(serial, name);
+	if (codes[end->way] == 101)
+		buffer_append_text(out, "thread 'main' panicked at src/main.rs:7:5:\n");
+	buffer_printf(out, "the agent failed: %s, run %u\n", name, end->run);
+}
+
+static void write_output(struct buffer *out, unsigned serial)
+{
+	for (unsigned i = 0; i < 80; i++)
+		buffer_printf(out, "line %u of the output of pod %u\n", i, serial);
+}
+
+/* As a kubelet follows a log: what is there, then what comes, until the container has ended. */
+static bool follow_output(struct connection *c, unsigned serial)
+{
+	struct termination end;
+	buffer_clear(&c->output);
+	write_output(&c->output, serial);
+	if (!begin_stream(c) || !send_chunk(c, &c->output))
+		return false;
+	pthread_mutex_lock(&lock);
+	while (!last_terminations[serial].known)
+		pthread_cond_wait(&changed, &lock);
+	end = last_terminations[serial];
+	pthread_mutex_unlock(&lock);
+	buffer_clear(&c->output);
+	write_words(&c->output, serial, &end);
+	if (!send_chunk(c, &c->output))
+		return false;
+	buffer_clear(&c->output);
+	return send_chunk(c, &c->output);
+}
+
+/* pod: as it is now. */
+static bool read_output(struct connection *c, const struct pod *pod)
+{
+	bool previous = strstr(c->query, "&previous=true") != NULL;
+	buffer_clear(&c->output);
+	if (pod->deleting && pod->ended)
+		buffer_append_text(&c->output, "failed to try resolving symlinks in path "
+		                               "\"/var/log/pods/team_pod_uid/main/0.log\": lstat: "
+		                               "no such file or directory");
+	else
+		write_output(&c->output, pod->serial);
+	if (!pod->deleting && (previous || pod->ended))
+		write_words(&c->output, pod->serial, &pod->last);
+	return respond(c, 200, &c->output);
+}
+
 static bool follow_log(struct connection *c, unsigned serial)
 {
 	struct termination end;
@@ -754,9 +828,13 @@ static bool read_log(struct connection *c, const char *pod)
 	bool there = serial != UINT32_MAX && pods[places[serial]].serial == serial;
 	struct termination end =
 	        there ? last_terminations[serial] : (struct termination){.known = false};
+	struct pod present = there ? pods[places[serial]] : (struct pod){.serial = serial};
 	pthread_mutex_unlock(&lock);
 	if (!there)
 		return respond_status(c, 404, "NotFound");
+	if (is_unwrapped(serial))
+		return strstr(c->query, "&follow=true") != NULL ? follow_output(c, serial)
+		                                                : read_output(c, &present);
 	if (strstr(c->query, "&follow=true") != NULL)
 		return follow_log(c, serial);
 	buffer_clear(&c->output);
@@ -768,6 +846,19 @@ static bool read_log(struct connection *c, const char *pod)
 }
 
 /* ---- Records, Events, the Lease ---- */
+
+/* Of an agent without a watchdog the record has its last line, or nothing; with the lock. */
+static void check_words(const struct record *record, const struct agent_exit *exit)
+{
+	char words[64];
+	unsigned serial = serial_of(exit->pod);
+	if (serial == UINT32_MAX || !is_unwrapped(serial))
+		return;
+	snprintf(words, sizeof words, "%s, run %u\n", exit->pod, record->end.run);
+	bool has_words = exit->log_tail != NULL && strstr(exit->log_tail, words) != NULL;
+	speechless += !has_words;
+	wrong += !has_words && strcmp(exit->source, "kubelet") != 0;
+}
 
 /* Whether the record agrees with the termination; with the lock. */
 static void compare(struct record *record, const struct agent_exit *exit)
@@ -782,6 +873,7 @@ static void compare(struct record *record, const struct agent_exit *exit)
 		fprintf(stderr, "api_server: %s: exit %" PRId64 ", %s, %zu others\n", record->name,
 		        exit->exit_code, exit->error_type == NULL ? "" : exit->error_type,
 		        exit->running_container_count);
+	check_words(record, exit);
 	static const char *const names[] = {"watchdog", "log", "kubelet"};
 	for (size_t i = 0; i < 3; i++)
 		sources[i] += exit->source != NULL && strcmp(exit->source, names[i]) == 0;
@@ -1013,6 +1105,7 @@ static void print_figures(void)
 	json_write_member_integer(&writer, "source_watchdog", sources[0]);
 	json_write_member_integer(&writer, "source_log", sources[1]);
 	json_write_member_integer(&writer, "source_kubelet", sources[2]);
+	json_write_member_integer(&writer, "speechless", speechless);
 	json_write_member_integer(&writer, "connections", atomic_load(&connections));
 	write_lags(&writer, recorded);
 	json_write_key(&writer, "requests");
@@ -1079,6 +1172,7 @@ static void read_options(int argc, char **argv)
 	        {"drop", required_argument, NULL, 'd'},
 	        {"large", required_argument, NULL, 'l'},
 	        {"many-args", required_argument, NULL, 'm'},
+	        {"unwrapped", required_argument, NULL, 'u'},
 	        {NULL, 0, NULL, 0},
 	};
 	int code;
@@ -1101,6 +1195,8 @@ static void read_options(int argc, char **argv)
 			options.large = number(optarg);
 		else if (code == 'm')
 			options.many_args = number(optarg);
+		else if (code == 'u')
+			options.unwrapped = number(optarg);
 		else
 			exit(2);
 	}

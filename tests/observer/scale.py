@@ -35,7 +35,7 @@ def start_observer(folder, name, port):
 
 
 def run(folder, pods, terminations, rate, drop=0, replicas=1, seconds=HANG, large=0,
-        many_args=0):
+        many_args=0, unwrapped=0):
     """The figures of the server, with those of the observers. seconds: a bound on hanging."""
     certificate = Certificate()
     for name, text in (("tls.crt", certificate.chain), ("tls.key", certificate.key),
@@ -45,7 +45,8 @@ def run(folder, pods, terminations, rate, drop=0, replicas=1, seconds=HANG, larg
     server = subprocess.Popen(
         [BUILD / "bench/api_server", "--cert", folder / "tls.crt", "--key", folder / "tls.key",
          "--pods", str(pods), "--terminations", str(terminations), "--rate", str(rate), "--watches",
-         str(replicas), "--large", str(large), "--many-args", str(many_args), *drops], stdout=subprocess.PIPE, text=True)
+         str(replicas), "--large", str(large), "--many-args", str(many_args), "--unwrapped",
+         str(unwrapped), *drops], stdout=subprocess.PIPE, text=True)
     observers = {}
     try:
         port = json.loads(server.stdout.readline())["port"]

@@ -8,3 +8,11 @@ def test_every_end_is_recorded_once(tmp_path):
     assert figures["missing"] == figures["wrong"] == figures["unexpected"] == 0
     assert figures["again"] == 0
     assert figures["requests"]["watch"] > 1
+
+
+def test_agents_without_a_watchdog_have_their_last_words(tmp_path):
+    """A fifth of the pods, of which every fourth is deleted and its log gone with it."""
+    figures = scale.run(tmp_path, pods=2000, terminations=240, rate=60, unwrapped=20)
+    assert figures["recorded"] == figures["notified"] == 240
+    assert figures["missing"] == figures["wrong"] == figures["unexpected"] == 0
+    assert 30 < figures["source_log"] and figures["speechless"] == figures["source_kubelet"] == 0
