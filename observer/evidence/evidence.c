@@ -11,6 +11,7 @@
 
 #define FOLLOW_WAIT    (3 * SECOND)
 #define REPORT_AGAIN   SECOND
+#define RESTART_LAG    (SECOND / 4)
 #define CHECK_ATTEMPTS 5
 #define CONTEXT_MAX    ((size_t)8 * 1024)
 #define RECORD_ARENA   ((size_t)1024 * 1024)
@@ -41,6 +42,7 @@ static void request_pod(struct evidence *evidence);
 static void check(struct evidence *evidence);
 static void gather(struct evidence *evidence);
 static void read_report(struct evidence *evidence);
+static void read_log(struct evidence *evidence);
 
 void evidence_gatherer_init(struct evidence_gatherer *gatherer, struct event_loop *loop,
                             struct observer_metrics *metrics, struct record_writer *writer,
@@ -162,6 +164,26 @@ static void build(struct evidence *evidence)
 
 /* ---- FOLLOW, REPORT and LOG ---- */
 
+/* The container runs again, as the next run. */
+static bool is_restarted(const struct evidence *evidence)
+{
+	const struct cached_agent *agent =
+	        cached_pod_find_agent(evidence->pod, evidence->termination->container);
+	return agent != NULL && agent->running == evidence->termination->restart_count + 1;
+}
+
+/* A log is asked for by container, not by run: where the container was started again meanwhile it
+ * may be the next run's, and this one's is the previous. */
+static void confirm_log(struct evidence *evidence)
+{
+	if (evidence->termination->previous || !is_restarted(evidence)) {
+		build(evidence);
+		return;
+	}
+	evidence->termination->previous = true;
+	read_log(evidence);
+}
+
 static void log_received(void *context, char *text, size_t length, bool cut)
 {
 	struct evidence *evidence = context;
@@ -177,7 +199,9 @@ static void log_received(void *context, char *text, size_t length, bool cut)
 		enter(evidence, read_report, REPORT_AGAIN);
 		return;
 	}
-	build(evidence);
+	/* The watch may be behind the log. */
+	bool may_restart = !evidence->termination->final && !evidence->termination->previous;
+	enter(evidence, confirm_log, text != NULL && may_restart ? RESTART_LAG : 0);
 }
 
 static void read_log(struct evidence *evidence)
@@ -187,6 +211,8 @@ static void read_log(struct evidence *evidence)
 		build(evidence);
 		return;
 	}
+	if (is_restarted(evidence))
+		evidence->termination->previous = true;
 	evidence->reader = log_reader_read_tail(evidence->gatherer->loop, evidence->termination,
 	                                        log_received, evidence);
 	if (evidence->reader == NULL)
@@ -200,8 +226,10 @@ static void report_received(void *context, char *text, size_t length, bool cut)
 	(void)cut;
 	evidence->reader = NULL;
 	evidence->report = text;
-	if (text != NULL || evidence->report_requested_again)
+	if (text != NULL)
 		build(evidence);
+	else if (evidence->report_requested_again)
+		confirm_log(evidence);
 	else
 		read_log(evidence);
 }
