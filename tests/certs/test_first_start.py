@@ -4,6 +4,7 @@ import datetime
 import subprocess
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,7 +14,7 @@ from api_server import CONFIGURATION, SECRET, SECRETS, configuration
 from pki import NAMES, load
 from replica import LONG
 from waiting import wait_until
-from webhook_process import BUILD
+from webhook_process import BUILD, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +128,23 @@ def test_three_replicas_agree(cluster):
     assert len(served) == 1 and len(load(cluster.api.bundle())) == 1
 
 
-def test_an_empty_secret_is_filled(cluster):
-    """As the manifests ship it: the account may not create Secrets. Other content of it stays."""
+def test_the_shipped_secret_is_filled(cluster):
+    """With the shipped manifests the account may not create Secrets, and need not."""
+    shipped = yaml.safe_load((ROOT / "manifests/overlays/self-signed/secret.yaml").read_text())
+    cluster.api.put(CONFIGURATION, configuration())
+    cluster.api.put(SECRET, shipped)
+    cluster.api.fault = lambda method, path, n: (403, "Forbidden") \
+        if (method, path) == ("POST", SECRETS) else None
+    replicas = [cluster.start(*LONG, "--propagation-delay", "300ms") for _ in range(2)]
+    for replica in replicas:
+        replica.wait_ready()
+        assert not replica.lines("cannot reconcile the certificates; the one in use stays in use")
+    secret = cluster.api.get(SECRET)
+    assert secret["type"] == "Opaque" and secret["metadata"]["labels"] == shipped["metadata"]["labels"]
+    assert set(secret["data"]) == {"tls.crt", "tls.key", "ca.crt", "ca.key"}
+
+
+def test_other_content_of_the_secret_stays(cluster):
     cluster.api.put(CONFIGURATION, configuration())
     cluster.api.put(SECRET, {"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
                              "metadata": {"name": "lastword-webhook-tls", "labels": {"a": "b"},
@@ -221,7 +237,6 @@ def test_usage(arguments, says):
 
 
 def test_needs_a_cluster(tmp_path):
-    from webhook_process import ROOT
     config = (ROOT / "tests/data/config/reviews.yaml").read_text().replace("MODE", "classic")
     (tmp_path / "c.yaml").write_text(config)
     output = subprocess.run(
