@@ -249,7 +249,7 @@ static void append_float32(double wide, struct buffer *out)
 		if (strtof(digits, NULL) == value)
 			break;
 	}
-	int exponent = atoi(strchr(digits, 'e') + 1);
+	int exponent = (int)strtol(strchr(digits, 'e') + 1, NULL, 10);
 	if (exponent < -4 || exponent >= 6)
 		buffer_append_text(out, digits);
 	else
