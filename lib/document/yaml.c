@@ -16,8 +16,10 @@ struct yaml_positions {
 	size_t count;
 	struct {
 		const json *node;
-		yaml_mark_t mark;
-		yaml_mark_t key; /* of its key; what has none: as mark */
+		struct position {
+			unsigned line; /* from 0 */
+			unsigned column;
+		} at[2]; /* its own; its key's, or again its own */
 	} entries[POSITIONS_CHUNK];
 };
 
@@ -70,6 +72,11 @@ static bool no_room(struct parser *parser)
 	return error_set(parser->error, "the document is too large");
 }
 
+static struct position position_of(const yaml_mark_t *mark)
+{
+	return (struct position){(unsigned)mark->line, (unsigned)mark->column};
+}
+
 /* parent: the frame that the node goes into; NULL: it is a document's root. */
 static bool note_position(struct parser *parser, const json *node, const struct frame *parent,
                           const yaml_mark_t *mark)
@@ -82,10 +89,10 @@ static bool note_position(struct parser *parser, const json *node, const struct 
 		chunk->next = parser->positions;
 		parser->positions = chunk;
 	}
+	bool has_key = parent != NULL && json_is_object(parent->node);
 	chunk->entries[chunk->count].node = node;
-	chunk->entries[chunk->count].mark = *mark;
-	chunk->entries[chunk->count].key =
-	        parent != NULL && json_is_object(parent->node) ? parent->key_mark : *mark;
+	chunk->entries[chunk->count].at[0] = position_of(mark);
+	chunk->entries[chunk->count].at[1] = position_of(has_key ? &parent->key_mark : mark);
 	chunk->count++;
 	return true;
 }
@@ -537,27 +544,23 @@ bool yaml_parse_one(struct arena *arena, const char *text, size_t length,
 }
 
 /* That of the node; of the root where the node has none. */
-static bool find_position(const struct yaml_document *document, const json *node, bool key,
-                          yaml_mark_t *ret_mark)
+static struct position find_position(const struct yaml_document *document, const json *node,
+                                     bool key)
 {
 	const json *wanted[] = {node, document->root};
 	for (size_t i = 0; i < 2; i++)
 		for (const struct yaml_positions *chunk = document->positions; chunk != NULL;
 		     chunk = chunk->next)
 			for (size_t j = 0; j < chunk->count; j++)
-				if (chunk->entries[j].node == wanted[i]) {
-					*ret_mark = key ? chunk->entries[j].key
-					                : chunk->entries[j].mark;
-					return true;
-				}
-	return false;
+				if (chunk->entries[j].node == wanted[i])
+					return chunk->entries[j].at[key ? 1 : 0];
+	return (struct position){0, 0};
 }
 
 void yaml_position(const struct yaml_document *document, const json *node, bool key,
                    unsigned *ret_line, unsigned *ret_column)
 {
-	yaml_mark_t mark = {.line = 0};
-	find_position(document, node, key, &mark);
-	*ret_line = (unsigned)mark.line + 1;
-	*ret_column = (unsigned)mark.column + 1;
+	struct position position = find_position(document, node, key);
+	*ret_line = position.line + 1;
+	*ret_column = position.column + 1;
 }
