@@ -160,6 +160,10 @@ static void write_cause(struct buffer *out, const struct agent_exit *exit)
 {
 	buffer_printf(out, "%-14s", "Cause:");
 	terminal_line(out, exit->error_type == NULL ? "Unknown" : exit->error_type);
+	if (exit->detail != NULL && exit->detail[0] != '\0') {
+		buffer_append_text(out, ", ");
+		terminal_line(out, exit->detail);
+	}
 	if (exit->evidence != NULL && exit->evidence[0] != '\0') {
 		buffer_append_text(out, " (");
 		terminal_line(out, exit->evidence);

@@ -73,6 +73,7 @@ static void write_end(struct json_writer *writer, const struct report_pod *pod,
 	            snippet->statement_length, print);
 
 	json_write_member(writer, "error_type", cause_name(cause));
+	json_write_member(writer, "detail", classify_detail(o, cause));
 	json_write_member(writer, "evidence", evidence);
 	if (has_exit_code(o))
 		json_write_member_integer(writer, "exit_code", o->exit_code);

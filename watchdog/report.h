@@ -16,6 +16,7 @@
  *   container         whose agent it is
  *   shim_instance     how many shims of that container this watchdog has seen; no restart count
  *   error_type        the cause, lib/diagnosis/classify.h; Unknown unless the event is end
+ *   detail            a word of lib/diagnosis/rules/causes.rules that says more than the cause
  *   evidence          which row of the table decided
  *   exit_code, signal  what the shim exited with, and the signal's name that ended the command
  *   summary           one line

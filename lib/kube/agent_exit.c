@@ -34,6 +34,7 @@ static const struct agent_exit_field fields[] = {
         FIELD("agent", "agent", agent, CONTEXT, TEXT, 256, false),
         FIELD("context", "context", context, OBSERVER, CONTEXT, CONTEXT_VALUE_MAX, false),
         FIELD("errorType", "error_type", error_type, REPORT, TEXT, 32, true),
+        FIELD("detail", "detail", detail, REPORT, TEXT, 32, false),
         FIELD("evidence", "evidence", evidence, REPORT, TEXT, 64, false),
         FIELD("exitCode", "exit_code", exit_code, REPORT, INTEGER, 0, false),
         FIELD("signal", "signal", signal, REPORT, TEXT, 16, false),

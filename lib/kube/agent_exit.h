@@ -110,6 +110,7 @@ struct agent_exit {
 	struct agent_exit_context context[AGENT_EXIT_CONTEXT_MAX];
 	size_t context_count;
 	const char *error_type;
+	const char *detail;
 	const char *evidence;
 	int64_t exit_code;
 	const char *signal;

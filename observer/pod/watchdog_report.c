@@ -110,6 +110,7 @@ bool watchdog_report_read(struct arena *arena, const char *text, size_t length, 
 	*ret_line = (struct watchdog_report){
 	        .container = json_get_string(object, "container"),
 	        .error_type = json_get_string(object, "error_type"),
+	        .detail = json_get_string(object, "detail"),
 	        .evidence = json_get_string(object, "evidence"),
 	        .signal = json_get_string(object, "signal"),
 	        .summary = json_get_string(object, "summary"),

@@ -24,6 +24,7 @@
 struct watchdog_report {
 	const char *container; /* never NULL */
 	const char *error_type;
+	const char *detail;
 	const char *evidence;
 	const char *signal;
 	const char *summary;

@@ -209,8 +209,10 @@ static void diagnose(struct record_builder *builder)
 	if (builder->termination->kind == TERMINATION_NEVER_STARTED)
 		builder->cause = CAUSE_NEVER_STARTED;
 	exit->evidence = evidence;
+	exit->detail = classify_detail(&builder->observation, builder->cause);
 	if (believe_report(builder, evidence)) {
 		exit->evidence = builder->report->evidence;
+		exit->detail = builder->report->detail;
 		exit->summary = builder->report->summary;
 		exit->fingerprint = builder->report->fingerprint;
 	}

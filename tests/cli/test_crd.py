@@ -100,6 +100,13 @@ def test_causes_are_documented():
     assert sorted(re.findall(r"^\| `(\w+)`", "\n".join(table("Causes")), re.M)) == sorted(causes)
 
 
+def test_details_are_documented():
+    rules = (ROOT / "lib/diagnosis/rules/causes.rules").read_text()
+    rows = re.findall(r'^(\S+) +(\w+) +"(.*)"$', rules, re.M)
+    assert len(rows) > 20
+    assert table("Details") == [f"| `{name}` | `{cause}` | {text} |" for name, cause, text in rows]
+
+
 def test_labels_and_sources_are_documented():
     labels = re.findall(r'_LABEL_\w+ +"lastword\.dev/(\w+)"', HEADER)
     line = next(line for line in DOCUMENT.splitlines() if line.startswith("**Labels**"))

@@ -87,7 +87,7 @@ def ugly_records():
     records = load_records()[:1]
     spec = records[0]["spec"]
     for key in ("node", "owner", "container", "taskId", "workflowId", "agent", "errorType",
-                "evidence", "signal", "summary", "payloadSnippet", "source", "reason", "message",
+                "detail", "evidence", "signal", "summary", "payloadSnippet", "source", "reason", "message",
                 "podReason", "disruption", "logTail"):
         spec[key] = text
     spec["context"] = {text: text}
