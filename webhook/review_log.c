@@ -1,22 +1,16 @@
 #include "webhook/review_log.h"
 
+#include "lib/http/connections.h"
+
 static const struct log_rate own_rate = {.each_second = 10, .burst = 50};
 static const struct log_rate each_rate = {.each_second = 90, .burst = 200};
 static const struct log_rate all_rate = {.each_second = 500, .burst = 1000};
 static const struct log_rate trouble_rate = {.each_second = 1, .burst = 20};
 
-static unsigned place_of(const char *client)
-{
-	unsigned hash = 2166136261u; /* FNV-1a */
-	for (; *client != '\0'; client++)
-		hash = (hash ^ (unsigned char)*client) * 16777619u;
-	return (hash ^ hash >> 16) % REVIEW_LOG_PLACES;
-}
-
 bool review_log_pass(struct review_log *log, const char *client, bool trouble, int64_t now,
                      uint64_t *ret_dropped)
 {
-	unsigned place = place_of(client);
+	unsigned place = connection_client_place(client, REVIEW_LOG_PLACES);
 	uint64_t dropped = 0;
 	if (trouble)
 		return log_limit_pass_at(&log->trouble[place], &trouble_rate, now, ret_dropped);

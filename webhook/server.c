@@ -26,6 +26,9 @@
 #define BODY_SECONDS     10
 #define IDLE_SECONDS     120
 
+/* Clients share the memory for trees by the hash of their addresses; each place has half of it. */
+#define ARENA_SHARES 64
+
 /* Bounds of the metrics port, which the kubelet's probes and a few scrapers use. */
 #define METRICS_CONNECTIONS_MAX  512
 #define METRICS_CONNECTIONS_EACH 384
@@ -61,6 +64,7 @@ struct webhook_server {
 	struct webhook_metrics metrics;
 	pthread_key_t arena; /* each thread's own */
 	struct arena_budget arenas;
+	struct arena_budget arena_shares[ARENA_SHARES]; /* of clients, by their addresses */
 	_Atomic unsigned server_minor;
 	_Atomic bool draining;
 	_Atomic int64_t not_before; /* of the certificate in use, seconds since the epoch */
@@ -191,6 +195,8 @@ static void on_webhook_request(void *context, const struct http_request *request
 	if (arena == NULL || snapshot == NULL) {
 		http_response_text(response, 503, "not ready: no configuration or no memory\n");
 	} else {
+		arena_use_budget(arena, &server->arena_shares[connection_client_place(
+		                                request->client, ARENA_SHARES)]);
 		review(server, snapshot, arena, request, response);
 		arena_reset(arena);
 	}
@@ -439,6 +445,10 @@ bool webhook_start(const struct webhook_options *options, struct webhook_server 
 	if (server == NULL)
 		return error_set(error, "no memory for the webhook");
 	server->arenas.limit = ADMISSION_ARENA_MAX;
+	for (size_t i = 0; i < ARENA_SHARES; i++) {
+		server->arena_shares[i].limit = ADMISSION_ARENA_MAX / 2;
+		server->arena_shares[i].whole = &server->arenas;
+	}
 	server->images = options->images;
 	pthread_mutex_init(&server->lock, NULL);
 	if (pthread_key_create(&server->arena, free_arena) != 0) {

@@ -34,6 +34,40 @@ static size_t share(size_t allocated)
 	return allocated > BLOCK_SIZE ? allocated - BLOCK_SIZE : 0;
 }
 
+/* An arena that has no more than a sixteenth of a budget may use its last quarter. */
+#define RESERVE_SHARE 4
+#define SMALL_SHARE   16
+
+/* Takes so many bytes for an arena that has total with them. */
+static bool take_of(struct arena_budget *budget, size_t bytes, size_t total)
+{
+	bool small = total <= budget->limit / SMALL_SHARE;
+	size_t limit = small ? budget->limit : budget->limit - budget->limit / RESERVE_SHARE;
+	if (atomic_fetch_add(&budget->used, bytes) + bytes <= limit)
+		return true;
+	atomic_fetch_sub(&budget->used, bytes);
+	return false;
+}
+
+/* Takes of a budget and of the whole that it is a share of. */
+static bool take_of_both(struct arena_budget *budget, size_t bytes, size_t total)
+{
+	if (budget->whole == NULL)
+		return take_of(budget, bytes, total);
+	if (atomic_fetch_add(&budget->used, bytes) + bytes <= budget->limit &&
+	    take_of(budget->whole, bytes, total))
+		return true;
+	atomic_fetch_sub(&budget->used, bytes);
+	return false;
+}
+
+static void give_back(struct arena_budget *budget, size_t bytes)
+{
+	atomic_fetch_sub(&budget->used, bytes);
+	if (budget->whole != NULL)
+		atomic_fetch_sub(&budget->whole->used, bytes);
+}
+
 /* The arena is to have so many bytes; false: its limit or its budget does not allow it. */
 static bool set_allocated(struct arena *arena, size_t allocated)
 {
@@ -42,13 +76,10 @@ static bool set_allocated(struct arena *arena, size_t allocated)
 		return false;
 	size_t less = share(arena->allocated);
 	size_t more = share(allocated);
-	if (budget != NULL && more > less &&
-	    atomic_fetch_add(&budget->used, more - less) + (more - less) > budget->limit) {
-		atomic_fetch_sub(&budget->used, more - less);
+	if (budget != NULL && more > less && !take_of_both(budget, more - less, more))
 		return false;
-	}
 	if (budget != NULL && more < less)
-		atomic_fetch_sub(&budget->used, less - more);
+		give_back(budget, less - more);
 	arena->allocated = allocated;
 	return true;
 }
@@ -94,6 +125,12 @@ struct arena *arena_new_within(struct arena_budget *budget)
 	if (arena != NULL)
 		arena->budget = budget;
 	return arena;
+}
+
+void arena_use_budget(struct arena *arena, struct arena_budget *budget)
+{
+	arena->budget = budget;
+	arena->limit = BLOCK_SIZE + budget->limit;
 }
 
 struct arena *arena_new_secret(size_t limit)

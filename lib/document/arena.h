@@ -18,12 +18,16 @@ struct arena;
 struct arena *arena_new(size_t limit);
 
 /* A common ceiling for the arenas of several threads. Each arena's first block (128 KiB) does not
- * count, so small requests always fit, whatever the large ones take. It outlives its arenas. */
+ * count, and the last quarter is for arenas that have no more than a sixteenth of the budget, so
+ * small requests always fit, whatever the large ones take. It outlives its arenas. */
 struct arena_budget {
 	size_t limit;
 	_Atomic size_t used;
+	struct arena_budget *whole; /* the budget that this one is a share of; NULL: none */
 };
 struct arena *arena_new_within(struct arena_budget *budget);
+/* From now on the arena, which has just been made or reset, takes of this budget. */
+void arena_use_budget(struct arena *arena, struct arena_budget *budget);
 /* An arena for texts that contain keys: its memory is wiped before it is freed or used again. */
 struct arena *arena_new_secret(size_t limit);
 /* Frees everything that was allocated, except one block that is kept for the next use. */

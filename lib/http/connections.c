@@ -300,6 +300,14 @@ const char *connection_client(const struct connection *connection)
 	return connection->text;
 }
 
+unsigned connection_client_place(const char *client, unsigned places)
+{
+	unsigned hash = 2166136261u; /* FNV-1a */
+	for (; *client != '\0'; client++)
+		hash = (hash ^ (unsigned char)*client) * 16777619u;
+	return (hash ^ hash >> 16) % places;
+}
+
 /* ---- Requests and memory ---- */
 
 /* used and own include what is asked for. The last quarter is for addresses that hold little. */

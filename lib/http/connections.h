@@ -77,6 +77,9 @@ void connection_give_back(struct connection *connection, size_t bytes);
 /* The client's address as text. */
 const char *connection_client(const struct connection *connection);
 
+/* A number below places for a client's address, the same each time. */
+unsigned connection_client_place(const char *client, unsigned places);
+
 /* Shuts down what is past its deadline. */
 void connections_shut_overdue(struct connections *connections, int64_t now);
 

@@ -80,7 +80,7 @@ def test_bounds_are_documented():
     assert row("connections to the webhook", value("CONNECTIONS_MAX"), value("CONNECTIONS_EACH"))
     assert row("connections to the metrics port", value("METRICS_CONNECTIONS_MAX"),
                value("METRICS_CONNECTIONS_EACH"))
-    assert f"| trees of reviews | {arenas} MiB | |" in readme
+    assert row("trees of reviews", f"{arenas} MiB", f"{arenas // 2} MiB")
     for name, what in (("HEADER_SECONDS", "for a header"), ("BODY_SECONDS", "for a body"),
                        ("IDLE_SECONDS", "between two requests")):
         assert f"{value(name)} s {what}" in readme

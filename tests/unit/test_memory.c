@@ -203,35 +203,69 @@ static void test_every_allocation_for_a_configuration_fails_in_turn(void **state
 	}
 }
 
+#define MIB ((size_t)1024 * 1024)
+
 static void test_a_budget_for_several_arenas(void **state)
 {
 	(void)state;
-	struct arena_budget budget = {.limit = 3 * 1024 * 1024};
+	struct arena_budget budget = {.limit = 16 * MIB};
 	struct arena *first = arena_new_within(&budget);
 	struct arena *second = arena_new_within(&budget);
+	struct arena *third = arena_new_within(&budget);
 	assert_non_null(arena_allocate(first, BLOCK));
 	assert_int_equal(budget.used, 0); /* the first block is free */
-	assert_non_null(arena_allocate(first, 2 * 1024 * 1024));
-	assert_int_equal(budget.used, 2 * 1024 * 1024);
+	assert_non_null(arena_allocate(first, 11 * MIB));
+	assert_int_equal(budget.used, 11 * MIB);
 	assert_non_null(arena_allocate(second, 1000)); /* what is small always fits */
-	assert_null(arena_allocate(second, 2 * 1024 * 1024));
-	assert_non_null(arena_allocate(second, 1024 * 1024));
+	assert_null(arena_allocate(second, 2 * MIB));  /* the last quarter is not for it */
+	assert_non_null(arena_allocate(second, MIB));
 	assert_null(arena_allocate(first, 1));
-	assert_int_equal(budget.used, budget.limit);
+	assert_non_null(arena_allocate(third, BLOCK));
+	assert_non_null(arena_allocate(third, 1)); /* but for a small one */
+	assert_int_equal(budget.used, 13 * MIB);
 	arena_reset(first);
-	assert_int_equal(budget.used, 1024 * 1024);
-	assert_non_null(arena_allocate(second, 2 * 1024 * 1024));
+	assert_int_equal(budget.used, 2 * MIB);
+	assert_non_null(arena_allocate(second, 10 * MIB));
 	assert_non_null(arena_allocate(first, BLOCK));
-	assert_null(arena_allocate(first, 1));
 
 	fail_after(0, true);
 	arena_reset(second);
-	assert_null(arena_allocate(second, 2 * 1024 * 1024)); /* no memory takes no share */
+	assert_null(arena_allocate(second, 2 * MIB)); /* no memory takes no share */
 	until_failure = SIZE_MAX;
 	arena_free(second);
+	arena_free(third);
 	assert_int_equal(budget.used, 0);
 	arena_free(first);
 	assert_int_equal(budget.used, 0);
+}
+
+static void test_shares_of_a_budget(void **state)
+{
+	(void)state;
+	struct arena_budget whole = {.limit = 16 * MIB};
+	struct arena_budget shares[] = {{.limit = 8 * MIB, .whole = &whole},
+	                                {.limit = 8 * MIB, .whole = &whole}};
+	struct arena *first = arena_new_within(&whole);
+	struct arena *second = arena_new_within(&whole);
+	arena_use_budget(first, &shares[0]);
+	arena_use_budget(second, &shares[1]);
+	assert_non_null(arena_allocate(first, BLOCK));
+	assert_non_null(arena_allocate(second, BLOCK));
+	assert_null(arena_allocate(first, 9 * MIB));
+	assert_non_null(arena_allocate(first, 8 * MIB));
+	assert_null(arena_allocate(second, 5 * MIB)); /* 12 of the whole */
+	assert_non_null(arena_allocate(second, 4 * MIB));
+	assert_int_equal(shares[0].used, 8 * MIB);
+	assert_int_equal(shares[1].used, 4 * MIB);
+	assert_int_equal(whole.used, 12 * MIB);
+	arena_reset(first);
+	arena_use_budget(first, &shares[1]);
+	assert_non_null(arena_allocate(first, BLOCK));
+	assert_null(arena_allocate(first, 5 * MIB));
+	assert_non_null(arena_allocate(first, 4 * MIB));
+	arena_free(first);
+	arena_free(second);
+	assert_int_equal(shares[0].used + shares[1].used + whole.used, 0);
 }
 
 int main(void)
@@ -241,6 +275,7 @@ int main(void)
 	        cmocka_unit_test(test_every_allocation_of_the_arena_fails_in_turn),
 	        cmocka_unit_test(test_every_allocation_for_a_configuration_fails_in_turn),
 	        cmocka_unit_test(test_a_budget_for_several_arenas),
+	        cmocka_unit_test(test_shares_of_a_budget),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
