@@ -57,20 +57,37 @@ static size_t heading_rest(const struct secret_scanner *s)
 	return dashes > i ? dashes : 0;
 }
 
-/* Behind the key's lines that begin at start: base64, with line ends real or escaped. */
-static size_t key_rest(const struct secret_scanner *s, size_t start, bool certain)
+/* The base64 from start to end, with its line end behind it, is a line of a key: it is long, or
+ * what closes the key follows, or the text's end. */
+static bool is_key_line(const struct secret_scanner *s, size_t start, size_t end, size_t next)
 {
+	if (end - start >= PEM_LINE_LEAST)
+		return true;
+	if (end == start)
+		return false;
+	return (end == s->length && end - start >= PEM_END_LEAST) ||
+	       (end < s->length &&
+	        (scanner_text_at(s, next, "-----END ") || scanner_text_at(s, end, "-----END ")));
+}
+
+/* Behind the key's lines that begin at start. The first one may be the rest of a line, of any
+ * length, where a line of a key follows. */
+static size_t key_rest(const struct secret_scanner *s, size_t start, bool cut_line)
+{
+	bool in_key = false;
 	for (;;) {
 		size_t next;
+		size_t after;
 		size_t end = base64_end(s, start, &next);
-		bool closes = end > start && end < s->length &&
-		              (scanner_text_at(s, next, "-----END ") ||
-		               scanner_text_at(s, end, "-----END "));
-		closes |= end == s->length && end - start >= PEM_END_LEAST;
-		bool line = end - start >= PEM_LINE_LEAST || (certain && end > start) || closes;
-		if (!line && !(certain && next > end))
+		bool line = is_key_line(s, start, end, next) || (in_key && end == s->length);
+		if (!line && cut_line && next > end) {
+			size_t following = base64_end(s, next, &after);
+			line = is_key_line(s, next, following, after);
+		}
+		if (!line)
 			return start;
-		certain = true;
+		cut_line = false;
+		in_key = true;
 		start = next;
 		if (next == end)
 			return start;
@@ -87,13 +104,8 @@ void drop_cut_start(struct secret_scanner *s)
 	size_t first = base64_end(s, 0, &next);
 	/* A key that began before: it goes on for as long as lines look like its own. */
 	size_t key = heading > 0 ? key_rest(s, heading, true) : 0;
-	if (heading > 0 && key == heading) {
-		/* The heading's own line end, escaped or not. */
-		base64_end(s, heading, &next);
-		key = next > heading ? key_rest(s, next, true) : 0;
-	}
 	if (key == 0 && next > first)
-		key = key_rest(s, 0, first >= PEM_LINE_LEAST);
+		key = key_rest(s, 0, true);
 	size_t start = newline != NULL ? (size_t)(newline - s->text) + 1 : 0;
 	if (newline == NULL) {
 		start = s->length / 4 < CUT_MOST ? s->length / 4 : CUT_MOST;
