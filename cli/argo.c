@@ -136,10 +136,11 @@ static void merge_into(struct maker *maker, json *target, const json *patch)
  * controller looks it up, or refuses the workflow. */
 static void run_by_executor(struct maker *maker, json *container)
 {
+	static const char *const words[] = {EXECUTOR,       "emissary", "--loglevel", "info",
+	                                    "--log-format", "text",     "--"};
 	json *command = made(maker, json_new_array(maker->arena));
-	append(maker, command, new_text(maker, EXECUTOR));
-	append(maker, command, new_text(maker, "emissary"));
-	append(maker, command, new_text(maker, "--"));
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		append(maker, command, new_text(maker, words[i]));
 	append_all(maker, command, json_get(container, "command"));
 	set(maker, container, "command", command);
 }

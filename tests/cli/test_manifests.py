@@ -168,6 +168,50 @@ def test_a_list_of_the_api_server_names_the_kind_once(lastword):
     assert "Secret/s: not explained" in lastword("explain", text)[1]
 
 
+CONTROLLERS = {"batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid",
+               "job-name", "pod-template-hash"}
+
+
+@pytest.mark.parametrize("review,kind,version,path", [
+    ("002-create-pods-coderun-job", "Job", "batch/v1", ["spec", "template"]),
+    ("007-create-pods-deployment-istio", "Deployment", "apps/v1", ["spec", "template"]),
+    ("051-create-pods-cronjob-entrypoint", "CronJob", "batch/v1",
+     ["spec", "jobTemplate", "spec", "template"])])
+@pytest.mark.parametrize("rules", [None, [{"name": "by-controller", "match": {"matchExpressions": [
+    {"key": "pod-template-hash", "operator": "DoesNotExist"},
+    {"key": "batch.kubernetes.io/controller-uid", "operator": "Exists"}]}}]])
+def test_templates_are_decided_on_like_their_pods(lastword, review, kind, version, path, rules):
+    """Pods that real controllers made, as an API server sent them, and the templates they are of."""
+    text = (ROOT / f"tests/data/reviews/{review}.json").read_text()
+    pod = json.loads(text)["request"]["object"]
+    labels = pod["metadata"]["labels"]
+    assert CONTROLLERS & labels.keys()
+    document = {"metadata": {"labels": {k: v for k, v in labels.items() if k not in CONTROLLERS},
+                             "annotations": pod["metadata"].get("annotations", {})},
+                "spec": pod["spec"]}
+    for key in reversed(path):
+        document = {key: document}
+    document.update({"apiVersion": version, "kind": kind,
+                     "metadata": {"name": labels.get("job-name", "a"),
+                                  "namespace": pod["metadata"]["namespace"]}})
+    out, _ = lastword("explain", json.dumps(document), rules=rules)
+    assert json.loads(out) == json.loads(lastword("explain", text, rules=rules)[0])
+
+
+def test_argos_pod_is_as_argo_made_it(lastword):
+    """A pod that a real Argo made, and the template that it names: the same decision."""
+    path = ROOT / "tests/data/reviews/001-create-pods-argo-determine-resume-point.json"
+    pod = json.loads(path.read_text())["request"]["object"]
+    (template,) = {variable["value"] for container in pod["spec"]["containers"]
+                   for variable in container["env"] if variable["name"] == "ARGO_TEMPLATE"}
+    workflow = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
+                "metadata": {"name": pod["metadata"]["labels"]["workflows.argoproj.io/workflow"],
+                             "namespace": "agents"},
+                "spec": {"templates": [json.loads(template)]}}
+    out, _ = lastword("explain", json.dumps(workflow))
+    assert json.loads(out) == json.loads(lastword("explain", path.read_text())[0])
+
+
 @pytest.mark.parametrize("arguments,says", [
     (["inject", "-c", "-", "-f", "-"], "only one of -c and -f can be standard input"),
     (["inject", "--wrong"], "--wrong: unknown flag"), (["inject", "-x"], "-x: unknown flag"),
