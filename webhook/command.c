@@ -171,17 +171,19 @@ static bool named_command(struct arena *arena, const json *command, struct strin
 	return true;
 }
 
-/* The words of a command followed by the container's args. */
+/* The first words of a command and of the container's args after it: as many as init_system.h could
+ * want to look at. */
 static bool with_arguments(struct arena *arena, const struct strings *command, const json *args,
                            struct strings *ret_words)
 {
-	struct strings words = {.items = arena_allocate(arena, (command->count + json_size(args)) *
-	                                                               sizeof(char *))};
+	enum { WORDS_MAX = 256 };
+	struct strings words = {.items = arena_allocate(arena, WORDS_MAX * sizeof(char *))};
 	if (words.items == NULL)
 		return false;
-	for (size_t i = 0; i < command->count; i++)
+	for (size_t i = 0; i < command->count && words.count < WORDS_MAX; i++)
 		words.items[words.count++] = command->items[i];
-	for (const json *n = json_first(args); n != NULL; n = json_next(n))
+	for (const json *n = json_first(args); n != NULL && words.count < WORDS_MAX;
+	     n = json_next(n))
 		if (json_is_string(n))
 			words.items[words.count++] = json_string(n);
 	*ret_words = words;

@@ -8,8 +8,9 @@
 #define WORD_SIZE 256 /* longer ones are no program of any pattern */
 /* Programs that start each other are looked through so far. */
 #define WRAPPERS_MAX 8
-/* Words of one command of a script that are looked at. */
-#define SCRIPT_WORDS_MAX 32
+/* Commands of a script that replace the shell, and words of one command, that are looked at. */
+#define SCRIPT_COMMANDS_MAX 32
+#define SCRIPT_WORDS_MAX    32
 
 static const char *base_name(const char *path)
 {
@@ -149,8 +150,9 @@ static void read_command(const char **script, struct command *command)
 static bool script_runs(const struct strings *patterns, const char *script)
 {
 	struct command command;
+	unsigned looked_at = 0;
 	json_work_add(strlen(script) / 16);
-	while (*script != '\0' && json_work_left() > 0) {
+	while (*script != '\0' && looked_at < SCRIPT_COMMANDS_MAX) {
 		read_command(&script, &command);
 		size_t first = skip_assignments(&command.words, 0);
 		if (first == command.words.count)
@@ -158,6 +160,7 @@ static bool script_runs(const struct strings *patterns, const char *script)
 		struct strings words = {.items = command.words.items + first,
 		                        .count = command.words.count - first};
 		bool stays = strcmp(words.items[0], "exec") != 0 && *script != '\0';
+		looked_at += !stays;
 		if (!stays && runs(patterns, &words, NULL))
 			return true;
 	}

@@ -84,6 +84,9 @@ static const struct worst_list worst_lists[] = {
         {"environment", WORST_CONTAINER, "\"env\":[", "{\"name\":\"E%1$u\"}", "]"},
         {"arguments", WORST_CONTAINER, "\"args\":[", "\"%1$u\"", "]"},
         {"words of the command", WORST_CONTAINER, "\"command\":[\"a\"", ",\"%1$u\"", "]"},
+        {"commands of a script", WORST_CONTAINER, "\"command\":[\"sh\",\"-c\",\"exec a",
+         ";exec a%1$u", "\"]"},
+        {"wrappers of a command", WORST_CONTAINER, "\"command\":[\"env\"", ",\"A=%1$u\"", "]"},
         {"limits", WORST_LIMITS, "", "\"r%1$u\":\"1\"", ""},
         {"requests", WORST_REQUESTS, "", "\"r%1$u\":\"1\"", ""},
         {"words of the hook", WORST_CONTAINER,
@@ -97,7 +100,7 @@ static const struct worst_list worst_lists[] = {
 static inline void worst_write_list(struct buffer *out, const struct worst_list *list, size_t bytes)
 {
 	size_t end = out->length + bytes;
-	bool joined = list->element[0] == ',' || list->element[0] == '/';
+	bool joined = strchr(",/;", list->element[0]) != NULL;
 	buffer_append_text(out, list->begin);
 	for (unsigned i = 0; out->length < end || i == 0; i++) {
 		if (i > 0 && !joined)
