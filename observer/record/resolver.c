@@ -353,9 +353,10 @@ void resolver_add_success(struct resolver *resolver, const char *namespace, cons
 	uint64_t agent = agent_of(namespace, identity);
 	const struct success success = {agent, started_at, finished_at};
 	struct success *known = &resolver->successes[agent / 2 % RESOLVER_SUCCESSES];
-	if (known->agent == agent && known->finished_at > finished_at)
+	/* The one that started last resolves all that another one would. */
+	if (known->agent == agent && known->started_at > started_at)
 		return;
-	if (known->finished_at <= finished_at)
+	if (known->started_at <= started_at)
 		*known = success;
 	if (resolver->leader && is_open(resolver, agent))
 		enqueue(resolver, agent, namespace, identity, &success);

@@ -4,10 +4,11 @@
  *
  * Agents are known by namespace and agent_exit_identity(). The leader remembers which agents have
  * records that are open (not resolved): from the record GC's first pass after it became the leader,
- * then from its record writer. Every replica remembers the latest success of agents, so that it
- * does not matter which comes first, record, success or leadership. For a success of an agent with
- * open records, and for no other, the leader lists the records with that identity, in pages, and
- * patches those whose run had ended when the successful one started; one agent at a time.
+ * then from its record writer. Every replica remembers the success of agents that started last, so
+ * that it does not matter which comes first, record, success or leadership. For a success of an
+ * agent with open records, and for no other, the leader lists the records with that identity, in
+ * pages, and patches those whose run had ended when the successful one started; one agent at a
+ * time.
  *
  * Invariants:
  *  - A record that is resolved is not patched again.

@@ -258,7 +258,9 @@ static void take_record(struct silence_update *update, const struct agent_exit *
 	        agent_exit_find_condition(exit, AGENT_EXIT_SILENT);
 	bool over = condition != NULL && strcmp(condition->status, "True") != 0;
 	bool wants_end = update->wanted.end != SILENCE_LASTS;
-	bool unconfirmed = condition == NULL && update->wanted.confirmed_at == 0;
+	/* Whether it was silent follows from the pod, unless that vanished unseen. */
+	bool unconfirmed = condition == NULL &&
+	                   (update->wanted.confirmed_at == 0 || update->wanted.end_unknown);
 	if (over || unconfirmed || (condition != NULL && !wants_end)) {
 		/* The condition was written though its response never came. */
 		if (update->unsure && over == update->ends)

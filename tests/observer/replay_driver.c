@@ -1132,14 +1132,14 @@ static void print_difference(const char *got)
 		size_t length = strcspn(line, "\n");
 		char *text = strndup(line, length);
 		if (strstr(got, text) == NULL)
-			fprintf(stderr, "  - %.400s\n", text);
+			fprintf(stderr, "  - %.1400s\n", text);
 		free(text);
 	}
 	for (const char *line = got; *line != '\0'; line = strchr(line, '\n') + 1) {
 		size_t length = strcspn(line, "\n");
 		char *text = strndup(line, length);
 		if (strstr(baseline, text) == NULL)
-			fprintf(stderr, "  + %.400s\n", text);
+			fprintf(stderr, "  + %.1400s\n", text);
 		free(text);
 	}
 }
