@@ -3,8 +3,8 @@
  * of their containers are the agents: the webhook's own decision about rules, made with its
  * configuration and its code. The one place of the observer that uses the webhook's pure modules.
  *
- * Not everything of a pod is there to decide with (pod_filter.h): the rules' labels, the
- * annotations lastword.dev/…, the containers' names. So it is not known whether the webhook would
+ * Not everything of a pod is there to decide with (pod_filter.h): all labels, the annotations
+ * lastword.dev/… and Istio's, the containers' names. So it is not known whether the webhook would
  * have left the pod alone for another reason (a name that is taken, too many containers): such a
  * pod counts as not injected, too.
  *

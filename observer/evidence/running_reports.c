@@ -208,8 +208,12 @@ static bool take_line(void *context, const char *text, size_t length)
 	look->events++;
 	observer_metrics_count_report(look->reports->metrics, look->pod->facts->namespace,
 	                              running_event_name(report.event));
-	send_event(look, &report, EVENT_POD);
-	send_event(look, &report, EVENT_OWNER);
+	static const char *const kinds[] = {[RUNNING_DEADLINE] = "1", [RUNNING_SILENT] = "2"};
+	if (event_is_allowed(&look->reports->groups, look->pod->facts->namespace,
+	                     kinds[report.event], look->reports->loop->now)) {
+		send_event(look, &report, EVENT_POD);
+		send_event(look, &report, EVENT_OWNER);
+	}
 	return true;
 }
 

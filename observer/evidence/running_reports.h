@@ -12,8 +12,10 @@
  * follows from the report's time, so that sending it again creates no other.
  *
  * Bounds: RUNNING_LOOKS_BURST looks at once, and RUNNING_LOOKS_PER_SECOND in the long run, of all
- * pods; beyond that they come later. RUNNING_EVENTS_MAX reports of one look. Only pods that have
- * such reports cost memory, one block each.
+ * pods; beyond that they come later. RUNNING_EVENTS_MAX reports of one look; the Events of a
+ * namespace are limited as those about similar terminations are (event.h), since whoever shares a
+ * pod with a watchdog can make it report. Only pods that have such reports cost memory, one block
+ * each.
  *
  * Invariant: nothing depends on these Events; the record of the termination says how often the run
  * was silent and when its deadline passed.
@@ -26,6 +28,7 @@
 
 #include "observer/base/event_loop.h"
 #include "observer/base/metrics.h"
+#include "observer/notify/event.h"
 #include "observer/pod/pod.h"
 #include "observer/pod/pod_cache.h"
 
@@ -41,6 +44,7 @@ struct running_reports {
 	bool leader;        /* this replica looks */
 	int64_t paid_until; /* each look costs its share of a second, the burst is on credit */
 	struct running_look *first;
+	struct event_groups groups; /* a namespace's Events of one kind are one group */
 };
 
 void running_reports_init(struct running_reports *reports, struct event_loop *loop,

@@ -44,6 +44,9 @@ static const struct json_filter annotations[] = {
         {.key = KEY_STATUS, .text_max = DECISION_MAX},
         {.key = KEY_DEFAULT_CONTAINER, .text_max = LABEL_MAX},
         {.key = KEY_MIRROR, .text_max = LABEL_MAX},
+        /* Whoever has it got his default container from a program (automaticDefaultContainers of
+         * the shipped configuration). */
+        {.key = "sidecar.istio.io/status", .text_max = FLAG_MAX, .extra = true},
         {.key = KEY_PREFIX "*", .text_max = FLAG_MAX, .extra = true},
         END,
 };

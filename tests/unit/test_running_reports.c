@@ -229,6 +229,28 @@ static void test_one_look_reports_a_few(void **state)
 	}
 	respond(&f, buffer_text(&log), true);
 	assert_int_equal(f.events, 2 * RUNNING_EVENTS_MAX);
+	/* However many pods of a namespace do that. */
+	for (int i = 0; i < 20; i++) {
+		char uid[16];
+		snprintf(uid, sizeof uid, "v%d", i);
+		running_reports_take(&f.reports, &pod, add_pod(&f, uid));
+	}
+	f.loop.now += 2 * MINUTE;
+	f.loop.wall += 2 * MINUTE;
+	event_loop_fire_timers(&f.loop);
+	struct request *looks[32];
+	size_t count = 0;
+	while (count < 32 && (looks[count] = event_loop_next_request(&f.loop)) != NULL)
+		count++;
+	assert_int_equal(count, 21);
+	for (size_t i = 0; i < count; i++) {
+		f.look = looks[i];
+		respond(&f,
+		        "{\"event\":\"silent-agent\",\"time\":\"2026-11-28T12:03:00Z\","
+		        "\"container\":\"main\"}\n",
+		        true);
+	}
+	assert_in_range(f.events, 2 * EVENT_BURST, 2 * (EVENT_BURST + 3));
 	buffer_free(&log);
 	tear_down(&f);
 }
