@@ -47,7 +47,8 @@ static void fail(struct injecting *injecting, const char *text)
 	injecting->failed = true;
 }
 
-/* "Kind/name: …", with the pointer to a template that is not where such a kind usually has it. */
+/* "Kind/name: injected", "Kind/name: left: why", with the pointer to a template that is not where
+ * such a kind usually has it. */
 static void report(const struct injecting *injecting, const struct found_pod *found,
                    const char *what, const char *why)
 {
@@ -56,9 +57,14 @@ static void report(const struct injecting *injecting, const struct found_pod *fo
 	bool is_usual = false;
 	for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
 		is_usual = is_usual || strcmp(found->path, usual[i]) == 0;
-	message(injecting->options->command, "%s/%s%s%s: %s%s%s", found->kind, found->name,
-	        is_usual ? "" : " ", is_usual ? "" : found->path, what, why[0] == '\0' ? "" : ": ",
-	        why);
+	message(injecting->options->command, "%s/%s%s%s: %s%s", found->kind, found->name,
+	        is_usual ? "" : " ", is_usual ? "" : found->path, what, why);
+}
+
+static void report_left(const struct injecting *injecting, const struct found_pod *found,
+                        const char *why)
+{
+	report(injecting, found, "left: ", why);
 }
 
 static void report_injection(const struct injecting *injecting, const struct found_pod *found,
@@ -66,22 +72,22 @@ static void report_injection(const struct injecting *injecting, const struct fou
 {
 	const struct plan *plan = &injection->plan;
 	for (size_t i = 0; i < plan->warnings.count; i++)
-		report(injecting, found, "warning", plan->warnings.items[i]);
+		report(injecting, found, "warning: ", plan->warnings.items[i]);
 	switch (injection->result) {
 	case ADMISSION_INJECTED:
 		report(injecting, found, "injected", "");
 		return;
 	case ADMISSION_SHADOW:
-		report(injecting, found, "unchanged", "the rule's mode is shadow");
+		report_left(injecting, found, "the rule's mode is shadow");
 		return;
 	case ADMISSION_UNCHANGED:
-		report(injecting, found, "unchanged", "nothing is to be changed");
+		report_left(injecting, found, "nothing is to be changed");
 		return;
 	case ADMISSION_VERIFICATION_FAILED:
-		report(injecting, found, "unchanged", injection->problem.message);
+		report_left(injecting, found, injection->problem.message);
 		return;
 	default:
-		report(injecting, found, "unchanged", reason_meaning(plan->reason));
+		report_left(injecting, found, reason_meaning(plan->reason));
 	}
 }
 
@@ -152,18 +158,15 @@ static bool inject_pod(void *context, const struct found_pod *found)
 {
 	struct injecting *injecting = context;
 	if (found->origin == POD_OF_ARGO) {
-		message(injecting->options->command,
-		        "%s/%s: unchanged: passed through; Argo makes its pods, and the webhook "
-		        "sees "
-		        "them",
-		        found->kind, found->name);
+		report_left(injecting, found,
+		            "passed through; Argo makes its pods, and the webhook sees them");
 		return true;
 	}
 	injecting->has_pods = true;
 	if (found->origin == POD_OF_KNATIVE)
-		report(injecting, found, "unchanged",
-		       "passed through; Knative refuses lifecycle hooks, and the webhook sees its "
-		       "pods");
+		report_left(injecting, found,
+		            "passed through; Knative refuses lifecycle hooks, and the webhook sees "
+		            "its pods");
 	else
 		inject_found(injecting, found);
 	return true;
@@ -172,8 +175,7 @@ static bool inject_pod(void *context, const struct found_pod *found)
 static void report_no_pod(void *context, const struct no_pod *none)
 {
 	const struct injecting *injecting = context;
-	message(injecting->options->command, "%s/%s: unchanged: %s", none->kind, none->name,
-	        none->why);
+	message(injecting->options->command, "%s/%s: left: %s", none->kind, none->name, none->why);
 }
 
 /* What stands between two documents of YAML: nothing where the second brings its own marker, "..."

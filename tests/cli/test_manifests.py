@@ -147,14 +147,14 @@ def test_json_values_in_a_row(lastword):
 def test_of_a_key_given_twice_the_last_one_counts(lastword, text, place):
     out, err = lastword("inject", text)
     assert out.rstrip("\n") == text.rstrip("\n") and place in err and "the last one counts" in err
-    assert "ConfigMap/a: unchanged" in err
+    assert "ConfigMap/a: left" in err
 
 
 def test_a_list_names_its_items(lastword):
     text = json.dumps({"kind": "List", "items": [{"kind": "Service", "metadata": {"name": "s"}},
                                                  yaml.safe_load(POD)]})
     _, err = lastword("inject", text, rules=[{"name": "all"}])
-    assert err == ("lastword inject: Service/s: unchanged: it has no pod template\n"
+    assert err == ("lastword inject: Service/s: left: it has no pod template\n"
                    "lastword inject: Pod/a: injected\n")
 
 
