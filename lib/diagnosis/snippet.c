@@ -539,8 +539,10 @@ static void write_statement(struct picker *picker, const struct candidate *candi
 void snippet_pick(const struct own_rules *own, const char *tail, size_t length,
                   struct snippet *ret_snippet)
 {
-	static _Thread_local struct picker picker;
-	memset(&picker, 0, offsetof(struct picker, line));
+	/* On the stack: thread-local storage of this size is mapped before main(), and in the pod a
+	 * process that is denied mmap(2) would not even start. */
+	struct picker picker;
+	memset(&picker, 0, sizeof picker);
 	picker.own = own;
 	picker.tail = tail;
 	picker.length = length;
