@@ -14,19 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "watchdog/report.h"
-#include "watchdog/sidecar_lifecycle.h"
-
-/* Bytes for reports of all kinds; the end of each container has room besides. */
-#define STDOUT_QUEUE_SHARED ((size_t)128 * 1024)
-
 struct stdout_queue {
 	int fd;
-	size_t capacity;  /* at most sizeof bytes */
+	char *bytes; /* the caller's */
+	size_t capacity;
 	uint64_t written; /* bytes of all lines so far */
 	size_t start;     /* of what has not been written */
 	size_t end;
-	char bytes[STDOUT_QUEUE_SHARED + CONTAINERS_MAX * REPORT_LINE_MAX];
 };
 
 /* Appends a line if that leaves room for `spare` more bytes; false: it does not. */

@@ -234,19 +234,27 @@ static void describe_pod(struct watch *watch)
 	pod->tail_size = (size_t)between(0, watch->tail_size, REPORT_TAIL_MAX);
 }
 
-/* Memory for a copy of a ring; it has no pages until they are used. */
-static void allocate_output(struct watch *watch)
+/* Memory that has no pages until they are used; if there is none, spare. */
+static char *allocate(size_t *size, char spare[TAIL_MAX])
 {
-	static char spare[TAIL_MAX];
+	char *memory =
+	        mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory != MAP_FAILED)
+		return memory;
+	*size = TAIL_MAX;
+	return spare;
+}
+
+/* Not in the program's static data: that counts against the memory limits of every shim. */
+static void allocate_buffers(struct watch *watch)
+{
+	static char spare[2][TAIL_MAX];
 	watch->ring_size = between(RING_SIZE_MIN, watch->ring_size, RING_SIZE_MAX);
 	watch->output_size =
 	        (size_t)watch->ring_size > TAIL_MAX ? (size_t)watch->ring_size : TAIL_MAX;
-	watch->output = mmap(NULL, watch->output_size, PROT_READ | PROT_WRITE,
-	                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (watch->output == MAP_FAILED) {
-		watch->output = spare;
-		watch->output_size = sizeof spare;
-	}
+	watch->output = allocate(&watch->output_size, spare[0]);
+	watch->queue.capacity = QUEUE_SHARED + watch->lifecycle.count * REPORT_LINE_MAX;
+	watch->queue.bytes = allocate(&watch->queue.capacity, spare[1]);
 }
 
 /*
@@ -301,7 +309,7 @@ int subcommand_watch(int argc, char **argv)
 	watch.lifecycle.began_at = clock_now();
 	read_flags(&watch, argc, argv);
 	describe_pod(&watch);
-	allocate_output(&watch);
+	allocate_buffers(&watch);
 
 	watch_listen(&watch, clock_now());
 	while (sidecar_lifecycle_end_at(&watch.lifecycle) > clock_now())

@@ -7,7 +7,7 @@
 
 #define REPORTS_BURST   300
 #define REPORT_INTERVAL SECOND
-#define ENDS_SPARE      (STDOUT_QUEUE_SHARED / 2)
+#define ENDS_SPARE      (QUEUE_SHARED / 2)
 
 /* What is known of the connected shim, or of the last one. */
 static struct report report_about(const struct agent *agent, enum report_event event)

@@ -46,7 +46,6 @@ bool watch_add_agent(struct watch *watch, const char *name, enum restart_policy 
 	watch->agents[*count] = (struct agent){.name = name, .socket = -1, .uid = -1};
 	watch->lifecycle.containers[*count] = (struct lifecycle_container){.policy = policy};
 	++*count;
-	watch->queue.capacity = STDOUT_QUEUE_SHARED + *count * REPORT_LINE_MAX;
 	return true;
 }
 

@@ -27,6 +27,9 @@
 #define RING_SIZE_DEFAULT INT64_C(65536)
 #define RING_SIZE_MIN     4096
 
+/* Bytes of the queue to stdout for reports of all kinds; each container's end has room besides. */
+#define QUEUE_SHARED ((size_t)128 * 1024)
+
 /* Connections that have not identified themselves yet: so many at a time. */
 #define PENDING_MAX 8
 

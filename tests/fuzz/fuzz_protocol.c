@@ -54,6 +54,7 @@ static void begin(void)
 {
 	static const char *const names[] = {"main", "second"};
 	static char output[TAIL_MAX];
+	static char queue[QUEUE_SHARED + 2 * REPORT_LINE_MAX];
 	memset(&watched.agents, 0, sizeof watched.agents);
 	watched.lifecycle = (struct sidecar_lifecycle){.terminated_at = -1};
 	watched.ring_size = RING_SIZE_MIN;
@@ -62,6 +63,8 @@ static void begin(void)
 	watched.signals = -1;
 	watched.output = output;
 	watched.output_size = sizeof output;
+	watched.queue.bytes = queue;
+	watched.queue.capacity = sizeof queue;
 	watched.queue.fd = -1; /* lines stay in it */
 	for (size_t i = 0; i < 2; i++)
 		require(watch_add_agent(&watched, names[i], RESTART_NEVER, NULL));

@@ -431,7 +431,8 @@ static void test_rate_limit(void **state)
 static void test_stdout_queue(void **state)
 {
 	(void)state;
-	static struct stdout_queue queue = {.capacity = 1000};
+	static char bytes[1000];
+	struct stdout_queue queue = {.bytes = bytes, .capacity = sizeof bytes};
 	static char line[400];
 	char sink[4096];
 	int ends[2];

@@ -271,8 +271,9 @@ def test_flags_of_a_shared_stdout_are_left_alone():
 @pytest.mark.parametrize("words", [(), SHIM], ids=["bare", "wrapped"])
 def test_stdin_that_the_command_has_closed(words):
     """Whoever writes to it is told, as without the shim, which keeps it open for nobody."""
-    process = subprocess.Popen([*words, "sh", "-c", "read x; echo $x; exec <&-; echo closed; sleep 60"],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    script = "read x; echo $x; exec <&-; echo closed; exec sleep 60"
+    process = subprocess.Popen([*words, "sh", "-c", script], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
     process.stdin.write(b"first\n")
     process.stdin.flush()
     assert [process.stdout.readline() for _ in range(2)] == [b"first\n", b"closed\n"]
