@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "lib/base/files.h"
 #include "lib/base/flags.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -225,6 +226,7 @@ int main(int argc, char **argv)
 		return exit_status;
 
 	tune_memory();
+	files_raise_limit();
 	if (getentropy(&settings.observer.seed, sizeof settings.observer.seed) != 0)
 		settings.observer.seed = (uint64_t)clock_wall();
 	if (settings.observer.identity == NULL)

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/files.h"
 #include "lib/base/clock.h"
 #include "watchdog/flags.h"
 #include "watchdog/watch_report.h"
@@ -280,24 +280,15 @@ static int take_termination_signals(void)
 	return fd;
 }
 
-/* Descriptors in messages that nobody has received yet count against RLIMIT_NOFILE, for all
- * watchdogs of the node together: they run as one user (unix(7), ETOOMANYREFS). */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit files;
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return;
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
-}
-
 int subcommand_watch(int argc, char **argv)
 {
 	static struct watch watch; /* large: not on the stack, and not in the file's data */
 	watch.signals = take_termination_signals();
 	/* Other processes of this user can neither trace the watchdog nor read its memory. */
 	prctl(PR_SET_DUMPABLE, 0);
-	raise_descriptor_limit();
+	/* Descriptors in messages that nobody has received yet count against the limit, for all
+	 * watchdogs of the node together: they run as one user (unix(7), ETOOMANYREFS). */
+	files_raise_limit();
 	watch.socket_name = PROTOCOL_SOCKET;
 	watch.ring_size = RING_SIZE_DEFAULT;
 	watch.tail_size = TAIL_DEFAULT;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -380,16 +379,6 @@ static void tune_memory(void)
 	mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 }
 
-/* The soft limit of open files is often 1024, fewer than the connections that are served. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* Two for each processor, since the kernel spreads connections unevenly over the threads. */
 static unsigned default_threads(void)
 {
@@ -419,7 +408,7 @@ int main(int argc, char **argv)
 		return status;
 
 	tune_memory();
-	raise_file_limit();
+	files_raise_limit();
 	struct error error;
 	struct config *config;
 	watched_file_changed(&settings.config);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 bool watched_file_changed(struct watched_file *file)
@@ -39,4 +40,13 @@ bool file_read(const char *path, struct buffer *out, struct error *error)
 	if (!buffer_ok(out))
 		return error_set(error, "%s: expected at most %zu bytes", path, out->limit);
 	return true;
+}
+
+void files_raise_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -24,4 +24,8 @@ bool watched_file_changed(struct watched_file *file);
 /* Appends the whole file; error names path and cause. */
 bool file_read(const char *path, struct buffer *out, struct error *error);
 
+/* Raises the soft limit of open files to the hard one: it is often 1024, fewer than the connections
+ * that a server may have. */
+void files_raise_limit(void);
+
 #endif
