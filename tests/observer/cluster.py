@@ -27,6 +27,7 @@ class Cluster:
         self.version = 1
         self.deleted = []
         self.requests = []
+        self.namespaces = []   # (event type, name) of those that are opted in, in their order
         self.refuse = {}       # method and part of a path: (code, reason)
         self.trouble = None    # called with a watch's request and place; True: it was dealt with
         self.server = ApiServer(folder, self.respond)
@@ -40,6 +41,12 @@ class Cluster:
     def advance(self, count):
         with self.lock:
             self.applied = count
+            self.lock.notify_all()
+
+    def opt_in(self, namespace, kind="ADDED"):
+        """kind DELETED: out again."""
+        with self.lock:
+            self.namespaces.append((kind, namespace))
             self.lock.notify_all()
 
     def see(self, place):
@@ -65,6 +72,11 @@ class Cluster:
             self.watch(request, int(re.search(r"resourceVersion=(\d+)", query).group(1)))
         elif path == "/api/v1/pods":
             self.list(request)
+        elif path == "/api/v1/namespaces" and "watch=1" in query:
+            self.watch_namespaces(request, int(re.search(r"resourceVersion=(\d+)", query).group(1)))
+        elif path == "/api/v1/namespaces":
+            assert "labelSelector=lastword.dev%2Finject%3Denabled" in query
+            self.list_namespaces(request)
         elif path.endswith("/log"):
             self.log(request, path, query)
         elif "/leases" in path:
@@ -142,6 +154,27 @@ class Cluster:
                 "metadata": event["object"]["metadata"] | {"resourceVersion": str(place)}}}
             request.send_chunk(json.dumps(event).encode() + b"\n")
             self.see(place)
+
+    def list_namespaces(self, request):
+        with self.lock:
+            count = len(self.namespaces)
+            names = {}
+            for kind, name in self.namespaces:
+                names[name] = kind != "DELETED"
+        request.send(200, {"metadata": {"resourceVersion": str(count)},
+                           "items": [{"metadata": {"name": n}} for n in names if names[n]]})
+
+    def watch_namespaces(self, request, place):
+        request.begin_stream()
+        while True:
+            with self.lock:
+                self.lock.wait_for(lambda: self.applied < 0 or place < len(self.namespaces), HANG)
+                if self.applied < 0:
+                    return
+                kind, name = self.namespaces[place]
+            place += 1
+            request.send_chunk(json.dumps({"type": kind, "object": {"metadata": {
+                "name": name, "resourceVersion": str(place)}}}).encode() + b"\n")
 
     def log(self, request, path, query):
         name = path.split("/")[-2]
