@@ -195,6 +195,12 @@ static bool is_one_of(struct slice word, const char *const starts[], size_t coun
 	return false;
 }
 
+/* "invalid_request_error", "overloaded_error", … */
+static bool is_error_type(struct slice type)
+{
+	return type.length > 0 && memmem(type.text, type.length, "_error", 6) != NULL;
+}
+
 /* What the members but the messages say of the line. */
 static void judge(const struct slice members[MEMBERS], struct json_line *ret_line)
 {
@@ -210,8 +216,8 @@ static void judge(const struct slice members[MEMBERS], struct json_line *ret_lin
 	bool is_error =
 	        members[MEMBER_IS_ERROR].length > 0 && members[MEMBER_IS_ERROR].text[0] == 't';
 	struct slice type = members[MEMBER_TYPE];
-	bool error_type = is_one_of(type, errors, sizeof errors / sizeof *errors) ||
-	                  memmem(type.text, type.length, "_error", 6) != NULL;
+	bool error_type =
+	        is_one_of(type, errors, sizeof errors / sizeof *errors) || is_error_type(type);
 	ret_line->transcript = ret_line->level == LOG_LEVEL_NONE && !error_type &&
 	                       is_one_of(type, quotes, sizeof quotes / sizeof *quotes);
 	ret_line->says_error = !ret_line->transcript &&
@@ -225,7 +231,7 @@ size_t json_line_read(const char *text, size_t length, char *out, size_t size,
 	find_members(text, length, members);
 	judge(members, ret_line);
 	struct slice type = members[MEMBER_TYPE];
-	if (members[MEMBER_KIND].length == 0 && memmem(type.text, type.length, "_error", 6) != NULL)
+	if (members[MEMBER_KIND].length == 0 && is_error_type(type))
 		members[MEMBER_KIND] = type;
 	size_t used = 0;
 	for (enum member member = MEMBER_KIND; member <= MEMBER_ERROR; member++) {

@@ -47,8 +47,9 @@ struct log_text log_buffer_read(const struct log_buffer *buffer)
 		free(bytes);
 		return text;
 	}
-	char *fitted = realloc(bytes, length);
-	text.bytes = fitted == NULL ? bytes : fitted;
 	text.length = length;
+	text.bytes = realloc(bytes, length);
+	if (text.bytes == NULL)
+		text.bytes = bytes; /* larger than it need be */
 	return text;
 }

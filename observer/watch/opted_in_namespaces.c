@@ -69,8 +69,10 @@ struct opt_in opted_in_namespaces_find(const struct opted_in_namespaces *namespa
                                        const char *name)
 {
 	const struct opted_in_namespace *item = find(namespaces, name);
-	return item == NULL ? (struct opt_in){.opted_in = false}
-	                    : (struct opt_in){.opted_in = true, .since = item->since};
+	struct opt_in answer = {.opted_in = item != NULL};
+	if (item != NULL)
+		answer.since = item->since;
+	return answer;
 }
 
 static void announce(struct opted_in_namespaces *namespaces)

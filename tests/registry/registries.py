@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import socket
 import ssl
 import subprocess
@@ -20,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LASTWORD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build")) / "bin/lastword"
 OCI = "application/vnd.oci.image."
 BASE = (ROOT / "manifests/base/config.yaml").read_text()
+IMAGES = re.compile(r"^images:\n(?:[ #-].*\n)+", re.M)  # of the shipped configuration
 HANG = 60  # seconds after which a program that should have ended hangs
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 import yaml
-from registries import BASE, HANG, LASTWORD, Registry, Scripted, digest_of, docker_config, reply
+from registries import BASE, HANG, IMAGES, LASTWORD, Registry, Scripted, digest_of, docker_config, reply
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -41,7 +41,7 @@ def test_the_entry_wraps_an_agent(registry, images, tmp_path):
     image = f"{registry.host}/odd:v1"
     printed = images(image).stdout
     config = tmp_path / "lastword.yaml"
-    config.write_text(BASE.replace("images: []\n", printed))
+    config.write_text(IMAGES.sub(lambda _: printed, BASE))
     pod = tmp_path / "pod.yaml"
     pod.write_text(json.dumps({
         "apiVersion": "v1", "kind": "Pod",
