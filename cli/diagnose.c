@@ -20,6 +20,7 @@
 #include "lib/diagnosis/normalise.h"
 #include "lib/diagnosis/redact.h"
 #include "lib/diagnosis/snippet.h"
+#include "webhook/config.h"
 
 /* As much of a log's end as the watchdog has at most. */
 #define LOG_MAX   ((size_t)1024 * 1024)
@@ -35,6 +36,7 @@ static const char usage[] =
         "      --signal NUMBER  the signal that ended it\n"
         "      --oom-kills N    how many processes the kernel killed in its cgroup\n"
         "      --cut            the log does not begin where the output began\n"
+        "  -c, --config FILE    a configuration with diagnosis.rules and redact\n"
         "      --rule RULE      a rule of one's own, as in diagnosis.rules; may be repeated\n"
         "      --redact PATTERN a pattern of one's own, as in redact; may be repeated\n"
         "      --owner NAME, --container NAME   for the fingerprint\n"
@@ -56,6 +58,7 @@ enum {
 static const struct option long_options[] = {
         {"filename", required_argument, NULL, 'f'},
         {"output", required_argument, NULL, 'o'},
+        {"config", required_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},
         {"exit", required_argument, NULL, CODE_EXIT},
         {"signal", required_argument, NULL, CODE_SIGNAL},
@@ -91,6 +94,21 @@ static bool take_number(const char *text, int most, int *ret_number, struct erro
 	return true;
 }
 
+/* The rules and patterns that the watchdog would get from the configuration. */
+static bool take_config(struct diagnosis *diagnosis, const char *path, struct error *error)
+{
+	struct config *config;
+	bool taken = true;
+	if (!config_load(path, &config, error))
+		return false;
+	for (size_t i = 0; taken && i < config->diagnosis_rules.count; i++)
+		taken = own_rules_add(&diagnosis->rules, config->diagnosis_rules.items[i], error);
+	for (size_t i = 0; taken && i < config->redact.count; i++)
+		taken = redact_patterns_add(&diagnosis->patterns, config->redact.items[i], error);
+	config_free(config);
+	return taken;
+}
+
 static bool take_option(struct diagnosis *diagnosis, int code, const char *value,
                         struct error *error)
 {
@@ -104,6 +122,8 @@ static bool take_option(struct diagnosis *diagnosis, int code, const char *value
 		diagnosis->json = strcmp(value, "json") == 0;
 		return diagnosis->json || strcmp(value, "text") == 0 ||
 		       error_set(error, "-o %s: expected text or json", value);
+	case 'c':
+		return take_config(diagnosis, value, error);
 	case CODE_EXIT:
 		o->ended = ENDED_EXITED;
 		return take_number(value, 255, &o->exit_code, error);
@@ -140,7 +160,7 @@ static int read_options(int argc, char **argv, struct diagnosis *diagnosis)
 	struct error error;
 	int code;
 	option_begin();
-	while ((code = option_next(argc, argv, ":f:o:h", long_options, &error)) != OPTION_END) {
+	while ((code = option_next(argc, argv, ":f:o:c:h", long_options, &error)) != OPTION_END) {
 		if (code == 'h') {
 			fputs(usage, stdout);
 			return EXIT_OK;

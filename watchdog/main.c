@@ -39,6 +39,7 @@ static const char usage[] =
         "  --owner KIND/NAME      owner of the pod, for the reports\n"
         "  --context KEY=VALUE    field of the reports; repeatable\n"
         "  --redact PATTERN       redact this in reports too; repeatable\n"
+        "  --rule RULE            a rule of diagnosis beside the built-in ones; repeatable\n"
         "  --ring-size BYTES      output kept for each container; default 65536\n"
         "  --tail BYTES           output printed in a report; default 4096\n"
         "flush    the preStop hook: runs the wrapped hook, then has a report printed\n"

@@ -152,7 +152,7 @@ void report_write(const struct report_pod *pod, struct report *report, struct bu
 	static struct snippet snippet;
 	size_t length = redact(&pod->patterns, report->output_cut, report->output,
 	                       report->output_length, NULL);
-	snippet_pick(NULL, report->output, length, &snippet);
+	snippet_pick(&pod->rules, report->output, length, &snippet);
 	report->observation.snippet = &snippet;
 
 	struct json_writer writer;

@@ -63,6 +63,7 @@ struct report_pod {
 	const char *context[REPORT_CONTEXT_MAX]; /* KEY=VALUE, redacted */
 	size_t context_count;
 	struct redact_patterns patterns;
+	struct own_rules rules;
 	size_t tail_size; /* bytes of output in a report */
 };
 

@@ -183,6 +183,11 @@ static bool read_pattern(const char *value, void *target, struct error *error)
 	return redact_patterns_add(target, value, error);
 }
 
+static bool read_rule(const char *value, void *target, struct error *error)
+{
+	return own_rules_add(target, value, error);
+}
+
 static void read_flags(struct watch *watch, int argc, char **argv)
 {
 	enum restart_policy policy = RESTART_ALWAYS;
@@ -195,6 +200,7 @@ static void read_flags(struct watch *watch, int argc, char **argv)
 	        {"owner", flag_text, &watch->pod.owner},
 	        {"context", read_context, &watch->pod},
 	        {"redact", read_pattern, &watch->pod.patterns},
+	        {"rule", read_rule, &watch->pod.rules},
 	        {"ring-size", flag_count, &watch->ring_size},
 	        {"tail", flag_count, &watch->tail_size},
 	        {"socket", flag_text, &watch->socket_name},

@@ -8,6 +8,7 @@
 #include "lib/base/buffer.h"
 #include "lib/base/files.h"
 #include "lib/diagnosis/redact.h"
+#include "lib/diagnosis/rule_set.h"
 #include "webhook/decode.h"
 #include "webhook/validate.h"
 
@@ -50,6 +51,31 @@ static bool decode_redact(struct decoder *decoder, const json *node, const char 
 			return decode_fail(decoder, n, path, "pattern \"%.60s\": %s",
 			                   json_string(n), error.message);
 	return true;
+}
+
+static bool decode_diagnosis_rules(struct decoder *decoder, const json *node, const char *path,
+                                   void *target)
+{
+	struct error error = {""};
+	if (!decode_list(decoder, node, path, target))
+		return false;
+	if (json_size(node) > OWN_RULES_MAX)
+		return decode_fail(decoder, node, path, "expected at most %d rules, got %zu",
+		                   OWN_RULES_MAX, json_size(node));
+	for (const json *n = json_first(node); n != NULL; n = json_next(n))
+		if (!own_rules_check(json_string(n), &error))
+			return decode_fail(decoder, n, path, "rule \"%.60s\": %s", json_string(n),
+			                   error.message);
+	return true;
+}
+
+static bool decode_diagnosis(struct decoder *decoder, const json *node, const char *path,
+                             void *target)
+{
+	static const struct field fields[] = {
+	        {"rules", decode_diagnosis_rules, offsetof(struct config, diagnosis_rules), false},
+	};
+	return decode_fields(decoder, node, path, fields, COUNT(fields), target);
 }
 
 /* ---- context, images ---- */
@@ -348,6 +374,7 @@ static bool decode_config(struct decoder *decoder, const json *root, struct conf
 	        {"resolveImages", decode_list, offsetof(struct config, resolve_images), false},
 	        {"images", decode_images, 0, false},
 	        {"redact", decode_redact, offsetof(struct config, redact), false},
+	        {"diagnosis", decode_diagnosis, 0, false},
 	        {"rules", decode_rules, 0, true},
 	};
 	return decode_fields(decoder, root, "", fields, COUNT(fields), config);

@@ -84,6 +84,7 @@ struct config {
 	struct strings resolve_images; /* globs: images that registries may be asked about */
 	struct image_command *images;
 	size_t image_count;
+	struct strings diagnosis_rules; /* rules of lib/diagnosis/rule.h, checked */
 	struct strings redact; /* patterns of lib/diagnosis/redact, checked */
 	struct rule *rules;
 	size_t rule_count;

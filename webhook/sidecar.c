@@ -103,6 +103,9 @@ static json *watch_command(struct maker *maker)
 		                               plan->context[i].value));
 	for (size_t i = 0; i < maker->config->redact.count; i++)
 		make_literal_flag(maker, command, "--redact", maker->config->redact.items[i]);
+	for (size_t i = 0; i < maker->config->diagnosis_rules.count; i++)
+		make_literal_flag(maker, command, "--rule",
+		                  maker->config->diagnosis_rules.items[i]);
 	make_flag(maker, command, "--ring-size",
 	          arena_printf(maker->arena, "%" PRId64, sidecar->ring_size));
 	make_flag(maker, command, "--tail",

@@ -46,7 +46,7 @@ static bool parse_number(const char *text, char ending, uint8_t *ret_number)
 	return true;
 }
 
-static bool parse_weight(const char *word, struct rule *rule, struct error *error)
+static bool parse_weight(const char *word, struct diagnosis_rule *rule, struct error *error)
 {
 	bool ceiling = strncmp(word, "max", 3) == 0;
 	if (strcmp(word, "frame") == 0) {
@@ -143,7 +143,7 @@ bool rule_parse(const char *text, struct rule_source *ret_source, const char **r
 }
 
 /* The literal bytes of pattern at text[at]; how many there are, 0: they are not there. */
-static size_t match_literal(const struct rule *rule, const char *pattern, size_t count,
+static size_t match_literal(const struct diagnosis_rule *rule, const char *pattern, size_t count,
                             const char *text, size_t length, size_t at)
 {
 	if (count > length - at)
@@ -162,8 +162,8 @@ static size_t literal_length(const char *pattern, size_t length)
 	return count;
 }
 
-size_t rule_match(const struct rule *rule, const char *pattern, const char *text, size_t length,
-                  size_t at)
+size_t rule_match(const struct diagnosis_rule *rule, const char *pattern, const char *text,
+                  size_t length, size_t at)
 {
 	for (size_t i = 0; i < rule->length;) {
 		size_t gap = 0;

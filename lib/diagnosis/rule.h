@@ -45,7 +45,7 @@ enum rule_place { RULE_ANYWHERE, RULE_WORD, RULE_START, RULE_END, RULE_LINE };
 enum rule_kind { RULE_WEIGHT, RULE_CEILING, RULE_FRAME };
 enum rule_take { RULE_TAKE_LINE, RULE_TAKE_FROM, RULE_TAKE_AFTER, RULE_TAKE_NEXT };
 
-struct rule {
+struct diagnosis_rule {
 	uint16_t text;  /* where its pattern begins among all patterns' bytes */
 	uint16_t next;  /* 1 + the number of the next rule with this anchor's hash; 0: none */
 	uint16_t tag;   /* more bits of that hash */
@@ -67,7 +67,7 @@ struct rule_detail {
 
 /* A rule as it was read: its pattern is not yet among the others'. */
 struct rule_source {
-	struct rule rule;
+	struct diagnosis_rule rule;
 	char pattern[RULE_PATTERN_MAX];
 	char detail[32]; /* "" for none */
 };
@@ -87,7 +87,7 @@ bool rule_parse_string(const char **text, char *out, size_t size, bool wildcards
                        struct error *error);
 
 /* Where the match of pattern at text[at] ends; SIZE_MAX: it does not match there. */
-size_t rule_match(const struct rule *rule, const char *pattern, const char *text, size_t length,
-                  size_t at);
+size_t rule_match(const struct diagnosis_rule *rule, const char *pattern, const char *text,
+                  size_t length, size_t at);
 
 #endif

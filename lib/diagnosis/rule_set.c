@@ -4,7 +4,8 @@
 
 #include "lib/base/ascii.h"
 
-static bool in_place(const struct rule *rule, const struct rule_text *text, size_t at, size_t end)
+static bool in_place(const struct diagnosis_rule *rule, const struct rule_text *text, size_t at,
+                     size_t end)
 {
 	bool starts = at == 0 || at == text->message;
 	switch ((enum rule_place)rule->place) {
@@ -24,15 +25,15 @@ static bool in_place(const struct rule *rule, const struct rule_text *text, size
 }
 
 /* The rule matches at text[at]; *ret_end is where that ends. */
-static bool matches_at(const struct rule *rule, const char *pattern, const struct rule_text *text,
-                       size_t at, size_t *ret_end)
+static bool matches_at(const struct diagnosis_rule *rule, const char *pattern,
+                       const struct rule_text *text, size_t at, size_t *ret_end)
 {
 	size_t end = rule_match(rule, pattern, text->bytes, text->length, at);
 	*ret_end = end;
 	return end != SIZE_MAX && in_place(rule, text, at, end);
 }
 
-static void note(struct rule_findings *findings, const struct rule *rule, unsigned number,
+static void note(struct rule_findings *findings, const struct diagnosis_rule *rule, unsigned number,
                  size_t at, size_t end)
 {
 	if (rule->kind == RULE_FRAME) {
@@ -63,7 +64,7 @@ static void find_own(const struct own_rules *own, unsigned first, const struct r
                      struct rule_findings *findings)
 {
 	for (unsigned i = 0; i < own->count; i++) {
-		const struct rule *rule = &own->rules[i];
+		const struct diagnosis_rule *rule = &own->rules[i];
 		for (size_t at = 0; at < text->length; at++) {
 			size_t end;
 			if (!matches_at(rule, own->patterns[i], text, at, &end))
@@ -88,7 +89,7 @@ void rules_find(const struct rule_table *table, const struct own_rules *own,
 		uint32_t hash = rule_hash(text->folded + at);
 		unsigned next = table->buckets[rule_bucket(hash)];
 		while (next != 0) {
-			const struct rule *rule = &table->rules[next - 1];
+			const struct diagnosis_rule *rule = &table->rules[next - 1];
 			size_t end;
 			work += rule->tag == rule_tag(hash) ? rule->length : 1;
 			if (rule->tag == rule_tag(hash) && at >= rule->anchor &&
@@ -107,7 +108,7 @@ void rules_find(const struct rule_table *table, const struct own_rules *own,
 
 bool rule_matches(const struct rule_table *table, unsigned number, const struct rule_text *text)
 {
-	const struct rule *rule = &table->rules[number];
+	const struct diagnosis_rule *rule = &table->rules[number];
 	size_t end;
 	for (size_t at = 0; at < text->length; at++)
 		if (matches_at(rule, table->patterns + rule->text, text, at, &end))

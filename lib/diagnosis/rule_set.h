@@ -27,7 +27,7 @@
 #define RULE_UNLIMITED   255 /* a line that no ceiling holds down */
 
 struct rule_table {
-	const struct rule *rules;
+	const struct diagnosis_rule *rules;
 	const char *patterns;
 	const uint16_t *buckets; /* RULE_BUCKETS: 1 + the first rule of each hash; 0: none */
 	const struct rule_detail *details; /* [0] is no detail; in their order of precedence */
@@ -42,7 +42,7 @@ extern const char *const rules_builtin_places[];
 
 /* Rules of one's own: plain memory of the caller; all zero is none. */
 struct own_rules {
-	struct rule rules[OWN_RULES_MAX];
+	struct diagnosis_rule rules[OWN_RULES_MAX];
 	char patterns[OWN_RULES_MAX][RULE_PATTERN_MAX];
 	unsigned count;
 };

@@ -84,6 +84,9 @@ static bool set_context(const struct injection_policy *policy, struct arena *are
 	pod->pattern_count = 0;
 	for (size_t i = 0; i < config->redact.count && i < POD_PATTERNS_MAX; i++)
 		pod->patterns[pod->pattern_count++] = config->redact.items[i];
+	pod->rule_count = 0;
+	for (size_t i = 0; i < config->diagnosis_rules.count && i < POD_RULES_MAX; i++)
+		pod->rules[pod->rule_count++] = config->diagnosis_rules.items[i];
 	return true;
 }
 

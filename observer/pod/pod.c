@@ -153,6 +153,8 @@ static void take_flag(struct arena *arena, struct pod *pod, const char *flag, co
 		take_context_flag(arena, pod, value);
 	else if (strcmp(flag, "--redact") == 0 && pod->pattern_count < POD_PATTERNS_MAX)
 		pod->patterns[pod->pattern_count++] = value;
+	else if (strcmp(flag, "--rule") == 0 && pod->rule_count < POD_RULES_MAX)
+		pod->rules[pod->rule_count++] = value;
 }
 
 static void read_watchdog(struct arena *arena, struct pod *pod, const json *watchdog)

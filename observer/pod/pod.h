@@ -22,6 +22,7 @@
 #define POD_AGENTS_MAX   16
 #define POD_CONTEXT_MAX  32
 #define POD_PATTERNS_MAX 16
+#define POD_RULES_MAX    16
 
 struct pod_agent {
 	const char *name;
@@ -69,6 +70,8 @@ struct pod {
 	size_t context_count;
 	const char *patterns[POD_PATTERNS_MAX];
 	size_t pattern_count;
+	const char *rules[POD_RULES_MAX]; /* of diagnosis */
+	size_t rule_count;
 };
 
 /* False when the object has no namespace, name and uid. The arena holds the texts that are not in

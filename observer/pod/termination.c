@@ -47,14 +47,18 @@ static struct termination termination_of(struct arena *arena, const struct pod *
 {
 	struct buffer context;
 	struct buffer patterns;
+	struct buffer rules;
 	buffer_init(&context, PACKED_MAX);
 	buffer_init(&patterns, PACKED_MAX);
+	buffer_init(&rules, PACKED_MAX);
 	for (size_t i = 0; i < pod->context_count; i++) {
 		pack(&context, pod->context[i].key);
 		pack(&context, pod->context[i].value);
 	}
 	for (size_t i = 0; i < pod->pattern_count; i++)
 		pack(&patterns, pod->patterns[i]);
+	for (size_t i = 0; i < pod->rule_count; i++)
+		pack(&rules, pod->rules[i]);
 	return (struct termination){
 	        .kind = kind,
 	        .namespace = pod->namespace,
@@ -71,6 +75,7 @@ static struct termination termination_of(struct arena *arena, const struct pod *
 	        .disruption = pod->disruption,
 	        .context = keep(arena, &context),
 	        .patterns = keep(arena, &patterns),
+	        .rules = keep(arena, &rules),
 	        .message_limit = message_limit(pod),
 	        .deletion_requested = pod->deleted_at != 0,
 	        .watched = pod->watchdog && agent->watched,
@@ -356,7 +361,8 @@ struct termination *termination_copy(const struct termination *termination, size
 		size += lengths[i] + 1;
 	}
 	view.context.length = fitting_length(&view.context, context_max);
-	size += view.context.length + view.patterns.length + view.running.length;
+	size += view.context.length + view.patterns.length + view.rules.length +
+	        view.running.length;
 
 	struct termination *copy = calloc(1, size);
 	if (copy == NULL)
@@ -371,6 +377,7 @@ struct termination *termination_copy(const struct termination *termination, size
 	}
 	copy->context.bytes = move(&to, view.context.bytes, view.context.length);
 	copy->patterns.bytes = move(&to, view.patterns.bytes, view.patterns.length);
+	copy->rules.bytes = move(&to, view.rules.bytes, view.rules.length);
 	copy->running.bytes = move(&to, view.running.bytes, view.running.length);
 	return copy;
 }

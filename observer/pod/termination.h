@@ -46,6 +46,7 @@ struct termination {
 	const char *disruption;
 	struct packed_texts context;  /* key, value, key, value … */
 	struct packed_texts patterns; /* for redaction */
+	struct packed_texts rules;    /* of diagnosis */
 	/* Of TERMINATION_REPORTED: the other regular containers, without lastword's own, that ran
 	 * when the run ended. By the times in their statuses, so it does not matter when those were
 	 * seen. */

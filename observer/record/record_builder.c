@@ -17,6 +17,7 @@ struct record_builder {
 	const struct termination *termination;
 	const struct watchdog_report *report;
 	const struct redact_patterns *patterns;
+	const struct own_rules *rules;
 	struct observation observation;
 	struct snippet snippet;
 	enum cause cause;
@@ -113,7 +114,7 @@ static const char *tail_of(struct record_builder *builder, const char *text, siz
 static void read_log(struct record_builder *builder, struct log_tail *log)
 {
 	size_t length = redact(builder->patterns, log->cut, log->bytes, log->length, NULL);
-	snippet_pick(NULL, log->bytes, length, &builder->snippet);
+	snippet_pick(builder->rules, log->bytes, length, &builder->snippet);
 	builder->exit->source = AGENT_EXIT_SOURCE_LOG;
 	builder->exit->log_tail = tail_of(builder, log->bytes, length);
 	if (!log->cut)
@@ -126,7 +127,7 @@ static void read_message(struct record_builder *builder)
 	const char *message = builder->exit->message;
 	builder->exit->source = AGENT_EXIT_SOURCE_KUBELET;
 	if (message != NULL)
-		snippet_pick(NULL, message, strlen(message), &builder->snippet);
+		snippet_pick(builder->rules, message, strlen(message), &builder->snippet);
 }
 
 static void read_output(struct record_builder *builder, struct log_tail *log)
@@ -135,7 +136,7 @@ static void read_output(struct record_builder *builder, struct log_tail *log)
 		const char *text = builder->report->payload_snippet;
 		builder->exit->source = AGENT_EXIT_SOURCE_WATCHDOG;
 		if (text != NULL)
-			snippet_pick(NULL, text, strlen(text), &builder->snippet);
+			snippet_pick(builder->rules, text, strlen(text), &builder->snippet);
 	} else if (log != NULL && log->length > 0) {
 		read_log(builder, log);
 	} else {
@@ -328,6 +329,16 @@ static const struct redact_patterns *patterns_of(const struct termination *termi
 	return &patterns;
 }
 
+static const struct own_rules *rules_of(const struct termination *termination)
+{
+	static _Thread_local struct own_rules rules;
+	const struct packed_texts *texts = &termination->rules;
+	rules = (struct own_rules){.count = 0};
+	for (size_t at = 0; at < texts->length; at += strlen(texts->bytes + at) + 1)
+		own_rules_add(&rules, texts->bytes + at, NULL);
+	return &rules;
+}
+
 /* In place: redaction never makes a text longer. */
 static size_t redact_values(struct record_builder *builder, char *pairs, size_t length)
 {
@@ -358,7 +369,7 @@ bool record_redact(struct arena *arena, struct termination *termination)
 		        pairs == NULL ? 0
 		                      : redact_values(&builder, pairs, termination->context.length);
 	}
-	termination->patterns = (struct packed_texts){.bytes = NULL};
+	termination->patterns = termination->rules = (struct packed_texts){.bytes = NULL};
 	return !builder.full;
 }
 
@@ -370,6 +381,7 @@ bool record_identity(struct arena *arena, const struct termination *termination,
 	struct record_builder builder = {.arena = arena,
 	                                 .termination = termination,
 	                                 .patterns = patterns_of(termination),
+	                                 .rules = rules_of(termination),
 	                                 .exit = &exit};
 	fill_pod(&builder);
 	fill_context(&builder);
@@ -387,6 +399,7 @@ bool record_build(struct arena *arena, const struct termination *termination,
 	                                 .termination = termination,
 	                                 .report = report,
 	                                 .patterns = patterns_of(termination),
+	                                 .rules = rules_of(termination),
 	                                 .exit = &built.exit};
 	observe(&builder);
 	fill_pod(&builder);

@@ -420,7 +420,8 @@ static struct pending_record *add(struct record_writer *writer,
 	struct termination slim = *termination;
 	struct pending_record *pending = calloc(1, sizeof *pending);
 	slim.message = NULL;
-	slim.patterns = slim.context = slim.running = (struct packed_texts){.bytes = NULL};
+	slim.patterns = slim.rules = (struct packed_texts){.bytes = NULL};
+	slim.context = slim.running = (struct packed_texts){.bytes = NULL};
 	if (pending == NULL || (pending->termination = termination_copy(&slim, 0)) == NULL) {
 		free(pending);
 		return NULL;

@@ -412,7 +412,8 @@ static struct silence_update *add(struct silence_recorder *recorder,
 	struct termination slim = *termination;
 	struct silence_update *update = calloc(1, sizeof *update);
 	slim.message = NULL;
-	slim.patterns = slim.context = slim.running = (struct packed_texts){.bytes = NULL};
+	slim.patterns = slim.rules = (struct packed_texts){.bytes = NULL};
+	slim.context = slim.running = (struct packed_texts){.bytes = NULL};
 	if (update == NULL || (update->termination = termination_copy(&slim, 0)) == NULL) {
 		free(update);
 		return NULL;

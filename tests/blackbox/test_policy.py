@@ -26,6 +26,7 @@ runtimeClasses: [kata*]
 images:
 - {{image: "tool:*", entrypoint: [/tool, $X], cmd: [run]}}
 redact: ["corp_[a-z0-9]{{8}}", "id[$$] [^ ]+"]
+diagnosis: {{rules: ['any 80 quota line "team quota of $(X)"']}}
 context: {{task_id: label:task-id, team: annotation:example.com/team, repository: env:REPO}}
 rules:
 - name: agents
@@ -494,6 +495,7 @@ def test_flags_of_the_watchdog(case):
     assert flags(command, "--container") == ["main=Never", "b"]
     assert flags(command, "--owner") == ["Job/j$$(A)"]
     assert flags(command, "--redact") == ["corp_[a-z0-9]{8}", "id[$$$$] [^ ]+"]
+    assert flags(command, "--rule") == ['any 80 quota line "team quota of $$(X)"']
     assert flags(command, "--context") == ["task_id=42", "team=$$(A) é", "repository=" + "r" * 255,
                                           "x=y"]
 

@@ -76,7 +76,7 @@ static void test_work_is_linear(void **state)
 	static char folded[sizeof bytes];
 	uint64_t most = 0;
 	for (size_t i = 0; i < rules_builtin.rule_count; i++) {
-		const struct rule *rule = &rules_builtin.rules[i];
+		const struct diagnosis_rule *rule = &rules_builtin.rules[i];
 		for (unsigned length = RULE_ANCHOR; length <= rule->length; length++) {
 			struct rule_findings found;
 			struct rule_text text = {bytes, folded, sizeof bytes, 0};

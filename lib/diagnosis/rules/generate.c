@@ -19,7 +19,7 @@
 #define PATTERNS_MAX 65535
 #define EXAMPLE_MAX  512
 
-static struct rule rules[RULES_MAX];
+static struct diagnosis_rule rules[RULES_MAX];
 static char places[RULES_MAX][48];
 static char examples[RULES_MAX][EXAMPLE_MAX];
 static char counter_examples[RULES_MAX][EXAMPLE_MAX];
@@ -71,7 +71,7 @@ static unsigned load(const char *anchor)
 }
 
 /* Chooses four literal bytes of the pattern's first piece whose bucket has the fewest rules. */
-static void enter(struct rule *rule, const char *pattern, unsigned number)
+static void enter(struct diagnosis_rule *rule, const char *pattern, unsigned number)
 {
 	char folded[RULE_PATTERN_MAX];
 	size_t literal = 0;
@@ -183,9 +183,10 @@ static unsigned check_examples(void)
 static void write_tables(void)
 {
 	puts("/* Made by lib/diagnosis/rules/generate.c from the rules files. */\n"
-	     "#include \"lib/diagnosis/rule_set.h\"\n\nstatic const struct rule rules[] = {");
+	     "#include \"lib/diagnosis/rule_set.h\"\n\nstatic const struct diagnosis_rule rules[] "
+	     "= {");
 	for (size_t i = 0; i < table.rule_count; i++) {
-		const struct rule *r = &rules[i];
+		const struct diagnosis_rule *r = &rules[i];
 		printf("\t{%u, %u, %u, %u, %u, %u, %u, %u, %u, %u, %d, %d},\n", r->text, r->next,
 		       r->tag, r->length, r->anchor, r->detail, r->weight, r->place, r->kind,
 		       r->take, r->exact, r->insists);
