@@ -18,8 +18,8 @@
  * server takes at most, and --many-args have 700,000 empty ones.
  *
  * Of the pods --unwrapped percent have no watchdog. Their agents' own logs end with a line that
- * names pod and run; a record without it counts as speechless. Of a pod that is deleted the log is
- * gone with the final object: what comes in its place is the kubelet's error.
+ * names pod and run; a record without it is counted (without_last_words). Of a pod that is deleted
+ * the log is gone with the final object: what comes in its place is the kubelet's error.
  *
  * When all is recorded and notified, or nothing came for 60 s, prints one JSON object of figures:
  * what was expected, recorded, missing, posted again, wrong or unexpected; requests by kind; lag
@@ -153,7 +153,7 @@ static char lease[4096]; /* its object; "": there is none */
 static unsigned lease_version;
 static unsigned watches_open;
 static unsigned sources[3];
-static unsigned speechless;
+static unsigned without_last_words;
 
 static atomic_uint requests[KIND_COUNT];
 static atomic_uint connections;
@@ -856,7 +856,7 @@ static void check_words(const struct record *record, const struct agent_exit *ex
 		return;
 	snprintf(words, sizeof words, "%s, run %u\n", exit->pod, record->end.run);
 	bool has_words = exit->log_tail != NULL && strstr(exit->log_tail, words) != NULL;
-	speechless += !has_words;
+	without_last_words += !has_words;
 	wrong += !has_words && strcmp(exit->source, "kubelet") != 0;
 }
 
@@ -1105,7 +1105,7 @@ static void print_figures(void)
 	json_write_member_integer(&writer, "source_watchdog", sources[0]);
 	json_write_member_integer(&writer, "source_log", sources[1]);
 	json_write_member_integer(&writer, "source_kubelet", sources[2]);
-	json_write_member_integer(&writer, "speechless", speechless);
+	json_write_member_integer(&writer, "without_last_words", without_last_words);
 	json_write_member_integer(&writer, "connections", atomic_load(&connections));
 	write_lags(&writer, recorded);
 	json_write_key(&writer, "requests");

@@ -36,7 +36,7 @@ def main():
           f"posted again {figures['again']}; notified {figures['notified']}")
     print(f"  evidence: watchdog {figures['source_watchdog']}, log {figures['source_log']}, "
           f"kubelet {figures['source_kubelet']}; without their last words: "
-          f"{figures['speechless']}")
+          f"{figures['without_last_words']}")
     print("  lag from published to recorded: "
           + ", ".join(f"{name} {value} ms" for name, value in lag.items()))
     print(f"  API requests for each termination: {per_termination:.2f} ("

@@ -41,9 +41,9 @@ def test_a_namespace_is_opted_in_and_out(cluster, observe, tmp_path):  # noqa: F
     wait_until(lambda: c.names() == set(expected("plain")), "the records")
     assert one.metric("lastword_observer_pods") > 0
 
-    told = [e for e in c.event_objects.values() if e["reason"] == "AgentPodNotInjected"]
-    assert len(told) == len({e["involvedObject"]["uid"] for e in told}) > 0
-    assert all(e["type"] == "Warning" and e["involvedObject"]["kind"] == "Pod" for e in told)
+    sent = [e for e in c.event_objects.values() if e["reason"] == "AgentPodNotInjected"]
+    assert len(sent) == len({e["involvedObject"]["uid"] for e in sent}) > 0
+    assert all(e["type"] == "Warning" and e["involvedObject"]["kind"] == "Pod" for e in sent)
     assert set(uninjected(one)) == {"not-injected"}
     c.opt_in(NAMESPACE, "DELETED")
     wait_until(lambda: one.metric("lastword_observer_pods") == 0, "nothing to be observed")

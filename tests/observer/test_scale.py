@@ -15,4 +15,4 @@ def test_agents_without_a_watchdog_have_their_last_words(tmp_path):
     figures = scale.run(tmp_path, pods=2000, terminations=240, rate=60, unwrapped=20)
     assert figures["recorded"] == figures["notified"] == 240
     assert figures["missing"] == figures["wrong"] == figures["unexpected"] == 0
-    assert 30 < figures["source_log"] and figures["speechless"] == figures["source_kubelet"] == 0
+    assert 30 < figures["source_log"] and figures["without_last_words"] == figures["source_kubelet"] == 0
