@@ -388,8 +388,11 @@ void silence_recorder_init(struct silence_recorder *recorder, struct event_loop 
 
 void silence_recorder_free(struct silence_recorder *recorder)
 {
-	while (recorder->first != NULL)
-		update_free(recorder->first);
+	struct silence_update *next;
+	for (struct silence_update *update = recorder->first; update != NULL; update = next) {
+		next = update->next;
+		update_free(update);
+	}
 }
 
 static bool holds(const struct silence_update *update)

@@ -77,7 +77,7 @@ def test_argo_wait(tmp_path):
     assert {e["reason"] for e in events} == {"AgentExit"}
 
 
-def test_a_sidecar_lives_on(tmp_path):
+def test_a_sidecar_runs_on(tmp_path):
     files = histories.write(tmp_path, [Chosen(proxy=histories.FOREVER)])
     record, = drive(files, "once", "cut", "4", "kill", "5", "replicas", "5")
     assert silent_condition([record]) == [{
