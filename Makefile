@@ -332,6 +332,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 .PHONY: bench
 bench: deps ## Measure; the figures are printed, never judged
 	+$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/canned $(BUILD)/bench/agent \
+		$(BUILD)/bench/diagnosis \
 		$(BUILD)/bench/review \
 		$(BUILD)/bench/api_server
 	@for script in bench/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done

@@ -85,7 +85,7 @@ struct config {
 	struct image_command *images;
 	size_t image_count;
 	struct strings diagnosis_rules; /* rules of lib/diagnosis/rule.h, checked */
-	struct strings redact; /* patterns of lib/diagnosis/redact, checked */
+	struct strings redact;          /* patterns of lib/diagnosis/redact, checked */
 	struct rule *rules;
 	size_t rule_count;
 	size_t lookups; /* how often rules and context look something up in a pod */

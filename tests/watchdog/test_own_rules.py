@@ -1,9 +1,4 @@
 """Rules of diagnosis of one's own: as flags of the watchdog, they decide what a report says."""
-import subprocess
-
-from conftest import PROGRAM
-from waiting import HANG
-
 CLASSIC = ("--mode", "classic", "--restart-policy", "Never")
 
 
@@ -22,7 +17,8 @@ def test_without_a_detail_there_is_no_word(pod):
     assert line["error_type"] == "Error" and "detail" not in line
 
 
-def test_a_bad_rule_is_refused():
-    done = subprocess.run([PROGRAM, "watch", "--rule", 'any 80 - line "abc"'], timeout=HANG,
-                          capture_output=True, text=True)
-    assert done.returncode == 2 and "4 literal bytes" in done.stderr
+def test_a_bad_rule_is_said_and_left_out(pod):
+    watch = pod.watch(*CLASSIC, "--rule", 'any 80 - line "abc"')
+    pod.run("sh", "-c", "echo 'error: no plan'; exit 1")
+    assert watch.next()["error_type"] == "Error" and watch.ended() == 0
+    assert "4 literal bytes" in watch.errors
