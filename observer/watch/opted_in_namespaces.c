@@ -69,10 +69,10 @@ struct opt_in opted_in_namespaces_find(const struct opted_in_namespaces *namespa
                                        const char *name)
 {
 	const struct opted_in_namespace *item = find(namespaces, name);
-	struct opt_in answer = {.opted_in = item != NULL};
+	struct opt_in found = {.opted_in = item != NULL};
 	if (item != NULL)
-		answer.since = item->since;
-	return answer;
+		found.since = item->since;
+	return found;
 }
 
 static void announce(struct opted_in_namespaces *namespaces)
