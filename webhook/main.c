@@ -392,6 +392,23 @@ static int fail(const struct error *error)
 	return EXIT_FAILED;
 }
 
+/* Takes over the configuration; on failure it and the cache of images are freed. */
+static bool start_server(struct settings *settings, struct config *config,
+                         struct webhook_server **ret_server, struct error *error)
+{
+	settings->server.images = image_cache_new();
+	if (settings->server.images == NULL)
+		error_set(error, "no memory for the images that registries are asked about");
+	else if (webhook_start(&settings->server, ret_server, error)) {
+		webhook_set_config(*ret_server, config);
+		webhook_set_server_minor(*ret_server, settings->kube_minor);
+		return true;
+	}
+	image_cache_free(settings->server.images);
+	config_free(config);
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	struct settings settings = {
@@ -416,24 +433,20 @@ int main(int argc, char **argv)
 		return fail(&error);
 	int signals = block_signals();
 	struct webhook_server *server;
-	settings.server.images = image_cache_new();
-	if (signals < 0)
+	if (signals < 0) {
 		error_set_errno(&error, errno, "signals");
-	else if (settings.server.images == NULL)
-		error_set(&error, "no memory");
-	if (signals < 0 || settings.server.images == NULL ||
-	    !webhook_start(&settings.server, &server, &error)) {
 		config_free(config);
 		return fail(&error);
 	}
-	webhook_set_config(server, config);
-	webhook_set_server_minor(server, settings.kube_minor);
+	if (!start_server(&settings, config, &server, &error))
+		return fail(&error);
 	struct certificate_manager *manager = NULL;
 	struct image_resolver *resolver = NULL;
 	if (!start_certificate_manager(server, &settings, &manager, &error) ||
 	    !start_image_resolver(server, &settings, &resolver, &error)) {
 		certificate_manager_stop(manager);
 		webhook_stop(server, 0);
+		image_cache_free(settings.server.images);
 		return fail(&error);
 	}
 	run(server, &settings, signals);
