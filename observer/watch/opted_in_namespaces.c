@@ -77,14 +77,20 @@ struct opt_in opted_in_namespaces_find(const struct opted_in_namespaces *namespa
 
 static void announce(struct opted_in_namespaces *namespaces)
 {
+	int64_t now = namespaces->loop->now;
+	int64_t due = now + CHANGES_WAIT;
+	int64_t affordable = namespaces->paid_until - (OPTED_IN_BURST - 1) * OPTED_IN_APART;
 	if (namespaces->announcement.index == 0)
 		event_loop_set_timer(namespaces->loop, &namespaces->announcement,
-		                     namespaces->loop->now + CHANGES_WAIT);
+		                     affordable > due ? affordable : due);
 }
 
 static void announcement_due(void *context)
 {
 	struct opted_in_namespaces *namespaces = context;
+	int64_t now = namespaces->loop->now;
+	int64_t from = namespaces->paid_until > now ? namespaces->paid_until : now;
+	namespaces->paid_until = from + OPTED_IN_APART;
 	namespaces->changed(namespaces->context);
 }
 

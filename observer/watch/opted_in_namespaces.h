@@ -11,7 +11,9 @@
  *  - Sorted by name, each name once; names of namespaces that are gone, or have lost the label, are
  *    not there after the event, or the list, that says so.
  *  - changed() is called on a later turn of the event loop, after one or more changes, and once
- *    when the first list is complete.
+ *    when the first list is complete. OPTED_IN_BURST times at once, and every OPTED_IN_APART in the
+ *    long run: it has all pods listed anew, and whoever may label a namespace could have that as
+ *    often as he likes. Only for pods that are older than the label it matters when it comes.
  */
 #ifndef LASTWORD_OBSERVER_WATCH_OPTED_IN_NAMESPACES_H
 #define LASTWORD_OBSERVER_WATCH_OPTED_IN_NAMESPACES_H
@@ -23,6 +25,9 @@
 #include "observer/audit/injection_policy.h"
 #include "observer/base/event_loop.h"
 #include "observer/watch/watcher.h"
+
+#define OPTED_IN_BURST 10
+#define OPTED_IN_APART (300 * SECOND)
 
 struct opted_in_namespace {
 	char name[64];
@@ -40,6 +45,7 @@ struct opted_in_namespaces {
 	uint64_t list; /* the number of the present list */
 	bool complete; /* one was */
 	struct timer announcement;
+	int64_t paid_until; /* each one costs OPTED_IN_APART, the burst is on credit */
 	void (*changed)(void *context);
 	void *context;
 };

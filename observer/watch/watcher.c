@@ -226,6 +226,9 @@ static void page_ended(void *context, struct kube_response *response, const stru
 			watcher->synced = true;
 			made_progress(watcher);
 			watcher->handler.complete(watcher->handler.context);
+			if (watcher->relist)
+				forget_list(watcher);
+			watcher->relist = false;
 		}
 		schedule(watcher, 0);
 		return;
@@ -399,6 +402,9 @@ void watcher_resume(struct watcher *watcher)
 void watcher_relist(struct watcher *watcher)
 {
 	if (watcher->loop == NULL)
+		return;
+	watcher->relist = watcher->listing;
+	if (watcher->listing)
 		return;
 	event_loop_cancel_request(watcher->loop, watcher->request);
 	watcher->request = NULL;

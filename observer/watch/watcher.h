@@ -75,6 +75,7 @@ struct watcher {
 	char version[64]; /* "" : list first */
 	char *next_page;  /* the list's continue token, escaped; NULL: its first page */
 	bool listing;     /* between begin() and complete() */
+	bool relist;      /* another list is wanted behind it */
 	bool synced;
 	bool paused;       /* since may_read() returned false */
 	bool expired;      /* the watch returned 410 */
@@ -101,7 +102,8 @@ bool watcher_is_current(const struct watcher *watcher);
 int64_t watcher_silence(const struct watcher *watcher);
 /* may_read() returns true again. */
 void watcher_resume(struct watcher *watcher);
-/* Lists anew: what is wanted of the pods has changed. Not from a handler. */
+/* Lists anew: what is wanted of the pods has changed. A list that is under way is completed first,
+ * so that however often this is called the lists come to an end. Not from a handler. */
 void watcher_relist(struct watcher *watcher);
 /* May be called again; watcher_resume() does nothing after it. */
 void watcher_free(struct watcher *watcher);

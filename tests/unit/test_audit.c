@@ -268,6 +268,31 @@ static void test_namespaces_come_and_go(void **state)
 	event_loop_free(&loop);
 }
 
+/* Whoever may label a namespace has all pods listed anew. */
+static void test_changes_are_announced_now_and_then(void **state)
+{
+	struct event_loop loop;
+	struct opted_in_namespaces namespaces;
+	unsigned changes = 0;
+	(void)state;
+	event_loop_init(&loop, 1, 8);
+	loop.now = 1000 * SECOND;
+	assert_true(
+	        opted_in_namespaces_init(&namespaces, &loop, "own", SECOND, count_call, &changes));
+	for (unsigned i = 0; i < 3600; i++) {
+		take_namespace(&namespaces, i % 2 == 0 ? WATCH_ADDED : WATCH_DELETED, "n", "");
+		loop.now += SECOND;
+		event_loop_fire_timers(&loop);
+	}
+	unsigned most = OPTED_IN_BURST + (unsigned)(3600 * SECOND / OPTED_IN_APART);
+	assert_in_range(changes, most - 1, most);
+	loop.now += OPTED_IN_APART; /* the last one is not forgotten */
+	event_loop_fire_timers(&loop);
+	assert_int_equal(namespaces.announcement.index, 0);
+	opted_in_namespaces_free(&namespaces);
+	event_loop_free(&loop);
+}
+
 static void test_many_namespaces(void **state)
 {
 	struct event_loop loop;
@@ -401,6 +426,7 @@ int main(void)
 	        cmocka_unit_test(test_pods_that_a_rule_matches),
 	        cmocka_unit_test(test_a_configuration_of_ones_own),
 	        cmocka_unit_test(test_namespaces_come_and_go),
+	        cmocka_unit_test(test_changes_are_announced_now_and_then),
 	        cmocka_unit_test(test_many_namespaces),
 	        cmocka_unit_test(test_one_event_for_an_owner),
 	        cmocka_unit_test(test_pods_are_counted),

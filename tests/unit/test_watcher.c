@@ -380,6 +380,36 @@ static void test_lists_that_never_end_are_no_progress(void **state)
 	assert_false(watcher_is_current(&world.watcher));
 }
 
+/* ---- Lists that are asked for ---- */
+
+static void test_a_list_on_request(void **state)
+{
+	(void)state;
+	run_for(SECOND);
+	assert_non_null(world.open);
+	world.open = NULL;
+	watcher_relist(&world.watcher);
+	run_for(SECOND);
+	assert_int_equal(world.completes, 2);
+	assert_non_null(world.open);
+
+	/* During a list it is completed first, and there is one more, however often that happens.
+	 */
+	world.open = NULL;
+	watcher_relist(&world.watcher);
+	event_loop_fire_timers(&world.loop);
+	struct request *request = event_loop_next_request(&world.loop);
+	assert_non_null(request);
+	serve(request);
+	assert_int_equal(world.completes, 2);
+	for (int i = 0; i < 3; i++)
+		watcher_relist(&world.watcher);
+	run_for(SECOND);
+	assert_int_equal(world.completes, 4);
+	assert_non_null(world.open);
+	assert_true(watcher_is_current(&world.watcher));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -394,6 +424,7 @@ int main(void)
 	        TEST(test_who_makes_no_progress_is_not_current),
 	        TEST(test_a_server_that_is_down),
 	        TEST(test_lists_that_never_end_are_no_progress),
+	        TEST(test_a_list_on_request),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
