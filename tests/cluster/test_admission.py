@@ -78,6 +78,7 @@ def test_rights_of_the_observer(installed):
     """The account has the rights of docs/observer.md and no other."""
     assert rights(installed, "lastword-observer") == {
         (("get", "list", "watch"), ("",), ("pods",), ()),
+        (("list", "watch"), ("",), ("namespaces",), ()),
         (("get",), ("",), ("pods/log",), ()),
         (("create",), ("",), ("events",), ()),
         (("create", "delete", "get", "list"), ("lastword.dev",), ("agentexits",), ()),
