@@ -11,6 +11,8 @@
  *     when the container's last line had none;
  *   - begins with one of the words in log_error.c, each with its place in Kubernetes' sources.
  *
+ * The API server passes the body on as it is; its own errors have a status of their own.
+ *
  * Invariants:
  *  - Only the end of the last line is ever taken for an error: an agent that prints the same words
  *    and goes on is not mistaken, nor one that ends its line, except where such a line is the whole

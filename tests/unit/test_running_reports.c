@@ -183,7 +183,7 @@ static void test_silence_is_looked_for_again_and_again(void **state)
 	silent_report(report, "2026-11-28T12:09:00Z", "main", "u");
 	respond(&f, report, true);
 	assert_int_equal(f.events, 2);
-	assert_non_null(strstr(f.last_event, "\"reason\":\"AgentSilent\""));
+	assert_non_null(strstr(f.last_event, "\"reason\":\"AgentStalled\""));
 	assert_non_null(strstr(f.last_event, "Container main prints nothing, for 5m0s"));
 	/* The log could not be read: what was in it comes with the next look. */
 	pass(&f, 6 * MINUTE);
