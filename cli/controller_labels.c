@@ -1,6 +1,5 @@
 #include "cli/controller_labels.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 

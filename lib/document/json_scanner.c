@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lib/base/ascii.h"
+
 enum place {
 	PLACE_TOP,           /* between objects */
 	PLACE_VALUE,         /* a value has to come */
@@ -106,7 +108,7 @@ static void begin_value(struct json_scanner *scanner, char c)
 		scanner->events->value(scanner->context, JSON_SHAPE_STRING);
 		return;
 	}
-	if (c == '-' || (c >= '0' && c <= '9')) {
+	if (c == '-' || ascii_is_digit(c)) {
 		scanner->place = PLACE_NUMBER;
 		scanner->number = c == '-' ? NUMBER_MINUS : c == '0' ? NUMBER_ZERO : NUMBER_INTEGER;
 	}
@@ -178,14 +180,6 @@ static size_t step_string(struct json_scanner *scanner, const char *bytes, size_
 	return 1;
 }
 
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-	                              : -1;
-}
-
 /* What a whole escape stands for. */
 static unsigned escape_code(const struct json_scanner *scanner)
 {
@@ -195,14 +189,14 @@ static unsigned escape_code(const struct json_scanner *scanner)
 	if (scanner->escape[1] != 'u')
 		return (unsigned char)values[strchr(names, scanner->escape[1]) - names];
 	for (size_t i = 2; i < JSON_SCANNER_ESCAPE_MAX; i++)
-		code = code * 16 + (unsigned)hex_digit(scanner->escape[i]);
+		code = code * 16 + (unsigned)ascii_hex_value(scanner->escape[i]);
 	return code;
 }
 
 static size_t step_escape(struct json_scanner *scanner, char c)
 {
 	bool first = scanner->escape_length == 1;
-	bool fits = first ? c != '\0' && strchr("\"\\/bfnrtu", c) != NULL : hex_digit(c) >= 0;
+	bool fits = first ? c != '\0' && strchr("\"\\/bfnrtu", c) != NULL : ascii_hex_value(c) >= 0;
 	if (!fits) {
 		fail(scanner, "an escape is none");
 		return 1;

@@ -1,6 +1,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lib/base/ascii.h"
 #include "lib/base/buffer.h"
 #include "lib/base/utf8.h"
 #include "lib/document/yaml.h"
@@ -46,8 +47,7 @@ static bool is_plain(const char *text)
 	static const char digits_and_signs[] = "0123456789+-.:_eETZtz ";
 	size_t length = strlen(text);
 	char first = text[0];
-	if (length == 0 || !((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') ||
-	                     (first >= '0' && first <= '9') || first == '/' || first == '_'))
+	if (length == 0 || !(ascii_is_alnum(first) || first == '/' || first == '_'))
 		return false;
 	if (strspn(text, allowed) != length || text[length - 1] == ' ' || text[length - 1] == ':' ||
 	    strstr(text, ": ") != NULL || strstr(text, " #") != NULL)

@@ -1,9 +1,9 @@
 #include "lib/kube/agent_exit.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/ascii.h"
 #include "lib/base/buffer.h"
 #include "lib/diagnosis/classify.h"
 #include "lib/diagnosis/fingerprint.h"
@@ -135,7 +135,7 @@ void agent_exit_add_context(struct agent_exit *exit, const char *key, const char
 
 static bool is_alphanumeric(char character)
 {
-	return (character >= '0' && character <= '9') || (character >= 'a' && character <= 'z');
+	return ascii_is_digit(character) || ascii_is_lower(character);
 }
 
 /* Appends text as the API server wants a DNS label, which it is already when it comes from there:
@@ -145,7 +145,7 @@ static void append_label(struct buffer *out, const char *text, size_t length, bo
 	if (length == 0)
 		buffer_append_char(out, '0');
 	for (size_t i = 0; i < length; i++) {
-		char c = (char)tolower((unsigned char)text[i]);
+		char c = ascii_to_lower(text[i]);
 		bool inside = i > 0 && i + 1 < length;
 		bool dot = dots && c == '.' && inside && is_alphanumeric(text[i - 1]) &&
 		           is_alphanumeric(text[i + 1]);
@@ -174,7 +174,7 @@ void agent_exit_name(const char *pod, const char *uid, const char *container, in
 
 	size_t room = AGENT_EXIT_NAME_SIZE - 1 - end.length;
 	size_t length = strnlen(pod, room);
-	while (length > 0 && !isalnum((unsigned char)pod[length - 1]))
+	while (length > 0 && !ascii_is_alnum(pod[length - 1]))
 		length--;
 	buffer_init_fixed(&name, ret_name, AGENT_EXIT_NAME_SIZE);
 	append_label(&name, pod, length, true);
@@ -201,14 +201,14 @@ void agent_exit_label_value(const char *text, char ret_value[AGENT_EXIT_LABEL_SI
 {
 	size_t length = 0;
 	text = text == NULL ? "" : text;
-	while (*text != '\0' && !isalnum((unsigned char)*text))
+	while (*text != '\0' && !ascii_is_alnum(*text))
 		text++;
 	for (; length < AGENT_EXIT_LABEL_SIZE - 1 && text[length] != '\0'; length++) {
 		char c = text[length];
-		bool allowed = isalnum((unsigned char)c) || c == '-' || c == '.';
+		bool allowed = ascii_is_alnum(c) || c == '-' || c == '.';
 		ret_value[length] = allowed ? c : '_';
 	}
-	while (length > 0 && !isalnum((unsigned char)ret_value[length - 1]))
+	while (length > 0 && !ascii_is_alnum(ret_value[length - 1]))
 		length--;
 	ret_value[length] = '\0';
 }
