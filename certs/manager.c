@@ -38,7 +38,7 @@ struct certificate_manager {
 	int64_t failure_reported_at;  /* monotonic */
 	const char *waiting_for;      /* reported; static */
 	unsigned failures;            /* in a row */
-	int64_t expiring_reported_at; /* monotonic: when it was told last; 0: not */
+	int64_t expiring_reported_at; /* monotonic; 0: it was not */
 	bool event_due;
 };
 

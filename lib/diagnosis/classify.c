@@ -289,7 +289,7 @@ void classify_summary(const struct observation *observation, enum cause cause, s
 	char storage[SNIPPET_SIZE_MAX + 128];
 	struct buffer line;
 	buffer_init_fixed(&line, storage, sizeof storage);
-	/* These the exit code tells, or the statement does. */
+	/* For these causes the exit code or the statement says enough. */
 	bool plain = cause == CAUSE_ERROR || cause == CAUSE_COMPLETED || cause == CAUSE_PANIC;
 	bool known = observation->ended != ENDED_UNKNOWN;
 	if (!plain)

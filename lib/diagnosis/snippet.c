@@ -162,7 +162,7 @@ static bool is_ignored(const char *text)
 	       starts_with(text, "--- Logging error ---");
 }
 
-/* Of an object that was printed under a heading, the member that tells: "message": "…". */
+/* The key member of an object that was printed under a heading: "message": "…". */
 static bool is_key_member(const char *text)
 {
 	static const char *const members[] = {"\"message\": ", "message: ", "\"error\": \"",

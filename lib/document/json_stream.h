@@ -24,7 +24,7 @@
  *   its string or number is too long       null                                   *
  *   its array has too many elements        the first elements_max are kept        *
  *   it is `extra`, and there is no budget  it is left out, or null                *
- * What is marked * is told: the piece is `cut`.
+ * For what is marked *, the piece is reported as `cut`.
  */
 #ifndef LASTWORD_LIB_DOCUMENT_JSON_STREAM_H
 #define LASTWORD_LIB_DOCUMENT_JSON_STREAM_H

@@ -13,8 +13,8 @@
  * API server finds room however many connections strangers hold. Requests and the bytes of bodies
  * and responses have limits too: for all, for each address, and a last quarter that only addresses
  * may use that hold little. When one of these is full, the oldest request that is still being
- * received, of the address that holds the most, is shut down; who came too late is told so and
- * finds room soon.
+ * received, of the address that holds the most, is shut down; a request that came too late gets 503
+ * and finds room soon.
  *
  * An address is an IPv4 address or an IPv6 /64. Every function may be called from any thread; a
  * connection is its owner's until connection_closed().

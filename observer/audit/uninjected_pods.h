@@ -1,12 +1,12 @@
 /*
- * uninjected_pods: tells people which pods came in without the watchdog that a rule wants for them:
+ * uninjected_pods: reports pods that run without the watchdog that a rule wants for them:
  * a gauge by namespace and reason, and one Event for each owner. No I/O of its own: requests to the
  * event loop.
  *
  * Events are the leader's, at most UNINJECTED_EVENTS_BURST at once and one a second in the long
  * run. An Event's name follows from the uid of the owner (of the pod, where it has none), so that
  * sending it again creates no other; the last UNINJECTED_OWNERS are remembered and not sent again.
- * Nothing depends on them: terminations are recorded whether anybody was told or not.
+ * Nothing depends on them: terminations are recorded whether they were sent or not.
  */
 #ifndef LASTWORD_OBSERVER_AUDIT_UNINJECTED_PODS_H
 #define LASTWORD_OBSERVER_AUDIT_UNINJECTED_PODS_H

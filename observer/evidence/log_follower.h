@@ -3,12 +3,12 @@
  * requests to the event loop.
  *
  * After the deletionTimestamp the kubelet publishes nothing until all containers have stopped, and
- * then the logs go with the object: the last words are only had by reading already. So as soon as a
- * deletion is seen these logs are followed:
- *   the watchdog's     one for each pod that has a watchdog with an agent that runs; the last
- * report about each agent's termination is kept with the cached agent an agent's own     one for
- * each running agent that no watchdog watches; its last bytes are kept in a log_buffer, and with
- * the cached agent when the follower ends
+ * then the logs are deleted with the object: only a reader that is already there gets the end of
+ * them. So as soon as a deletion is seen these logs are followed:
+ *  - the watchdog's, one for each pod that has a watchdog with an agent that runs; the last report
+ *    about each agent's termination is kept with the cached agent;
+ *  - an agent's own, one for each running agent that no watchdog watches; its last bytes are kept
+ *    in a log_buffer, and with the cached agent when the follower ends.
  *
  * States of a follower:
  *   WAITING   for one of the LOG_FOLLOWERS_MAX places, since each holds a connection

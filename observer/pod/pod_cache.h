@@ -78,7 +78,7 @@ struct cached_agent {
 	                           INT64_MAX: that was taken up */
 	struct cached_never_started
 	        *never_started;        /* as it was last seen; NULL: it does not apply */
-	struct log_follower *follower; /* of the log that tells of it; NULL: it is not followed */
+	struct log_follower *follower; /* of the log with its report; NULL: it is not followed */
 	struct cached_log *log;        /* NULL: none */
 	uint32_t reports_lost;         /* by its watchdog, as far as it was counted */
 	bool watched;
