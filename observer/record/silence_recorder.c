@@ -12,8 +12,6 @@
 
 #define RETRY_REFUSED (30 * SECOND)
 #define STATUS_MAX    ((size_t)16 * 1024)
-#define ARENA_MAX     ((size_t)64 * 1024 * 1024)
-#define POD_MAX       ((size_t)12 * 1024 * 1024) /* as the API server prints 1.5 MiB */
 
 struct silence_update {
 	struct silence_update *previous;
@@ -39,6 +37,7 @@ struct silence_update {
 };
 
 static void request_pod(struct silence_update *update);
+static void verify(struct silence_update *update);
 static void read_record(struct silence_update *update);
 static void write_condition(struct silence_update *update);
 
@@ -48,6 +47,10 @@ static void update_free(struct silence_update *update)
 	event_loop_cancel_request(recorder->loop, update->request);
 	event_loop_clear_timer(recorder->loop, &update->timer);
 	notification_cancel(&update->notification);
+	if (recorder->verified == update) {
+		pod_reader_cancel(&recorder->reader);
+		recorder->verified = NULL;
+	}
 	if (update->previous != NULL)
 		update->previous->next = update->next;
 	else
@@ -194,40 +197,44 @@ static bool is_silent(const struct silence_update *update, struct arena *arena, 
 	return false;
 }
 
-static void verified(void *context, struct kube_response *response, const struct error *error)
+/* The reader is free: another one that waits for it goes on. */
+static void verify_next(struct silence_recorder *recorder)
+{
+	for (struct silence_update *u = recorder->first; u != NULL; u = u->next)
+		if (u->stage == verify && u->timer.index == 0) {
+			enter(u, verify, 0);
+			return;
+		}
+}
+
+static void verified(void *context, const struct kube_response *response, const struct error *error,
+                     struct arena *arena, const json *object)
 {
 	struct silence_update *update = context;
-	json *object;
-	update->request = NULL;
-	if (error != NULL && response->status != 404) {
+	struct silence_recorder *recorder = update->recorder;
+	recorder->verified = NULL;
+	if (error != NULL && response->status != 404)
 		retry(update, response, error);
-		return;
-	}
-	struct arena *_cleanup_arena_ arena = arena_new(ARENA_MAX);
-	if (error == NULL && arena != NULL &&
-	    json_parse(arena, buffer_text(&response->body), response->body.length, 0, &object,
-	               NULL) != JSON_INVALID &&
-	    is_silent(update, arena, object))
+	else if (object != NULL && is_silent(update, arena, object))
 		enter(update, notify, 0);
 	else if (update->wanted.end != SILENCE_LASTS)
 		enter(update, read_record, 0); /* it was over meanwhile */
 	else
 		update_free(update);
+	verify_next(recorder);
 }
 
 static void verify(struct silence_update *update)
 {
+	struct silence_recorder *recorder = update->recorder;
 	const struct termination *termination = update->termination;
-	const struct request request = {
-	        .kube = {.path = request_path("/api/v1/namespaces/%s/pods/%s",
-	                                      termination->namespace, termination->pod),
-	                 .response_max = POD_MAX},
-	        .finish = verified,
-	        .context = update,
-	};
+	if (pod_reader_is_busy(&recorder->reader))
+		return; /* verify_next() */
 	update->attempts++;
-	update->request = event_loop_add_request(update->recorder->loop, &request);
-	if (update->request == NULL)
+	if (pod_reader_start(&recorder->reader, termination->namespace, termination->pod, verified,
+	                     update))
+		recorder->verified = update;
+	else
 		enter(update, verify, SECOND);
 }
 
@@ -382,6 +389,7 @@ void silence_recorder_init(struct silence_recorder *recorder, struct event_loop 
 	        .metrics = metrics,
 	        .failover_delay = failover_delay,
 	        .silent_after = silent_after,
+	        .reader = {.loop = loop},
 	        .notifier = {.loop = loop, .metrics = metrics},
 	};
 }

@@ -9,7 +9,7 @@
  *   EXISTS  only for a record whose pod is not watched: GET the pod   it exists → done; no → READ
  *   READ    GET the record: has it the wanted condition?     yes → done; no → VERIFY or WRITE
  *   VERIFY  only for silence that lasts: GET the pod, since the watch may be late or dead:
- *           is it silent?                                                 no → done; yes → NOTIFY
+ *           is it silent? One at a time (pod_reader).                     no → done; yes → NOTIFY
  *   NOTIFY  the Event                                                                      → WRITE
  *   WRITE   PATCH status.conditions, if the record has not changed since (else READ)       → done
  *
@@ -32,6 +32,7 @@
 #include "observer/base/event_loop.h"
 #include "observer/base/metrics.h"
 #include "observer/notify/notification.h"
+#include "observer/pod/pod_reader.h"
 #include "observer/pod/silence.h"
 #include "observer/pod/termination.h"
 
@@ -47,6 +48,8 @@ struct silence_recorder {
 	bool leader;
 	struct silence_update *first;
 	size_t count;
+	struct pod_reader reader;
+	struct silence_update *verified; /* whose pod is being read; NULL: none */
 	struct notifier notifier;
 };
 

@@ -504,8 +504,12 @@ static void get_pod(struct replica *replica, struct request *request)
 	}
 	if (last == NULL)
 		response(replica, request, 404, "NotFound", "{}");
-	else
+	else if (request->receive == NULL)
 		response(replica, request, 200, "", last->object);
+	else {
+		event_loop_receive(request, last->object, strlen(last->object));
+		response(replica, request, 200, "", "");
+	}
 }
 
 static void open_stream(struct replica *replica, struct request *request, size_t at)

@@ -56,7 +56,11 @@ static void respond(struct request *request, long status, const char *body)
 	struct error error = {"refused"};
 	kube_response_init(&response);
 	response.status = status;
-	buffer_append_text(&response.body, body);
+	if (request->receive == NULL)
+		buffer_append_text(&response.body, body);
+	else if (status / 100 == 2)
+		for (size_t i = 0; i < strlen(body); i += 7)
+			event_loop_receive(request, body + i, strnlen(body + i, 7));
 	event_loop_finish_request(&world.loop, request, &response,
 	                          status / 100 == 2 ? NULL : &error);
 }
@@ -173,6 +177,31 @@ static void test_the_pod_is_verified(void **state)
 		        pods[i] == NULL ? "{}" : pods[i]);
 		nothing_more();
 	}
+}
+
+/* Large pods do not add up: they are read one after the other. */
+static void test_pods_are_verified_in_turn(void **state)
+{
+	static const char *const names[] = {"one", "two", "three"};
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		const struct silence silence = {.failed_at = BEGIN,
+		                                .confirmed_at = BEGIN + 30 * SECOND};
+		struct termination termination = failure;
+		termination.container = names[i];
+		assert_true(silence_recorder_set(&world.recorder, &termination, &silence));
+	}
+	for (size_t i = 0; i < 3; i++) {
+		event_loop_fire_timers(&world.loop);
+		respond(event_loop_next_request(&world.loop), 200, STORED("7", ""));
+	}
+	for (size_t i = 0; i < 3; i++) {
+		struct request *pod = next("GET", POD);
+		event_loop_fire_timers(&world.loop);
+		assert_null(event_loop_next_request(&world.loop));
+		respond(pod, 404, "{}");
+	}
+	nothing_more();
 }
 
 static void test_what_is_there_is_not_written_again(void **state)
@@ -299,6 +328,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(test_confirmed_then_over),
 	        TEST(test_the_pod_is_verified),
+	        TEST(test_pods_are_verified_in_turn),
 	        TEST(test_what_is_there_is_not_written_again),
 	        TEST(test_another_replica_was_faster),
 	        TEST(test_a_lost_response),
