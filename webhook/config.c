@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/buffer.h"
 #include "lib/base/files.h"
 #include "lib/diagnosis/redact.h"
@@ -389,15 +390,6 @@ static size_t count_lookups(const struct config *config)
 	return lookups;
 }
 
-/* FNV-1a, 64 bits. The hash names a snapshot; it protects nothing. */
-static void hash_text(const char *text, size_t length, char ret_hash[17])
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-	snprintf(ret_hash, 17, "%016" PRIx64, hash);
-}
-
 static bool parse_into(struct config *config, const char *text, size_t length, struct error *error)
 {
 	struct yaml_document *document;
@@ -405,7 +397,8 @@ static bool parse_into(struct config *config, const char *text, size_t length, s
 		return false;
 	struct decoder decoder = {.arena = config->arena, .document = document, .error = error};
 	bool decoded = decode_config(&decoder, document->root, config);
-	hash_text(text, length, config->hash);
+	/* The hash names a snapshot; it protects nothing. */
+	snprintf(config->hash, sizeof config->hash, "%016" PRIx64, hash_bytes(text, length));
 	config->lookups = count_lookups(config);
 	return decoded;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/clock.h"
 #include "lib/registry/reference.h"
 
@@ -82,13 +83,9 @@ bool image_cache_takes(const char *image)
 
 /* ---- The table; the lock is held ---- */
 
-/* FNV-1a. */
 static struct entry **bucket_of(struct image_cache *cache, const char *image)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (; *image != '\0'; image++)
-		hash = (hash ^ (unsigned char)*image) * UINT64_C(0x100000001b3);
-	return &cache->buckets[hash % BUCKETS];
+	return &cache->buckets[hash_place(hash_text(image), BUCKETS)];
 }
 
 static struct entry *lookup(struct image_cache *cache, const char *image)

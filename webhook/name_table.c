@@ -2,23 +2,20 @@
 
 #include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/document/json.h"
 
-/* FNV-1a, 64 bits. */
 static uint64_t hash_name(const char *name, size_t length)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)name[i]) * UINT64_C(0x100000001b3);
 	json_work_add(1 + length / 16);
-	return hash;
+	return hash_bytes(name, length);
 }
 
 /* The entry of that name, or the free one where it belongs. */
 static struct name_entry *find(const struct name_table *table, const char *name, size_t length,
                                uint64_t hash)
 {
-	size_t at = (size_t)(hash ^ hash >> 32) & (table->capacity - 1);
+	size_t at = hash_fold(hash) & (table->capacity - 1);
 	for (;; at = (at + 1) & (table->capacity - 1)) {
 		struct name_entry *entry = &table->entries[at];
 		if (entry->name == NULL || (entry->hash == hash && entry->length == length &&

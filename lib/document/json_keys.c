@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/document/json_tree.h"
 
 static int compare_keys(const void *a, const void *b)
@@ -34,15 +35,6 @@ struct key_slot {
 	uint64_t hash;
 };
 
-/* FNV-1a. */
-static uint64_t hash_key(const char *key)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (; *key != '\0'; key++)
-		hash = (hash ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
-	return hash ^ hash >> 32;
-}
-
 /* In a hash table; keys that somebody made collide are sorted instead. */
 static const char *duplicate_by_hash(struct arena *arena, const json *object, size_t size,
                                      bool *ret_memory)
@@ -57,8 +49,8 @@ static const char *duplicate_by_hash(struct arena *arena, const json *object, si
 	}
 	size_t collisions = 0;
 	for (const json *member = object->child; member != NULL; member = member->next) {
-		uint64_t hash = hash_key(member->string);
-		size_t at = (size_t)hash & (capacity - 1);
+		uint64_t hash = hash_text(member->string);
+		size_t at = hash_fold(hash) & (capacity - 1);
 		while (slots[at].key != NULL) {
 			if (slots[at].hash == hash && same_key(slots[at].key, member->string))
 				return member->string;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/clock.h"
 
 #define BUCKETS 256
@@ -106,10 +107,7 @@ static void read_address(const struct sockaddr *address, unsigned char ret_addre
 
 static struct client **find_client(struct connections *connections, const unsigned char *address)
 {
-	unsigned hash = 2166136261u; /* FNV-1a */
-	for (size_t i = 0; i < 16; i++)
-		hash = (hash ^ address[i]) * 16777619u;
-	struct client **link = &connections->buckets[(hash ^ hash >> 16) % BUCKETS];
+	struct client **link = &connections->buckets[hash_place(hash_bytes(address, 16), BUCKETS)];
 	while (*link != NULL && memcmp((*link)->address, address, 16) != 0)
 		link = &(*link)->next;
 	return link;
@@ -302,10 +300,7 @@ const char *connection_client(const struct connection *connection)
 
 unsigned connection_client_place(const char *client, unsigned places)
 {
-	unsigned hash = 2166136261u; /* FNV-1a */
-	for (; *client != '\0'; client++)
-		hash = (hash ^ (unsigned char)*client) * 16777619u;
-	return (hash ^ hash >> 16) % places;
+	return (unsigned)hash_place(hash_text(client), places);
 }
 
 /* ---- Requests and memory ---- */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/buffer.h"
 #include "observer/notify/event.h"
 
@@ -47,13 +48,10 @@ static const char *message_of(enum uninjected_reason reason)
 	}
 }
 
-/* FNV-1a; never 0. */
+/* Never 0. */
 static uint64_t hash_of(const char *uid)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (; *uid != '\0'; uid++)
-		hash = (hash ^ (unsigned char)*uid) * UINT64_C(0x100000001b3);
-	return hash | 1;
+	return hash_text(uid) | 1;
 }
 
 static void ignore(void *context, struct kube_response *response, const struct error *error)

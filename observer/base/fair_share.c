@@ -4,13 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FNV-1a. Namespaces that somebody made to collide cost a walk over them, and nothing more. */
+#include "lib/base/hash.h"
+
+/* Namespaces that somebody made to collide cost a walk over them, and nothing more. */
 static struct fair_holder **bucket_of(struct fair_share *share, const char *name)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (; *name != '\0'; name++)
-		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
-	return &share->buckets[(hash ^ hash >> 32) % FAIR_SHARE_BUCKETS];
+	return &share->buckets[hash_place(hash_text(name), FAIR_SHARE_BUCKETS)];
 }
 
 void fair_share_free(struct fair_share *share)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/clock.h"
 #include "lib/kube/agent_exit.h"
 #include "lib/base/buffer.h"
@@ -111,10 +112,8 @@ bool event_is_allowed(struct event_groups *groups, const char *namespace, const 
                       int64_t now)
 {
 	uint64_t number = number_of(fingerprint);
-	uint64_t place = number;
-	for (const char *c = namespace; *c != '\0'; c++)
-		place = (place ^ (unsigned char)*c) * UINT64_C(0x100000001b3); /* FNV-1a */
-	struct event_group *group = &groups->groups[(place ^ place >> 32) % EVENT_GROUPS];
+	uint64_t place = hash_add(number, namespace, strlen(namespace));
+	struct event_group *group = &groups->groups[hash_place(place, EVENT_GROUPS)];
 	if (group->fingerprint != number || strcmp(group->namespace, namespace) != 0) {
 		*group = (struct event_group){.fingerprint = number};
 		snprintf(group->namespace, sizeof group->namespace, "%s", namespace);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/utf8.h"
 
 #define BUCKETS_FIRST 1024
@@ -81,13 +82,9 @@ void pod_cache_free(struct pod_cache *cache)
 	*cache = (struct pod_cache){.buckets = NULL};
 }
 
-/* A uid is random already; FNV-1a makes a number of it. */
 static size_t bucket_of(const struct pod_cache *cache, const char *uid)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	for (; *uid != '\0'; uid++)
-		hash = (hash ^ (unsigned char)*uid) * UINT64_C(0x100000001b3);
-	return (size_t)(hash ^ hash >> 32) & (cache->bucket_count - 1);
+	return hash_fold(hash_text(uid)) & (cache->bucket_count - 1);
 }
 
 struct cached_pod *pod_cache_find(const struct pod_cache *cache, const char *uid)
