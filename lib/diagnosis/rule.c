@@ -23,17 +23,17 @@ static bool read_word(const char **text, char *out, size_t size)
 }
 
 static bool find_word(const char *const words[], unsigned count, const char *word,
-                      uint8_t *ret_index)
+                      unsigned *ret_index)
 {
 	for (unsigned i = 0; i < count; i++)
 		if (strcmp(words[i], word) == 0) {
-			*ret_index = (uint8_t)i;
+			*ret_index = i;
 			return true;
 		}
 	return false;
 }
 
-static bool parse_number(const char *text, char ending, uint8_t *ret_number)
+static bool parse_number(const char *text, char ending, unsigned *ret_number)
 {
 	unsigned number = 0;
 	size_t length = 0;
@@ -42,24 +42,26 @@ static bool parse_number(const char *text, char ending, uint8_t *ret_number)
 	bool ends = text[length] == '\0' || (text[length] == ending && text[length + 1] == '\0');
 	if (length == 0 || length > 2 || !ends)
 		return false;
-	*ret_number = (uint8_t)number;
+	*ret_number = number;
 	return true;
 }
 
 static bool parse_weight(const char *word, struct diagnosis_rule *rule, struct error *error)
 {
 	bool ceiling = strncmp(word, "max", 3) == 0;
+	unsigned weight;
 	if (strcmp(word, "frame") == 0) {
 		rule->kind = RULE_FRAME;
 		return true;
 	}
 	rule->kind = ceiling ? RULE_CEILING : RULE_WEIGHT;
-	rule->insists = !ceiling && word[strlen(word) - 1] == '!';
-	if (!parse_number(ceiling ? word + 3 : word, ceiling ? '\0' : '!', &rule->weight))
+	rule->insists = (!ceiling && word[strlen(word) - 1] == '!') ? 1 : 0;
+	if (!parse_number(ceiling ? word + 3 : word, ceiling ? '\0' : '!', &weight))
 		return error_set(error,
 		                 "weight \"%s\": expected 0 to 99, 0! to 99!, max0 to max99"
 		                 " or frame",
 		                 word);
+	rule->weight = weight & 0x7f;
 	return true;
 }
 
@@ -100,7 +102,8 @@ static bool parse_pattern(const char **text, struct rule_source *source, struct 
 		if ((unsigned char)pattern[i] < ' ' && pattern[i] != RULE_DIGITS &&
 		    pattern[i] != RULE_GAP)
 			return error_set(error, "a control character in a pattern");
-		source->rule.exact |= pattern[i] >= 'A' && pattern[i] <= 'Z';
+		if (ascii_is_upper(pattern[i]))
+			source->rule.exact = 1;
 	}
 	if (length < RULE_ANCHOR)
 		return error_set(error, "a pattern begins with at least %d literal bytes",
@@ -121,15 +124,19 @@ bool rule_parse(const char *text, struct rule_source *ret_source, const char **r
 	char place[8];
 	char weight[8];
 	char take[8];
+	unsigned place_index;
+	unsigned take_index;
 	if (!read_word(&text, place, sizeof place) || !read_word(&text, weight, sizeof weight) ||
 	    !read_word(&text, source.detail, sizeof source.detail) ||
 	    !read_word(&text, take, sizeof take))
 		return error_set(error, "expected PLACE WEIGHT DETAIL TAKE \"PATTERN\"");
-	if (!find_word(places, 5, place, &source.rule.place))
+	if (!find_word(places, 5, place, &place_index))
 		return error_set(error, "place \"%s\": expected any, word, start, end or line",
 		                 place);
-	if (!find_word(takes, 4, take, &source.rule.take))
+	if (!find_word(takes, 4, take, &take_index))
 		return error_set(error, "take \"%s\": expected line, from, after or next", take);
+	source.rule.place = place_index & 7;
+	source.rule.take = take_index & 3;
 	if (!parse_weight(weight, &source.rule, error) || !parse_pattern(&text, &source, error))
 		return false;
 	if (strcmp(source.detail, "-") == 0)

@@ -51,13 +51,14 @@ struct diagnosis_rule {
 	uint16_t tag;   /* more bits of that hash */
 	uint8_t length; /* of the pattern */
 	uint8_t anchor; /* where in the pattern its four anchor bytes are */
-	uint8_t detail; /* number of the detail; 0: none */
-	uint8_t weight; /* or ceiling */
-	uint8_t place;
-	uint8_t kind;
-	uint8_t take;
-	bool exact;   /* capital letters matter */
-	bool insists; /* the line's own level does not lower the weight */
+	/* Packed, since there are about 800 in the program that runs in the pod. */
+	uint8_t weight : 7;  /* or ceiling */
+	uint8_t insists : 1; /* the line's own level does not lower the weight */
+	uint8_t detail : 6;  /* number of the detail; 0: none */
+	uint8_t kind : 2;
+	uint8_t place : 3;
+	uint8_t take : 2;
+	uint8_t exact : 1; /* capital letters matter */
 };
 
 struct rule_detail {

@@ -15,7 +15,7 @@
 #include "lib/diagnosis/rule_set.h"
 
 #define RULES_MAX    1024
-#define DETAILS_MAX  64
+#define DETAILS_MAX  64 /* as many as struct diagnosis_rule can number */
 #define PATTERNS_MAX 65535
 #define EXAMPLE_MAX  512
 
@@ -112,7 +112,7 @@ static void add_rule(const char *line)
 		fail(error.message);
 	for (size_t i = 1; i < table.detail_count; i++)
 		if (strcmp(source.detail, details[i].name) == 0)
-			source.rule.detail = (uint8_t)i;
+			source.rule.detail = i & 0x3f;
 	if (source.detail[0] != '\0' && source.rule.detail == 0)
 		fail("this detail is not in causes.rules");
 	source.rule.text = (uint16_t)pattern_length;
@@ -187,9 +187,9 @@ static void write_tables(void)
 	     "= {");
 	for (size_t i = 0; i < table.rule_count; i++) {
 		const struct diagnosis_rule *r = &rules[i];
-		printf("\t{%u, %u, %u, %u, %u, %u, %u, %u, %u, %u, %d, %d},\n", r->text, r->next,
-		       r->tag, r->length, r->anchor, r->detail, r->weight, r->place, r->kind,
-		       r->take, r->exact, r->insists);
+		printf("\t{%u, %u, %u, %u, %u, %u, %u, %u, %u, %u, %u, %u},\n", r->text, r->next,
+		       r->tag, r->length, r->anchor, r->weight, r->insists, r->detail, r->kind,
+		       r->place, r->take, r->exact);
 	}
 	puts("};\n\nstatic const char patterns[] = {");
 	for (size_t i = 0; i < pattern_length; i++)
