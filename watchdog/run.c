@@ -90,10 +90,10 @@ struct run {
  * noticed here, while the command can still be executed directly. */
 static bool probe(const struct run *run, struct error *error)
 {
-	struct signalfd_siginfo info;
 	char byte;
 	struct pollfd nothing = {.fd = -1};
-	if (read(run->signals.fd, &info, sizeof info) >= 0 || errno != EAGAIN)
+	/* Too short for a signal: EINVAL, and one that is pending stays (signalfd(2)). */
+	if (read(run->signals.fd, &byte, 1) >= 0 || errno != EINVAL)
 		return error_set_errno(error, errno, "reading signals");
 	if (poll(&nothing, 1, 0) != 0)
 		return error_set_errno(error, errno, "poll");

@@ -128,6 +128,20 @@ def test_output_beside_a_flood_of_signals():
     assert end(namespaced(*shim("/usr/bin/python3", "-c", script))) == (0, b"x" * 200_000)
 
 
+def test_signal_that_is_pending_at_the_start():
+    """It survives exec: the shim hands it on, and observes the command all the same."""
+    def raise_it():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    command = ("/usr/bin/python3", "-c", "import signal; print(signal.sigwait({signal.SIGUSR1}))")
+    for words in (command, shim(*command)):
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   preexec_fn=raise_it)
+        out, err = process.communicate(timeout=HANG)
+        assert (process.returncode, out, err) == (0, b"10\n", b"")
+
+
 def test_sigterm_beside_a_flood_of_signals():
     """Of lower numbers, which the kernel hands out first, and which the agent blocks: each takes the
     shim a while."""
