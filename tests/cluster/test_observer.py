@@ -119,6 +119,6 @@ def test_a_deadline_is_reported_while_the_agent_runs(installed):
     kube.wait_until(events, "an Event about the deadline")
     assert "Last output: ready" in events()[0]["message"] and pod.running("main")
     agents.die(pod.pid())
-    driver.check_record(pod, exitCode=5, silent=False)
+    driver.check_record(pod, exitCode=5)
     assert driver.records(pod)[0]["deadlineExceededAt"]
     driver.clean()
