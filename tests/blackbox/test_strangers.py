@@ -68,6 +68,55 @@ def test_silent_connections_keep_nobody_out(webhook, addresses, which):
     assert reviews.count(True) >= 99, reviews.count(True)
 
 
+# ---- Reviews that are made to be costly ----
+
+def with_many_resources(count):
+    """As many invented resource names as limits as the size of a pod allows, and as requests."""
+    review = json.loads(REVIEW)
+    names = {f"x.example.com/r{i}": "1" for i in range(count)}
+    review["request"]["object"]["spec"]["containers"][0]["resources"] = \
+        {"limits": names, "requests": names}
+    return json.dumps(review, separators=(",", ":")).encode()
+
+
+def with_many_mounts_and_devices(mounts, devices):
+    review = json.loads(REVIEW)
+    review["request"]["object"]["spec"]["containers"][0].update(
+        volumeMounts=[{"name": "v", "mountPath": f"/m{i}"} for i in range(mounts)],
+        volumeDevices=[{"name": "v", "devicePath": f"/d{i}"} for i in range(devices)])
+    return json.dumps(review, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize("costly", [with_many_resources(25_000),
+                                    with_many_mounts_and_devices(250, 45_000)],
+                         ids=["resources", "devices"])
+def test_costly_reviews_keep_nobody_out(webhook, costly):
+    """Reviews of 1.4 MB again and again, each from a connection of its own: each is answered, and
+    so is every other review meanwhile."""
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
+    assert len(costly) > 1_200_000
+    stop, answered = threading.Event(), []
+
+    def attack():
+        while not stop.is_set():
+            connection = webhook.connect()
+            status, _, body = webhook.post("/mutate", costly, connection=connection)
+            answered.append(status == 200 and json.loads(body)["response"]["allowed"])
+            connection.close()
+    threads = [threading.Thread(target=attack) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        context = webhook.tls_context()
+        reviews = [new_review(webhook, context) for _ in range(100)]
+        wait_until(lambda: len(answered) >= 10, "costly reviews")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(4 * HANG)
+    assert all(reviews) and all(answered)
+
+
 # ---- All bounds at once, in a container of the shipped manifest's size ----
 
 def memory_limit():
