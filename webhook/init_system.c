@@ -61,28 +61,70 @@ static size_t skip_assignments(const struct strings *words, size_t at)
 	return at;
 }
 
+/* Programs that execute another one in their own place, or insist on being process 1 for it. */
+static const struct wrapper {
+	const char *name;
+	const char *with_value[6]; /* options that are followed by a word of their own */
+	size_t words;              /* between the options and the program: a user, a folder */
+} wrappers[] = {
+        {"env", {"-u", "--unset", "-C", "--chdir"}, 0},
+        {"exec", {"-a"}, 0},
+        {"command", {NULL}, 0},
+        {"nohup", {NULL}, 0},
+        {"setsid", {NULL}, 0},
+        {"nice", {"-n", "--adjustment"}, 0},
+        {"ionice", {"-c", "-n", "--class", "--classdata"}, 0},
+        {"stdbuf", {"-i", "-o", "-e"}, 0},
+        {"chroot", {NULL}, 1},
+        {"gosu", {NULL}, 1},
+        {"su-exec", {NULL}, 1},
+        {"setuidgid", {NULL}, 1},
+        {"s6-setuidgid", {NULL}, 1},
+        {"tini", {"-p", "-e"}, 0},
+        {"tini-static", {"-p", "-e"}, 0},
+        {"dumb-init", {"-r", "--rewrite"}, 0},
+        {"catatonit", {NULL}, 0},
+};
+
 /* Where the program starts that the wrapper at this place runs; the same place: it is none. */
 static size_t behind_wrapper(const struct strings *words, size_t at)
 {
-	static const char *const inits[] = {"tini", "tini-static", "dumb-init", "catatonit", NULL};
-	static const char *const inits_with_value[] = {"-p", "-e", "-r", "--rewrite", NULL};
-	static const char *const plain[] = {"exec", "nohup", "setsid", "command", NULL};
-	static const char *const plain_with_value[] = {"-a", NULL};
-	static const char *const env_with_value[] = {"-u", "--unset", "-C", "--chdir", NULL};
 	const char *name = base_name(words->items[at]);
-	if (strcmp(name, "env") == 0)
-		return skip_assignments(words, skip_options(words, at + 1, env_with_value));
-	if (is_one_of(name, inits))
-		return skip_options(words, at + 1, inits_with_value);
-	if (is_one_of(name, plain))
-		return skip_options(words, at + 1, plain_with_value);
-	return at;
+	size_t i = 0;
+	while (i < sizeof wrappers / sizeof wrappers[0] && strcmp(wrappers[i].name, name) != 0)
+		i++;
+	if (i == sizeof wrappers / sizeof wrappers[0])
+		return at;
+	at = skip_options(words, at + 1, wrappers[i].with_value) + wrappers[i].words;
+	return strcmp(name, "env") == 0 ? skip_assignments(words, at) : at;
 }
 
-/* The script of a shell at this place; NULL: it runs none. */
+/* What env -S splits into words; NULL: it is not there. */
+static const char *split_string(const struct strings *words, size_t at)
+{
+	if (strcmp(base_name(words->items[at]), "env") != 0)
+		return NULL;
+	for (at++; at < words->count && words->items[at][0] == '-'; at++) {
+		const char *option = words->items[at];
+		if (strncmp(option, "-S", 2) == 0 || strncmp(option, "-vS", 3) == 0) {
+			const char *rest = strchr(option, 'S') + 1;
+			return rest[0] != '\0'         ? rest
+			       : at + 1 < words->count ? words->items[at + 1]
+			                               : NULL;
+		}
+		if (strncmp(option, "--split-string=", 15) == 0)
+			return option + 15;
+	}
+	return NULL;
+}
+
+/* The script of a shell, or of env -S, at this place; NULL: it runs none. */
 static const char *script_of(const struct strings *words, size_t at)
 {
 	static const char *const shells[] = {"sh", "bash", "dash", "ash", "zsh", NULL};
+	const char *split = split_string(words, at);
+	if (split != NULL)
+		return split;
 	if (strcmp(base_name(words->items[at]), "busybox") == 0 && at + 1 < words->count)
 		at++;
 	if (!is_one_of(base_name(words->items[at]), shells))
@@ -98,7 +140,7 @@ static bool runs(const struct strings *patterns, const struct strings *words,
                  const char **ret_script)
 {
 	size_t at = 0;
-	for (unsigned wrappers = 0; at < words->count && wrappers < WRAPPERS_MAX; wrappers++) {
+	for (unsigned depth = 0; at < words->count && depth < WRAPPERS_MAX; depth++) {
 		if (matches(patterns, words, at))
 			return true;
 		if (ret_script != NULL && (*ret_script = script_of(words, at)) != NULL)

@@ -16,10 +16,11 @@
  * words: the command and its arguments. A pattern (lib/base/glob.h) is of the program's word, as it
  * stands; one with a space in it is of the program and its first argument.
  *
- * Seen through: env with its options and assignments; exec, nohup, setsid and command; tini,
- * dumb-init and catatonit with their options; sh, bash, dash, ash and zsh with -c, whose script is
- * looked at command by command (words between white space and ; & | ( ), quotes taken off): what is
- * executed by exec, and the last command, which a shell may execute in its own place.
+ * Seen through, with their options: env and its assignments, and env -S; exec, nohup, setsid,
+ * command, nice, ionice and stdbuf; chroot, gosu, su-exec and setuidgid; tini, dumb-init and
+ * catatonit; sh, bash, dash, ash and zsh with -c, whose script is looked at command by command
+ * (words between white space and ; & | ( ), quotes taken off): what is executed by exec, and the
+ * last command, which a shell may execute in its own place.
  */
 bool init_system_runs(const struct strings *patterns, const struct strings *words);
 
