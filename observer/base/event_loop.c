@@ -159,14 +159,22 @@ static struct fair_holder *acquire_holder(struct event_loop *loop, const char *p
 	return fair_share_acquire(&loop->share, name);
 }
 
+/* There was memory for what it consists of. */
+static bool is_whole(const struct request *request)
+{
+	const char *method = request->kube.method;
+	bool has_body =
+	        method != NULL && strcmp(method, "GET") != 0 && strcmp(method, "DELETE") != 0;
+	return request->kube.path != NULL && (!has_body || request->kube.body != NULL);
+}
+
 struct request *event_loop_add_request(struct event_loop *loop, const struct request *request)
 {
 	bool ordinary = request->priority == REQUEST_ORDINARY;
-	struct request *copy = malloc(sizeof *copy);
-	struct fair_holder *holder = copy == NULL || request->kube.path == NULL || !ordinary
-	                                     ? NULL
-	                                     : acquire_holder(loop, request->kube.path);
-	if (copy == NULL || request->kube.path == NULL || (ordinary && holder == NULL)) {
+	struct request *copy = is_whole(request) ? malloc(sizeof *copy) : NULL;
+	struct fair_holder *holder =
+	        copy != NULL && ordinary ? acquire_holder(loop, request->kube.path) : NULL;
+	if (copy == NULL || (ordinary && holder == NULL)) {
 		free((void *)(uintptr_t)request->kube.path);
 		free((void *)(uintptr_t)request->kube.body);
 		free(copy);

@@ -103,7 +103,8 @@ int64_t event_loop_next_timer(const struct event_loop *loop);
 void event_loop_fire_timers(struct event_loop *loop);
 
 /* Adds a copy of the request; takes over kube.path and kube.body (malloc'ed), also on failure. NULL
- * without memory: finish() is not called. */
+ * without memory, also for path or body: a POST, PUT or PATCH has one. finish() is not called then.
+ */
 struct request *event_loop_add_request(struct event_loop *loop, const struct request *request);
 void event_loop_cancel_request(struct event_loop *loop, struct request *request);
 

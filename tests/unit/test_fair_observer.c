@@ -13,6 +13,7 @@
 
 #include "lib/base/log.h"
 #include "observer/evidence/evidence.h"
+#include "tests/unit/failing_malloc.h"
 
 #define EVIL    2000
 #define TIMEOUT (20 * SECOND) /* of a log's request */
@@ -35,6 +36,12 @@ static struct {
 static void ignore(void *context)
 {
 	(void)context;
+}
+
+static void ignore_pod(void *context, struct cached_pod *pod)
+{
+	(void)context;
+	(void)pod;
 }
 
 static void forget(void *transport, struct request *request)
@@ -298,6 +305,46 @@ static void test_nothing_is_given_up_for_a_server_in_trouble(void **state)
 	assert_int_equal(world.recorded[1], 2500);
 }
 
+/* Every allocation fails once, in turn: what was accepted is recorded, nothing is lost or leaks. */
+static void test_every_allocation_may_fail(void **state)
+{
+	bool any = true;
+	(void)state;
+	for (size_t n = 0; any; n++) {
+		const struct termination facts = {.kind = TERMINATION_UNOBSERVED,
+		                                  .namespace = "team",
+		                                  .pod = "coder",
+		                                  .uid = "coder",
+		                                  .container = "main"};
+		struct termination termination = facts;
+		struct log_followers followers;
+		tear_down(NULL);
+		assert_int_equal(set_up(NULL), 0);
+		log_followers_init(&followers, &world.loop, ignore_pod, NULL);
+		struct cached_pod *pod = pod_cache_add(&world.cache, &facts, 1);
+		assert_non_null(pod);
+		strcpy(pod->agents[0].name, "main");
+		pod->agents[0].running = 0;
+		termination.kind = TERMINATION_REPORTED;
+		termination.exit_code = 1;
+		termination.final = true;
+
+		fail_after(n, false);
+		log_follower_start(&followers, pod, SECOND);
+		bool accepted = evidence_gather(&world.gatherer, pod, &termination, false);
+		observer_metrics_count_run(world.metrics, "team", "coder", true, 1, 1, 1);
+		run_for(10 * SECOND);
+		any = failed;
+		fail_after(SIZE_MAX, false);
+		run_for(60 * SECOND);
+		assert_int_equal(world.gatherer.count + world.writer.count, 0);
+		assert_int_equal(world.recorded[1], accepted);
+		assert_int_equal(world.gatherer.open.total + world.loop.share.total, 0);
+		log_followers_free(&followers);
+		assert_int_equal(followers.places.total + followers.queue.total, 0);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -306,6 +353,7 @@ int main(void)
 	        TEST(test_nobody_is_hurried_while_there_is_room),
 	        TEST(test_refused_records_do_not_fill_the_memory),
 	        TEST(test_nothing_is_given_up_for_a_server_in_trouble),
+	        TEST(test_every_allocation_may_fail),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
