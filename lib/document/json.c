@@ -24,7 +24,7 @@ static void *hook_allocate(size_t size)
 
 static void hook_free(void *memory)
 {
-	(void)memory; /* goes with its arena */
+	(void)memory; /* it is freed with its arena */
 }
 
 /* Before main() and all threads: whatever cJSON frees, it frees by our hook. */
@@ -53,7 +53,7 @@ enum json_fidelity json_parse(struct arena *arena, const char *text, size_t leng
 	return JSON_FLAWED;
 }
 
-/* ---- Work: every node that is looked at takes one ---- */
+/* ---- Work: every node that is looked at counts one ---- */
 
 /* What this thread may still look at. */
 static _Thread_local uint64_t work_left = UINT64_MAX;
@@ -256,7 +256,7 @@ const char *json_scalar_text(const json *node)
 
 /* ---- Making and changing ---- */
 
-/* What cJSON's own makers make, without their detour through its allocator. */
+/* Makes what cJSON's own functions would, but takes the memory from the arena directly. */
 static json *new_node(struct arena *arena, int type)
 {
 	json *node = arena_allocate(arena, sizeof *node);

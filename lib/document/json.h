@@ -54,9 +54,9 @@ enum json_fidelity json_parse(struct arena *arena, const char *text, size_t leng
  */
 void json_work_begin(uint64_t limit);
 uint64_t json_work_left(void);
-/* Counts work of another kind, on texts for example. */
+/* Adds work of another kind to the count, such as that on texts. */
 void json_work_add(uint64_t amount);
-/* The nodes of a tree; no work. */
+/* The number of nodes in a tree; not counted as work. */
 size_t json_count(const json *root);
 
 /* --- Reading --- */
@@ -110,7 +110,7 @@ json *json_new_number_text(struct arena *arena, const char *text);
 json *json_new_bool(struct arena *arena, bool value);
 json *json_new_null(struct arena *arena);
 json *json_duplicate(struct arena *arena, const json *node);
-/* Adds at the end, without a look for the same key. */
+/* Adds at the end, without a check whether the key is there already. */
 bool json_add_member(struct arena *arena, json *object, const char *key, json *value);
 bool json_append(json *array, json *value);
 /* Before the element at index; index may be the size. */
@@ -121,7 +121,7 @@ bool json_replace(json *parent, json *old_node, json *value);
 void json_remove(json *parent, json *node);
 
 /* --- Printing (json_print.c) --- */
-/* Compact, or with indent spaces a level. Ask buffer_ok(). */
+/* Prints compact JSON, or with indent spaces for each level. Ask buffer_ok(). */
 void json_print(struct buffer *out, const json *node, unsigned indent);
 
 #endif

@@ -84,7 +84,7 @@ static void exchange_free(struct http_exchange *exchange)
 	free(exchange);
 }
 
-/* Takes it out of the client; from here on libcurl calls nothing of it. */
+/* Removes the exchange from the client; libcurl makes no callback for it any more. */
 static void exchange_detach(struct http_exchange *exchange)
 {
 	struct http_client *client = exchange->client;
@@ -121,7 +121,7 @@ void http_client_free(struct http_client *client)
 
 /* ---- Starting ---- */
 
-/* Fewer bytes than came: libcurl gives up. */
+/* Returning fewer bytes than arrived makes libcurl give up. */
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
 	struct http_exchange *exchange = context;
@@ -145,7 +145,8 @@ static bool add_header(struct http_exchange *exchange, const char *name, const c
 
 static bool set_headers(struct http_exchange *exchange, const struct http_order *order)
 {
-	/* Without "Expect:" a body of some size waits a second for a 100 that nobody sends. */
+	/* Without an empty "Expect:" libcurl waits a second for a 100 before it sends a larger
+	 * body. */
 	exchange->headers = curl_slist_append(NULL, "Expect:");
 	return exchange->headers != NULL &&
 	       add_header(exchange, "Content-Type", order->content_type) &&
@@ -180,7 +181,7 @@ static CURLcode set_credentials(CURL *curl, const struct http_order *order)
 	return code != CURLE_OK ? code : curl_easy_setopt(curl, CURLOPT_PASSWORD, order->password);
 }
 
-/* A CA file is the only one trusted; without one the system's are. */
+/* With a CA file only its CAs are trusted, without one the system's are. */
 static CURLcode set_trust(CURL *curl, const char *ca_file)
 {
 	if (ca_file == NULL)
@@ -189,7 +190,7 @@ static CURLcode set_trust(CURL *curl, const char *ca_file)
 	return curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file);
 }
 
-/* What can fail are the options that copy a text. */
+/* Only the options that copy a text can fail. */
 static bool set_order(struct http_exchange *exchange, const struct http_order *order)
 {
 	CURL *curl = exchange->curl;
@@ -295,7 +296,7 @@ static const char *describe(struct http_exchange *exchange, CURLcode code)
 	return exchange->problem[0] != '\0' ? exchange->problem : curl_easy_strerror(code);
 }
 
-/* Calls back for what is complete; true: for at least one. */
+/* Calls back for every complete exchange; true: there was at least one. */
 static bool finish_complete(struct http_client *client)
 {
 	CURLMsg *message;
@@ -314,7 +315,8 @@ static bool finish_complete(struct http_client *client)
 	return any;
 }
 
-/* Ends the exchanges that were silent for too long; *wait shrinks to when the next may be. */
+/* Ends the exchanges that received nothing for too long; *wait is shortened to when the next one
+ * may be due. */
 static bool finish_dead(struct http_client *client, int64_t *wait)
 {
 	int64_t present = clock_now();

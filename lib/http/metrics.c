@@ -219,7 +219,7 @@ void metric_observe(struct metric *metric, double value)
 
 /* ---- Writing ---- */
 
-/* The shortest text that reads back as the same number; integers without a fraction. */
+/* Writes the shortest text that reads back as the same number; integers have no fraction. */
 static void write_number(struct buffer *out, double value)
 {
 	if (isnan(value)) {

@@ -57,7 +57,7 @@ void metric_set(struct metric *metric, double value);  /* gauges */
 void metric_observe(struct metric *metric, double value);
 double metric_value(struct metric *metric); /* a counter's or gauge's */
 
-/* Everything, families in the order they were added. Ask buffer_ok(). */
+/* Writes all families, in the order in which they were added. Ask buffer_ok(). */
 void metrics_write(struct metrics *metrics, struct buffer *out);
 
 #endif

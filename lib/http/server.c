@@ -17,19 +17,20 @@
 #include "lib/http/tls_identity.h"
 
 #define REAPER_INTERVAL_MS 500
-/* A growing buffer has at most so many times the bytes that are in it. */
+/* A growing buffer may allocate up to this many times the bytes that are in it. */
 #define BODY_GROWTH 2
-/* Of a connection: in the kernel for each direction, and for the header of a request. */
+/* Bytes for each connection: of the kernel's buffer in each direction, and for a request's header.
+ */
 #define SOCKET_MEMORY     (64 * 1024)
 #define CONNECTION_MEMORY ((size_t)16 * 1024)
-/* MHD's own inactivity timeout, behind all of ours. */
+/* MHD's own inactivity timeout comes later than all deadlines of connections.h. */
 #define INACTIVITY_MARGIN_SECONDS 30
 
 struct http_server {
 	struct http_server_options options;
 	struct MHD_Daemon *daemon;
 	struct tls_identities *identities; /* NULL: plain */
-	int listener;                      /* -1 once nothing more is accepted */
+	int listener;                      /* -1 when no more connections are accepted */
 	char address[80];
 	_Atomic bool draining;
 	struct connections *connections;
@@ -217,7 +218,8 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
 	return MHD_YES;
 }
 
-/* Nothing can be answered while the body comes; what is too much is dropped and told at the end. */
+/* MHD takes no response while a body arrives: what is too much is dropped, and refused at the end.
+ */
 static void take_body(struct exchange *exchange, const char *bytes, size_t length)
 {
 	if (exchange->too_large || exchange->overloaded)
@@ -462,7 +464,7 @@ void http_server_drain(struct http_server *server)
 	atomic_store(&server->draining, true);
 }
 
-/* MHD gives the listener back; until it is closed the kernel goes on to queue connections. */
+/* MHD gives the listener back; the kernel queues connections until the listener is closed. */
 static void stop_accepting(struct http_server *server)
 {
 	if (server->listener < 0)

@@ -43,7 +43,8 @@ static void identity_free(struct identity *identity)
 	free(identity);
 }
 
-/* GnuTLS keeps pointing to what it gets until the handshake is over: hence the retired list. */
+/* GnuTLS uses what it gets until the handshake is over, so replaced identities are kept for a
+ * while. */
 static int choose_identity(gnutls_session_t session, const gnutls_datum_t *ca_names, int ca_count,
                            const gnutls_pk_algorithm_t *algorithms, int algorithm_count,
                            gnutls_pcert_st **ret_chain, unsigned *ret_count,
