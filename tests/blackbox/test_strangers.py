@@ -91,17 +91,17 @@ def with_many_mounts_and_devices(mounts, devices):
                                     with_many_mounts_and_devices(250, 45_000)],
                          ids=["resources", "devices"])
 def test_costly_reviews_keep_nobody_out(webhook, costly):
-    """Reviews of 1.4 MB again and again, each from a connection of its own: each is answered, and
+    """Reviews of 1.4 MB again and again, each from a connection of its own: each is responses, and
     so is every other review meanwhile."""
     wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     assert len(costly) > 1_200_000
-    stop, answered = threading.Event(), []
+    stop, responses = threading.Event(), []
 
     def attack():
         while not stop.is_set():
             connection = webhook.connect()
             status, _, body = webhook.post("/mutate", costly, connection=connection)
-            answered.append(status == 200 and json.loads(body)["response"]["allowed"])
+            responses.append(status == 200 and json.loads(body)["response"]["allowed"])
             connection.close()
     threads = [threading.Thread(target=attack) for _ in range(2)]
     for thread in threads:
@@ -109,12 +109,12 @@ def test_costly_reviews_keep_nobody_out(webhook, costly):
     try:
         context = webhook.tls_context()
         reviews = [new_review(webhook, context) for _ in range(100)]
-        wait_until(lambda: len(answered) >= 10, "costly reviews")
+        wait_until(lambda: len(responses) >= 10, "costly reviews")
     finally:
         stop.set()
         for thread in threads:
             thread.join(4 * HANG)
-    assert all(reviews) and all(answered)
+    assert all(reviews) and all(responses)
 
 
 # ---- All bounds at once, in a container of the shipped manifest's size ----
