@@ -5,6 +5,8 @@
 #include "lib/base/ascii.h"
 #include "lib/diagnosis/secret_scanner.h"
 
+#define PASSES_MAX 4
+
 /* Bytes that separate words though they are letters: \n in a string, %3D in a URL, colours. */
 static size_t escape_length(const struct secret_scanner *s)
 {
@@ -74,8 +76,9 @@ static size_t plain_length(const struct secret_scanner *s)
 	return count;
 }
 
-size_t redact(const struct redact_patterns *patterns, bool cut_start, char *text, size_t length,
-              struct redact_report *ret_report)
+/* Goes over the text once; returns the new length. */
+static size_t redact_once(const struct redact_patterns *patterns, bool cut_start, char *text,
+                          size_t length, struct redact_report *report)
 {
 	static struct redact_patterns no_patterns; /* never written to; its zeros need no space */
 	struct secret_scanner s = {.patterns = patterns != NULL ? patterns : &no_patterns,
@@ -97,7 +100,23 @@ size_t redact(const struct redact_patterns *patterns, bool cut_start, char *text
 		scanner_copy(&s, count);
 		s.boundary |= escape > 0;
 	}
-	if (ret_report != NULL)
-		*ret_report = (struct redact_report){s.redactions, s.work};
+	report->redactions += s.redactions;
+	report->work += s.work;
 	return s.out;
+}
+
+size_t redact(const struct redact_patterns *patterns, bool cut_start, char *text, size_t length,
+              struct redact_report *ret_report)
+{
+	struct redact_report report = {0};
+	size_t before;
+	unsigned pass = 0;
+	/* What was taken out may leave something beside it that looks like a secret now. */
+	do {
+		before = report.redactions;
+		length = redact_once(patterns, cut_start && pass == 0, text, length, &report);
+	} while (report.redactions > before && ++pass < PASSES_MAX);
+	if (ret_report != NULL)
+		*ret_report = report;
+	return length;
 }

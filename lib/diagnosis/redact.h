@@ -1,32 +1,29 @@
 /*
  * redact: takes secrets out of a log before anybody else sees it.
  *
- * In place, without heap, in one pass over bytes (not necessarily UTF-8; no locale). The result is
- * never longer than the text was: a secret of 10 bytes or more becomes "[redacted:github-token]" or
+ * In place, without heap, over bytes (not necessarily UTF-8; no locale). The result is never longer
+ * than the text was: a secret of 10 bytes or more becomes "[redacted:github-token]" or
  * "[redacted]", whichever fits into its place, a shorter one "***".
  *
- * Known: keys and tokens with a prefix of their own (AWS, GCP, GitHub, GitLab, Slack, npm, PyPI,
- * OpenAI, Anthropic, Stripe and others: the table in redact.c), JWTs, Bearer and Basic credentials,
- * Authorization and Cookie headers, user:password@ in URLs, private key blocks (also when the end,
- * or with cut_start the beginning, is missing), and the values of keys that end in words such as
- * password, secret, token, api_key in shell, JSON, YAML, logfmt, connection and query strings,
- * percent-encoded ones too, and behind such flags (--password x, '--password', 'x'),
- * and the "value" that goes with such a "name".
- * A weak word (token, secret, …) in prose counts only before a value that looks random. A complaint
- * in the place of a value (DB_PASSWORD: unbound variable) stays, and so does what is said of a file
- * (/run/secrets/db_password: No such file or directory).
+ * What is known as a secret is in lib/diagnosis/rules/secrets.rules: tokens with a form of their
+ * own (secret_token.c, which also knows private keys, credentials of HTTP and of URLs), the values
+ * of keys (secret_value.c), options of commands (secret_option.c), and patterns of one's own
+ * (redact_pattern.h). What stays: a placeholder ($TOKEN, ***), a complaint in the place of a value
+ * (DB_PASSWORD: unbound variable), what is said of a file (/run/secrets/db_password: No such …),
+ * and the value of a weak name in prose that does not look random.
  *
  * Redact first and cut afterwards: a secret is known by how it begins or by its key. Where the text
- * has lost its beginning (a ring that ran over, a log read from its end) say so with cut_start:
- * the rest of a cut first line (up to 1024 bytes), or else of its first word, is dropped, and so is
- * the rest of a private key. So the second half of a token, password, header or URL does not leak.
- * What cannot be known: a value of several words, or of several lines that are no key block, in a
- * line longer than 1024 bytes, whose key was cut off; and a secret that has neither form nor key.
- * A token cut by the end of the text is known from 8 bytes after its prefix.
+ * has lost its beginning (a ring that ran over, a log read from its end) say so with cut_start: the
+ * rest of the cut line is dropped, and the rest of a private key (secret_cut.c). What cannot be
+ * known is listed in docs/security.md. A token that the end of the text cuts off is known from 8
+ * bytes after its prefix.
+ *
+ * Redacting twice changes nothing: after a pass that found something comes another one, four at
+ * most.
  *
  * Linear: a scan ahead either consumes what it saw, ends before the next byte that could start one
  * of its kind, is remembered, or is bounded by a constant. redact_report.work counts the bytes
- * looked at; it stays below (64 + 80 per added pattern) times the length
+ * looked at; in each pass it stays below (64 + 80 per added pattern) times the length
  * (tests/unit/test_redact.c).
  *
  * Thread safety: no state but the arguments.

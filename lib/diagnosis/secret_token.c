@@ -311,9 +311,8 @@ bool take_url(struct secret_scanner *s)
 	if (colon == 0 && at - start < 20)
 		return false;
 	size_t from = colon == 0 ? start : colon + 1;
-	if (is_placeholder(s, from) || from == at)
-		return false;
 	scanner_copy(s, from - s->in);
-	scanner_replace(s, at, NULL);
+	if (!is_placeholder(s, from) && from != at)
+		scanner_replace(s, at, NULL);
 	return true;
 }
