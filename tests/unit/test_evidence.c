@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "observer/evidence/evidence.h"
+#include "observer/pod/pod_lookup.h"
 
 static void ignore(void *context)
 {
@@ -71,8 +72,30 @@ static void test_no_logs_of_a_lost_node(void **state)
 	assert_non_null(strstr(path, "/pods/coder/log?"));
 }
 
+/* A pod that lost its label exists, however large its annotations are. */
+static void test_a_pod_is_known_by_its_uid(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct kube_response _cleanup_kube_response_ response;
+		kube_response_init(&response);
+		buffer_append_text(&response.body, "{\"metadata\":{\"annotations\":{\"a\":\"");
+		for (int k = 0; k < (i % 2 == 0 ? 1 : 50000); k++)
+			buffer_append_text(&response.body, "\\u003c");
+		buffer_printf(&response.body, "\"},\"uid\":\"%s\"}}", i < 2 ? "u-1" : "u-2");
+		assert_true(buffer_ok(&response.body));
+		assert_int_equal(pod_lookup_found(&response, "u-1"), i < 2);
+	}
+	struct kube_response _cleanup_kube_response_ nothing;
+	kube_response_init(&nothing);
+	assert_false(pod_lookup_found(&nothing, "u-1"));
+	buffer_append_text(&nothing.body, "{\"metadata\":{\"uid\":\"u-1\"");
+	assert_false(pod_lookup_found(&nothing, "u-1"));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_logs_of_a_lost_node)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_logs_of_a_lost_node),
+	                                   cmocka_unit_test(test_a_pod_is_known_by_its_uid)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
