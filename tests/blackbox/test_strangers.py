@@ -91,8 +91,8 @@ def with_many_mounts_and_devices(mounts, devices):
                                     with_many_mounts_and_devices(250, 45_000)],
                          ids=["resources", "devices"])
 def test_costly_reviews_keep_nobody_out(webhook, costly):
-    """Reviews of 1.4 MB again and again, each from a connection of its own: each is responses, and
-    so is every other review meanwhile."""
+    """Reviews of 1.4 MB again and again, each from a connection of its own: each gets its
+    response, and so does every other review meanwhile."""
     wait_until(lambda: webhook.ready()[0] == 200, "readiness")
     assert len(costly) > 1_200_000
     stop, responses = threading.Event(), []
