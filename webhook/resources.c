@@ -133,6 +133,25 @@ static const char *wished(const char *wish, const char *otherwise)
 	return strcmp(wish, "none") == 0 ? NULL : wish;
 }
 
+/* A request and a limit that agree. What was wished for stays and the other one follows: a limit is
+ * never below its request, and of a limit without a request Kubernetes makes the request too. */
+static void align_pair(const char **request, const char **limit, bool request_wished,
+                       bool limit_wished)
+{
+	if (*limit == NULL)
+		return;
+	if (*request == NULL && request_wished && !limit_wished)
+		*limit = NULL;
+	else if (*request == NULL)
+		*request = *limit;
+	else if (larger(*limit, *request) == *limit)
+		return;
+	else if (limit_wished && !request_wished)
+		*request = *limit;
+	else
+		*limit = *request;
+}
+
 struct resources resources_of_sidecar(const struct config *config, const json *pod,
                                       const struct plan *plan)
 {
@@ -143,15 +162,8 @@ struct resources resources_of_sidecar(const struct config *config, const json *p
 	for (size_t i = 0; i < RESOURCE_COUNT; i++) {
 		resources.requests[i] = wished(wishes->requests[i], resources.requests[i]);
 		resources.limits[i] = wished(wishes->limits[i], resources.limits[i]);
-		if (resources.requests[i] == NULL || resources.limits[i] == NULL)
-			continue;
-		/* What was wished for stays; the other one follows it. */
-		const char *most = larger(resources.limits[i], resources.requests[i]);
-		if (wishes->limits[i] != NULL && wishes->requests[i] == NULL &&
-		    most != resources.limits[i])
-			resources.requests[i] = resources.limits[i];
-		else
-			resources.limits[i] = most;
+		align_pair(&resources.requests[i], &resources.limits[i],
+		           wishes->requests[i] != NULL, wishes->limits[i] != NULL);
 	}
 	return resources;
 }

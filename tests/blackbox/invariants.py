@@ -106,9 +106,12 @@ def check_kept(before, after):
     new = after["spec"].get("volumes") or []
     assert new[:len(old)] == old
     assert [v["name"] for v in new[len(old):]] in ([], [VOLUME])
-    for key in set(before["spec"]) - {"containers", "initContainers", "volumes"}:
+    old = before["spec"].get("imagePullSecrets") or []
+    assert (after["spec"].get("imagePullSecrets") or [])[:len(old)] == old
+    added = {"containers", "initContainers", "volumes", "imagePullSecrets"}
+    for key in set(before["spec"]) - added:
         assert after["spec"][key] == before["spec"][key]
-    assert set(after["spec"]) - set(before["spec"]) <= {"initContainers", "volumes"}
+    assert set(after["spec"]) - set(before["spec"]) <= added
     check_metadata_kept(before.get("metadata", {}), after.get("metadata", {}))
 
 
@@ -116,7 +119,7 @@ def check_metadata_kept(before, after):
     for key, value in before.items():
         if key in ("labels", "annotations"):
             for k, v in (value or {}).items():
-                if k.endswith("safe-to-evict-local-volumes"):
+                if k.endswith(("safe-to-evict-local-volumes", "/skip-containers")):
                     assert after[key][k].startswith(v)
                 elif not k.startswith("lastword.dev/"):
                     assert after[key][k] == v
@@ -175,7 +178,10 @@ def check_sidecar(pod):
         assert context["allowPrivilegeEscalation"] is False and not context["privileged"]
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert context["runAsUser"] not in ids and context["runAsGroup"] not in ids
+        if "openshift.io/scc" in pod["metadata"].get("annotations", {}):
+            assert not {"runAsUser", "runAsGroup"} & set(context)
+        else:
+            assert context["runAsUser"] not in ids and context["runAsGroup"] not in ids
         assert "ports" not in c and not any(k.endswith("Probe") for k in c)
         token = [m for m in c["volumeMounts"]
                  if m["mountPath"] == "/var/run/secrets/kubernetes.io/serviceaccount"]
@@ -195,5 +201,8 @@ def check_injection(before, after):
                if (c.get("command") or [""])[0] == "/lastword/shim"]
     ours = [c for c in containers(after) if c["name"] == "lastword-watchdog"]
     assert len(ours) == (1 if wrapped else 0)
-    if qos(before) == "Guaranteed":
-        assert qos_of(containers(after)) == "Guaranteed"
+    if not any(k.startswith("lastword.dev/sidecar-") for k in after["metadata"]["annotations"]):
+        if "resources" not in after["spec"] and qos(after) == "BestEffort":  # no rule's resources
+            assert qos_of(containers(after)) == "BestEffort"
+        if qos(before) == "Guaranteed":
+            assert qos_of(containers(after)) == "Guaranteed"

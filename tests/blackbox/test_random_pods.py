@@ -14,7 +14,11 @@ from invariants import check_injection
 from webhook_process import BUILD
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
-CONFIG = (DATA / "config/reviews.yaml").read_text()
+CONFIG = (DATA / "config/reviews.yaml").read_text().replace("  mode: MODE\n", """\
+  mode: MODE
+  imagePullSecrets: [registry]
+  skipAnnotations: [eks.amazonaws.com/skip-containers, azure.workload.identity/skip-containers]
+""")
 PODS = int(os.environ.get("LASTWORD_PODS", "500" if "asan" in BUILD.parts else "2000"))
 SEED = int(os.environ.get("LASTWORD_SEED", "20260101"))
 REVIEW = json.loads((DATA / "reviews/019-create-pods-bare.json").read_text())
@@ -104,7 +108,8 @@ class Maker:
             metadata["labels"] = {k: v for k, v in {
                 "task-id": "1", "agent": "rex", "cli-container": "coder",
                 "workflows.argoproj.io/workflow": "w", "tekton.dev/taskRun": "t",
-                "batch.kubernetes.io/job-name": "j", "case": "x"}.items() if self.maybe(0.3)}
+                "batch.kubernetes.io/job-name": "j", "case": "x",
+                "azure.workload.identity/use": "true"}.items() if self.maybe(0.3)}
         if self.maybe(0.6):
             metadata["annotations"] = {k: self.random.choice(v) for k, v in {
                 "lastword.dev/containers": ["main", "nobody", "main,agent", ",,"],
@@ -119,6 +124,13 @@ class Maker:
                 "lastword.dev/context.bad-name": ["x"],
                 "lastword.dev/misspelt": ["x"],
                 "kubectl.kubernetes.io/default-container": ["main", "agent"],
+                "lastword.dev/sidecar-cpu": ["75m", "none", "much"],
+                "lastword.dev/sidecar-cpu-limit": ["10m", "1", "none"],
+                "lastword.dev/sidecar-memory": ["32Mi", "none"],
+                "lastword.dev/sidecar-memory-limit": ["8Mi", "64Mi", "none", "0"],
+                "openshift.io/scc": ["restricted-v2"],
+                "eks.amazonaws.com/skip-containers": ["a, b", "lastword-watchdog", ""],
+                "azure.workload.identity/skip-containers": ["a;b"],
                 "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": ["a,b", "lastword"],
                 "example.com/blob": ["x" * 1000, "y" * 261000],
             }.items() if self.maybe(0.2)}
@@ -144,6 +156,8 @@ class Maker:
             spec["terminationGracePeriodSeconds"] = self.random.choice([0, 1, 30, 60, 2 ** 40])
         if self.maybe(0.1):
             spec["hostNetwork"] = True
+        if self.maybe(0.1):
+            spec["imagePullSecrets"] = [{"name": self.random.choice(["registry", "own"])}]
         if self.maybe(0.1):
             spec["runtimeClassName"] = "gvisor"
         if self.maybe(0.05):
