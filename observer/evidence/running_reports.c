@@ -172,9 +172,10 @@ static void send_event(struct running_look *look, const struct running_report *r
 		return;
 	buffer_init(&message, BODY_MAX);
 	write_message(&message, report);
-	const struct event_text text = {
-	        .reason = report->event == RUNNING_SILENT ? "AgentStalled" : "AgentDeadlineExceeded",
-	        .message = buffer_text(&message)};
+	const struct event_text text = {.reason = report->event == RUNNING_SILENT
+	                                                  ? "AgentStalled"
+	                                                  : "AgentDeadlineExceeded",
+	                                .message = buffer_text(&message)};
 	snprintf(name, sizeof name, "lastword.%.64s.%.63s.%s-%llx.%s", facts.uid, facts.container,
 	         running_event_name(report->event), (unsigned long long)(report->time / 1000000),
 	         target == EVENT_POD ? "pod" : "owner");
