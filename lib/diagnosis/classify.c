@@ -205,7 +205,8 @@ enum cause classify(const struct observation *o, const char **ret_evidence)
 
 const char *classify_detail(const struct observation *o, enum cause cause)
 {
-	if (by_statement(o) != cause || cause == CAUSE_UNKNOWN)
+	/* Where the end was forced from outside, the output is not asked. */
+	if (is_forced(o) || by_statement(o) != cause || cause == CAUSE_UNKNOWN)
 		return NULL;
 	return rules_builtin.details[o->snippet->detail].name;
 }
@@ -276,7 +277,7 @@ static void write_statement(const struct snippet *snippet, struct buffer *line)
 	const char *text = snippet->statement;
 	size_t room = SUMMARY_SIZE_MAX - line->length - strlen(": \xE2\x80\xA6");
 	size_t from = 0;
-	buffer_append_text(line, ": ");
+	buffer_append_text(line, line->length > 0 ? ": " : "");
 	if (snippet->focus + FOCUS_SHOWN > room && snippet->statement_length > room) {
 		from = clause_start(text, snippet->focus, room / 2);
 		buffer_append_text(line, from > 0 ? "\xE2\x80\xA6" : "");
@@ -292,11 +293,13 @@ void classify_summary(const struct observation *observation, enum cause cause, s
 	/* For these causes the exit code or the statement says enough. */
 	bool plain = cause == CAUSE_ERROR || cause == CAUSE_COMPLETED || cause == CAUSE_PANIC;
 	bool known = observation->ended != ENDED_UNKNOWN;
-	if (!plain)
+	bool stated = has_statement(observation);
+	if (!plain && !(stated && by_statement(observation) == cause))
 		buffer_append_text(&line, cause_name(cause));
-	if (!plain && known)
+	if (!plain && known && !stated)
 		buffer_append_text(&line, ", ");
-	write_end(observation, &line);
+	if (!stated)
+		write_end(observation, &line);
 	const struct snippet *snippet = observation->snippet;
 	const char *reason = observation->container_reason;
 	if (reason == NULL || *reason == '\0')

@@ -71,8 +71,11 @@ const char *classify_detail(const struct observation *observation, enum cause ca
 const char *signal_name(int number, char storage[SIGNAL_NAME_SIZE]);
 
 /*
- * One line for people, at most SUMMARY_SIZE_MAX bytes of whole UTF-8 characters:
- *   exit 101: thread 'main' panicked at src/main.rs:4:5: index out of bounds
+ * One line for people, at most SUMMARY_SIZE_MAX bytes of whole UTF-8 characters. The statement,
+ * without the cause and code that stand beside it; where the cause is not the statement's, it goes
+ * first; where the output has no statement, how it ended and the last line:
+ *   thread 'main' panicked at src/main.rs:4:5: index out of bounds
+ *   Abort: ERROR: no plan
  *   OOMKilled, exit 137: loading model weights
  * Appends it to out.
  */

@@ -92,12 +92,18 @@ static void write_event(const struct notification *notification, enum event_targ
 {
 	char name[EVENT_NAME_SIZE];
 	char message[EVENT_MESSAGE_MAX];
+	char code[32] = "";
 	const struct termination *termination = notification->termination;
 	const struct event_text text = {.reason = notification->reason, .message = message};
-	snprintf(message, sizeof message, "%s%s%scontainer %s, run %" PRId64 ": %s (AgentExit %s)",
+	/* The summary has it where there was no statement. */
+	if (termination_has_exit_code(termination) &&
+	    strstr(notification->summary, "exit ") != notification->summary)
+		snprintf(code, sizeof code, "exit %d: ", termination->exit_code);
+	snprintf(message, sizeof message,
+	         "%s%s%scontainer %s, run %" PRId64 ": %s%s (AgentExit %s)",
 	         target == EVENT_OWNER ? "pod " : "", target == EVENT_OWNER ? termination->pod : "",
 	         target == EVENT_OWNER ? ", " : "", termination->container,
-	         termination->restart_count, notification->summary, notification->record);
+	         termination->restart_count, code, notification->summary, notification->record);
 	event_name(termination, notification->reason, target, name);
 	event_write(termination, target, name, &text, notification->notifier->loop->wall, out);
 }

@@ -29,7 +29,7 @@ def agent(installed):
 
 def check(driver, pod):
     driver.check_record(pod, exitCode=5, runningContainers=["proxy"], restartCount=0,
-                        summary="exit 5: fatal: the model is gone")
+                        summary="fatal: the model is gone")
 
 
 def processes(cluster):

@@ -41,7 +41,7 @@ def test_end_line(pod):
         "pod": "agent-7", "namespace": "team", "uid": "u-1", "node": "node-3",
         "owner": "Job/nightly-1", "task_id": "42", "workflow_id": "wf",
         "error_type": "Panic", "evidence": "statement", "exit_code": 101, "oom_kills": 0,
-        "summary": "exit 101: thread 'main' panicked at src/main.rs:4:5: index out of bounds: "
+        "summary": "thread 'main' panicked at src/main.rs:4:5: index out of bounds: "
                    "the len is 3",
         "payload_snippet": "thread 'main' panicked at src/main.rs:4:5:\n"
                            "index out of bounds: the len is 3",
