@@ -151,10 +151,9 @@ bool decode_quantity(struct decoder *decoder, const json *node, const char *path
 {
 	const char *text = json_scalar_text(node);
 	struct quantity value;
-	struct quantity zero;
 	struct error error = {""};
 	if (text == NULL || !quantity_parse(text, &value, &error) ||
-	    !quantity_parse("0", &zero, &error) || quantity_compare(&value, &zero) < 0)
+	    (value.count > 0 && value.negative))
 		return decode_fail(
 		        decoder, node, path,
 		        "expected a quantity such as 500m or 2Gi, not below 0, got %.100s",

@@ -93,10 +93,8 @@ static void read_shim(struct reader *reader, const char *key, const char *text, 
 static void read_quantity(struct reader *reader, const char *key, const char *text, void *target)
 {
 	struct quantity value;
-	struct quantity zero;
 	if (strcmp(text, "none") == 0 ||
-	    (quantity_parse(text, &value, NULL) && quantity_parse("0", &zero, NULL) &&
-	     quantity_compare(&value, &zero) > 0))
+	    (quantity_parse(text, &value, NULL) && quantity_is_positive(&value)))
 		*(const char **)target = text;
 	else
 		plan_warn(reader->arena, reader->plan,

@@ -147,12 +147,6 @@ const json *pod_controller(const json *pod)
 	return NULL;
 }
 
-static bool is_positive(const struct quantity *quantity)
-{
-	struct quantity zero;
-	return quantity_parse("0", &zero, NULL) && quantity_compare(quantity, &zero) > 0;
-}
-
 static bool guaranteed(const json *container)
 {
 	static const char *const names[] = {"cpu", "memory"};
@@ -164,7 +158,7 @@ static bool guaranteed(const json *container)
 		struct quantity limit_value;
 		struct quantity request_value;
 		if (limit == NULL || !quantity_parse(limit, &limit_value, NULL) ||
-		    !is_positive(&limit_value))
+		    !quantity_is_positive(&limit_value))
 			return false;
 		if (request != NULL && (!quantity_parse(request, &request_value, NULL) ||
 		                        quantity_compare(&limit_value, &request_value) != 0))

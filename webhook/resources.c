@@ -75,15 +75,30 @@ static bool all_have_limit(const struct plan *plan, const json *pod, size_t reso
 	return true;
 }
 
+/* Zero counts as none; what cannot be read counts. */
+static bool counts(const char *text)
+{
+	struct quantity value;
+	return !quantity_parse(text, &value, NULL) || quantity_is_positive(&value);
+}
+
 static bool is_filled(const struct resources *fill)
 {
 	for (size_t i = 0; i <= RESOURCE_MEMORY; i++)
-		if (fill->requests[i] != NULL || fill->limits[i] != NULL)
+		if ((fill->requests[i] != NULL && counts(fill->requests[i])) ||
+		    (fill->limits[i] != NULL && counts(fill->limits[i])))
 			return true;
 	return false;
 }
 
-/* As the kubelet has it: no container but ours has a request or limit of CPU or memory. */
+static bool has_resource(const json *container, const char *kind, const char *name)
+{
+	const char *text = quantity_text(container, kind, name);
+	return is_given(container, kind, name) && (text == NULL || counts(text));
+}
+
+/* As the kubelet has it (pkg/apis/core/v1/helper/qos): no container but ours has a request or limit
+ * of CPU or memory. */
 static bool is_best_effort(const struct plan *plan, const json *pod)
 {
 	static const char *const lists[] = {"initContainers", "containers"};
@@ -95,7 +110,7 @@ static bool is_best_effort(const struct plan *plan, const json *pod)
 		const json *containers = json_find(pod, "spec", lists[list], NULL);
 		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
 			for (size_t i = 0; i < 2 * (RESOURCE_MEMORY + 1); i++)
-				if (is_given(c, kinds[i % 2], resource_names[i / 2]) &&
+				if (has_resource(c, kinds[i % 2], resource_names[i / 2]) &&
 				    !container_is_watchdog(c) && !container_is_install(c))
 					return false;
 	}

@@ -34,6 +34,11 @@ bool quantity_parse(const char *text, struct quantity *ret_quantity, struct erro
 /* Below, at or above 0 as a is less than, equal to or more than b. */
 int quantity_compare(const struct quantity *a, const struct quantity *b);
 
+static inline bool quantity_is_positive(const struct quantity *quantity)
+{
+	return quantity->count > 0 && !quantity->negative;
+}
+
 /* Adds to *sum; false, and no change, when the result has more digits than fit. */
 bool quantity_add(struct quantity *sum, const struct quantity *more);
 

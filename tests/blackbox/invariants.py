@@ -29,8 +29,8 @@ def qos(pod):
 
 def qos_of(every):
     given = [c.get("resources", {}) for c in every]
-    if not any(kind.get(r) for g in given for kind in (g.get("limits", {}), g.get("requests", {}))
-               for r in ("cpu", "memory")):
+    if not any(quantity(kind.get(r, "0")) for g in given
+               for kind in (g.get("limits", {}), g.get("requests", {})) for r in ("cpu", "memory")):
         return "BestEffort"
     for g in given:
         for resource in ("cpu", "memory"):
