@@ -32,6 +32,8 @@ endif
 CFLAGS := $(COMMON) $(OPTIMISE) $(HARDENING)
 LDFLAGS := $(LINK_HARDENING)
 
+.DEFAULT_GOAL := all
+
 # ---- Sources: a folder with its subfolders is a library, and its main.c the program -------------
 
 FOLDERS := lib webhook certs watchdog observer cli

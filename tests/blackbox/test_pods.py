@@ -1,5 +1,6 @@
 """Pods of every sort and what comes of them: the cases are data, tests/data/pods/*.yaml."""
 import copy
+import fnmatch
 import json
 import subprocess
 
@@ -122,20 +123,23 @@ def test_known_sidecars_are_no_agents(tmp_path, name):
     assert case.wrapped() == ["agent"]
 
 
-@pytest.mark.parametrize("image,known", [
-    ("apache/airflow:3.0", True), ("apache/airflow:2.10.4-python3.12", True),
-    ("mirror.example.com/apache/airflow:2.9.0", True), ("apache/airflow:1.10.15", False),
-    ("apache/airflow", False), ("example.com/airflow:2.0", False)])
-def test_images_of_airflow(tmp_path, image, known):
-    """The workers of the KubernetesExecutor name no command: ENTRYPOINT ["/usr/bin/dumb-init",
-    "--", "/entrypoint"] and no CMD, in apache/airflow's Dockerfile since 2.0."""
-    labels = {"dag_id": "d", "task_id": "t", "kubernetes_executor": "True"}
-    main = {"name": "base", "image": image, "args": ["airflow", "tasks", "run", "d", "t", "r"]}
-    case = Case(tmp_path, SHIPPED, pod_of([main], None, labels))
-    assert case.skipped("base").get("command") == (None if known else "no-command")
-    if known:
-        assert case.container("base")["command"][-3:] == ["/usr/bin/dumb-init", "--", "/entrypoint"]
-        assert case.container("base")["args"] == main["args"]
+@pytest.mark.parametrize("image", load("images"), ids=lambda case: case["image"])
+@pytest.mark.parametrize("args", [None, ["airflow", "tasks", "run", "d", "t", "r"]])
+def test_images(tmp_path, image, args):
+    main = {"name": "main", "image": image["image"], **({"args": args} if args else {})}
+    case = Case(tmp_path, SHIPPED, pod_of([main], None, {"app.kubernetes.io/component": "agent"}))
+    assert case.skipped("main").get("command") == (None if image.get("known") else "no-command")
+    if image.get("known"):
+        command = case.container("main")["command"]
+        assert command[command.index("--") + 1:] == image["entrypoint"] + (
+            [] if args else image["cmd"])
+        assert case.container("main").get("args") == args
+
+
+def test_every_shipped_image_has_an_example():
+    names = [image["image"] for image in load("images") if image.get("known")]
+    for entry in SHIPPED["images"]:
+        assert any(fnmatch.fnmatchcase(name, entry["image"]) for name in names), entry["image"]
 
 
 @pytest.mark.parametrize("wanted", load("sidecar"), ids=lambda case: case["name"])
