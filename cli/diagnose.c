@@ -113,7 +113,7 @@ static bool take_option(struct diagnosis *diagnosis, int code, const char *value
                         struct error *error)
 {
 	struct observation *o = &diagnosis->observation;
-	int kills;
+	int kills = 0;
 	switch (code) {
 	case 'f':
 		diagnosis->path = value;

@@ -216,11 +216,11 @@ static const uint32_t common_pairs[26] = {
 /* Two letters of one word that hardly any word has. */
 static bool is_rare_pair(char first, char second)
 {
-	if (!ascii_is_letter(first) || !ascii_is_letter(second) ||
-	    (ascii_is_lower(first) && ascii_is_upper(second)))
+	unsigned one = (unsigned)(ascii_to_lower(first) - 'a');
+	unsigned other = (unsigned)(ascii_to_lower(second) - 'a');
+	if (one >= 26 || other >= 26 || (ascii_is_lower(first) && ascii_is_upper(second)))
 		return false;
-	uint32_t pairs = common_pairs[ascii_to_lower(first) - 'a'];
-	return (pairs >> (ascii_to_lower(second) - 'a') & 1) == 0;
+	return (common_pairs[one] >> other & 1) == 0;
 }
 
 /* What was counted of a word of letters, digits, _ and -. */

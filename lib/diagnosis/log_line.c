@@ -130,7 +130,8 @@ static void read_logfmt(struct log_line *line)
 		size_t length = error == NULL ? 0 : logfmt_value(error, &value);
 		if (length == 0 || used + length + 2 > sizeof text)
 			continue;
-		memcpy(text + used, ": ", 2);
+		text[used] = ':';
+		text[used + 1] = ' ';
 		memcpy(text + used + 2, value, length);
 		used += length + 2;
 	}

@@ -17,7 +17,7 @@ static bool find_detail(const struct rule_table *table, const char *name, unsign
 bool own_rules_add(struct own_rules *own, const char *text, struct error *error)
 {
 	struct rule_source source;
-	unsigned detail;
+	unsigned detail = 0;
 	if (own->count == OWN_RULES_MAX)
 		return error_set(error, "more than %d rules", OWN_RULES_MAX);
 	if (strnlen(text, RULE_LINE_MAX + 1) > RULE_LINE_MAX)

@@ -37,7 +37,7 @@ static bool parse_number(const char *text, char ending, unsigned *ret_number)
 {
 	unsigned number = 0;
 	size_t length = 0;
-	for (; ascii_is_digit(text[length]) && length < 3; length++)
+	for (; length < 3 && ascii_is_digit(text[length]); length++)
 		number = number * 10 + (unsigned)(text[length] - '0');
 	bool ends = text[length] == '\0' || (text[length] == ending && text[length + 1] == '\0');
 	if (length == 0 || length > 2 || !ends)
@@ -49,7 +49,7 @@ static bool parse_number(const char *text, char ending, unsigned *ret_number)
 static bool parse_weight(const char *word, struct diagnosis_rule *rule, struct error *error)
 {
 	bool ceiling = strncmp(word, "max", 3) == 0;
-	unsigned weight;
+	unsigned weight = 0;
 	if (strcmp(word, "frame") == 0) {
 		rule->kind = RULE_FRAME;
 		return true;
@@ -92,7 +92,7 @@ bool rule_parse_string(const char **text, char *out, size_t size, bool wildcards
 
 static bool parse_pattern(const char **text, struct rule_source *source, struct error *error)
 {
-	char pattern[RULE_PATTERN_MAX + 1];
+	char pattern[RULE_PATTERN_MAX + 1] = "";
 	if (!rule_parse_string(text, pattern, sizeof pattern, true, error))
 		return false;
 	size_t length = strlen(pattern);
@@ -124,8 +124,8 @@ bool rule_parse(const char *text, struct rule_source *ret_source, const char **r
 	char place[8];
 	char weight[8];
 	char take[8];
-	unsigned place_index;
-	unsigned take_index;
+	unsigned place_index = 0;
+	unsigned take_index = 0;
 	if (!read_word(&text, place, sizeof place) || !read_word(&text, weight, sizeof weight) ||
 	    !read_word(&text, source.detail, sizeof source.detail) ||
 	    !read_word(&text, take, sizeof take))

@@ -209,9 +209,8 @@ static void weigh_in_context(struct picker *picker, const struct log_line *line,
 	} else if (opens_causes(line->text)) {
 		picker->in_causes = true;
 		weight->weight = 0;
-	} else if (picker->in_causes && line->indent > 0 && line->length > 0) {
-		weight->weight = WEIGHT_LISTED;
-	} else if (picker->in_object && is_key_member(line->text)) {
+	} else if ((picker->in_causes && line->indent > 0 && line->length > 0) ||
+	           (picker->in_object && is_key_member(line->text))) {
 		weight->weight = WEIGHT_LISTED;
 	} else {
 		picker->in_causes = picker->in_causes && line->length == 0;
