@@ -452,12 +452,24 @@ void log_follower_start(struct log_followers *followers, struct cached_pod *pod,
 
 /* ---- What was read ---- */
 
+/*
+ * The termination is of an earlier container than the one whose log is, or was, followed. A kubelet
+ * that has lost the container of a deleted pod (ContainerStatusUnknown; 1.20 does when many are
+ * deleted at once) reports its termination as that of an earlier one, without a later one.
+ */
+static bool is_earlier(const struct cached_agent *agent, const struct termination *termination)
+{
+	return termination->previous && (termination_has_exit_code(termination) ||
+	                                 agent->running > termination->restart_count ||
+	                                 agent->handled > termination->restart_count);
+}
+
 bool log_follower_is_open(struct cached_pod *pod, const struct termination *termination)
 {
 	const struct cached_agent *agent = cached_pod_find_agent(pod, termination->container);
 	const struct log_follower *follower = agent == NULL ? NULL : agent->follower;
 	return follower != NULL && follower->state != WAITING &&
-	       (termination->watched || !termination->previous);
+	       (termination->watched || !is_earlier(agent, termination));
 }
 
 const struct cached_log *log_follower_report(struct cached_pod *pod,
@@ -492,7 +504,7 @@ struct log_text log_follower_take_log(struct cached_pod *pod, const struct termi
 	struct log_text text = {.bytes = NULL};
 	struct cached_agent *agent = cached_pod_find_agent(pod, termination->container);
 	*ret_complete = false;
-	if (agent == NULL || termination->previous)
+	if (agent == NULL || is_earlier(agent, termination))
 		return text;
 	if (agent->follower != NULL && agent->follower->agent == NULL)
 		return text; /* its watchdog's */

@@ -182,6 +182,32 @@ static void test_an_agents_log_is_followed_to_its_end(void **state)
 	tear_down(&f);
 }
 
+/* As a kubelet reports it that has lost the container of a deleted pod. */
+static void test_a_lost_containers_log_was_followed(void **state)
+{
+	struct fixture f;
+	bool complete;
+	(void)state;
+	set_up(&f);
+	start(&f, 0, false, 30 * SECOND);
+	struct termination termination = termination_of(&f, 0);
+	termination.previous = true;
+	termination.reason = "ContainerStatusUnknown";
+	termination.exit_code = 137;
+	assert_true(log_follower_is_open(f.pods[0], &termination));
+	send_text(&f, 0, "fatal: the model is gone\n");
+	end_response(&f, 0, 200);
+	/* Unless it was lost before, and another run's log was followed. */
+	f.pods[0]->agents[0].handled = 1;
+	assert_null(log_follower_take_log(f.pods[0], &termination, &complete).bytes);
+	f.pods[0]->agents[0].handled = 0;
+	struct log_text log = log_follower_take_log(f.pods[0], &termination, &complete);
+	assert_non_null(log.bytes);
+	assert_true(complete);
+	free(log.bytes);
+	tear_down(&f);
+}
+
 static void test_the_watchdogs_log_is_followed_for_all_its_agents(void **state)
 {
 	struct fixture f;
@@ -477,6 +503,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_an_agents_log_is_followed_to_its_end),
+	        cmocka_unit_test(test_a_lost_containers_log_was_followed),
 	        cmocka_unit_test(test_the_watchdogs_log_is_followed_for_all_its_agents),
 	        cmocka_unit_test(test_what_was_read_stays_whatever_comes_later),
 	        cmocka_unit_test(test_time_is_bounded),
