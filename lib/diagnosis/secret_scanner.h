@@ -29,7 +29,7 @@ struct key {
 	bool quoted;
 	bool path;    /* the name of a file, as in "/run/secrets/db_password: " */
 	bool query;   /* a parameter of a URL */
-	bool is_pwd;  /* PWD or OLDPWD, the shell's */
+	bool is_pwd;  /* PWD or OLDPWD: the shell's, where it is a folder */
 	bool is_name; /* "name" or "key": its value is the key of the "value" that comes next */
 	bool is_value;
 };

@@ -28,7 +28,7 @@ struct secret_token {
 
 enum key_strength { KEY_NONE, KEY_RANDOM, KEY_WEAK, KEY_ASSIGNED, KEY_STRONG, KEY_LINE, KEY_NEVER };
 
-enum key_where { KEY_SUFFIX, KEY_WORD, KEY_WHOLE, KEY_QUERY };
+enum key_where { KEY_SUFFIX, KEY_WORD, KEY_PART, KEY_WHOLE, KEY_QUERY };
 
 struct secret_key {
 	uint16_t text; /* its name in texts */

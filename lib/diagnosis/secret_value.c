@@ -16,13 +16,11 @@ struct name {
 	char text[KEY_MAX + 1];
 	size_t length;
 	size_t last_word;
-	bool capitals; /* nothing but capitals and digits */
 };
 
 static void read_name(const struct secret_scanner *s, size_t from, size_t end, struct name *name)
 {
 	name->length = name->last_word = 0;
-	name->capitals = true;
 	for (size_t i = from; i < end && name->length < KEY_MAX; i++) {
 		char c = s->text[i];
 		if (!ascii_is_alnum(c)) {
@@ -31,7 +29,6 @@ static void read_name(const struct secret_scanner *s, size_t from, size_t end, s
 		}
 		if (i > from && ascii_is_upper(c) && ascii_is_lower(s->text[i - 1]))
 			name->last_word = name->length;
-		name->capitals &= !ascii_is_lower(c);
 		name->text[name->length++] = ascii_to_lower(c);
 	}
 	name->text[name->length] = '\0';
@@ -45,8 +42,9 @@ static bool key_fits(const struct secret_key *row, const struct name *name, bool
 		return false;
 	if (row->where == KEY_SUFFIX)
 		return true;
-	if (row->where == KEY_WORD)
-		return name->last_word + row->length == name->length;
+	bool is_last_word = name->last_word + row->length == name->length;
+	if (row->where == KEY_WORD || row->where == KEY_PART)
+		return is_last_word && (row->where == KEY_WORD || name->last_word > 0);
 	return name->length == row->length && (row->where == KEY_WHOLE || query);
 }
 
@@ -61,8 +59,7 @@ static void look_up(const struct name *name, struct key *key)
 		if (table->keys[i].strength > key->strength &&
 		    key_fits(&table->keys[i], name, key->query))
 			key->strength = (enum key_strength)table->keys[i].strength;
-	key->is_pwd = name->capitals &&
-	              (strcmp(name->text, "pwd") == 0 || strcmp(name->text, "oldpwd") == 0);
+	key->is_pwd = strcmp(name->text, "pwd") == 0 || strcmp(name->text, "oldpwd") == 0;
 }
 
 void key_look_up(const struct secret_scanner *s, size_t from, size_t end, struct key *key)
@@ -204,6 +201,18 @@ static bool is_complaint(const struct secret_scanner *s, size_t from)
 	return false;
 }
 
+/* A call stands there, as in a source line under a traceback: "password = ask(prompt)". */
+static bool is_call(const struct secret_scanner *s, size_t from)
+{
+	size_t i = from;
+	if (s->text[from - 1] != ' ')
+		return false;
+	while (i < s->length && i - from < VALUE_GLANCE &&
+	       (ascii_is_letter(s->text[i]) || s->text[i] == '_' || s->text[i] == '.'))
+		i++;
+	return i > from && i < s->length && s->text[i] == '(';
+}
+
 /* A weak key in prose, or before a number, is a word. */
 static bool is_prose(const struct secret_scanner *s, const struct key *key, char separator,
                      size_t from, size_t end)
@@ -283,7 +292,8 @@ bool take_value(struct secret_scanner *s)
 	size_t from = value_start(s, &quote, &escaped);
 	bool counts = key.strength == KEY_ASSIGNED && separator == ':' && quote == '\0';
 	bool folder = key.is_pwd && from < s->length && s->text[from] == '/';
-	if (counts || folder || is_placeholder(s, from) || is_complaint(s, from)) {
+	bool call = separator == '=' && is_call(s, from);
+	if (counts || folder || call || is_placeholder(s, from) || is_complaint(s, from)) {
 		scanner_copy(s, from - s->in);
 		return true;
 	}

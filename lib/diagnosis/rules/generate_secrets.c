@@ -279,7 +279,7 @@ static void add_key(const char **at)
 {
 	static const char *const strengths[] = {NULL,     "random", "weak", "assigned",
 	                                        "strong", "line",   "never"};
-	static const char *const wheres[] = {"suffix", "word", "whole", "query"};
+	static const char *const wheres[] = {"suffix", "word", "part", "whole", "query"};
 	char word[40];
 	char text[STRING_MAX];
 	struct secret_key *key = &keys[key_count++];
@@ -288,7 +288,7 @@ static void add_key(const char **at)
 	read_word(at, word, sizeof word);
 	key->strength = (uint8_t)find(strengths, 7, word);
 	read_word(at, word, sizeof word);
-	key->where = (uint8_t)find(wheres, 4, word);
+	key->where = (uint8_t)find(wheres, 5, word);
 	need_string(at, text, sizeof text);
 	if (strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789") != strlen(text) ||
 	    text[0] == '\0' || !ascii_is_lower(text[strlen(text) - 1]))
