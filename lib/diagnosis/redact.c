@@ -46,7 +46,8 @@ static bool take_secret(struct secret_scanner *s, char c)
 	case '>':
 		return take_element(s);
 	case '-':
-		return take_key_block(s) || (s->program != NULL && take_option(s)) || take_flag(s);
+		return take_key_block(s) || (s->program != NULL && take_option(s)) ||
+		       take_user_password(s) || take_flag(s);
 	case '_':
 		return s->program != NULL && take_option(s);
 	default:
@@ -89,8 +90,10 @@ static size_t redact_once(const struct redact_patterns *patterns, bool cut_start
 		drop_cut_start(&s);
 	while (s.in < s.length) {
 		char c = s.text[s.in];
-		if (c == '\n')
+		if (c == '\n') {
 			s.program = NULL;
+			s.user_option = false;
+		}
 		s.work++;
 		if ((s.patterns->count > 0 && take_pattern(&s)) || take_secret(&s, c))
 			continue;

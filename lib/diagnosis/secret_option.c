@@ -209,3 +209,40 @@ bool take_option(struct secret_scanner *s)
 	}
 	return false;
 }
+
+/* A port, a range of ports or a path is no password: "-u 1000 -p 8080:80". */
+static bool is_password_like(const struct secret_scanner *s, size_t from, size_t end)
+{
+	bool digit = false;
+	bool letter = false;
+	for (size_t i = from; i < end; i++) {
+		digit |= ascii_is_digit(s->text[i]);
+		letter |= ascii_is_letter(s->text[i]);
+		if (s->text[i] == '/' || s->text[i] == ':')
+			return false;
+	}
+	return digit && letter && end - from >= 8;
+}
+
+bool take_user_password(struct secret_scanner *s)
+{
+	char before = s->out > 0 ? s->text[s->out - 1] : '\n';
+	char quote;
+	bool escaped;
+	if (before != ' ' && before != '\'' && before != '"')
+		return false;
+	s->user_option |= scanner_text_at(s, s->in, "-u ") || scanner_text_at(s, s->in, "-U ");
+	if (!s->user_option ||
+	    !(scanner_text_at(s, s->in, "-p ") || scanner_text_at(s, s->in, "-P ")))
+		return false;
+	size_t from = next_word(s, s->in + 2, &quote, &escaped);
+	if (from == 0 || from >= s->length || is_placeholder(s, from))
+		return false;
+	size_t end =
+	        quote != '\0' ? scanner_quoted_end(s, from, quote, escaped) : word_end(s, from);
+	if (!is_password_like(s, from, end))
+		return false;
+	scanner_copy(s, from - s->in);
+	scanner_replace(s, end, NULL);
+	return true;
+}

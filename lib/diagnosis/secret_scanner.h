@@ -45,6 +45,7 @@ struct secret_scanner {
 	bool boundary;    /* no letter or digit right before in */
 	struct key named; /* what a "name" said of the "value" that comes next */
 	const struct secret_program *program; /* the command whose options may follow; or NULL */
+	bool user_option;                     /* a -u was on this line */
 	size_t aws_key;                       /* 1 + where in the result one ended; 0: none */
 	size_t redactions;                    /* secrets replaced */
 	uint64_t work;                        /* bytes looked at */
@@ -89,11 +90,12 @@ bool take_token(struct secret_scanner *s);   /* secret_token.c */
 bool take_scheme(struct secret_scanner *s);  /* "Bearer xyz", "password is xyz" */
 bool take_key_block(struct secret_scanner *s);
 bool take_url(struct secret_scanner *s);
-bool take_value(struct secret_scanner *s);   /* secret_value.c: at =, :, %3D behind a key */
-bool take_element(struct secret_scanner *s); /* at > behind an XML tag's name */
-bool take_flag(struct secret_scanner *s);    /* secret_option.c: "--password x" */
-bool take_program(struct secret_scanner *s); /* "mysql"; remembers it */
-bool take_option(struct secret_scanner *s);  /* "-px" behind mysql */
+bool take_value(struct secret_scanner *s);         /* secret_value.c: at =, :, %3D behind a key */
+bool take_element(struct secret_scanner *s);       /* at > behind an XML tag's name */
+bool take_flag(struct secret_scanner *s);          /* secret_option.c: "--password x" */
+bool take_user_password(struct secret_scanner *s); /* "-p x" behind "-u name" */
+bool take_program(struct secret_scanner *s);       /* "mysql"; remembers it */
+bool take_option(struct secret_scanner *s);        /* "-px" behind mysql */
 
 /* What a name says of its value, from text[from..end): letters, digits, _ - and dots. */
 void key_look_up(const struct secret_scanner *s, size_t from, size_t end, struct key *key);
