@@ -18,27 +18,28 @@ WAIT = {"name": "wait", "image": product.AGENT, **MOUNT,
 
 
 @pytest.fixture
-def driver(installed):
+def kubernetes(installed):
     made = drivers.KubernetesDriver(installed)
     product.wait_injecting(installed, drivers.INJECTED)
     yield made
     made.clean()
 
 
-def record(driver, pod):
-    return next(iter(kube.records(driver.cluster, pod.namespace, pod.pod["metadata"]["uid"])), None)
+def record(kubernetes, pod):
+    uid = pod.pod["metadata"]["uid"]
+    return next(iter(kube.records(kubernetes.cluster, pod.namespace, uid)), None)
 
 
-def silent(driver, pod):
+def silent(kubernetes, pod):
     """The condition Silent of the pod's record."""
-    conditions = (record(driver, pod) or {}).get("status", {}).get("conditions", [])
+    conditions = (record(kubernetes, pod) or {}).get("status", {}).get("conditions", [])
     return next((c for c in conditions if c["type"] == "Silent"), None)
 
 
-def wait_silent(driver, pod, status):
+def wait_silent(kubernetes, pod, status):
     return kube.wait_until(
-        lambda: (silent(driver, pod) or {}).get("status") == status and silent(driver, pod),
-        lambda: f"the condition {status}: {record(driver, pod)}")
+        lambda: (silent(kubernetes, pod) or {}).get("status") == status and silent(kubernetes, pod),
+        lambda: f"the condition {status}: {record(kubernetes, pod)}")
 
 
 def seconds_between(begin, end):
@@ -46,85 +47,87 @@ def seconds_between(begin, end):
     return (parsed[1] - parsed[0]).total_seconds()
 
 
-def events(driver, pod):
-    found = driver.cluster.get(f"/api/v1/namespaces/{pod.namespace}/events")["items"]
+def events(kubernetes, pod):
+    found = kubernetes.cluster.get(f"/api/v1/namespaces/{pod.namespace}/events")["items"]
     return {event["reason"]: event for event in found
             if event["involvedObject"].get("uid") == pod.pod["metadata"]["uid"]}
 
 
-def shown(driver, pod):
+def shown(kubernetes, pod):
     """What kubectl get ax prints about the pod in the column SILENT."""
-    table = driver.cluster.kubectl("get", "ax", "-n", pod.namespace).splitlines()
+    kubernetes.cluster.kubectl("api-resources", "--api-group=lastword.dev")  # not those of before
+    table = kubernetes.cluster.kubectl("get", "ax", "-n", pod.namespace).splitlines()
     begin, end = table[0].index("SILENT"), table[0].index("SUMMARY")
-    line, = (line for line in table if line.startswith(pod.name + " "))
+    line, = (line for line in table if line.startswith(pod.name + "."))
     return line[begin:end].strip()
 
 
-def test_a_sidecar_runs_on_and_a_helper_does_not(driver, figures):
+def test_a_sidecar_runs_on_and_a_helper_does_not(kubernetes, figures):
     """One pod is silent until it is deleted; the other one never is, though it failed earlier."""
-    short = driver.make(agents.pod(
+    short = kubernetes.make(agents.pod(
         agents.container("sleep 1; touch /shared/done; exit 1", **MOUNT), WAIT, **SHARED))
     short.wait_phase("Failed")
-    seed = driver.make(agents.pod(agents.container(FAILING), agents.SIDECAR))
+    seed = kubernetes.make(agents.pod(agents.container(FAILING), agents.SIDECAR))
     assert seed.wait_end() == (101, "Error")
-    driver.check_record(seed, exitCode=101, runningContainers=["proxy"], final=True)
-    assert silent(driver, seed) is None
-    condition = wait_silent(driver, seed, "True")
+    kubernetes.check_record(seed, exitCode=101, runningContainers=["proxy"], final=True)
+    assert silent(kubernetes, seed) is None
+    condition = wait_silent(kubernetes, seed, "True")
     assert seed.phase == "Running" and condition["reason"] == "OtherContainersRun"
-    finished = record(driver, seed)["spec"]["finishedAt"]
+    finished = record(kubernetes, seed)["spec"]["finishedAt"]
     assert seconds_between(finished, condition["lastTransitionTime"]) == 30
-    event = events(driver, seed)["SilentAgentExit"]
+    event = events(kubernetes, seed)["SilentAgentExit"]
     after = seconds_between(finished, event["firstTimestamp"])
     assert after >= 31
     figures(f"silence: confirmed {after:.0f} s after the failure")
     assert "container main, run 0: exit 101: fatal: the model is gone" in event["message"]
-    assert shown(driver, seed) == "True"
+    assert shown(kubernetes, seed) == "True"
 
     # Longer ago than the other one's failure.
-    driver.check_record(short, exitCode=1, runningContainers=["wait"], final=True)
-    assert silent(driver, short) is None and "SilentAgentExit" not in events(driver, short)
-    assert shown(driver, short) == ""
+    kubernetes.check_record(short, exitCode=1, runningContainers=["wait"], final=True)
+    assert silent(kubernetes, short) is None and "SilentAgentExit" not in events(kubernetes, short)
+    assert shown(kubernetes, short) == ""
 
     seed.delete(1)
-    over = wait_silent(driver, seed, "False")
+    over = wait_silent(kubernetes, seed, "False")
     assert over["reason"] in ("PodEnded", "PodGone")
     assert over["message"].startswith("the pod was silent for ")
-    assert shown(driver, seed) == "False"
+    assert shown(kubernetes, seed) == "False"
 
 
-def test_observers_are_killed_while_a_pod_is_silent(driver, installed):
+def test_observers_are_killed_while_a_pod_is_silent(kubernetes, installed):
     """Whoever comes next knows it from the pod and the record alone."""
-    seed = driver.make(agents.pod(agents.container(FAILING), agents.SIDECAR))
-    wait_silent(driver, seed, "True")
+    seed = kubernetes.make(agents.pod(agents.container(FAILING), agents.SIDECAR))
+    wait_silent(kubernetes, seed, "True")
     for pod in product.pods(installed, "lastword-observer"):
         installed.delete(f"/api/v1/namespaces/{product.SYSTEM}/pods/{pod['metadata']['name']}", 0)
     seed.delete(1)
     seed.gone.wait(kube.HANG)
-    wait_silent(driver, seed, "False")
+    wait_silent(kubernetes, seed, "False")
     product.wait_available(installed, "lastword-observer")
 
 
-def run_job(driver, name, script):
+def run_job(kubernetes, name, script):
     template = agents.pod(agents.container(script), labels={"task-id": "nightly"})
-    driver.cluster.create(f"/apis/batch/v1/namespaces/{drivers.INJECTED}/jobs",
+    kubernetes.cluster.create(f"/apis/batch/v1/namespaces/{drivers.INJECTED}/jobs",
                           agents.job(name, template, backoffLimit=0))
     path = f"/api/v1/namespaces/{drivers.INJECTED}/pods?labelSelector=job-name%3D{name}"
-    pod = kube.KubernetesPod(driver.cluster, kube.wait_until(
-        lambda: driver.cluster.get(path)["items"], f"the pod of {name}")[0])
-    driver.pods.append(pod)
+    pod = kube.KubernetesPod(kubernetes.cluster, kube.wait_until(
+        lambda: kubernetes.cluster.get(path)["items"], f"the pod of {name}")[0])
+    kubernetes.pods.append(pod)
     return pod
 
 
-def test_a_later_success_resolves(driver):
+def test_a_later_success_resolves(kubernetes):
     jobs = f"/apis/batch/v1/namespaces/{drivers.INJECTED}/jobs"
     try:
-        failed = run_job(driver, "nightly-28412345", FAILING)
-        driver.check_record(failed, exitCode=101)
-        assert "resolvedAt" not in record(driver, failed).get("status", {})
-        run_job(driver, "nightly-28412346", "exit 0").wait_phase("Succeeded")
+        failed = run_job(kubernetes, "nightly-28412345", FAILING)
+        kubernetes.check_record(failed, exitCode=101)
+        assert "resolvedAt" not in record(kubernetes, failed).get("status", {})
+        run_job(kubernetes, "nightly-28412346", "exit 0").wait_phase("Succeeded")
         resolved = kube.wait_until(
-            lambda: record(driver, failed).get("status", {}).get("resolvedAt"), "its resolution")
-        assert resolved > record(driver, failed)["spec"]["finishedAt"]
+            lambda: record(kubernetes, failed).get("status", {}).get("resolvedAt"),
+            "its resolution")
+        assert resolved > record(kubernetes, failed)["spec"]["finishedAt"]
     finally:
         for name in ("nightly-28412345", "nightly-28412346"):
-            driver.cluster.delete(f"{jobs}/{name}")
+            kubernetes.cluster.delete(f"{jobs}/{name}")
