@@ -1,0 +1,155 @@
+"""The corpus: pods and manifests of every kind that is known, in five configurations, each with a native
+and with a classic sidecar. What is expected of each is data too: tests/data/corpus/decisions.yaml.
+
+A decision is written as "RULE MODE names": the containers whose command is wrapped, and after a "-" each
+one that is not, with the reason ("jobs sidecar main - proxy:no-command"). MODE is "sidecar" for one of
+the configured mode, "none", or the mode of one that was there already. A pod that nothing is done to has
+the outcome and its reason."""
+import copy
+import json
+import subprocess
+
+import pytest
+import yaml
+
+from invariants import check_kept, check_valid
+from test_pods import INIT, SHIPPED, SYSTEMS, load
+from webhook_process import BUILD, ROOT
+
+DATA = ROOT / "tests/data/corpus"
+CONFIGURATIONS = yaml.safe_load((DATA / "configurations.yaml").read_text())
+MANIFESTS = yaml.safe_load((DATA / "manifests.yaml").read_text())
+DECISIONS = yaml.safe_load((DATA / "decisions.yaml").read_text())
+AGENT = {"name": "main", "image": "registry.example.com/agent:1", "command": ["/agent"]}
+TEMPLATE = "{spec: {containers: [{name: main, image: x, command: [/a]}]}}"
+MODES = {"native": "1.36", "classic": "1.28"}
+
+
+def agent(more):
+    merged = AGENT if more == "A" else {**AGENT, **more}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def pod_of(containers, spec=None, labels=None, annotations=None):
+    return {"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "p", "namespace": "agents", "labels": labels or {},
+                         "annotations": annotations or {}},
+            "spec": {"restartPolicy": "Never", **copy.deepcopy(spec or {}),
+                     "containers": [agent(c) for c in containers]}}
+
+
+def all_pods():
+    """{name: pod}: those of tests/data/corpus/pods.yaml and of tests/data/pods/."""
+    pods = {p["name"]: pod_of(p["containers"], p.get("spec"), p.get("labels"), p.get("annotations"))
+            for p in yaml.safe_load((DATA / "pods.yaml").read_text())}
+    label = {"app.kubernetes.io/component": "agent"}
+    for words in (words for kind in INIT for words in INIT[kind]):
+        cut = words.index("|") if "|" in words else len(words)
+        pods["command " + " ".join(words)] = pod_of(
+            [{"command": words[:cut], "args": words[cut + 1:] or None}], labels=label)
+    for system in SYSTEMS:
+        for number, spec in enumerate(SYSTEMS[system]):
+            pods[f"{system} {number}"] = pod_of(["A"], spec, label)
+    for name in load("sidecars"):
+        pods[f"sidecar {name}"] = pod_of([{"name": "agent"}, {"name": name}], labels=label)
+    for case in load("agents"):
+        labels = case.get("labels") or {"batch.kubernetes.io/job-name": "j"}
+        pods[f"agents: {case['name']}"] = pod_of([{"name": name} for name in case["containers"]],
+                                                 None, labels, case.get("annotations"))
+    for case in load("images"):
+        pods[f"image {case['image']}"] = pod_of([{"image": case["image"], "command": None}],
+                                                labels=label)
+    return pods
+
+
+def write_config(path, name, mode):
+    wanted = CONFIGURATIONS[name]
+    config = {**copy.deepcopy(SHIPPED), **({"rules": wanted["rules"]} if "rules" in wanted else {})}
+    config["sidecar"]["mode"] = mode
+    for dotted, value in wanted.get("change", {}).items():
+        *parents, last = dotted.split(".")
+        (config[parents[0]] if parents else config)[last] = value
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def lastword(command, path, mode, text, *more):
+    done = subprocess.run([BUILD / "bin/lastword", command, "-c", path, "--kube-version", MODES[mode],
+                           "-f", "-", *more], input=text.encode(), capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
+
+
+def values(text):
+    """The JSON values that stand in a row."""
+    decoder, found, at = json.JSONDecoder(), [], 0
+    while text[at:].strip():
+        at += len(text[at:]) - len(text[at:].lstrip())
+        value, at = decoder.raw_decode(text, at)
+        found.append(value)
+    return found
+
+
+def written(record, mode):
+    """The record as decisions.yaml has it."""
+    if "containers" not in record:
+        return f"{record['outcome']}: {record.get('reason', '')}"
+    wrapped = [c["name"] for c in record["containers"] if "command" in c["applied"]]
+    others = [f"{c['name']}:{c['skipped'].get('command')}" for c in record["containers"]
+              if "command" not in c["applied"]]
+    shadow = "" if record["outcome"] == "injected" else record["outcome"] + " "
+    sidecar = "sidecar" if record["sidecar"] == mode else record["sidecar"]
+    return " ".join([shadow + record["rule"], sidecar,
+                     *wrapped, *(["-", *others] if others else [])])
+
+
+def check(name, configuration, mode, got):
+    expected = DECISIONS[name][configuration]
+    if isinstance(expected, dict):  # where the sidecar's mode matters
+        expected = expected[mode]
+    assert got == expected, f"{name}, {configuration}, {mode}"
+
+
+def check_pod(before, after, again, record):
+    assert again == after  # a second time nothing changes
+    check_kept(before, after)
+    if record["outcome"] == "injected":
+        check_valid(after)
+    else:
+        assert after == before
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+@pytest.mark.parametrize("mode", MODES)
+def test_pods(tmp_path, configuration, mode):
+    write_config(tmp_path / "c.yaml", configuration, mode)
+    pods = all_pods()
+    text = "\n".join(json.dumps(pod) for pod in pods.values())
+    records = values(lastword("explain", tmp_path / "c.yaml", mode, text))
+    out = lastword("inject", tmp_path / "c.yaml", mode, text, "-o", "json")
+    again = lastword("inject", tmp_path / "c.yaml", mode, out, "-o", "json")
+    results = [values(out), values(again), records]
+    assert all(len(result) == len(pods) for result in results)
+    for (name, pod), after, second, record in zip(pods.items(), *results):
+        check(name, configuration, mode, written(record, mode))
+        check_pod(pod, after, second, record)
+
+
+@pytest.mark.parametrize("case", MANIFESTS, ids=lambda case: case["name"])
+def test_manifests(tmp_path, case):
+    text = case["file"].replace("TEMPLATE", TEMPLATE)
+    for configuration in CONFIGURATIONS:
+        for mode in MODES:
+            path = tmp_path / "c.yaml"
+            write_config(path, configuration, mode)
+            records = values(lastword("explain", path, mode, text))
+            check("manifest " + case["name"], configuration, mode,
+                  " | ".join(written(record, mode) for record in records))
+            out = lastword("inject", path, mode, text)
+            assert lastword("inject", path, mode, out) == out
+            injected = any(record["outcome"] == "injected" for record in records)
+            assert injected or out.lstrip("\ufeff") == text.lstrip("\ufeff")
+
+
+def test_size_of_the_corpus():
+    assert len(all_pods()) >= 150 and len(MANIFESTS) >= 60 and len(CONFIGURATIONS) == 5
+    assert set(DECISIONS) == {*all_pods(), *("manifest " + case["name"] for case in MANIFESTS)}
