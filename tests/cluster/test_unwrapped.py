@@ -79,8 +79,9 @@ def test_many_are_deleted_at_once(installed, figures):
     dropped = metric(installed, "lastword-observer", "lastword_observer_dropped_log_follows_total")
     figures(f"of {len(specs)} agents without a watchdog, deleted {BATCH} at a time with {GRACE} s: "
             f"{with_words} records with the last words, {dropped:.0f} logs not followed to their end")
-    # 19 of 20 had them without following.
-    assert with_words >= len(specs) * 95 // 100
+    # All of them on 1.36; 96 of 100 on 1.20, whose kubelet was slow on a machine that was busy. Without
+    # following it was 21.
+    assert with_words >= len(specs) * 9 // 10
 
 
 @pytest.fixture
