@@ -7,6 +7,7 @@
 #include <uniwidth.h>
 
 #include "lib/base/buffer.h"
+#include "lib/base/clock.h"
 #include "lib/base/utf8.h"
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
@@ -214,7 +215,7 @@ void terminal_cut(struct buffer *out, const char *text, size_t width, bool middl
 /* duration.HumanDuration of k8s.io/apimachinery. */
 void terminal_age(struct buffer *out, int64_t nanoseconds)
 {
-	int64_t seconds = nanoseconds / 1000000000;
+	int64_t seconds = nanoseconds / SECOND;
 	static const struct {
 		int64_t below; /* seconds */
 		int64_t unit;

@@ -124,9 +124,8 @@ static void write_usage(struct buffer *out, const struct agent_exit *exit)
 		buffer_printf(out, "%-14s%lld MiB peak\n",
 		              "Memory:", (long long)((exit->max_rss_bytes + (1 << 20) - 1) >> 20));
 	if (exit->cpu >= 0)
-		buffer_printf(out, "%-14s%lld.%lld s\n",
-		              "CPU:", (long long)(exit->cpu / 1000000000),
-		              (long long)(exit->cpu % 1000000000 / 100000000));
+		buffer_printf(out, "%-14s%lld.%lld s\n", "CPU:", (long long)(exit->cpu / SECOND),
+		              (long long)(exit->cpu % SECOND / (SECOND / 10)));
 	if (exit->oom_kills > 0)
 		write_number(out, "OOM Kills:", exit->oom_kills);
 	if (exit->silences > 0)
