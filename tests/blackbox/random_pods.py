@@ -23,6 +23,8 @@ class Maker:
         for name in ("cpu", "memory", "ephemeral-storage", "nvidia.com/gpu"):
             value = self.random.choice(QUANTITIES)
             kind = self.random.randrange(4)
+            if name == "nvidia.com/gpu":  # whole ones, and the request is the limit
+                value, kind = self.random.choice(["1", "2"]), kind & 2
             if kind in (1, 3):
                 resources.setdefault("requests", {})[name] = value
             if kind in (2, 3):
