@@ -158,8 +158,8 @@ static void add(struct image_cache *cache, const char *namespace, const char *im
 	struct entry *entry = calloc(1, sizeof *entry);
 	if (entry == NULL)
 		return;
-	strcpy(entry->image, image);
-	strcpy(entry->namespace, owner);
+	snprintf(entry->image, sizeof entry->image, "%s", image);
+	snprintf(entry->namespace, sizeof entry->namespace, "%s", owner);
 	entry->state = STATE_WANTED;
 	entry->requested = cache->requests;
 	struct entry **bucket = bucket_of(cache, image);
@@ -242,7 +242,7 @@ bool image_cache_take(struct image_cache *cache, int64_t now, char ret_image[IMA
 	}
 	if (found != NULL) {
 		found->state = STATE_TAKEN;
-		strcpy(ret_image, found->image);
+		snprintf(ret_image, IMAGE_NAME_SIZE, "%s", found->image);
 	}
 	pthread_mutex_unlock(&cache->lock);
 	*ret_next = next;

@@ -1,5 +1,6 @@
 #include "webhook/init_system.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/document/json.h"
@@ -35,9 +36,7 @@ static bool matches(const struct strings *patterns, const struct strings *words,
 	if (at + 1 >= words->count || strlen(program) >= WORD_SIZE ||
 	    strlen(words->items[at + 1]) >= WORD_SIZE)
 		return false;
-	strcpy(both, program);
-	strcat(both, " ");
-	strcat(both, words->items[at + 1]);
+	snprintf(both, sizeof both, "%s %s", program, words->items[at + 1]);
 	return matches_any(patterns, both);
 }
 
@@ -129,9 +128,13 @@ static const char *script_of(const struct strings *words, size_t at)
 		at++;
 	if (!is_one_of(base_name(words->items[at]), shells))
 		return NULL;
-	for (at++; at + 1 < words->count && words->items[at][0] == '-'; at++)
-		if (words->items[at][1] != '-' && strchr(words->items[at], 'c') != NULL)
+	for (at++; at + 1 < words->count; at++) {
+		const char *option = words->items[at];
+		if (option == NULL || option[0] != '-')
+			return NULL;
+		if (option[1] != '-' && strchr(option, 'c') != NULL)
 			return words->items[at + 1];
+	}
 	return NULL;
 }
 

@@ -81,6 +81,17 @@ void patch_replace(struct patch *patch, json *value, ...)
 	va_end(tokens);
 }
 
+static void write_path(struct buffer *out, const char *prefix, const char *path)
+{
+	char whole[2 * PATH_SIZE];
+	if (prefix[0] != '\0') {
+		int length = snprintf(whole, sizeof whole, "%s%s", prefix, path);
+		out->failed = out->failed || length < 0 || (size_t)length >= sizeof whole;
+		path = whole;
+	}
+	json_escape(out, path, strlen(path));
+}
+
 void patch_print(const struct patch *patch, const char *prefix, struct buffer *out)
 {
 	buffer_append_char(out, '[');
@@ -89,16 +100,7 @@ void patch_print(const struct patch *patch, const char *prefix, struct buffer *o
 		buffer_append_text(out, i == 0 ? "{\"op\":\"" : ",{\"op\":\"");
 		buffer_append_text(out, operation->kind);
 		buffer_append_text(out, "\",\"path\":");
-		char path[2 * PATH_SIZE];
-		size_t before = strlen(prefix);
-		size_t length = before + strlen(operation->path);
-		if (length >= sizeof path) {
-			out->failed = true;
-			return;
-		}
-		memcpy(path, prefix, before);
-		memcpy(path + before, operation->path, length - before);
-		json_escape(out, path, length);
+		write_path(out, prefix, operation->path);
 		buffer_append_text(out, ",\"value\":");
 		json_print(out, operation->value, 0);
 		buffer_append_char(out, '}');

@@ -109,7 +109,7 @@ static bool is_best_effort(const struct plan *plan, const json *pod)
 	for (size_t list = 0; list < 2; list++) {
 		const json *containers = json_find(pod, "spec", lists[list], NULL);
 		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
-			for (size_t i = 0; i < 2 * (RESOURCE_MEMORY + 1); i++)
+			for (size_t i = 0; i < 2 * ((size_t)RESOURCE_MEMORY + 1); i++)
 				if (has_resource(c, kinds[i % 2], resource_names[i / 2]) &&
 				    !container_is_watchdog(c) && !container_is_install(c))
 					return false;
@@ -157,13 +157,10 @@ static void align_pair(const char **request, const char **limit, bool request_wi
 		return;
 	if (*request == NULL && request_wished && !limit_wished)
 		*limit = NULL;
-	else if (*request == NULL)
+	else if (*request == NULL ||
+	         (limit_wished && !request_wished && larger(*limit, *request) != *limit))
 		*request = *limit;
-	else if (larger(*limit, *request) == *limit)
-		return;
-	else if (limit_wished && !request_wished)
-		*request = *limit;
-	else
+	else if (larger(*limit, *request) != *limit)
 		*limit = *request;
 }
 

@@ -87,7 +87,7 @@ static void read_address(const struct sockaddr *address, unsigned char ret_addre
 {
 	static const unsigned char mapped[12] = {[10] = 0xFF, [11] = 0xFF};
 	memset(ret_address, 0, 16);
-	strcpy(ret_text, "unknown");
+	memcpy(ret_text, "unknown", sizeof "unknown");
 	if (address == NULL)
 		return;
 	if (address->sa_family == AF_INET) {

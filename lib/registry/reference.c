@@ -92,17 +92,17 @@ static bool take_name(const char *name, size_t length, struct image_reference *r
 		    !copy(reference->path, sizeof reference->path, slash + 1, length - host - 1))
 			return false;
 		if (strcmp(reference->registry, HUB_ALIAS) == 0)
-			strcpy(reference->registry, HUB);
+			memcpy(reference->registry, HUB, sizeof HUB);
 	} else {
-		strcpy(reference->registry, HUB);
+		memcpy(reference->registry, HUB, sizeof HUB);
 		if (!copy(reference->path, sizeof reference->path, name, length))
 			return false;
 	}
 	if (strcmp(reference->registry, HUB) != 0) {
-		strcpy(reference->host, reference->registry);
+		memcpy(reference->host, reference->registry, sizeof reference->host);
 		return true;
 	}
-	strcpy(reference->host, HUB_HOST);
+	memcpy(reference->host, HUB_HOST, sizeof HUB_HOST);
 	if (strchr(reference->path, '/') != NULL)
 		return true;
 	size_t used = strlen(reference->path);
@@ -124,7 +124,8 @@ bool image_reference_parse(const char *text, struct image_reference *ret_referen
 			return error_set(error,
 			                 "%s: expected sha256: and 64 hexadecimal digits after @",
 			                 text);
-		strcpy(reference.digest, at + 1);
+		memcpy(reference.digest, at + 1,
+		       sizeof reference.digest); /* all of it: it is valid */
 		length = (size_t)(at - text);
 	}
 	/* A colon behind the last slash begins the tag; one before it, a port. */
@@ -141,7 +142,7 @@ bool image_reference_parse(const char *text, struct image_reference *ret_referen
 		                 "%s: \"%s\" is no tag: expected letters, digits, _, . and -", text,
 		                 reference.tag);
 	if (name == length && at == NULL)
-		strcpy(reference.tag, "latest");
+		memcpy(reference.tag, "latest", sizeof "latest");
 	if (!take_name(text, name, &reference))
 		return error_set(error, "%s: expected a name of at most %d characters", text,
 		                 REFERENCE_PATH_SIZE - 1);
