@@ -82,10 +82,12 @@ def lastword(command, path, mode, text, *more):
 def values(text):
     """The JSON values that stand in a row."""
     decoder, found, at = json.JSONDecoder(), [], 0
-    while text[at:].strip():
-        at += len(text[at:]) - len(text[at:].lstrip())
+    text = text.strip()
+    while at < len(text):
         value, at = decoder.raw_decode(text, at)
         found.append(value)
+        while at < len(text) and text[at].isspace():
+            at += 1
     return found
 
 

@@ -50,11 +50,12 @@ def inject(path, version, pods):
          "--kube-version", "%d.%d" % version],
         input="\n".join(json.dumps(pod) for pod in pods), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    decoder, text, found = json.JSONDecoder(), done.stdout, []
-    while text.strip():
-        value, end = decoder.raw_decode(text := text.lstrip())
+    decoder, text, found, at = json.JSONDecoder(), done.stdout.strip(), [], 0
+    while at < len(text):
+        value, at = decoder.raw_decode(text, at)
         found.append(value)
-        text = text[end:]
+        while at < len(text) and text[at].isspace():
+            at += 1
     assert len(found) == len(pods)
     return found
 
