@@ -43,6 +43,8 @@ bool ring_open(void *memory, size_t memory_size, struct ring *ret_ring)
 /* Copies length <= size bytes between the ring, from byte number position on, and plain memory. */
 static void put(struct ring *ring, uint64_t position, const char *from, size_t length)
 {
+	if (length == 0)
+		return;
 	size_t start = (size_t)(position % ring->size);
 	size_t first = length < ring->size - start ? length : ring->size - start;
 	memcpy(ring->bytes + start, from, first);
@@ -51,6 +53,8 @@ static void put(struct ring *ring, uint64_t position, const char *from, size_t l
 
 static void get(const struct ring *ring, uint64_t position, char *to, size_t length)
 {
+	if (length == 0)
+		return;
 	size_t start = (size_t)(position % ring->size);
 	size_t first = length < ring->size - start ? length : ring->size - start;
 	memcpy(to, ring->bytes + start, first);

@@ -214,7 +214,7 @@ static void remove_connection(struct connection *connection)
 static void drop_client_without_connections(struct client **link)
 {
 	struct client *client = *link;
-	if (client->oldest != NULL)
+	if (client == NULL || client->oldest != NULL)
 		return;
 	*link = client->next;
 	free(client);

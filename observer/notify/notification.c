@@ -96,9 +96,9 @@ static void write_event(const struct notification *notification, enum event_targ
 	const struct termination *termination = notification->termination;
 	const struct event_text text = {.reason = notification->reason, .message = message};
 	/* The summary has it where there was no statement. */
-	if (termination_has_exit_code(termination) &&
+	if (notification->exit_code != AGENT_EXIT_UNKNOWN &&
 	    strstr(notification->summary, "exit ") != notification->summary)
-		snprintf(code, sizeof code, "exit %d: ", termination->exit_code);
+		snprintf(code, sizeof code, "exit %" PRId64 ": ", notification->exit_code);
 	snprintf(message, sizeof message,
 	         "%s%s%scontainer %s, run %" PRId64 ": %s%s (AgentExit %s)",
 	         target == EVENT_OWNER ? "pod " : "", target == EVENT_OWNER ? termination->pod : "",

@@ -25,6 +25,7 @@ struct pending_record {
 	int64_t ended_at; /* since 1970 */
 	/* for the notification and the metrics */
 	char summary[256];
+	int64_t exit_code;
 	char fingerprint[20];
 	const char *cause;  /* static */
 	const char *source; /* static */
@@ -348,6 +349,7 @@ static void notify(struct pending_record *pending)
 	        .termination = pending->termination,
 	        .reason = EVENT_REASON_EXIT,
 	        .summary = pending->summary,
+	        .exit_code = pending->exit_code,
 	        .record = pending->name,
 	        .fingerprint = pending->fingerprint,
 	        .finished = notified,
@@ -432,6 +434,7 @@ static struct pending_record *add(struct record_writer *writer,
 	pending->max_rss_bytes = exit->max_rss_bytes;
 	pending->cpu = exit->cpu;
 	take_words(pending, exit);
+	pending->exit_code = exit->exit_code;
 	agent_exit_identity(exit, pending->identity);
 	pending->ended_at =
 	        exit->finished_at == AGENT_EXIT_UNKNOWN ? writer->loop->wall : exit->finished_at;

@@ -23,6 +23,7 @@ struct silence_update {
 	/* of the record, as it was read last */
 	char version[64];
 	char summary[256];
+	int64_t exit_code;
 	char fingerprint[20];
 	/* its state */
 	void (*stage)(struct silence_update *update);
@@ -161,6 +162,7 @@ static void notify(struct silence_update *update)
 	        .termination = update->termination,
 	        .reason = EVENT_REASON_SILENT,
 	        .summary = update->summary,
+	        .exit_code = update->exit_code,
 	        .record = update->name,
 	        .fingerprint = update->fingerprint,
 	        .finished = notified,
@@ -278,6 +280,7 @@ static void take_record(struct silence_update *update, const struct agent_exit *
 	copy_text(update->version, sizeof update->version, exit->resource_version);
 	copy_text(update->summary, sizeof update->summary, exit->summary);
 	copy_text(update->fingerprint, sizeof update->fingerprint, exit->fingerprint);
+	update->exit_code = exit->exit_code;
 	update->has_condition = condition != NULL;
 	enter(update, wants_end ? write_condition : verify, 0);
 }
