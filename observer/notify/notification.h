@@ -44,7 +44,7 @@ struct notification {
 	const struct termination *termination;
 	const char *reason; /* of the Event */
 	const char *summary;
-	int64_t exit_code; /* the record's; AGENT_EXIT_UNKNOWN: not known */
+	int64_t exit_code;       /* the record's; AGENT_EXIT_UNKNOWN: not known */
 	const char *record;      /* its name */
 	const char *fingerprint; /* NULL: never grouped */
 	struct delivery deliveries[EVENT_TARGETS];
