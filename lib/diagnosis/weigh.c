@@ -9,7 +9,8 @@ static bool starts_with(const char *text, const char *start)
 	return strncmp(text, start, strlen(start)) == 0;
 }
 
-bool names_exception(const char *text)
+/* The text begins with the name of an exception: "ValueError: …", "java.lang.Error". */
+static bool names_exception(const char *text)
 {
 	static const char *const ends[] = {"Error", "Exception", "Interrupt",
 	                                   "Exit",  "Failure",   "Rejection"};

@@ -33,7 +33,4 @@ struct line_weight {
 void weigh_line(const struct own_rules *own, const struct log_line *line,
                 struct line_weight *ret_weight);
 
-/* The text begins with the name of an exception: "ValueError: …", "java.lang.Error". */
-bool names_exception(const char *text);
-
 #endif

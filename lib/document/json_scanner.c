@@ -38,13 +38,6 @@ void json_scanner_init(struct json_scanner *scanner, const struct json_events *e
 	*scanner = (struct json_scanner){.events = events, .context = context};
 }
 
-void json_scanner_clear(struct json_scanner *scanner)
-{
-	uint64_t work = scanner->work;
-	json_scanner_init(scanner, scanner->events, scanner->context);
-	scanner->work = work;
-}
-
 bool json_scanner_is_between(const struct json_scanner *scanner)
 {
 	return scanner->problem == NULL && scanner->place == PLACE_TOP;

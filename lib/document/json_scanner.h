@@ -9,7 +9,7 @@
  * for a string's content, which may come in more parts.
  *
  * States: between two objects, inside one, failed (not JSON), stopped (a receiver said so). The
- * last two end with json_scanner_clear().
+ * last two are final.
  */
 #ifndef LASTWORD_LIB_DOCUMENT_JSON_SCANNER_H
 #define LASTWORD_LIB_DOCUMENT_JSON_SCANNER_H
@@ -59,9 +59,6 @@ struct json_scanner {
 /* events: a table that outlives the scanner. */
 void json_scanner_init(struct json_scanner *scanner, const struct json_events *events,
                        void *context);
-
-/* Forgets what was fed, as for a new text. */
-void json_scanner_clear(struct json_scanner *scanner);
 
 /* False: it is not JSON (error is set, as for every further call), or it was stopped (error is
  * untouched). */

@@ -374,15 +374,6 @@ bool json_stream_init(struct json_stream *stream, const struct json_filter *memb
 	return true;
 }
 
-void json_stream_clear(struct json_stream *stream)
-{
-	json_scanner_clear(&stream->scanner);
-	buffer_clear(&stream->out);
-	stream->frame_count = 0;
-	stream->objects = 0;
-	stream->copying = false;
-}
-
 bool json_stream_feed(struct json_stream *stream, const char *bytes, size_t length,
                       json_stream_take *take, void *context, struct error *error)
 {

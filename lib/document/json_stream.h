@@ -97,9 +97,6 @@ struct json_stream {
 bool json_stream_init(struct json_stream *stream, const struct json_filter *members,
                       size_t extra_max, char *storage, size_t size, struct error *error);
 
-/* Forgets what was fed, as for a new stream. */
-void json_stream_clear(struct json_stream *stream);
-
 /* False: it is not JSON (error is set), or take() wanted no more (it is untouched). */
 bool json_stream_feed(struct json_stream *stream, const char *bytes, size_t length,
                       json_stream_take *take, void *context, struct error *error);
