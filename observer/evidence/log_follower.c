@@ -506,14 +506,15 @@ struct log_text log_follower_take_log(struct cached_pod *pod, const struct termi
 	*ret_complete = false;
 	if (agent == NULL || is_earlier(agent, termination))
 		return text;
-	if (agent->follower != NULL && agent->follower->agent == NULL)
+	struct log_follower *follower = agent->follower;
+	if (follower != NULL && follower->agent == NULL)
 		return text; /* its watchdog's */
-	if (agent->follower != NULL && agent->follower->state == WAITING) {
-		agent->follower->followers->dropped++;
-		free_follower(agent->follower);
+	if (follower != NULL && follower->state != WAITING)
+		return take_open_log(follower);
+	if (follower != NULL) {
+		follower->followers->dropped++;
+		free_follower(follower);
 	}
-	if (agent->follower != NULL)
-		return take_open_log(agent->follower);
 	struct cached_log log;
 	if (!cached_agent_take_log(agent, &log))
 		return text;

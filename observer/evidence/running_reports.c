@@ -66,8 +66,9 @@ static void free_look(struct running_look *look)
 
 void running_reports_free(struct running_reports *reports)
 {
-	while (reports->first != NULL) {
-		struct running_look *look = reports->first;
+	struct running_look *next;
+	for (struct running_look *look = reports->first; look != NULL; look = next) {
+		next = look->next;
 		event_loop_cancel_request(reports->loop, look->request);
 		if (look->pod != NULL)
 			look->pod->look = NULL;
@@ -153,7 +154,7 @@ static void write_message(struct buffer *out, const struct running_report *repor
 	buffer_printf(out, "Container %s %s", report->container,
 	              silent ? "prints nothing" : "runs longer than its deadline");
 	if (report->duration > 0) {
-		buffer_append_text(out, silent ? ", for " : ", for ");
+		buffer_append_text(out, ", for ");
 		duration_print(out, report->duration - report->duration % SECOND);
 	}
 	if (report->payload_snippet != NULL && report->payload_snippet[0] != '\0')

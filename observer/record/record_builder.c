@@ -29,6 +29,7 @@ struct record_builder {
  * characters that are unsafe (lib/base/json_write). */
 static const char *keep(struct record_builder *builder, const char *text, size_t length)
 {
+	static const char replacement[] = {'\xEF', '\xBF', '\xBD'}; /* U+FFFD */
 	size_t nuls = 0;
 	for (size_t i = 0; i < length; i++)
 		nuls += text[i] == '\0';
@@ -40,8 +41,8 @@ static const char *keep(struct record_builder *builder, const char *text, size_t
 			*to++ = text[i];
 			continue;
 		}
-		memcpy(to, "\xEF\xBF\xBD", 3);
-		to += 3;
+		memcpy(to, replacement, sizeof replacement);
+		to += sizeof replacement;
 	}
 	return copy;
 }
