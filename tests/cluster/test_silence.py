@@ -98,10 +98,18 @@ def test_observers_are_killed_while_a_pod_is_silent(kubernetes, installed):
     """Whoever comes next knows it from the pod and the record alone."""
     seed = kubernetes.make(agents.pod(agents.container(FAILING), agents.SIDECAR))
     wait_silent(kubernetes, seed, "True")
-    for pod in product.pods(installed, "lastword-observer"):
-        installed.delete(f"/api/v1/namespaces/{product.SYSTEM}/pods/{pod['metadata']['name']}", 0)
-    seed.delete(1)
-    seed.gone.wait(kube.HANG)
+    observer = f"/apis/apps/v1/namespaces/{product.SYSTEM}/deployments/lastword-observer"
+    replicas = installed.get(observer)["spec"]["replicas"]
+    installed.patch(observer, {"spec": {"replicas": 0}})
+    try:
+        for pod in product.pods(installed, "lastword-observer"):
+            installed.delete(
+                f"/api/v1/namespaces/{product.SYSTEM}/pods/{pod['metadata']['name']}", 0)
+        kube.wait_until(lambda: not product.pods(installed, "lastword-observer"), "no observer")
+        seed.delete(1)
+        seed.gone.wait(kube.HANG)
+    finally:
+        installed.patch(observer, {"spec": {"replicas": replicas}})
     wait_silent(kubernetes, seed, "False")
     product.wait_available(installed, "lastword-observer")
 
