@@ -81,7 +81,7 @@ def test_many_are_deleted_at_once(installed, figures):
             f"{with_words} records with the last words, {dropped:.0f} logs not followed to their end")
     # All of them on 1.36; 96 of 100 on 1.20, whose kubelet was slow on a machine that was busy. Without
     # following it was 21.
-    assert with_words >= len(specs) // 2
+    assert with_words >= len(specs) * 9 // 10
 
 
 @pytest.fixture
