@@ -68,10 +68,12 @@ def figures():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "kubernetes(major, minor): needs this version or newer")
+    config.addinivalue_line("markers", "uninstalls: removes the product, so it runs after all others")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Deselects tests that need a newer server than this one, and names them in the figures."""
+    """Deselects tests that need a newer server than this one, and names them in the figures. What
+    uninstalls the product comes last."""
     server = kube.Cluster(kubeconfig())
     server.close()
     FIGURES.unlink(missing_ok=True)
@@ -80,7 +82,7 @@ def pytest_collection_modifyitems(config, items):
         needs = item.get_closest_marker("kubernetes")
         fits = needs is None or server.version >= needs.args
         (keep if fits else out).append(item)
-    items[:] = keep
+    items[:] = sorted(keep, key=lambda item: item.get_closest_marker("uninstalls") is not None)
     config.hook.pytest_deselected(items=out)
     FIGURES.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"Kubernetes {server.version_text}"]

@@ -1,11 +1,14 @@
-"""lastword is uninstalled while agents run. By its name this file is the last one to run."""
+"""lastword is uninstalled while agents run."""
 import agents
 import drivers
 import kube
 import product
 import waiting
 
+import pytest
 
+
+@pytest.mark.uninstalls
 def test_agents_outlive_it(installed):
     driver = drivers.KubernetesDriver(installed)
     pod = driver.make(agents.pod(agents.container(agents.WAITING)))
