@@ -2,11 +2,13 @@
 
 #include <string.h>
 
+#include "lib/base/buffer.h"
 #include "lib/document/yaml.h"
 
 #define EXECUTOR_IMAGE "quay.io/argoproj/argoexec:latest" /* the default of Argo's controller */
 #define EXECUTOR       "/var/run/argo/argoexec"
 #define SCRIPT_PATH    "/argo/staging/script"
+#define TEMPLATE_MAX   131072 /* bytes; MaxEnvVarLen of Argo's workflow/common */
 
 /* A pod in the making. Failure (no memory) is sticky: every node made since is NULL. */
 struct maker {
@@ -181,24 +183,6 @@ static json *main_container(struct maker *maker, const json *template, const cha
 	return container;
 }
 
-static json *containers_of(struct maker *maker, const json *template, const char *type)
-{
-	json *containers = made(maker, json_new_array(maker->arena));
-	json *agents = made(maker, json_new_array(maker->arena));
-	if (strcmp(type, "containerSet") == 0)
-		append_all(maker, agents, json_find(template, "containerSet", "containers", NULL));
-	else
-		append(maker, agents, main_container(maker, template, type));
-	append_all(maker, agents, json_get(template, "sidecars"));
-	for (json *n = json_first(agents); n != NULL && !maker->failed; n = json_next(n))
-		run_by_executor(maker, n);
-	/* In these two the executor is the main container. */
-	if (strcmp(type, "resource") != 0 && strcmp(type, "data") != 0)
-		append(maker, containers, executor_container(maker, "wait", "wait", NULL));
-	append_all(maker, containers, agents);
-	return containers;
-}
-
 /* "main", or the last one, as kubectl exec and logs shall take it. */
 static const char *default_container(const json *containers)
 {
@@ -211,6 +195,26 @@ static const char *default_container(const json *containers)
 	return name;
 }
 
+static json *containers_of(struct maker *maker, const json *template, const char *type,
+                           const char **ret_default)
+{
+	json *containers = made(maker, json_new_array(maker->arena));
+	json *agents = made(maker, json_new_array(maker->arena));
+	if (strcmp(type, "containerSet") == 0)
+		append_all(maker, agents, json_find(template, "containerSet", "containers", NULL));
+	else
+		append(maker, agents, main_container(maker, template, type));
+	*ret_default = default_container(agents);
+	append_all(maker, agents, json_get(template, "sidecars"));
+	for (json *n = json_first(agents); n != NULL && !maker->failed; n = json_next(n))
+		run_by_executor(maker, n);
+	/* In these two the executor is the main container. */
+	if (strcmp(type, "resource") != 0 && strcmp(type, "data") != 0)
+		append(maker, containers, executor_container(maker, "wait", "wait", NULL));
+	append_all(maker, containers, agents);
+	return containers;
+}
+
 /* ---- Pods ---- */
 
 static const char *workflow_name(const json *workflow)
@@ -221,7 +225,7 @@ static const char *workflow_name(const json *workflow)
 }
 
 static void set_metadata(struct maker *maker, json *pod, const json *template,
-                         const json *containers)
+                         const char *default_name)
 {
 	static const char *const kinds[] = {"labels", "annotations"};
 	json *metadata = made(maker, json_new_object(maker->arena));
@@ -232,7 +236,7 @@ static void set_metadata(struct maker *maker, json *pod, const json *template,
 	    new_text(maker, workflow_name(maker->workflow)));
 	set(maker, maps[0], "workflows.argoproj.io/completed", new_text(maker, "false"));
 	set(maker, maps[1], "kubectl.kubernetes.io/default-container",
-	    new_text(maker, default_container(containers)));
+	    new_text(maker, default_name));
 	for (size_t i = 0; i < 2; i++) {
 		set_all(maker, maps[i], json_find(maker->spec, "podMetadata", kinds[i], NULL));
 		set_all(maker, maps[i], json_find(template, "metadata", kinds[i], NULL));
@@ -282,12 +286,12 @@ static void apply_patch(struct maker *maker, json *spec, const json *patch)
 		merge_into(maker, spec, documents->root);
 }
 
-static json *pod_of(struct maker *maker, const json *template, json *containers, json *inits,
-                    const char *restart_policy)
+static json *pod_of(struct maker *maker, const json *template, json *containers,
+                    const char *default_name, json *inits, const char *restart_policy)
 {
 	json *pod = made(maker, json_new_object(maker->arena));
 	json *spec = made(maker, json_new_object(maker->arena));
-	set_metadata(maker, pod, template, containers);
+	set_metadata(maker, pod, template, default_name);
 	set(maker, spec, "containers", containers);
 	set(maker, spec, "initContainers", inits);
 	set(maker, spec, "restartPolicy", new_text(maker, restart_policy));
@@ -301,12 +305,33 @@ static json *pod_of(struct maker *maker, const json *template, json *containers,
 	return pod;
 }
 
+/* The executor reads its template from the environment; one that is larger from a ConfigMap. */
+static void set_template(struct maker *maker, json *init, const json *template)
+{
+	if (maker->failed)
+		return;
+	_cleanup_buffer_ struct buffer text;
+	buffer_init(&text, TEMPLATE_MAX);
+	json_print(&text, template, 0);
+	bool fits = buffer_ok(&text);
+	json *variable = made(maker, json_new_object(maker->arena));
+	json *env = made(maker, json_new_array(maker->arena));
+	set(maker, variable, "name", new_text(maker, "ARGO_TEMPLATE"));
+	set(maker, variable, "value", new_text(maker, fits ? buffer_text(&text) : "offloaded"));
+	append(maker, env, variable);
+	set(maker, init, "env", env);
+}
+
 static json *template_pod(struct maker *maker, const json *template, const char *type)
 {
 	json *inits = made(maker, json_new_array(maker->arena));
-	append(maker, inits, executor_container(maker, "init", "init", NULL));
+	json *init = executor_container(maker, "init", "init", NULL);
+	set_template(maker, init, template);
+	append(maker, inits, init);
 	append_all(maker, inits, json_get(template, "initContainers"));
-	return pod_of(maker, template, containers_of(maker, template, type), inits, "Never");
+	const char *default_name;
+	json *containers = containers_of(maker, template, type, &default_name);
+	return pod_of(maker, template, containers, default_name, inits, "Never");
 }
 
 /* The one pod of a workflow that runs its HTTP and plugin templates. */
@@ -317,7 +342,7 @@ static json *agent_pod(struct maker *maker)
 	json *containers = made(maker, json_new_array(maker->arena));
 	append(maker, inits, executor_container(maker, "init", "agent", "init"));
 	append(maker, containers, executor_container(maker, "main", "agent", "main"));
-	json *pod = pod_of(maker, none, containers, inits, "OnFailure");
+	json *pod = pod_of(maker, none, containers, "main", inits, "OnFailure");
 	set(maker, json_find(pod, "metadata", "labels", NULL), "workflows.argoproj.io/component",
 	    new_text(maker, "agent"));
 	return pod;

@@ -20,6 +20,9 @@ json *pod_container(const json *pod, const char *name, size_t *ret_index);
 json *pod_init_container(const json *pod, const char *name);
 json *pod_volume(const json *pod, const char *name);
 
+/* A container's name is a DNS label (RFC 1123). */
+#define CONTAINER_NAME_MAX 63
+
 /* Always, OnFailure or Never. */
 const char *pod_restart_policy(const json *pod);
 /* 0 to GRACE_SECONDS_MAX, Kubernetes' own default when the pod does not say; the API server takes

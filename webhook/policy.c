@@ -15,9 +15,6 @@
 #define MINOR_NATIVE_POSSIBLE 29
 #define MINOR_IMAGE_VOLUME    35
 
-/* A container's name is a DNS label (RFC 1123): 63 bytes. */
-#define NAME_LENGTH_MAX 63
-
 /* ---- Pods that are left alone ---- */
 
 static bool list_is_large(const json *list, size_t most)
@@ -61,7 +58,7 @@ static bool container_has_shape(const json *container)
 	        {"image", json_is_string},
 	};
 	const char *name = json_get_string(container, "name");
-	if (name == NULL || strlen(name) > NAME_LENGTH_MAX)
+	if (name == NULL || strlen(name) > CONTAINER_NAME_MAX)
 		return false;
 	for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
 		const json *node = json_get(container, members[i].key);
@@ -312,7 +309,8 @@ static bool find_agents(const struct policy_input *input, const struct container
 	if (marks == NULL)
 		return false;
 	const char *missing;
-	size_t count = select_agents(input->config, plan->rule, input->pod, index, marks, &missing);
+	size_t count =
+	        select_agents(arena, input->config, plan->rule, input->pod, index, marks, &missing);
 	if (missing != NULL)
 		plan_warn(arena, plan,
 		          "lastword: annotation lastword.dev/containers: the pod has no container "

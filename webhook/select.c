@@ -4,6 +4,7 @@
 
 #include "lib/base/glob.h"
 #include "lib/kube/names.h"
+#include "webhook/argo_pod.h"
 #include "webhook/pod.h"
 
 bool matches_any(const struct strings *patterns, const char *text)
@@ -57,6 +58,7 @@ const struct rule *select_rule(const struct config *config, const char *namespac
 /* ---- Agents: a mark for each container, set from one source after the other ---- */
 
 struct picked {
+	struct arena *arena;
 	const json *pod;
 	const struct container_index *index;
 	bool *marks;
@@ -126,8 +128,14 @@ static void pick_by_source(struct picked *picked, const struct config *config,
 	if (picked->count > 0)
 		return;
 
+	const char *label = pod_label(picked->pod, KEY_CLI_CONTAINER);
+	if (label != NULL && pick(picked, label, strlen(label)))
+		return;
+	picked->count = argo_pod_mark(picked->pod, picked->index, picked->arena, picked->marks);
+	if (picked->count > 0)
+		return;
+
 	const char *const single[] = {
-	        pod_label(picked->pod, KEY_CLI_CONTAINER),
 	        default_container_is_automatic(config, picked->pod)
 	                ? NULL
 	                : pod_annotation(picked->pod, KEY_DEFAULT_CONTAINER),
@@ -139,10 +147,11 @@ static void pick_by_source(struct picked *picked, const struct config *config,
 	pick_matching(picked, &config->known_sidecars, false);
 }
 
-size_t select_agents(const struct config *config, const struct rule *rule, const json *pod,
-                     const struct container_index *index, bool *ret_marks, const char **ret_missing)
+size_t select_agents(struct arena *arena, const struct config *config, const struct rule *rule,
+                     const json *pod, const struct container_index *index, bool *ret_marks,
+                     const char **ret_missing)
 {
-	struct picked picked = {.pod = pod, .index = index, .marks = ret_marks};
+	struct picked picked = {.arena = arena, .pod = pod, .index = index, .marks = ret_marks};
 	*ret_missing = NULL;
 	memset(ret_marks, 0, index->count * sizeof *ret_marks);
 	pick_by_source(&picked, config, rule, ret_missing);

@@ -19,7 +19,8 @@ const struct rule *select_rule(const struct config *config, const char *namespac
 
 /*
  * Marks the agent containers, by their positions in the index; ours are never among them. In turn:
- * annotation lastword.dev/containers, the rule's names, label cli-container, annotation
+ * annotation lastword.dev/containers, the rule's names, label cli-container, the containers of the
+ * template that Argo Workflows made the pod of (argo_pod.h), annotation
  * kubectl.kubernetes.io/default-container, a container named main, else all that the configuration
  * does not know as sidecars. The default container is passed over in pods with one of the
  * configuration's automaticDefaultContainers: Istio names the first container, Argo the last. A
@@ -27,8 +28,8 @@ const struct rule *select_rule(const struct config *config, const char *namespac
  * is not there goes to *ret_missing (NULL: none). ret_marks has room for all containers of the
  * index. Returns the number of agents.
  */
-size_t select_agents(const struct config *config, const struct rule *rule, const json *pod,
-                     const struct container_index *index, bool *ret_marks,
+size_t select_agents(struct arena *arena, const struct config *config, const struct rule *rule,
+                     const json *pod, const struct container_index *index, bool *ret_marks,
                      const char **ret_missing);
 
 #endif

@@ -63,7 +63,7 @@ static bool set_agents(const struct injection_policy *policy, struct arena *aren
 	bool *marks = arena_allocate(arena, index.count * sizeof *marks + 1);
 	if (marks == NULL)
 		return false;
-	select_agents(policy->config, rule, pod->object, &index, marks, &missing);
+	select_agents(arena, policy->config, rule, pod->object, &index, marks, &missing);
 	pod->agent_count = 0;
 	for (size_t i = 0; i < index.count; i++)
 		if (marks[i])

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from invariants import check_kept, check_valid
-from test_pods import INIT, SHIPPED, SYSTEMS, load
+from test_pods import INIT, SHIPPED, SYSTEMS, load, named
 from webhook_process import BUILD, ROOT
 
 DATA = ROOT / "tests/data/corpus"
@@ -54,8 +54,8 @@ def all_pods():
         pods[f"sidecar {name}"] = pod_of([{"name": "agent"}, {"name": name}], labels=label)
     for case in load("agents"):
         labels = case.get("labels") or {"batch.kubernetes.io/job-name": "j"}
-        pods[f"agents: {case['name']}"] = pod_of([{"name": name} for name in case["containers"]],
-                                                 None, labels, case.get("annotations"))
+        pods[f"agents: {case['name']}"] = pod_of([named(c) for c in case["containers"]],
+                                                 case.get("spec"), labels, case.get("annotations"))
     for case in load("images"):
         pods[f"image {case['image']}"] = pod_of([{"image": case["image"], "command": None}],
                                                 labels=label)

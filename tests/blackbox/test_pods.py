@@ -36,6 +36,11 @@ def pod_of(containers, spec=None, labels=None, annotations=None):
             "spec": {"restartPolicy": "Never", "containers": containers, **(spec or {})}}
 
 
+def named(container):
+    """A row's container: its name, or a mapping."""
+    return container if isinstance(container, dict) else {"name": container}
+
+
 class Case:
     def __init__(self, folder, config, pod, kube="1.36"):
         (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -110,8 +115,9 @@ def test_windows_options_of_a_container(tmp_path):
 @pytest.mark.parametrize("agents", load("agents"), ids=lambda case: case["name"])
 def test_agents_of_the_shipped_configuration(tmp_path, agents):
     labels = agents.get("labels") or {"batch.kubernetes.io/job-name": "j"}
-    containers = [{"name": name, "image": "i", "command": ["/a"]} for name in agents["containers"]]
-    case = Case(tmp_path, SHIPPED, pod_of(containers, None, labels, agents.get("annotations")))
+    containers = [{"image": "i", "command": ["/a"], **named(c)} for c in agents["containers"]]
+    case = Case(tmp_path, SHIPPED,
+                pod_of(containers, agents.get("spec"), labels, agents.get("annotations")))
     assert (case.record["rule"], case.wrapped()) == (agents["rule"], agents["agents"])
 
 

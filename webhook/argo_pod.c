@@ -1,0 +1,154 @@
+#include "webhook/argo_pod.h"
+
+#include <string.h>
+
+#include "lib/document/json_stream.h"
+#include "lib/kube/names.h"
+#include "webhook/pod.h"
+
+/* A pod with more containers is not changed (POLICY_CONTAINERS_MAX). */
+#define CONTAINERS_MAX 200
+
+#define END                 \
+	{                   \
+		.key = NULL \
+	}
+static const struct json_filter member[] = {{.key = "name", .text_max = CONTAINER_NAME_MAX}, END};
+static const struct json_filter container_set[] = {
+        {.key = "containers", .members = member, .elements_max = CONTAINERS_MAX}, END};
+static const struct json_filter template[] = {{.key = "containerSet", .members = container_set},
+                                              END};
+
+static const char *environment(const json *container, const char *name)
+{
+	const json *env = json_get(container, "env");
+	for (const json *n = json_first(env); n != NULL; n = json_next(n))
+		if (json_string_is(json_get(n, "name"), name))
+			return json_get_string(n, "value");
+	return NULL;
+}
+
+static const char *template_text(const json *pod)
+{
+	const json *const holders[] = {
+	        pod_init_container(pod, "init"),
+	        pod_container(pod, "supervisor", NULL),
+	        pod_container(pod, "main", NULL),
+	};
+	for (size_t i = 0; i < sizeof holders / sizeof holders[0]; i++) {
+		const char *text = environment(holders[i], "ARGO_TEMPLATE");
+		if (text != NULL)
+			return text;
+	}
+	return NULL;
+}
+
+struct reading {
+	struct arena *arena;
+	json *template; /* what container_set keeps of it */
+};
+
+static bool take(void *context, const struct json_piece *piece)
+{
+	struct reading *reading = context;
+	if (json_parse(reading->arena, piece->text, piece->length, 0, &reading->template, NULL) ==
+	    JSON_INVALID)
+		reading->template = NULL;
+	return true;
+}
+
+/* The template, as far as it is asked for; NULL: it is not there, or nothing that can be read. */
+static const json *read_template(struct arena *arena, const json *pod)
+{
+	const char *text = template_text(pod);
+	size_t size = json_filter_bound(template, 0) + 1;
+	char *storage = text == NULL ? NULL : arena_take(arena, size);
+	struct json_stream *stream = storage == NULL ? NULL : arena_take(arena, sizeof *stream);
+	struct reading reading = {.arena = arena};
+	if (stream == NULL)
+		return NULL;
+	size_t length = strlen(text);
+	json_work_add(length / 16);
+	return json_stream_init(stream, template, 0, storage, size, NULL) &&
+	                       json_stream_feed(stream, text, length, take, &reading, NULL) &&
+	                       json_stream_is_between(stream)
+	               ? reading.template
+	               : NULL;
+}
+
+struct marking {
+	const struct container_index *index;
+	bool *marks;
+	size_t count;
+};
+
+static void mark(struct marking *marking, size_t position)
+{
+	if (marking->marks[position] || container_is_watchdog(marking->index->containers[position]))
+		return;
+	marking->marks[position] = true;
+	marking->count++;
+}
+
+static void mark_members(struct marking *marking, const json *containers)
+{
+	for (const json *n = json_first(containers); n != NULL; n = json_next(n)) {
+		const char *name = json_get_string(n, "name");
+		size_t position;
+		if (name != NULL &&
+		    container_index_find(marking->index, name, strlen(name), &position))
+			mark(marking, position);
+	}
+}
+
+/* The one that Argo adds to the template's. */
+static bool is_executor(const char *name)
+{
+	return strcmp(name, "wait") == 0 || strcmp(name, "supervisor") == 0;
+}
+
+static bool run_by_emissary(const json *container)
+{
+	const json *command = json_get(container, "command");
+	for (const json *n = json_first(command); n != NULL; n = json_next(n))
+		if (json_string_is(n, "emissary"))
+			return true;
+	return false;
+}
+
+/* What another webhook has put in between is not run by the executor. */
+static void mark_up_to(struct marking *marking, size_t last)
+{
+	const struct container_index *index = marking->index;
+	bool emissary = run_by_emissary(index->containers[last]);
+	size_t first = last;
+	for (size_t i = 0; i < last; i++)
+		if (is_executor(json_get_string_or(index->containers[i], "name", "")))
+			first = i + 1;
+	for (size_t i = first; i <= last; i++)
+		if (run_by_emissary(index->containers[i]) == emissary)
+			mark(marking, i);
+}
+
+size_t argo_pod_mark(const json *pod, const struct container_index *index, struct arena *arena,
+                     bool *marks)
+{
+	struct marking marking = {.index = index, .marks = marks};
+	const char *name = pod_annotation(pod, KEY_DEFAULT_CONTAINER);
+	size_t last;
+	/* Istio names the first container where nobody has. */
+	if (name == NULL || is_executor(name) ||
+	    pod_label(pod, "workflows.argoproj.io/workflow") == NULL ||
+	    pod_label(pod, "workflows.argoproj.io/component") != NULL ||
+	    !container_index_find(index, name, strlen(name), &last))
+		return 0;
+	const json *read = read_template(arena, pod);
+	const json *set = json_get(read, "containerSet");
+	if (json_is_object(set))
+		mark_members(&marking, json_get(set, "containers"));
+	else if (read != NULL)
+		mark(&marking, last);
+	else
+		mark_up_to(&marking, last);
+	return marking.count;
+}
