@@ -327,7 +327,7 @@ demo: deps ## Show the main job in under a minute, on this machine
 	+$(MAKE) --no-print-directory -j2 all
 	$(PYTHON) tests/demo.py
 
-$(BUILD)/bench/review: $(BUILD)/webhook.a
+$(BUILD)/bench/review $(BUILD)/bench/stages: $(BUILD)/webhook.a
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 	$(link)
 
@@ -335,7 +335,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 bench: deps ## Measure; the figures are printed, never judged
 	+$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/canned $(BUILD)/bench/agent \
 		$(BUILD)/bench/diagnosis \
-		$(BUILD)/bench/review \
+		$(BUILD)/bench/review $(BUILD)/bench/stages \
 		$(BUILD)/bench/api_server
 	@for script in bench/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
 
