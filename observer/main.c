@@ -37,12 +37,13 @@ static const char usage[] =
         "  --namespace NS             of the Lease (default lastword-system)\n"
         "  --lease NAME               its holder is the leader (default lastword-observer)\n"
         "  --identity NAME            of this replica (default: the host's name and a number)\n"
-        "  --config FILE              the webhook's: pods that should have been injected and\n"
+        "  --webhook-config FILE      the webhook's: pods that should have been injected and\n"
         "                             were not are observed, too (default: they are not)\n"
         "  --selector LABELS          of the pods to watch (default lastword.dev/injected=true,\n"
-        "                             with --config all)\n"
+        "                             with --webhook-config all)\n"
         "  --watch-namespace NS       only pods and records of this namespace, so that rights\n"
-        "                             in it are enough; not with --config\n"
+        "                             in it are enough; not with\n"
+        "                             --webhook-config\n"
         "  --metrics ADDR:PORT        /metrics, /healthz, /readyz, plain HTTP (default :9090)\n"
         "  --failover-delay DURATION  how long the other replicas wait for the leader's records\n"
         "                             (default 30s)\n"
@@ -97,7 +98,7 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"namespace", take_name, &options->namespace},
 	        {"lease", take_name, &options->lease},
 	        {"identity", take_name, &options->identity},
-	        {"config", flag_text, &options->config},
+	        {"webhook-config", flag_text, &options->webhook_config},
 	        {"selector", flag_text, &options->selector},
 	        {"watch-namespace", take_namespace, &options->watch_namespace},
 	        {"metrics", flag_text, &settings->metrics},
@@ -112,10 +113,11 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	};
 	int status = flags_read("lastword-observer", usage, flags, sizeof flags / sizeof flags[0],
 	                        argc, argv);
-	if (status >= 0 || options->watch_namespace == NULL || options->config == NULL)
+	if (status >= 0 || options->watch_namespace == NULL || options->webhook_config == NULL)
 		return status;
 	/* Which namespaces are opted in can only be listed for the whole cluster. */
-	fprintf(stderr, "lastword-observer: expected --watch-namespace or --config, not both\n");
+	fprintf(stderr,
+	        "lastword-observer: expected --watch-namespace or --webhook-config, not both\n");
 	return FLAGS_EXIT_USAGE;
 }
 

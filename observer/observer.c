@@ -91,10 +91,10 @@ static bool init_policy(struct observer *observer, const struct observer_options
 {
 	struct error error;
 	observer->watch_start = (struct timer){.fire = start_watching, .context = observer};
-	if (options->config == NULL)
+	if (options->webhook_config == NULL)
 		return true;
 	/* What is injected is observed all the same. */
-	if (!injection_policy_load(&observer->policy, options->config, &error))
+	if (!injection_policy_load(&observer->policy, options->webhook_config, &error))
 		log_message(LOG_ERROR, "no configuration yet", "error", error.message, NULL);
 	return opted_in_namespaces_init(&observer->namespaces, &observer->loop, options->namespace,
 	                                options->watch_idle, namespaces_changed, observer);
@@ -184,7 +184,7 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 		         "/api/v1/namespaces/%s/pods", options->watch_namespace);
 		pods.path = observer->pods_path;
 	}
-	bool audit = options->config != NULL;
+	bool audit = options->webhook_config != NULL;
 	const char *selector = options->selector != NULL ? options->selector
 	                       : audit                   ? ""
 	                                                 : KEY_INJECTED "=true";

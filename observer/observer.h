@@ -46,7 +46,8 @@ struct observer_options {
 	const char *identity;        /* of this replica */
 	const char *watch_namespace; /* whose pods and records; NULL: those of all */
 	const char *selector;        /* of the pods; NULL: injected ones, with a config all */
-	const char *config; /* the webhook's, for pods that were not injected; NULL: without them */
+	const char *webhook_config; /* the webhook's, for pods that were not injected; NULL: without
+	                               them */
 	uint64_t seed;
 	int64_t failover_delay; /* how long the other replicas wait for the leader's records */
 	int64_t watch_idle;     /* a watch without a byte for so long counts as broken */

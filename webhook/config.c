@@ -10,7 +10,7 @@
 #include "lib/base/files.h"
 #include "lib/diagnosis/redact.h"
 #include "lib/diagnosis/rule_set.h"
-#include "webhook/decode.h"
+#include "lib/document/decode.h"
 #include "webhook/validate.h"
 
 #define API_VERSION "lastword.dev/v1alpha1"

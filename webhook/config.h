@@ -17,7 +17,7 @@
 
 #include "lib/base/error.h"
 #include "webhook/sidecar_config.h"
-#include "webhook/strings.h"
+#include "lib/document/strings.h"
 
 /* A larger file is refused. */
 #define CONFIG_SIZE_MAX ((size_t)1024 * 1024)

@@ -25,7 +25,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/document/json.h"
-#include "webhook/strings.h"
+#include "lib/document/strings.h"
 
 #define IMAGE_CACHE_MAX   1024
 #define IMAGE_CACHE_SHARE 128

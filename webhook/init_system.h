@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "webhook/strings.h"
+#include "lib/document/strings.h"
 
 /*
  * words: the command and its arguments. A pattern (lib/base/glob.h) is of the program's word, as it

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "lib/document/json.h"
-#include "webhook/decode.h"
-#include "webhook/strings.h"
+#include "lib/document/decode.h"
+#include "lib/document/strings.h"
 
 /* The resources that a rule may fill in and the sidecar may have. */
 enum resource_name { RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_EPHEMERAL_STORAGE, RESOURCE_COUNT };

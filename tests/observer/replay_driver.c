@@ -3,9 +3,9 @@
  * API server, the network and the clock behind observer/event_loop.h. The same seed gives the same
  * run.
  *
- *   replay_driver [--config FILE] STREAM LINES [MODE…]
+ *   replay_driver [--webhook-config FILE] STREAM LINES [MODE…]
  *
- * FILE: the observer's --config. STREAM: watch events, one a line; with "time" (milliseconds after
+ * FILE: the observer's --webhook-config. STREAM: watch events, one a line; with "time" (milliseconds after
  * START) they happen no sooner. LINES: what watchdogs print, objects {"at": index of the event with
  * which it is there, "namespace", "pod", "line"}, one a line; with "container" and "run" (0, 1, …)
  * what that container prints; may be empty. MODE:
@@ -808,7 +808,7 @@ static void start(struct replica *replica)
 	struct observer_options options = observer_defaults;
 	struct error error;
 	options.identity = names[replica - world.replicas];
-	options.config = config;
+	options.webhook_config = config;
 	options.seed = chance();
 	check(observer_init(&replica->observer, &options, world.now, START + world.now, &error),
 	      "no observer");
@@ -1208,12 +1208,12 @@ static bool print_mode(const char *mode, unsigned count)
 
 int main(int argc, char **argv)
 {
-	if (argc > 2 && strcmp(argv[1], "--config") == 0) {
+	if (argc > 2 && strcmp(argv[1], "--webhook-config") == 0) {
 		config = argv[2];
 		argc -= 2;
 		argv += 2;
 	}
-	check(argc > 2, "usage: replay_driver [--config FILE] STREAM LINES [MODE…]");
+	check(argc > 2, "usage: replay_driver [--webhook-config FILE] STREAM LINES [MODE…]");
 	log_set_level(LOG_ERROR);
 	for_lines(argv[1], take_event);
 	for_lines(argv[2], take_log_line);

@@ -28,7 +28,7 @@ def watch_requests(c):
 def test_a_namespace_is_opted_in_and_out(cluster, observe, tmp_path):  # noqa: F811
     c = cluster("plain")
     config = unwrapped.write_config(tmp_path)
-    one = observe(c, "one", "--config", config, *QUICK)
+    one = observe(c, "one", "--webhook-config", config, *QUICK)
     wait_until(lambda: one.metric("lastword_observer_leader") == 1, "it to lead")
     c.advance(40)
     c.wait_seen(40)
@@ -56,7 +56,7 @@ def test_the_configuration_changes(cluster, observe, tmp_path):  # noqa: F811
     config = unwrapped.write_config(tmp_path)
     good = config.read_text()
     config.write_text("kind: Nonsense\n")
-    one = observe(c, "one", "--config", config, *QUICK)
+    one = observe(c, "one", "--webhook-config", config, *QUICK)
     assert one.lines("no configuration yet")
     # What is injected would be observed all the same.
     wait_until(lambda: one.get("/readyz")[0] == 200, "it to be ready")
@@ -76,7 +76,7 @@ def test_namespaces_cannot_be_had(cluster, observe, tmp_path):  # noqa: F811
     """No right to: injected pods are observed, and it is ready."""
     c = cluster("injected")
     c.refuse[("GET", "/api/v1/namespaces?")] = (403, "Forbidden")
-    one = observe(c, "one", "--config", unwrapped.write_config(tmp_path), *QUICK)
+    one = observe(c, "one", "--webhook-config", unwrapped.write_config(tmp_path), *QUICK)
     wait_until(lambda: one.get("/readyz")[0] == 200, "it to be ready")
     c.advance(len(c.events))
     wait_until(lambda: c.names() == set(expected("injected")), "the records")

@@ -38,6 +38,6 @@ def test_everything_happens_in_the_namespace(cluster, observe, monkeypatch):  # 
 def test_usage():
     for arguments, message in [(["--watch-namespace", "a/b"], "expected a namespace"),
                                (["--watch-namespace", ""], "expected a name"),
-                               (["--watch-namespace", "a", "--config", "b"], "not both")]:
+                               (["--watch-namespace", "a", "--webhook-config", "b"], "not both")]:
         result = observer(*arguments)
         assert result.returncode == 2 and message in result.stderr, arguments

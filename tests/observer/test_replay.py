@@ -23,7 +23,7 @@ RUNS = 3 if "asan" in BUILD.parts else 20
 def streams(tmp_path_factory):
     folder = tmp_path_factory.mktemp("streams")
     (folder / "no-lines").write_text("")
-    config = ("--config", unwrapped.write_config(folder))
+    config = ("--webhook-config", unwrapped.write_config(folder))
     files, _ = unwrapped.write(folder)
     return {"plain": (STREAM, folder / "no-lines"), "injected": injected.write(folder),
             "unwrapped": files, "audited": (*config, STREAM, folder / "no-lines"),

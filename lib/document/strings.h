@@ -1,8 +1,8 @@
 /*
  * strings: a list of texts; whose they are says who has the list.
  */
-#ifndef LASTWORD_WEBHOOK_STRINGS_H
-#define LASTWORD_WEBHOOK_STRINGS_H
+#ifndef LASTWORD_LIB_DOCUMENT_STRINGS_H
+#define LASTWORD_LIB_DOCUMENT_STRINGS_H
 
 #include <stddef.h>
 

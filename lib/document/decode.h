@@ -6,8 +6,8 @@
  * A decoding function gets the value's node, its path for messages and where the value goes; it
  * returns false after decode_fail(). What it writes on failure is not read.
  */
-#ifndef LASTWORD_WEBHOOK_DECODE_H
-#define LASTWORD_WEBHOOK_DECODE_H
+#ifndef LASTWORD_LIB_DOCUMENT_DECODE_H
+#define LASTWORD_LIB_DOCUMENT_DECODE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 #include "lib/base/error.h"
 #include "lib/document/json.h"
 #include "lib/document/yaml.h"
-#include "webhook/strings.h"
+#include "lib/document/strings.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 

@@ -1,4 +1,4 @@
-#include "webhook/decode.h"
+#include "lib/document/decode.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
