@@ -11,6 +11,7 @@
 #include "lib/base/clock.h"
 #include "lib/http/server.h"
 #include "lib/http/metrics.h"
+#include "lib/http/process_metrics.h"
 #include "webhook/admission.h"
 #include "webhook/review_log.h"
 
@@ -41,6 +42,7 @@ struct snapshot {
 
 struct webhook_metrics {
 	struct metrics *registry;
+	struct process_metrics process;
 	struct metric *results[ADMISSION_RESULT_COUNT];
 	struct metric *skips[REASON_COUNT];
 	struct metric *duration;
@@ -252,6 +254,7 @@ static void write_metrics(struct webhook_server *server, struct http_response *r
 	metric_set(server->metrics.timed_out, (double)counts.timed_out);
 	metric_set(server->metrics.displaced, (double)counts.displaced);
 	response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	process_metrics_update(&server->metrics.process);
 	metrics_write(server->metrics.registry, &response->body);
 }
 
@@ -395,6 +398,7 @@ static bool make_metrics(struct webhook_metrics *metrics)
 	metrics->overloaded = single(registry, &metric_overloaded, NULL);
 	metrics->timed_out = single(registry, &metric_timed_out, NULL);
 	metrics->displaced = single(registry, &metric_displaced, NULL);
+	process_metrics_add(&metrics->process, registry);
 	return true;
 }
 

@@ -14,6 +14,7 @@
 #define LASTWORD_OBSERVER_BASE_AGENT_SERIES_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "observer/base/fair_share.h"
 
@@ -27,6 +28,7 @@ struct agent_pair {
 	size_t series;
 	unsigned char
 	        *seen; /* the user's: bits of what series it has; one byte for each of kinds */
+	uint64_t fingerprint; /* the user's: a hash of that of the last failure; 0: none */
 	char agent[AGENT_SERIES_NAME_MAX + 1];
 };
 

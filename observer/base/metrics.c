@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/utf8.h"
 #include "lib/diagnosis/classify.h"
 #include "lib/http/metrics.h"
+#include "lib/http/process_metrics.h"
 #include "observer/base/agent_series.h"
 
 /* Never reached: agent_series keeps all of them together below it. */
@@ -26,6 +28,9 @@ enum family {
 	FAMILY_DURATION,
 	FAMILY_RSS,
 	FAMILY_CPU,
+	FAMILY_LAST_SUCCESS,
+	FAMILY_LAST_FAILURE,
+	FAMILY_REPEATED,
 	FAMILY_SILENT_EXITS,
 	FAMILY_SILENT_DURATION,
 	FAMILY_SILENT_PODS,
@@ -66,6 +71,22 @@ static const struct metric_definition definitions[FAMILY_COUNT] = {
                         .labels = {"namespace", "agent"},
                         .limit = SERIES_MAX,
                         BUCKETS(cpu_buckets)},
+        [FAMILY_LAST_SUCCESS] = {.type = METRIC_GAUGE,
+                                 .name = "lastword_agent_last_success_timestamp_seconds",
+                                 .help = "When the agent's last successful run ended.",
+                                 .labels = {"namespace", "agent"},
+                                 .limit = SERIES_MAX},
+        [FAMILY_LAST_FAILURE] = {.type = METRIC_GAUGE,
+                                 .name = "lastword_agent_last_failure_timestamp_seconds",
+                                 .help = "When the agent's last failed run ended.",
+                                 .labels = {"namespace", "agent"},
+                                 .limit = SERIES_MAX},
+        [FAMILY_REPEATED] = {.type = METRIC_GAUGE,
+                             .name = "lastword_agent_repeated_failures",
+                             .help = "The agent's last runs that failed in a row with the same "
+                                     "fingerprint.",
+                             .labels = {"namespace", "agent"},
+                             .limit = SERIES_MAX},
         [FAMILY_SILENT_EXITS] =
                 {.type = METRIC_COUNTER,
                  .name = "lastword_agent_silent_exits_total",
@@ -167,10 +188,12 @@ struct observer_metrics {
 	struct metric_family *families[FAMILY_COUNT];
 	struct metric *gauges[GAUGE_COUNT];
 	struct metric *counters[COUNTER_COUNT];
+	struct process_metrics process;
 	struct agent_series agents;
 };
 
-/* What agent_pair.seen says of a pair: one byte for its runs, and one for each cause. */
+/* What agent_pair.seen says of a pair: one byte for its runs, one for the last of them, and one for
+ * each cause. */
 enum {
 	SEEN_FAILED = 1,
 	SEEN_SUCCEEDED = 2,
@@ -180,15 +203,18 @@ enum {
 	SEEN_SILENT = 32,
 	SEEN_SILENT_DURATION = 64
 };
+enum { SEEN_LAST_SUCCESS = 1, SEEN_LAST_FAILURE = 2, SEEN_REPEATED = 4 };
 #define SEEN_RUNS  0
-#define SEEN_CAUSE 1
+#define SEEN_LAST  1
+#define SEEN_CAUSE 2
 #define SEEN_KINDS (SEEN_CAUSE + CAUSE_COUNT)
 
 static void delete_series(void *context, const struct agent_pair *pair)
 {
 	static const enum family families[] = {
-	        FAMILY_RUNS, FAMILY_EXITS,        FAMILY_DURATION,       FAMILY_RSS,
-	        FAMILY_CPU,  FAMILY_SILENT_EXITS, FAMILY_SILENT_DURATION};
+	        FAMILY_RUNS,         FAMILY_EXITS,          FAMILY_DURATION,     FAMILY_RSS,
+	        FAMILY_CPU,          FAMILY_LAST_SUCCESS,   FAMILY_LAST_FAILURE, FAMILY_REPEATED,
+	        FAMILY_SILENT_EXITS, FAMILY_SILENT_DURATION};
 	struct observer_metrics *metrics = context;
 	const char *const labels[] = {pair->holder->name, pair->agent};
 	for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
@@ -212,6 +238,7 @@ struct observer_metrics *observer_metrics_new(void)
 		metrics->counters[i] =
 		        metric_get(metrics_add(metrics->registry, &counters[i]), none);
 	metric_set(metric_get(metrics_add(metrics->registry, &build_info), version), 1);
+	process_metrics_add(&metrics->process, metrics->registry);
 	agent_series_init(&metrics->agents, SEEN_KINDS, delete_series, metrics);
 	return metrics;
 }
@@ -264,6 +291,63 @@ void observer_metrics_count_run(struct observer_metrics *metrics, const char *na
 	observe_run(metrics, pair, FAMILY_DURATION, SEEN_DURATION, duration, 1e9);
 	observe_run(metrics, pair, FAMILY_RSS, SEEN_RSS, max_rss_bytes, 1);
 	observe_run(metrics, pair, FAMILY_CPU, SEEN_CPU, cpu, 1e9);
+}
+
+/* The series with the pair's labels alone; made when new. */
+static struct metric *last_runs_metric(struct observer_metrics *metrics, struct agent_pair *pair,
+                                       enum family family, unsigned bit)
+{
+	const char *const labels[] = {pair->holder->name, pair->agent};
+	have_series(metrics, pair, SEEN_LAST, bit);
+	return metric_get(metrics->families[family], labels);
+}
+
+static void raise_to(struct metric *metric, double value)
+{
+	if (value > metric_value(metric))
+		metric_set(metric, value);
+}
+
+/* What the pair's series of that family says; 0: it has none. */
+static double last_runs_value(struct observer_metrics *metrics, struct agent_pair *pair,
+                              enum family family, unsigned bit)
+{
+	if ((pair->seen[SEEN_LAST] & bit) == 0)
+		return 0;
+	return metric_value(last_runs_metric(metrics, pair, family, bit));
+}
+
+void observer_metrics_see_success(struct observer_metrics *metrics, const char *namespace,
+                                  const char *agent, int64_t finished_at)
+{
+	double seconds = (double)finished_at / 1e9;
+	struct agent_pair *pair = finished_at <= 0 ? NULL : use_pair(metrics, namespace, agent);
+	if (pair == NULL)
+		return;
+	raise_to(last_runs_metric(metrics, pair, FAMILY_LAST_SUCCESS, SEEN_LAST_SUCCESS), seconds);
+	if (seconds < last_runs_value(metrics, pair, FAMILY_LAST_FAILURE, SEEN_LAST_FAILURE))
+		return;
+	pair->fingerprint = 0;
+	metric_set(last_runs_metric(metrics, pair, FAMILY_REPEATED, SEEN_REPEATED), 0);
+}
+
+void observer_metrics_see_failure(struct observer_metrics *metrics, const char *namespace,
+                                  const char *agent, int64_t finished_at, const char *fingerprint)
+{
+	double seconds = (double)finished_at / 1e9;
+	uint64_t hash = hash_text(fingerprint == NULL ? "" : fingerprint);
+	struct agent_pair *pair = finished_at <= 0 ? NULL : use_pair(metrics, namespace, agent);
+	if (pair == NULL)
+		return;
+	raise_to(last_runs_metric(metrics, pair, FAMILY_LAST_FAILURE, SEEN_LAST_FAILURE), seconds);
+	if (seconds < last_runs_value(metrics, pair, FAMILY_LAST_SUCCESS, SEEN_LAST_SUCCESS))
+		return;
+	struct metric *repeated = last_runs_metric(metrics, pair, FAMILY_REPEATED, SEEN_REPEATED);
+	if (hash == pair->fingerprint)
+		metric_add(repeated, 1);
+	else
+		metric_set(repeated, 1);
+	pair->fingerprint = hash;
 }
 
 /* One bit for each series of a cause: the source. */
@@ -376,5 +460,6 @@ void observer_metrics_count(struct observer_metrics *metrics, enum counter count
 
 void observer_metrics_write(struct observer_metrics *metrics, struct buffer *out)
 {
+	process_metrics_update(&metrics->process);
 	metrics_write(metrics->registry, out);
 }

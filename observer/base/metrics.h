@@ -7,6 +7,11 @@
  * leaves no record, is counted by the leader alone. So the sum over the replicas is the number of
  * runs.
  *
+ * What is seen of an agent's last runs (the times of its last success and failure, and how many
+ * failures in a row had the same fingerprint) does not add up: each replica sees all runs, and of
+ * those before its own start only what pods and their records still show. A run that ended before
+ * another one that was seen already changes no row, so it does not matter which is seen first.
+ *
  * The functions that count belong to the observer's thread; observer_metrics_write() may be called
  * from any thread.
  */
@@ -54,6 +59,12 @@ void observer_metrics_count_run(struct observer_metrics *metrics, const char *na
                                 int64_t max_rss_bytes, int64_t cpu);
 void observer_metrics_count_record(struct observer_metrics *metrics, const struct agent_exit *exit,
                                    const char *agent);
+/* How a run ended, and when (since 1970; 0: not known), as every replica sees it, also when the run
+ * had ended before this replica started. fingerprint: of a failure. */
+void observer_metrics_see_success(struct observer_metrics *metrics, const char *namespace,
+                                  const char *agent, int64_t finished_at);
+void observer_metrics_see_failure(struct observer_metrics *metrics, const char *namespace,
+                                  const char *agent, int64_t finished_at, const char *fingerprint);
 /* Silence (pod/silence) that was confirmed, and how long silence that is over was. */
 void observer_metrics_count_silence(struct observer_metrics *metrics, const char *namespace,
                                     const char *agent);

@@ -139,6 +139,12 @@ static void count_lost_reports(struct evidence *evidence, int64_t reports_lost)
 		                                    evidence->termination->namespace, more);
 }
 
+static void see_failure(struct evidence *evidence, int64_t finished_at, const char *fingerprint)
+{
+	observer_metrics_see_failure(evidence->gatherer->metrics, evidence->termination->namespace,
+	                             evidence->termination->agent, finished_at, fingerprint);
+}
+
 static void build(struct evidence *evidence)
 {
 	struct evidence_gatherer *gatherer = evidence->gatherer;
@@ -158,6 +164,10 @@ static void build(struct evidence *evidence)
 		enter(evidence, build, SECOND);
 		return;
 	}
+	if (built.failed)
+		see_failure(evidence,
+		            exit->finished_at > 0 ? exit->finished_at : gatherer->loop->wall,
+		            exit->fingerprint);
 	count_lost_reports(evidence, exit->reports_lost);
 	finish(evidence);
 }
@@ -386,9 +396,14 @@ static void checked(void *context, struct kube_response *response, const struct 
 	}
 	struct arena *_cleanup_arena_ arena = arena_new(0);
 	if (arena != NULL && json_parse(arena, buffer_text(&response->body), response->body.length,
-	                                0, &object, NULL) != JSON_INVALID)
+	                                0, &object, NULL) != JSON_INVALID) {
+		struct agent_exit exit;
 		record_writer_add_written(evidence->gatherer->writer, evidence->termination,
 		                          object);
+		if (agent_exit_read(object, &exit, NULL) &&
+		    strcmp(exit.error_type, cause_name(CAUSE_COMPLETED)) != 0)
+			see_failure(evidence, exit.finished_at, exit.fingerprint);
+	}
 	finish(evidence);
 }
 
@@ -413,6 +428,9 @@ bool evidence_gather(struct evidence_gatherer *gatherer, struct cached_pod *pod,
                      const struct termination *termination, bool listed)
 {
 	bool success = termination_is_success(termination);
+	if (success)
+		observer_metrics_see_success(gatherer->metrics, termination->namespace,
+		                             termination->agent, termination->finished_at);
 	/* Earlier successes were counted by the leader of that time. */
 	if (success && (listed || !gatherer->writer->leader))
 		return true;

@@ -61,7 +61,8 @@ def test_context_cannot_take_a_field_of_the_report(tmp_path):
 
 
 def test_metrics_are_documented():
-    names = set(re.findall(r'"(lastword_\w+)"', (ROOT / "webhook/server.c").read_text()))
+    names = {name for source in ("webhook/server.c", "lib/http/process_metrics.c")
+             for name in re.findall(r'"((?:lastword|process)_\w+)"', (ROOT / source).read_text())}
     readme = (ROOT / "README.md").read_text()
     assert len(names) > 8 and all(f"`{name}" in readme for name in names)
 

@@ -24,9 +24,10 @@ def test_every_flag_is_documented():
 
 
 def test_every_metric_is_documented():
-    names = set(re.findall(r'"(lastword_\w+)"', (ROOT / "observer/base/metrics.c").read_text()))
+    names = {name for source in ("observer/base/metrics.c", "lib/http/process_metrics.c")
+             for name in re.findall(r'"((?:lastword|process)_\w+)"', (ROOT / source).read_text())}
     table = TEXT[TEXT.index("## Metrics"):TEXT.index("## Bounds")]
-    assert names == set(re.findall(r"`(lastword_\w+)", table))
+    assert names == set(re.findall(r"`((?:lastword|process)_\w+)", table))
 
 
 def test_every_right_is_documented():

@@ -16,6 +16,7 @@ QUICK = ("--failover-delay", "1s", "--watch-idle", "1s", "--start-timeout-failin
 
 
 TIMES = ("startedAt", "finishedAt")
+NAMESPACE = re.search('"namespace":"([^"]+)"', STREAM.read_text()).group(1)
 
 
 def expected(which):
@@ -87,6 +88,29 @@ def step_through(cluster, observer):
             wait_until(lambda: observer.metric("lastword_observer_open_terminations") == 0, "quiet")
 
 
+def last_run(observer, result):
+    """When the last one of that result ended, as the metrics say. No recorded pod names its agent."""
+    return observer.metric(f'lastword_agent_last_{result}_timestamp_seconds'
+                           f'{{namespace="{NAMESPACE}",agent=""}}')
+
+
+def seconds(time):
+    return datetime.datetime.fromisoformat(time.rstrip("Z") + "+00:00").timestamp()
+
+
+def last_failure(cluster):
+    return max(seconds(r["spec"]["finishedAt"]) for r in cluster.records.values()
+               if "finishedAt" in r["spec"] and r["spec"]["errorType"] != "Completed")
+
+
+def last_success(cluster):
+    ends = [status["state"].get("terminated") for event in cluster.events
+            for status in event["object"].get("status", {}).get("containerStatuses", [])
+            if status["name"] == "main"]
+    return max(seconds(end["finishedAt"]) for end in ends
+               if end and end["exitCode"] == 0 and end["reason"] == "Completed")
+
+
 @pytest.mark.parametrize("which", ["plain", "injected"])
 def test_a_recorded_history(cluster, observe, which):
     c = cluster(which)
@@ -115,6 +139,9 @@ def test_a_recorded_history(cluster, observe, which):
     assert sum(float(line.split()[-1]) for line in runs if "succeeded" in line) == 2
     assert sum(float(line.split()[-1]) for line in runs if "failed" in line) == len(c.records)
     assert observer.metric("lastword_observer_lost_records_total") == 0
+    assert last_run(observer, "success") == last_success(c)
+    assert last_run(observer, "failure") >= last_failure(c)  # one that never started has no time
+    assert observer.metric("process_resident_memory_bytes") > 1e6
     assert observer.get("/healthz") == (200, "ok\n")
     assert observer.get("/nothing")[0] == 404
 
@@ -180,6 +207,7 @@ def test_a_restart_writes_nothing_twice(cluster, observe):
     wait_until(lambda: second.get("/readyz")[0] == 200 and
                second.metric("lastword_observer_open_terminations") == 0, "quiet")
     assert c.records == records and c.event_objects == events
+    assert last_run(second, "failure") >= last_failure(c)
     assert not [r for r in c.requests if r[0] == "POST" and "agentexits" in r[1]]
 
 

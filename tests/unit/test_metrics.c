@@ -1,4 +1,5 @@
 /* Metrics as Prometheus text, and the log's lines. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/http/metrics.h"
+#include "lib/http/process_metrics.h"
 #include "webhook/review_log.h"
 
 static void assert_written(struct metrics *metrics, const char *expected)
@@ -296,6 +298,45 @@ static void test_levels(void **state)
 	assert_false(log_level_parse("loud", &level));
 }
 
+static double process_value(struct process_metrics *process, enum process_metric which)
+{
+	process_metrics_update(process);
+	return metric_value(metric_get(process->families[which], NULL));
+}
+
+static void test_process(void **state)
+{
+	(void)state;
+	double now = (double)clock_wall() / 1e9;
+	struct metrics *metrics = metrics_new();
+	struct process_metrics process;
+	process_metrics_add(&process, metrics);
+	double cpu = process_value(&process, PROCESS_CPU_SECONDS);
+	for (volatile unsigned i = 0; process_value(&process, PROCESS_CPU_SECONDS) <= cpu; i++)
+		continue; /* a clock tick of work */
+	double memory = process_value(&process, PROCESS_RESIDENT_MEMORY);
+	assert_true(memory > 1e6);
+	volatile char *more = malloc(32 << 20);
+	for (size_t i = 0; i < 32 << 20; i += 4096)
+		more[i] = 1;
+	assert_true(process_value(&process, PROCESS_RESIDENT_MEMORY) > memory + 16e6);
+	free((void *)more);
+
+	int open_before = (int)process_value(&process, PROCESS_OPEN_FDS);
+	int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal((int)process_value(&process, PROCESS_OPEN_FDS), open_before + 1);
+	close(file);
+	assert_int_equal((int)process_value(&process, PROCESS_OPEN_FDS), open_before);
+	assert_int_equal((long)process_value(&process, PROCESS_MAX_FDS), sysconf(_SC_OPEN_MAX));
+
+	/* A tick is a hundredth of a second; the test's process started within these minutes. */
+	double start = process_value(&process, PROCESS_START_TIME);
+	assert_true(start > now - 600 && start < now + 1);
+	assert_true(!(start < process_value(&process, PROCESS_START_TIME)) &&
+	            !(start > process_value(&process, PROCESS_START_TIME)));
+	metrics_free(metrics);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +349,7 @@ int main(void)
 	        cmocka_unit_test(test_limit),
 	        cmocka_unit_test(test_lines_of_each_client),
 	        cmocka_unit_test(test_levels),
+	        cmocka_unit_test(test_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

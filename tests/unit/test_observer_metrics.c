@@ -139,6 +139,81 @@ static void test_long_names_are_cut(void **state)
 	assert_int_equal(count_of("result=\"failed\"} 2\n"), 1);
 }
 
+#define SECONDS(n) ((n)*INT64_C(1000000000))
+
+static void assert_value(const char *name, const char *agent, const char *value)
+{
+	char sample[200];
+	snprintf(sample, sizeof sample, "\n%s{namespace=\"team\",agent=\"%s\"} %s\n", name, agent,
+	         value);
+	assert_int_equal(count_of(sample), 1);
+}
+
+static void assert_last(const char *success, const char *failure, const char *repeated)
+{
+	assert_value("lastword_agent_last_success_timestamp_seconds", "coder", success);
+	assert_value("lastword_agent_last_failure_timestamp_seconds", "coder", failure);
+	assert_value("lastword_agent_repeated_failures", "coder", repeated);
+}
+
+static void succeeds(int64_t at)
+{
+	observer_metrics_see_success(metrics, "team", "coder", SECONDS(at));
+}
+
+static void fails(int64_t at, const char *fingerprint)
+{
+	observer_metrics_see_failure(metrics, "team", "coder", SECONDS(at), fingerprint);
+}
+
+static void test_the_last_runs(void **state)
+{
+	(void)state;
+	fails(100, "aa");
+	assert_int_equal(count_of("lastword_agent_last_success_timestamp_seconds{"), 0);
+	assert_value("lastword_agent_repeated_failures", "coder", "1");
+	fails(110, "aa");
+	succeeds(90); /* of an earlier run that is seen later */
+	assert_last("90", "110", "2");
+	fails(105, "aa");
+	assert_last("90", "110", "3");
+	fails(120, "bb");
+	assert_last("90", "120", "1");
+	succeeds(130);
+	assert_last("130", "120", "0");
+	fails(125, "bb"); /* it had failed before the success */
+	assert_last("130", "125", "0");
+	fails(140, "bb");
+	assert_last("130", "140", "1");
+	fails(150, NULL);
+	fails(151, NULL);
+	assert_last("130", "151", "2");
+	observer_metrics_see_failure(metrics, "team", "coder", 0, "cc"); /* nobody knows when */
+	observer_metrics_see_success(metrics, "team", "coder", AGENT_EXIT_UNKNOWN);
+	assert_last("130", "151", "2");
+}
+
+/* They count against the same bound as the other series of agents. */
+static void test_the_last_runs_are_bounded(void **state)
+{
+	char agent[32];
+	(void)state;
+	fails(100, "aa");
+	for (int i = 0; i < 3000; i++) {
+		snprintf(agent, sizeof agent, "agent-%d", i);
+		observer_metrics_see_failure(metrics, "evil", agent, SECONDS(100), "aa");
+		observer_metrics_see_success(metrics, "evil", agent, SECONDS(99));
+	}
+	assert_value("lastword_agent_repeated_failures", "coder", "1");
+	size_t series = count_of("lastword_agent_last_success_timestamp_seconds{") +
+	                count_of("lastword_agent_last_failure_timestamp_seconds{") +
+	                count_of("lastword_agent_repeated_failures{");
+	assert_in_range(series, AGENT_SERIES_MAX - 4, AGENT_SERIES_MAX);
+	assert_int_equal(count_of("repeated_failures{namespace=\"evil\",agent=\"agent-2999\"} 1"),
+	                 1);
+	assert_int_equal(count_of("repeated_failures{namespace=\"evil\",agent=\"agent-0\"}"), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -147,6 +222,8 @@ int main(void)
 	        TEST(test_200_names_leave_room_for_others),
 	        TEST(test_many_namespaces),
 	        TEST(test_long_names_are_cut),
+	        TEST(test_the_last_runs),
+	        TEST(test_the_last_runs_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
