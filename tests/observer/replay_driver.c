@@ -5,10 +5,10 @@
  *
  *   replay_driver [--webhook-config FILE] STREAM LINES [MODE…]
  *
- * FILE: the observer's --webhook-config. STREAM: watch events, one a line; with "time" (milliseconds after
- * START) they happen no sooner. LINES: what watchdogs print, objects {"at": index of the event with
- * which it is there, "namespace", "pod", "line"}, one a line; with "container" and "run" (0, 1, …)
- * what that container prints; may be empty. MODE:
+ * FILE: the observer's --webhook-config. STREAM: watch events, one a line; with "time"
+ * (milliseconds after START) they happen no sooner. LINES: what watchdogs print, objects {"at":
+ * index of the event with which it is there, "namespace", "pod", "line"}, one a line; with
+ * "container" and "run" (0, 1, …) what that container prints; may be empty. MODE:
  *
  *   once             the whole stream in no time; prints the records, one a line
  *   slow SECONDS     the same with so much time between two events, and an hour at the end
