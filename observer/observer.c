@@ -233,11 +233,6 @@ bool observer_is_ready(struct observer *observer)
 	return atomic_load(&observer->ready);
 }
 
-bool observer_is_idle(const struct observer *observer)
-{
-	return observer->gatherer.count == 0 && observer->writer.count == 0;
-}
-
 void observer_stop(struct observer *observer)
 {
 	atomic_store(&observer->ready, false);
@@ -248,7 +243,8 @@ void observer_stop(struct observer *observer)
 
 bool observer_is_drained(const struct observer *observer)
 {
-	return !observer->writer.leader || observer_is_idle(observer);
+	return !observer->writer.leader ||
+	       (observer->gatherer.count == 0 && observer->writer.count == 0);
 }
 
 void observer_measure(struct observer *observer)

@@ -94,8 +94,6 @@ void observer_reload_config(struct observer *observer);
 /* The pods are listed, and their list and watch make progress (watcher.h). As of the last
  * observer_advance(). */
 bool observer_is_ready(struct observer *observer);
-/* No termination is open and no record pending. */
-bool observer_is_idle(const struct observer *observer);
 /* Ends the watch: it is not ready any more; what is open goes on. */
 void observer_stop(struct observer *observer);
 /* Nothing is open that this replica has to finish: another replica finishes what is open here,

@@ -309,17 +309,9 @@ bool kube_start(struct kube_client *client, const struct kube_request *request,
 struct waiting {
 	struct kube_response *response;
 	struct error *error;
-	kube_receive *receive;
-	void *context;
 	bool done;
 	bool good;
 };
-
-static bool pass_on(void *context, const char *bytes, size_t length)
-{
-	struct waiting *waiting = context;
-	return waiting->receive(waiting->context, bytes, length);
-}
 
 static void take_response(void *context, struct kube_response *response, const struct error *error)
 {
@@ -340,8 +332,7 @@ static bool call_once(struct kube_client *client, const struct kube_request *req
 	kube_response_free(waiting->response);
 	kube_response_init(waiting->response);
 	waiting->done = false;
-	if (!kube_start(client, request, waiting->receive == NULL ? NULL : pass_on, take_response,
-	                waiting, &operation, waiting->error))
+	if (!kube_start(client, request, NULL, take_response, waiting, &operation, waiting->error))
 		return false;
 	while (!waiting->done && !atomic_load(&client->stopped))
 		kube_run(client, WAIT_FOR_EVER);
@@ -350,15 +341,6 @@ static bool call_once(struct kube_client *client, const struct kube_request *req
 	kube_cancel(operation);
 	return error_set(waiting->error, "%s %s: stopped",
 	                 request->method == NULL ? "GET" : request->method, request->path);
-}
-
-bool kube_stream(struct kube_client *client, const struct kube_request *request,
-                 kube_receive *receive, void *context, struct kube_response *response,
-                 struct error *error)
-{
-	struct waiting waiting = {
-	        .response = response, .error = error, .receive = receive, .context = context};
-	return call_once(client, request, &waiting);
 }
 
 bool kube_call(struct kube_client *client, const struct kube_request *request,

@@ -5,9 +5,9 @@
  * _PORT, and the service account's ca.crt and token. The token is read for each request, since it
  * rotates; a rotated CA is noticed within a minute.
  *
- * A client belongs to one thread, which either blocks in kube_call() and kube_stream(), or runs
- * many requests at a time with kube_start() and kube_run(). kube_stop() may be called from any
- * thread: every blocking call returns, and the client cannot be used again.
+ * A client belongs to one thread, which either blocks in kube_call(), or runs many requests at a
+ * time with kube_start() and kube_run(). kube_stop() may be called from any thread: every blocking
+ * call returns, and the client cannot be used again.
  *
  * A request succeeds with a complete response of status 200 to 299 that is not a Status object with
  * `status: Failure`. Everything else fails; the error then names request, status, and the Status'
@@ -88,26 +88,21 @@ void kube_response_free(struct kube_response *response);
 bool kube_call(struct kube_client *client, const struct kube_request *request,
                struct kube_response *response, struct error *error);
 
-/* Called with each part of a successful stream's body. False ends the stream, which fails. */
-typedef bool kube_receive(void *context, const char *bytes, size_t length);
-
-/* As kube_call(), but the body goes to receive(). True: the server ended the stream in order.
- * Without an idle_timeout a half-open connection is never noticed. */
-bool kube_stream(struct kube_client *client, const struct kube_request *request,
-                 kube_receive *receive, void *context, struct kube_response *response,
-                 struct error *error);
-
-/* From any thread: kube_call(), kube_stream() and kube_run() return at once, now and later. */
+/* From any thread: kube_call() and kube_run() return at once, now and later. */
 void kube_stop(struct kube_client *client);
 
 /* ---- Many at a time ---- */
 
-/* Called at the end of an operation, which is freed afterwards. error: NULL for success. It may
- * start others. */
+/* Called with each part of a successful stream's body. False ends the stream, which fails. */
+typedef bool kube_receive(void *context, const char *bytes, size_t length);
+
+/* Called at the end of an operation, which is freed afterwards. error: NULL for success (of a
+ * stream: the server ended it in order). It may start others. */
 typedef void kube_finish(void *context, struct kube_response *response, const struct error *error);
 
-/* Begins a request; receive NULL: the body is in the response. On failure finish() is not called.
- */
+/* Begins a request, a stream where the body goes to receive(); receive NULL: it is in the response.
+ * Of a stream without an idle_timeout a half-open connection is never noticed. On failure finish()
+ * is not called. */
 bool kube_start(struct kube_client *client, const struct kube_request *request,
                 kube_receive *receive, kube_finish *finish, void *context,
                 struct kube_operation **ret_operation, struct error *error);

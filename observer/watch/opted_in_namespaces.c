@@ -157,9 +157,18 @@ static int64_t label_time(const json *metadata)
 	return first;
 }
 
-void opted_in_namespaces_take(struct opted_in_namespaces *namespaces, enum watch_event event,
-                              const json *object)
+/* ---- The watch ---- */
+
+static void begin(void *context)
 {
+	struct opted_in_namespaces *namespaces = context;
+	namespaces->list++;
+}
+
+static void take(void *context, enum watch_event event, struct arena *arena, const json *object)
+{
+	(void)arena;
+	struct opted_in_namespaces *namespaces = context;
 	const json *metadata = json_get(object, "metadata");
 	const char *name = json_get_string(metadata, "name");
 	if (name == NULL || strcmp(name, namespaces->own) == 0 || strcmp(name, "kube-system") == 0)
@@ -176,20 +185,6 @@ void opted_in_namespaces_take(struct opted_in_namespaces *namespaces, enum watch
 		return;
 	item->list = namespaces->list;
 	item->since = label_time(metadata);
-}
-
-/* ---- The watch ---- */
-
-static void begin(void *context)
-{
-	struct opted_in_namespaces *namespaces = context;
-	namespaces->list++;
-}
-
-static void take(void *context, enum watch_event event, struct arena *arena, const json *object)
-{
-	(void)arena;
-	opted_in_namespaces_take(context, event, object);
 }
 
 static void complete(void *context)

@@ -60,8 +60,4 @@ void opted_in_namespaces_free(struct opted_in_namespaces *namespaces);
 struct opt_in opted_in_namespaces_find(const struct opted_in_namespaces *namespaces,
                                        const char *name);
 
-/* The handler of its watch, for tests. */
-void opted_in_namespaces_take(struct opted_in_namespaces *namespaces, enum watch_event event,
-                              const json *object);
-
 #endif

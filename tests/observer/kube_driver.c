@@ -3,7 +3,8 @@
  * outcome as a JSON object a line on stdout.
  *
  *   call METHOD PATH [BODY [CONTENT-TYPE]]   kube_call
- *   stream PATH          kube_stream: each chunk's bytes are counted, "chunk" is printed
+ *   stream PATH          kube_start with receive(): each chunk's bytes are counted, "chunk" is
+ *                        printed
  *   many N PATH          N requests side by side with kube_start
  *   wait                 reads a line of stdin: the test goes on meanwhile
  *   stop-on-line         from now on a thread of its own calls kube_stop when stdin has a line
@@ -11,6 +12,7 @@
  */
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@
 struct driver {
 	struct kube_client *client;
 	struct kube_request request;
+	atomic_bool stopped;
 	size_t bytes;
 	unsigned finished;
 	unsigned failed;
@@ -36,8 +39,10 @@ static void read_line(void)
 
 static void *stop_on_line(void *context)
 {
+	struct driver *driver = context;
 	read_line();
-	kube_stop(context);
+	atomic_store(&driver->stopped, true);
+	kube_stop(driver->client);
 	return NULL;
 }
 
@@ -72,16 +77,38 @@ static bool on_chunk(void *context, const char *bytes, size_t length)
 	return true;
 }
 
-static void call(struct driver *driver, bool stream)
+static void call(struct driver *driver)
 {
 	struct kube_response _cleanup_kube_response_ response;
 	struct error error = {""};
 	kube_response_init(&response);
+	bool good = kube_call(driver->client, &driver->request, &response, &error);
+	print_result(&response, good ? NULL : &error, 0);
+}
+
+static void on_stream_end(void *context, struct kube_response *response, const struct error *error)
+{
+	struct driver *driver = context;
+	driver->finished++;
+	print_result(response, error, driver->bytes);
+}
+
+static void stream(struct driver *driver)
+{
+	struct kube_operation *operation;
+	struct error error;
 	driver->bytes = 0;
-	bool good = stream ? kube_stream(driver->client, &driver->request, on_chunk, driver,
-	                                 &response, &error)
-	                   : kube_call(driver->client, &driver->request, &response, &error);
-	print_result(&response, good ? NULL : &error, driver->bytes);
+	driver->finished = 0;
+	if (!kube_start(driver->client, &driver->request, on_chunk, on_stream_end, driver,
+	                &operation, &error))
+		abort();
+	while (driver->finished == 0 && !atomic_load(&driver->stopped))
+		kube_run(driver->client, INT64_C(1000000000));
+	if (driver->finished > 0)
+		return;
+	kube_cancel(operation);
+	puts("{\"stopped\": true}");
+	fflush(stdout);
 }
 
 static void on_finish(void *context, struct kube_response *response, const struct error *error)
@@ -148,11 +175,11 @@ int main(int argc, char **argv)
 			        i + 1 < argc && strncmp(argv[i + 1], "application/", 12) == 0
 			                ? argv[++i]
 			                : NULL;
-			call(&driver, false);
+			call(&driver);
 		} else if (strcmp(argv[i], "stream") == 0 && i + 1 < argc) {
 			driver.request.method = NULL;
 			driver.request.path = argv[++i];
-			call(&driver, true);
+			stream(&driver);
 		} else if (strcmp(argv[i], "many") == 0 && i + 2 < argc) {
 			unsigned count = (unsigned)atoi(argv[++i]);
 			driver.request.path = argv[++i];
@@ -160,7 +187,7 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "wait") == 0) {
 			read_line();
 		} else if (strcmp(argv[i], "stop-on-line") == 0) {
-			stopper = pthread_create(&thread, NULL, stop_on_line, driver.client) == 0;
+			stopper = pthread_create(&thread, NULL, stop_on_line, &driver) == 0;
 		} else if (!take_setting(&driver, argv[i])) {
 			fprintf(stderr, "what is %s?\n", argv[i]);
 			return 2;

@@ -236,6 +236,15 @@ def test_a_stream_is_stopped_from_another_thread(serve):
     driver = Driver(serve(respond), "stop-on-line", "stream", "/a")
     assert driver.line() == "chunk"
     driver.go_on()
+    assert driver.outcome() == {"stopped": True}
+    driver.end()
+
+
+def test_a_call_is_stopped_from_another_thread(serve):
+    def respond(request):
+        driver.go_on()
+        request.connection.recv(1)  # until the client hangs up
+    driver = Driver(serve(respond), "stop-on-line", "call", "GET", "/a")
     assert driver.outcome()["error"] == "GET /a: stopped"
     driver.end()
 

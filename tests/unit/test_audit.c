@@ -206,7 +206,8 @@ static void take_namespace(struct opted_in_namespaces *namespaces, enum watch_ev
 	struct arena *arena = arena_new(0);
 	snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"%s\",\"managedFields\":[%s]}}", name,
 	         managed);
-	opted_in_namespaces_take(namespaces, event, parse(arena, text));
+	const struct watch_handler *handler = &namespaces->watcher.handler;
+	handler->take(handler->context, event, arena, parse(arena, text));
 	arena_free(arena);
 }
 
