@@ -132,7 +132,10 @@ static void record_found(void *context, const struct agent_exit *exit)
 		resolver_add_record(&observer->resolver, exit->namespace, identity,
 		                    exit->finished_at == AGENT_EXIT_UNKNOWN ? exit->created_at
 		                                                            : exit->finished_at);
-	if (exit->uid != NULL && pod_cache_find(&observer->tracker.cache, exit->uid) == NULL)
+	if (exit->uid == NULL || exit->container == NULL)
+		return;
+	struct cached_pod *pod = pod_cache_find(&observer->tracker.cache, exit->uid);
+	if (pod == NULL || !silence_tracker_follows(pod, exit->container, exit->restart_count))
 		silence_recorder_check(&observer->silence_recorder, exit);
 }
 

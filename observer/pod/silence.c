@@ -1,5 +1,7 @@
 #include "observer/pod/silence.h"
 
+#include <string.h>
+
 #include "lib/base/clock.h"
 
 /* A failure of the agent's own that is its last run. */
@@ -87,5 +89,31 @@ bool silence_read(const struct pod *pod, const struct pod_agent *agent,
 	silence.confirmed_at =
 	        first_silent(pod, agent, clock_after(silence.failed_at, silent_after), limit);
 	*ret_silence = silence;
+	return true;
+}
+
+bool silence_read_end(const struct pod *pod, const char *container, int64_t now,
+                      struct silence *silence)
+{
+	struct pod_agent agent = {.name = container};
+	for (size_t i = 0; i < pod->agent_count; i++)
+		if (strcmp(pod->agents[i].name, container) == 0)
+			agent = pod->agents[i];
+	int64_t last_run = 0;
+	if (json_integer(json_get(agent.status, "restartCount"), &last_run) &&
+	    last_run > silence->restart_count) {
+		bool next_run = last_run == silence->restart_count + 1;
+		silence->end = SILENCE_AGENT_RESTARTED;
+		silence->ended_at = next_run ? next_start(&agent) : 0;
+	} else if (pod->terminal) {
+		silence->end = SILENCE_POD_ENDED;
+		silence->ended_at = last_end(pod, &agent);
+	} else {
+		return false;
+	}
+	/* An earlier end is of another container: that of the last one is not known. */
+	silence->end_unknown = silence->ended_at < silence->confirmed_at;
+	if (silence->end_unknown)
+		silence->ended_at = now;
 	return true;
 }

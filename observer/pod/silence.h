@@ -11,7 +11,9 @@
  * none. It ends with the pod, or when the agent runs again (RestartAllContainers).
  *
  * All of it follows from one pod object, whenever it is seen: containers' statuses have the times.
- * The kubelet's times are truncated to whole seconds.
+ * The kubelet's times are truncated to whole seconds. A status may lose what it had said, though
+ * (Kubernetes 1.20: ContainerStatusUnknown, without times, in a pod that is being deleted): then
+ * silence does not follow from it any more, but its end does (silence_read_end()).
  */
 #ifndef LASTWORD_OBSERVER_POD_SILENCE_H
 #define LASTWORD_OBSERVER_POD_SILENCE_H
@@ -48,5 +50,13 @@ struct silence {
 bool silence_read(const struct pod *pod, const struct pod_agent *agent,
                   const struct termination *termination, bool gone, int64_t silent_after,
                   int64_t now, struct silence *ret_silence);
+
+/*
+ * Whether silence is over that was confirmed, as its record says: its agent runs again, or the pod
+ * has ended. Then fills in when, as far as the object has it (else: now, and end_unknown). False:
+ * the object does not say so; nothing is changed.
+ */
+bool silence_read_end(const struct pod *pod, const char *container, int64_t now,
+                      struct silence *silence);
 
 #endif

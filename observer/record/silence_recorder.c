@@ -7,7 +7,6 @@
 #include "lib/base/buffer.h"
 #include "lib/base/duration.h"
 #include "lib/base/log.h"
-#include "observer/pod/pod_lookup.h"
 #include "observer/record/record_writer.h"
 
 #define RETRY_REFUSED (30 * SECOND)
@@ -37,10 +36,19 @@ struct silence_update {
 	struct timer timer;
 };
 
-static void request_pod(struct silence_update *update);
+static void look(struct silence_update *update);
 static void verify(struct silence_update *update);
 static void read_record(struct silence_update *update);
 static void write_condition(struct silence_update *update);
+
+static void stop_reading(struct silence_update *update)
+{
+	struct silence_recorder *recorder = update->recorder;
+	if (recorder->reading != update)
+		return;
+	pod_reader_cancel(&recorder->reader);
+	recorder->reading = NULL;
+}
 
 static void update_free(struct silence_update *update)
 {
@@ -48,10 +56,7 @@ static void update_free(struct silence_update *update)
 	event_loop_cancel_request(recorder->loop, update->request);
 	event_loop_clear_timer(recorder->loop, &update->timer);
 	notification_cancel(&update->notification);
-	if (recorder->verified == update) {
-		pod_reader_cancel(&recorder->reader);
-		recorder->verified = NULL;
-	}
+	stop_reading(update);
 	if (update->previous != NULL)
 		update->previous->next = update->next;
 	else
@@ -125,27 +130,67 @@ static void send_request(struct silence_update *update, const char *method, cons
 		enter(update, update->stage, SECOND);
 }
 
-/* ---- EXISTS ---- */
+/* ---- Reading pods: LOOK and VERIFY ---- */
 
-static void pod_received(void *context, struct kube_response *response, const struct error *error)
+/* The reader is free: another one that waits for it goes on. */
+static void read_next(struct silence_recorder *recorder)
 {
-	struct silence_update *update = context;
-	update->request = NULL;
-	if (error == NULL && pod_lookup_found(response, update->termination->uid))
-		update_free(update);
-	else if (error == NULL || response->status == 404)
-		enter(update, read_record, 0);
-	else
-		retry(update, response, error);
+	for (struct silence_update *u = recorder->first; u != NULL; u = u->next)
+		if ((u->stage == verify || u->stage == look) && u->timer.index == 0) {
+			enter(u, u->stage, 0);
+			return;
+		}
 }
 
-static void request_pod(struct silence_update *update)
+static void read_pod(struct silence_update *update, pod_reader_done *done)
 {
+	struct silence_recorder *recorder = update->recorder;
+	const struct termination *termination = update->termination;
+	if (pod_reader_is_busy(&recorder->reader))
+		return; /* read_next() */
 	update->attempts++;
-	update->request = pod_lookup_request(update->recorder->loop, update->termination->namespace,
-	                                     update->termination->pod, pod_received, update);
-	if (update->request == NULL)
-		enter(update, request_pod, SECOND);
+	if (pod_reader_start(&recorder->reader, termination->namespace, termination->pod, done,
+	                     update))
+		recorder->reading = update;
+	else
+		enter(update, update->stage, SECOND);
+}
+
+/* The silence that the record has is over, as the pod says; object NULL: there is no such pod. */
+static bool is_over(struct silence_update *update, struct arena *arena, const json *object)
+{
+	struct silence *silence = &update->wanted;
+	int64_t wall = update->recorder->loop->wall;
+	struct pod pod;
+	if (object != NULL && !pod_read(arena, object, &pod, NULL))
+		return false;
+	if (object != NULL && strcmp(pod.uid, update->termination->uid) == 0)
+		return silence_read_end(&pod, update->termination->container, wall, silence);
+	silence->end = SILENCE_POD_GONE;
+	silence->ended_at = wall;
+	silence->end_unknown = true;
+	return true;
+}
+
+static void looked(void *context, const struct kube_response *response, const struct error *error,
+                   struct arena *arena, const json *object)
+{
+	struct silence_update *update = context;
+	struct silence_recorder *recorder = update->recorder;
+	bool absent = error != NULL && response->status == 404;
+	recorder->reading = NULL;
+	if (error != NULL && !absent)
+		retry(update, response, error);
+	else if ((absent || object != NULL) && is_over(update, arena, object))
+		enter(update, read_record, 0);
+	else
+		enter(update, look, SILENCE_RECORDER_LOOK_AGAIN);
+	read_next(recorder);
+}
+
+static void look(struct silence_update *update)
+{
+	read_pod(update, looked);
 }
 
 /* ---- NOTIFY ---- */
@@ -199,22 +244,12 @@ static bool is_silent(const struct silence_update *update, struct arena *arena, 
 	return false;
 }
 
-/* The reader is free: another one that waits for it goes on. */
-static void verify_next(struct silence_recorder *recorder)
-{
-	for (struct silence_update *u = recorder->first; u != NULL; u = u->next)
-		if (u->stage == verify && u->timer.index == 0) {
-			enter(u, verify, 0);
-			return;
-		}
-}
-
 static void verified(void *context, const struct kube_response *response, const struct error *error,
                      struct arena *arena, const json *object)
 {
 	struct silence_update *update = context;
 	struct silence_recorder *recorder = update->recorder;
-	recorder->verified = NULL;
+	recorder->reading = NULL;
 	if (error != NULL && response->status != 404)
 		retry(update, response, error);
 	else if (object != NULL && is_silent(update, arena, object))
@@ -223,21 +258,12 @@ static void verified(void *context, const struct kube_response *response, const 
 		enter(update, read_record, 0); /* it was over meanwhile */
 	else
 		update_free(update);
-	verify_next(recorder);
+	read_next(recorder);
 }
 
 static void verify(struct silence_update *update)
 {
-	struct silence_recorder *recorder = update->recorder;
-	const struct termination *termination = update->termination;
-	if (pod_reader_is_busy(&recorder->reader))
-		return; /* verify_next() */
-	update->attempts++;
-	if (pod_reader_start(&recorder->reader, termination->namespace, termination->pod, verified,
-	                     update))
-		recorder->verified = update;
-	else
-		enter(update, verify, SECOND);
+	read_pod(update, verified);
 }
 
 /* ---- READ ---- */
@@ -414,10 +440,16 @@ static bool holds(const struct silence_update *update)
 void silence_recorder_set_leader(struct silence_recorder *recorder, bool leader)
 {
 	bool began = leader && !recorder->leader;
+	struct silence_update *next;
 	recorder->leader = leader;
-	for (struct silence_update *u = recorder->first; began && u != NULL; u = u->next)
-		if (holds(u))
+	for (struct silence_update *u = recorder->first; u != NULL; u = next) {
+		next = u->next;
+		if (began && holds(u))
 			enter(u, read_record, 0);
+		else if (!leader && u->stage == look)
+			update_free(u); /* the next leader looks */
+	}
+	read_next(recorder);
 }
 
 static struct silence_update *add(struct silence_recorder *recorder,
@@ -464,6 +496,11 @@ bool silence_recorder_set(struct silence_recorder *recorder, const struct termin
 	if (update == NULL)
 		return false;
 	update->wanted = *silence;
+	if (update->stage == look) { /* from now on its pod is watched */
+		stop_reading(update);
+		enter(update, read_record, 0);
+		read_next(recorder);
+	}
 	return true;
 }
 
@@ -492,9 +529,6 @@ void silence_recorder_check(struct silence_recorder *recorder, const struct agen
 	                             ? condition->last_transition_time
 	                             : exit->finished_at,
 	        .confirmed_at = condition->last_transition_time,
-	        .end = SILENCE_POD_GONE,
-	        .ended_at = recorder->loop->wall,
-	        .end_unknown = true,
 	};
-	enter(update, request_pod, 0);
+	enter(update, look, 0);
 }

@@ -6,7 +6,8 @@
  * that is entered again waits first.
  *
  *   HOLD    the failover delay, where this replica does not lead; a new leader ends it     → READ
- *   EXISTS  only for a record whose pod is not watched: GET the pod   it exists → done; no → READ
+ *   LOOK    only for silence that a record has and no pod in the cache shows: GET the pod
+ *                       it is over → READ; else LOOK again, every SILENCE_RECORDER_LOOK_AGAIN
  *   READ    GET the record: has it the wanted condition?     yes → done; no → VERIFY or WRITE
  *   VERIFY  only for silence that lasts: GET the pod, since the watch may be late or dead:
  *           is it silent? One at a time (pod_reader).                     no → done; yes → NOTIFY
@@ -19,6 +20,13 @@
  *    the silence is over stays.
  *  - Silence that lasts has its Event before its condition.
  *  - Of silence that was not confirmed after all nothing is written.
+ *  - A record that says that its pod is silent comes to say that this is over, whatever observers
+ *    have seen: a new leader gives each such record to silence_recorder_check(), unless its
+ *    silence_tracker follows that silence, and from then on it is known from the pod and the record
+ *    alone. It is over when the pod has ended, does not exist, or has another uid, or when the
+ *    agent runs again. So it does not matter what the pod's status has lost since, nor whether the
+ *    pod is watched. One pod is read at a time, and each at most every
+ *    SILENCE_RECORDER_LOOK_AGAIN; the other replicas read none.
  *  - An update ends when the API server has refused it, or has had no such record, for
  *    SILENCE_RECORDER_GIVE_UP. Updates are bounded by the pods that are silent.
  */
@@ -36,7 +44,8 @@
 #include "observer/pod/silence.h"
 #include "observer/pod/termination.h"
 
-#define SILENCE_RECORDER_GIVE_UP (INT64_C(600) * SECOND)
+#define SILENCE_RECORDER_GIVE_UP    (INT64_C(600) * SECOND)
+#define SILENCE_RECORDER_LOOK_AGAIN (30 * SECOND)
 
 struct silence_update;
 
@@ -49,7 +58,7 @@ struct silence_recorder {
 	struct silence_update *first;
 	size_t count;
 	struct pod_reader reader;
-	struct silence_update *verified; /* whose pod is being read; NULL: none */
+	struct silence_update *reading; /* whose pod is being read; NULL: none */
 	struct notifier notifier;
 };
 
@@ -63,8 +72,8 @@ void silence_recorder_set_leader(struct silence_recorder *recorder, bool leader)
 bool silence_recorder_set(struct silence_recorder *recorder, const struct termination *termination,
                           const struct silence *silence);
 
-/* For a record that says that its pod is silent, while no such pod is in the pod cache: where the
- * pod is gone the silence is over. */
+/* For the leader. A record of which nothing is known here: where it says that its pod is silent, it
+ * is looked at until that is over. */
 void silence_recorder_check(struct silence_recorder *recorder, const struct agent_exit *exit);
 
 #endif

@@ -139,6 +139,14 @@ void silence_tracker_take(struct silence_tracker *tracker, const struct pod *pod
 		forget(cached_agent);
 }
 
+bool silence_tracker_follows(struct cached_pod *pod, const char *container, int64_t restart_count)
+{
+	const struct cached_agent *agent = cached_pod_find_agent(pod, container);
+	const struct cached_silence *cached = agent == NULL ? NULL : agent->silence;
+	return cached != NULL && cached->restart_count == restart_count &&
+	       (cached->silent || cached->over);
+}
+
 int64_t silence_tracker_due(const struct cached_agent *agent)
 {
 	const struct cached_silence *cached = agent->silence;

@@ -4,7 +4,8 @@
  *
  * What is remembered of an agent (cached_agent.silence) goes one way: noticed, confirmed, over. A
  * confirmed or over one is given to the silence recorder, which compares it with the record: so
- * after a restart, or whatever watches missed, the next list of pods makes it right again.
+ * after a restart, or whatever watches missed, the next list of pods makes it right again. Silence
+ * that a record has, and no pod of the list shows, is the silence recorder's alone.
  *
  * Confirmation waits SILENCE_MARGIN longer, since kubelets report with some delay that a container
  * has ended in the meantime.
@@ -36,6 +37,10 @@ void silence_tracker_take(struct silence_tracker *tracker, const struct pod *pod
                           const struct pod_agent *agent, struct cached_pod *cached_pod,
                           struct cached_agent *cached_agent, const struct termination *terminations,
                           size_t count, bool gone);
+
+/* The silence that began with that run of the container, and was confirmed, is known from the pod:
+ * when it is over the recorder is told, or was. */
+bool silence_tracker_follows(struct cached_pod *pod, const char *container, int64_t restart_count);
 
 /* When silence_tracker_fire() may have to confirm it, since 1970; INT64_MAX: it need not. */
 int64_t silence_tracker_due(const struct cached_agent *agent);

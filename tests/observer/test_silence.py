@@ -105,6 +105,31 @@ def test_the_pod_is_deleted(tmp_path, deleted, seconds):
     assert condition["reason"] in ("PodEnded", "PodGone")
 
 
+class Forgotten(Chosen):
+    """A kubelet that has lost the containers of a pod which is being deleted says so without their
+    times, as 1.20 does: that the pod was silent does not follow from it any more. The object stays
+    for a minute."""
+
+    def __init__(self, deleted):
+        super().__init__(proxy=deleted + 1, deleted=deleted)
+        self.gone = deleted + 60
+
+    def status(self, name, runs, time):
+        status = super().status(name, runs, time)
+        if time >= self.deleted and name != "main":
+            status["state"] = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}
+        return status
+
+
+@pytest.mark.parametrize("deleted", [100, 700])
+def test_the_kubelet_forgets_a_pod_that_is_deleted(tmp_path, deleted):
+    """Observers that come then know of the silence from the record alone."""
+    files = histories.write(tmp_path, [Forgotten(deleted)])
+    record, = drive(files, "once", "cut", "4", "kill", "20", "replicas", "20")
+    condition, = silent_condition([record])
+    assert condition["status"] == "False"
+
+
 def test_deleted_before_anybody_was_alarmed(tmp_path):
     files = histories.write(tmp_path, [Chosen(proxy=51, deleted=50)])
     assert silent_condition(drive(files, "once", "cut", "4", "kill", "5")) == [None]

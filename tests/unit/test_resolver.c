@@ -8,67 +8,30 @@
 
 #include <cmocka.h>
 
-#include "lib/base/buffer.h"
 #include "observer/record/resolver.h"
+#include "tests/unit/loop_world.h"
 
-#define WALL (INT64_C(1795459080) * SECOND) /* 2026-11-23T18:38:00Z */
-#define A    "00000000000000aa"
-#define B    "00000000000000bb"
+#define A "00000000000000aa"
+#define B "00000000000000bb"
 
-static struct {
-	struct event_loop loop;
-	struct observer_metrics *metrics;
-	struct resolver resolver;
-} world;
+static struct resolver resolver;
 
 static int set_up(void **state)
 {
 	(void)state;
-	world.metrics = observer_metrics_new();
-	event_loop_init(&world.loop, 1, 8);
-	world.loop.now = SECOND;
-	world.loop.wall = WALL;
-	if (!resolver_init(&world.resolver, &world.loop, world.metrics))
+	world_init();
+	if (!resolver_init(&resolver, &world.loop, world.metrics))
 		return 1;
-	resolver_set_leader(&world.resolver, true);
+	resolver_set_leader(&resolver, true);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	resolver_free(&world.resolver);
-	event_loop_free(&world.loop);
-	observer_metrics_free(world.metrics);
+	resolver_free(&resolver);
+	world_free();
 	return 0;
-}
-
-static void respond(struct request *request, long status, const char *body)
-{
-	struct kube_response _cleanup_kube_response_ response;
-	struct error error = {"refused"};
-	kube_response_init(&response);
-	response.status = status;
-	buffer_append_text(&response.body, body);
-	event_loop_finish_request(&world.loop, request, &response,
-	                          status / 100 == 2 ? NULL : &error);
-}
-
-/* The next request, whose method and path are as expected. */
-static struct request *next(const char *method, const char *path)
-{
-	event_loop_fire_timers(&world.loop);
-	struct request *request = event_loop_next_request(&world.loop);
-	assert_non_null(request);
-	assert_string_equal(request->kube.method == NULL ? "GET" : request->kube.method, method);
-	assert_string_equal(request->kube.path, path);
-	return request;
-}
-
-static void nothing_more(void)
-{
-	event_loop_fire_timers(&world.loop);
-	assert_null(event_loop_next_request(&world.loop));
 }
 
 #define RECORDS        "/apis/lastword.dev/v1alpha1/namespaces/agents/agentexits"
@@ -79,13 +42,13 @@ static void nothing_more(void)
 
 static void success(const char *identity, int64_t seconds)
 {
-	resolver_add_success(&world.resolver, "agents", identity, WALL + seconds * SECOND,
-	                     WALL + (seconds + 5) * SECOND);
+	resolver_add_success(&resolver, "agents", identity, WORLD_BEGIN + seconds * SECOND,
+	                     WORLD_BEGIN + (seconds + 5) * SECOND);
 }
 
 static void record(const char *identity, int64_t seconds)
 {
-	resolver_add_record(&world.resolver, "agents", identity, WALL + seconds * SECOND);
+	resolver_add_record(&resolver, "agents", identity, WORLD_BEGIN + seconds * SECOND);
 }
 
 static void test_no_open_record_no_request(void **state)
@@ -93,8 +56,9 @@ static void test_no_open_record_no_request(void **state)
 	(void)state;
 	record(A, 0);
 	success(B, 10);
-	resolver_add_success(&world.resolver, "other", A, WALL + 10 * SECOND, WALL + 15 * SECOND);
-	nothing_more();
+	resolver_add_success(&resolver, "other", A, WORLD_BEGIN + 10 * SECOND,
+	                     WORLD_BEGIN + 15 * SECOND);
+	no_request();
 }
 
 /* In pages; what is resolved, or failed later, is left alone. */
@@ -111,11 +75,11 @@ static void test_open_records_are_resolved(void **state)
 	struct request *patch = next("PATCH", RECORDS "/one/status");
 	assert_string_equal(patch->kube.body,
 	                    "{\"status\":{\"resolvedAt\":\"2026-11-23T18:39:05.000000Z\"}}");
-	nothing_more();
+	no_request();
 	respond(patch, 200, "{}");
 	respond(next("GET", LIST(A) "&continue=a%20b"), 200,
 	        "{\"metadata\":{},\"items\":[" ITEM("three", "39:01", "{}") "]}");
-	nothing_more();
+	no_request();
 
 	/* One is still open: the next success looks again, and then there is none. */
 	success(A, 120);
@@ -123,8 +87,8 @@ static void test_open_records_are_resolved(void **state)
 	        "{\"metadata\":{},\"items\":[" ITEM("three", "39:01", "{}") "]}");
 	respond(next("PATCH", RECORDS "/three/status"), 200, "{}");
 	success(A, 180);
-	nothing_more();
-	assert_int_equal(world.resolver.agent_count, 0);
+	no_request();
+	assert_int_equal(resolver.agent_count, 0);
 }
 
 static void test_a_record_that_comes_later(void **state)
@@ -132,18 +96,20 @@ static void test_a_record_that_comes_later(void **state)
 	(void)state;
 	success(A, 60);
 	record(A, 90);
-	nothing_more();
+	no_request();
 	record(A, 30);
 	respond(next("GET", LIST(A)), 200, "{\"metadata\":{},\"items\":[]}");
-	nothing_more();
+	no_request();
 }
 
 /* The success that started last counts, whichever ended last. */
 static void test_parallel_runs(void **state)
 {
 	(void)state;
-	resolver_add_success(&world.resolver, "agents", A, WALL + 50 * SECOND, WALL + 60 * SECOND);
-	resolver_add_success(&world.resolver, "agents", A, WALL + 10 * SECOND, WALL + 99 * SECOND);
+	resolver_add_success(&resolver, "agents", A, WORLD_BEGIN + 50 * SECOND,
+	                     WORLD_BEGIN + 60 * SECOND);
+	resolver_add_success(&resolver, "agents", A, WORLD_BEGIN + 10 * SECOND,
+	                     WORLD_BEGIN + 99 * SECOND);
 	record(A, 30);
 	respond(next("GET", LIST(A)), 200,
 	        "{\"metadata\":{},\"items\":[" ITEM("one", "38:30", "{}") "]}");
@@ -160,17 +126,17 @@ static void test_a_server_in_trouble(void **state)
 	success(A, 10);
 	success(B, 10);
 	respond(next("GET", LIST(A)), 500, "{}");
-	nothing_more();
+	no_request();
 	world.loop.now += 60 * SECOND;
 	respond(next("GET", LIST(B)), 200, "{\"metadata\":{},\"items\":[]}");
 	respond(next("GET", LIST(A)), 200,
 	        "{\"metadata\":{},\"items\":[" ITEM("one", "38:00", "{}") "]}");
 	respond(next("PATCH", RECORDS "/one/status"), 503, "{}");
-	nothing_more();
+	no_request();
 	world.loop.now += 60 * SECOND;
 	respond(next("GET", LIST(A)), 200, "{\"metadata\":{},\"items\":[]}");
-	nothing_more();
-	assert_int_equal(world.resolver.agent_count, 0);
+	no_request();
+	assert_int_equal(resolver.agent_count, 0);
 }
 
 static void test_a_record_that_is_gone(void **state)
@@ -181,8 +147,8 @@ static void test_a_record_that_is_gone(void **state)
 	respond(next("GET", LIST(A)), 200,
 	        "{\"metadata\":{},\"items\":[" ITEM("one", "38:00", "{}") "]}");
 	respond(next("PATCH", RECORDS "/one/status"), 404, "{}");
-	nothing_more();
-	assert_int_equal(world.resolver.agent_count, 0);
+	no_request();
+	assert_int_equal(resolver.agent_count, 0);
 }
 
 /* The next leader learns of the records anew; the successes are still known. */
@@ -194,16 +160,16 @@ static void test_leadership_changes(void **state)
 	respond(next("GET", LIST(A)), 200,
 	        "{\"metadata\":{},\"items\":[" ITEM("one", "38:00", "{}") "]}");
 	struct request *patch = next("PATCH", RECORDS "/one/status");
-	resolver_set_leader(&world.resolver, false);
+	resolver_set_leader(&resolver, false);
 	record(B, 0);
 	success(B, 10);
-	nothing_more();
-	resolver_set_leader(&world.resolver, true);
+	no_request();
+	resolver_set_leader(&resolver, true);
 	record(B, 0);
-	nothing_more(); /* until the patch of before has its response */
+	no_request(); /* until the patch of before has its response */
 	respond(patch, 500, "{}");
 	respond(next("GET", LIST(B)), 200, "{\"metadata\":{},\"items\":[]}");
-	nothing_more();
+	no_request();
 }
 
 static void test_what_is_remembered_is_bounded(void **state)
@@ -214,13 +180,13 @@ static void test_what_is_remembered_is_bounded(void **state)
 		snprintf(identity, sizeof identity, "%016zx", i);
 		record(identity, 0);
 	}
-	assert_int_equal(world.resolver.agent_count, RESOLVER_AGENTS_MAX);
+	assert_int_equal(resolver.agent_count, RESOLVER_AGENTS_MAX);
 	for (size_t i = 0; i < RESOLVER_QUEUE_MAX + 1000; i++) {
 		snprintf(identity, sizeof identity, "%016zx", i);
 		success(identity, 10);
 		success(identity, 11);
 	}
-	assert_int_equal(world.resolver.count, RESOLVER_QUEUE_MAX);
+	assert_int_equal(resolver.count, RESOLVER_QUEUE_MAX);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

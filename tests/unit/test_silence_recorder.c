@@ -8,17 +8,11 @@
 
 #include <cmocka.h>
 
-#include "lib/base/buffer.h"
 #include "lib/base/log.h"
 #include "observer/record/silence_recorder.h"
+#include "tests/unit/loop_world.h"
 
-#define BEGIN (INT64_C(1795459080) * SECOND) /* 2026-11-23T18:38:00Z */
-
-static struct {
-	struct event_loop loop;
-	struct observer_metrics *metrics;
-	struct silence_recorder recorder;
-} world;
+static struct silence_recorder recorder;
 
 static const struct termination failure = {.kind = TERMINATION_REPORTED,
                                            .namespace = "agents",
@@ -31,55 +25,25 @@ static int set_up(void **state)
 {
 	(void)state;
 	log_set_level(LOG_ERROR + 1);
-	world.metrics = observer_metrics_new();
-	event_loop_init(&world.loop, 1, 8);
-	world.loop.now = SECOND;
-	world.loop.wall = BEGIN + 40 * SECOND;
-	silence_recorder_init(&world.recorder, &world.loop, world.metrics, 30 * SECOND,
-	                      30 * SECOND);
-	silence_recorder_set_leader(&world.recorder, true);
+	world_init();
+	world_pass(40 * SECOND);
+	silence_recorder_init(&recorder, &world.loop, world.metrics, 30 * SECOND, 30 * SECOND);
+	silence_recorder_set_leader(&recorder, true);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	silence_recorder_free(&world.recorder);
-	event_loop_free(&world.loop);
-	observer_metrics_free(world.metrics);
+	silence_recorder_free(&recorder);
+	world_free();
 	return 0;
-}
-
-static void respond(struct request *request, long status, const char *body)
-{
-	struct kube_response _cleanup_kube_response_ response;
-	struct error error = {"refused"};
-	kube_response_init(&response);
-	response.status = status;
-	if (request->receive == NULL)
-		buffer_append_text(&response.body, body);
-	else if (status / 100 == 2)
-		for (size_t i = 0; i < strlen(body); i += 7)
-			event_loop_receive(request, body + i, strnlen(body + i, 7));
-	event_loop_finish_request(&world.loop, request, &response,
-	                          status / 100 == 2 ? NULL : &error);
-}
-
-static struct request *next(const char *method, const char *path)
-{
-	event_loop_fire_timers(&world.loop);
-	struct request *request = event_loop_next_request(&world.loop);
-	assert_non_null(request);
-	assert_string_equal(request->kube.method == NULL ? "GET" : request->kube.method, method);
-	assert_string_equal(request->kube.path, path);
-	return request;
 }
 
 static void nothing_more(void)
 {
-	event_loop_fire_timers(&world.loop);
-	assert_null(event_loop_next_request(&world.loop));
-	assert_int_equal(world.recorder.count, 0);
+	no_request();
+	assert_int_equal(recorder.count, 0);
 }
 
 #define RECORD "/apis/lastword.dev/v1alpha1/namespaces/agents/agentexits/coder.12345678.main.0"
@@ -106,29 +70,13 @@ static void nothing_more(void)
 static void set(enum silence_end end, bool unknown)
 {
 	const struct silence silence = {
-	        .failed_at = BEGIN,
-	        .confirmed_at = BEGIN + 30 * SECOND,
+	        .failed_at = WORLD_BEGIN,
+	        .confirmed_at = WORLD_BEGIN + 30 * SECOND,
 	        .end = end,
-	        .ended_at = end == SILENCE_LASTS ? 0 : BEGIN + 90 * SECOND,
+	        .ended_at = end == SILENCE_LASTS ? 0 : WORLD_BEGIN + 90 * SECOND,
 	        .end_unknown = unknown,
 	};
-	assert_true(silence_recorder_set(&world.recorder, &failure, &silence));
-}
-
-static char *metrics(void)
-{
-	struct buffer out;
-	buffer_init(&out, 1 << 20);
-	observer_metrics_write(world.metrics, &out);
-	return buffer_steal(&out);
-}
-
-static void assert_metric(const char *line)
-{
-	char *text = metrics();
-	if (strstr(text, line) == NULL)
-		fail_msg("%s is not in\n%s", line, text);
-	free(text);
+	assert_true(silence_recorder_set(&recorder, &failure, &silence));
 }
 
 static void test_confirmed_then_over(void **state)
@@ -185,11 +133,11 @@ static void test_pods_are_verified_in_turn(void **state)
 	static const char *const names[] = {"one", "two", "three"};
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
-		const struct silence silence = {.failed_at = BEGIN,
-		                                .confirmed_at = BEGIN + 30 * SECOND};
+		const struct silence silence = {.failed_at = WORLD_BEGIN,
+		                                .confirmed_at = WORLD_BEGIN + 30 * SECOND};
 		struct termination termination = failure;
 		termination.container = names[i];
-		assert_true(silence_recorder_set(&world.recorder, &termination, &silence));
+		assert_true(silence_recorder_set(&recorder, &termination, &silence));
 	}
 	for (size_t i = 0; i < 3; i++) {
 		event_loop_fire_timers(&world.loop);
@@ -283,20 +231,20 @@ static void test_giving_up(void **state)
 static void test_others_wait_for_the_leader(void **state)
 {
 	(void)state;
-	silence_recorder_set_leader(&world.recorder, false);
+	silence_recorder_set_leader(&recorder, false);
 	set(SILENCE_LASTS, false);
 	world.loop.now += 29 * SECOND;
 	event_loop_fire_timers(&world.loop);
 	assert_null(event_loop_next_request(&world.loop));
-	silence_recorder_set_leader(&world.recorder, true);
+	silence_recorder_set_leader(&recorder, true);
 	respond(next("GET", RECORD), 200, STORED("7", SILENT("True")));
 	nothing_more();
 }
 
-static void test_a_record_whose_pod_is_unknown(void **state)
+/* A record of which the tracker knows nothing, with that condition. */
+static void check_record(const char *silent)
 {
 	struct agent_exit exit;
-	(void)state;
 	agent_exit_init(&exit);
 	exit.name = "coder.12345678.main.0";
 	exit.namespace = "agents";
@@ -304,20 +252,123 @@ static void test_a_record_whose_pod_is_unknown(void **state)
 	exit.uid = "12345678-0000";
 	exit.container = "main";
 	exit.restart_count = 0;
-	exit.finished_at = BEGIN;
-	silence_recorder_check(&world.recorder, &exit);
-	nothing_more(); /* it was never silent */
-	exit.conditions[exit.condition_count++] = (struct agent_exit_condition){
-	        .type = AGENT_EXIT_SILENT, .status = "True", .last_transition_time = BEGIN};
-	silence_recorder_check(&world.recorder, &exit);
-	respond(next("GET", POD), 200, POD_WITH("12345678-0000", RUNNING));
-	nothing_more(); /* it lost its label, say */
-	silence_recorder_check(&world.recorder, &exit);
-	respond(next("GET", POD), 200, POD_WITH("another-one", RUNNING));
+	exit.finished_at = WORLD_BEGIN;
+	exit.conditions[exit.condition_count] =
+	        (struct agent_exit_condition){.type = AGENT_EXIT_SILENT,
+	                                      .status = silent,
+	                                      .last_transition_time = WORLD_BEGIN + 30 * SECOND};
+	exit.condition_count += silent[0] != '\0';
+	silence_recorder_check(&recorder, &exit);
+}
+
+static void expect_over(const char *reason, const char *message)
+{
 	respond(next("GET", RECORD), 200, STORED("7", SILENT("True")));
 	struct request *patch = next("PATCH", RECORD "/status");
-	assert_non_null(strstr(patch->kube.body, "the pod was silent for at most 40s"));
+	assert_non_null(strstr(patch->kube.body, reason));
+	if (strstr(patch->kube.body, message) == NULL)
+		fail_msg("%s is not in %s", message, patch->kube.body);
 	respond(patch, 200, "{}");
+	nothing_more();
+}
+
+static void test_only_silence_that_a_record_has_is_looked_at(void **state)
+{
+	(void)state;
+	check_record("");
+	check_record("False");
+	nothing_more();
+}
+
+/* What the pod's status says, where silence does not follow from it (any more). */
+#define LOST "{\"terminated\":{\"exitCode\":137,\"reason\":\"ContainerStatusUnknown\"}}"
+#define LATER(text)                                                               \
+	"{\"terminated\":{\"exitCode\":0,\"startedAt\":\"2026-11-23T18:37:50Z\"," \
+	"\"finishedAt\":\"2026-11-23T18:" text "Z\"}}"
+#define ENDED_POD(main, helper)                                                                  \
+	"{\"metadata\":{\"namespace\":\"agents\",\"name\":\"coder\",\"uid\":\"12345678-0000\"}," \
+	"\"spec\":{\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"main\"},"             \
+	"{\"name\":\"helper\"}]},\"status\":{\"phase\":\"Failed\",\"containerStatuses\":["       \
+	"{\"name\":\"main\",\"state\":" main "},{\"name\":\"helper\",\"state\":" helper "}]}}"
+#define RESTARTED(state)                                                                         \
+	"{\"metadata\":{\"namespace\":\"agents\",\"name\":\"coder\",\"uid\":\"12345678-0000\"}," \
+	"\"spec\":{\"containers\":[{\"name\":\"main\"},{\"name\":\"helper\"}]},\"status\":{"     \
+	"\"phase\":\"Running\",\"containerStatuses\":[{\"name\":\"main\",\"restartCount\":1,"    \
+	"\"state\":" state ",\"lastState\":{\"terminated\":{\"exitCode\":1,\"startedAt\":"       \
+	"\"2026-11-23T18:37:50Z\",\"finishedAt\":\"2026-11-23T18:38:00Z\"}}}]}}"
+
+static void test_silence_that_is_over(void **state)
+{
+	static const struct {
+		long status;
+		const char *pod;
+		const char *reason;
+		const char *message;
+	} cases[] = {
+	        {404, "{}", "PodGone", "silent for at most 40s"},
+	        {200, POD_WITH("another-one", RUNNING), "PodGone", "silent for at most 40s"},
+	        {200, ENDED_POD(LOST, LATER("38:35")), "PodEnded", "silent for 35s"},
+	        {200, ENDED_POD(LOST, LOST), "PodEnded", "silent for at most 40s"},
+	        /* Of another container: that of the helper is not there. */
+	        {200, ENDED_POD("{}", LATER("38:03")), "PodEnded", "silent for at most 40s"},
+	        {200, RESTARTED("{\"running\":{\"startedAt\":\"2026-11-23T18:38:33Z\"}}"),
+	         "AgentRestarted", "silent for 33s"},
+	        {200, RESTARTED("{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}}"),
+	         "AgentRestarted", "silent for at most 40s"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		check_record("True");
+		respond(next("GET", POD), cases[i].status, cases[i].pod);
+		expect_over(cases[i].reason, cases[i].message);
+	}
+}
+
+/* Its helper has ended, say, and the object goes later: it is looked at until then. */
+static void test_silence_is_looked_at_until_it_is_over(void **state)
+{
+	(void)state;
+	check_record("True");
+	for (size_t i = 0; i < 3; i++) {
+		respond(next("GET", POD), 200, POD_WITH("12345678-0000", LOST));
+		no_request();
+		world_pass(SILENCE_RECORDER_LOOK_AGAIN - 1);
+		no_request();
+		world_pass(1);
+		check_record("True"); /* another pass of the record GC */
+		assert_int_equal(recorder.count, 1);
+	}
+	respond(next("GET", POD), 200, "[]"); /* nobody knows what that is */
+	no_request();
+	world_pass(SILENCE_RECORDER_LOOK_AGAIN);
+	respond(next("GET", POD), 404, "{}");
+	expect_over("PodGone", "silent for at most 2m40s");
+}
+
+/* The watch shows its pod after all. */
+static void test_the_tracker_takes_over(void **state)
+{
+	(void)state;
+	check_record("True");
+	struct request *pod = next("GET", POD);
+	assert_ptr_equal(pod, recorder.reader.request);
+	set(SILENCE_LASTS, false);
+	assert_null(recorder.reader.request);
+	respond(next("GET", RECORD), 200, STORED("7", SILENT("True")));
+	nothing_more();
+	check_record("True");
+	respond(next("GET", POD), 200, POD_WITH("12345678-0000", RUNNING));
+	set(SILENCE_POD_ENDED, false);
+	expect_over("PodEnded", "silent for 1m30s");
+}
+
+static void test_only_the_leader_looks(void **state)
+{
+	(void)state;
+	check_record("True");
+	respond(next("GET", POD), 200, POD_WITH("12345678-0000", RUNNING));
+	silence_recorder_set_leader(&recorder, false);
+	world_pass(SILENCE_RECORDER_LOOK_AGAIN);
 	nothing_more();
 }
 
@@ -335,7 +386,11 @@ int main(void)
 	        TEST(test_it_ends_while_it_is_being_written),
 	        TEST(test_giving_up),
 	        TEST(test_others_wait_for_the_leader),
-	        TEST(test_a_record_whose_pod_is_unknown),
+	        TEST(test_only_silence_that_a_record_has_is_looked_at),
+	        TEST(test_silence_that_is_over),
+	        TEST(test_silence_is_looked_at_until_it_is_over),
+	        TEST(test_the_tracker_takes_over),
+	        TEST(test_only_the_leader_looks),
 	};
 	return cmocka_run_group_tests_name("silence recorder", tests, NULL, NULL);
 }
