@@ -139,13 +139,15 @@ static bool parse_yaml(struct documents *documents, size_t length, struct error 
 
 static bool are_objects(const struct documents *documents, struct error *error)
 {
+	size_t objects = 0;
 	for (size_t i = 0; i < documents->count; i++) {
 		const json *root = documents->items[i].root;
 		if (!json_is_object(root) && !json_is_null(root))
 			return error_set(error, "document %zu is %s, expected a Kubernetes object",
 			                 i + 1, json_type_name(root));
+		objects += json_is_object(root);
 	}
-	return true;
+	return objects > 0 || error_set(error, "expected a Kubernetes object, got nothing");
 }
 
 /* What looks like JSON may be YAML, too: a flow mapping. */

@@ -72,7 +72,7 @@ static bool explain_pod(void *context, const struct found_pod *found)
 	injection_make(&options->context, namespace, explaining->arena, pod, &injection);
 	for (size_t i = 0; i < injection.plan.warnings.count; i++)
 		message(options->command, "%s/%s: warning: %s", found->kind, found->name,
-		        injection.plan.warnings.items[i]);
+		        warning_for_person(injection.plan.warnings.items[i]));
 	if (injection.result == ADMISSION_VERIFICATION_FAILED) {
 		message(options->command, "%s/%s: %s", found->kind, found->name,
 		        injection.problem.message);

@@ -72,7 +72,7 @@ static void report_injection(const struct injecting *injecting, const struct fou
 {
 	const struct plan *plan = &injection->plan;
 	for (size_t i = 0; i < plan->warnings.count; i++)
-		report(injecting, found, "warning: ", plan->warnings.items[i]);
+		report(injecting, found, "warning: ", warning_for_person(plan->warnings.items[i]));
 	switch (injection->result) {
 	case ADMISSION_INJECTED:
 		report(injecting, found, "injected", "");

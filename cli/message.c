@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/terminal.h"
 #include "lib/base/buffer.h"
@@ -19,4 +20,11 @@ void message(const char *command, const char *format, ...)
 	buffer_init(&line, MESSAGE_MAX);
 	terminal_line(&line, text);
 	fprintf(stderr, "lastword %s: %s\n", command, buffer_text(&line));
+}
+
+const char *warning_for_person(const char *warning)
+{
+	static const char prefix[] = "lastword: ";
+	return strncmp(warning, prefix, sizeof prefix - 1) == 0 ? warning + sizeof prefix - 1
+	                                                        : warning;
 }

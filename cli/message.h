@@ -7,4 +7,7 @@
 
 void message(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* A warning of the webhook without its "lastword: ", which a message begins with anyway. */
+const char *warning_for_person(const char *warning);
+
 #endif

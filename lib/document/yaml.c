@@ -38,6 +38,7 @@ struct frame {
 	const char *key; /* a mapping's, whose value comes next; NULL: a key comes next */
 	yaml_mark_t key_mark;
 	bool merges; /* the key is "<<" */
+	bool merged; /* there was one before */
 	json *merge; /* strict: what "<<" names, for the end of the mapping */
 	const char *anchor;
 	size_t nodes;
@@ -237,14 +238,16 @@ static bool take_key(struct parser *parser, const char *text, bool merges, const
 	const json *before = merges ? NULL : json_get(frame->node, text);
 	if (before != NULL && parser->strict)
 		return fail_at(parser, mark, "key given twice:", text);
-	if (before != NULL && has_position(parser, before) &&
-	    !warn(parser, mark,
-	          arena_printf(parser->arena, "key given twice, the last one counts: %.200s",
-	                       text)))
+	bool twice = merges ? frame->merged && !parser->strict
+	                    : before != NULL && has_position(parser, before);
+	if (twice && !warn(parser, mark,
+	                   arena_printf(parser->arena,
+	                                "key given twice, the last one counts: %.200s", text)))
 		return false;
 	frame->key = text;
 	frame->key_mark = *mark;
 	frame->merges = merges;
+	frame->merged = frame->merged || merges;
 	return true;
 }
 

@@ -128,6 +128,13 @@ def test_documents_keep_their_meaning(lastword, text):
     assert again == out
 
 
+@pytest.mark.parametrize("command", ["inject", "explain"])
+@pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "---\n---\n", "null", "\ufeff", "{}x", "[]", "7"])
+def test_a_file_without_an_object_is_an_error(lastword, command, text):
+    out, err = lastword(command, text, status=1)
+    assert out == "" and err.count("\n") == 1 and err.startswith(f"lastword {command}: -: ")
+
+
 def test_json_values_in_a_row(lastword):
     pod = yaml.safe_load(POD)
     other = {"kind": "ConfigMap", "data": {"a": "}{]["}}
@@ -143,6 +150,7 @@ def test_json_values_in_a_row(lastword):
 
 @pytest.mark.parametrize("text,place", [
     ("kind: Pod\nmetadata: {name: a}\nkind: ConfigMap\n", "line 3, column 1: warning: key given twice"),
+    ("metadata: {name: a}\n<<: {kind: Pod}\n<<: {kind: ConfigMap}\n", "line 3, column 1: warning: key given twice"),
     ('{"kind": "Pod", "kind": "ConfigMap", "metadata": {"name": "a"}}', 'warning: key "kind"')])
 def test_of_a_key_given_twice_the_last_one_counts(lastword, text, place):
     out, err = lastword("inject", text)
@@ -214,7 +222,9 @@ def test_argos_pod_is_as_argo_made_it(lastword):
 
 @pytest.mark.parametrize("arguments,says", [
     (["inject", "-c", "-", "-f", "-"], "only one of -c and -f can be standard input"),
-    (["inject", "--wrong"], "--wrong: unknown flag"), (["inject", "-x"], "-x: unknown flag"),
+    (["inject", "--wrong"], "--wrong: unknown flag"),
+    (["inject", "--confgi", "x"], "--confgi: unknown flag, or one that takes no value; see --help; did you mean --config?"),
+    (["exits", "--namespce=x"], "did you mean --namespace?"), (["inject", "-x"], "-x: unknown flag"),
     (["inject", "-c"], "-c: expected a value"), (["why", "--since"], "--since: expected a value"),
     (["exits", "--log"], "--log: not a flag of this command"),
     (["diagnose"], "expected a log"), (["images"], "expected at least one image"),

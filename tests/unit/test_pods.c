@@ -106,7 +106,8 @@ static void test_text_is_no_manifest(void **state)
 		const char *text;
 		const char *says; /* NULL: it is taken */
 	} cases[] = {
-	        {"", NULL},
+	        {"", "expected a Kubernetes object, got nothing"},
+	        {"---\n# nothing\n---\n", "expected a Kubernetes object, got nothing"},
 	        {"{}", NULL},
 	        {"kind: A\n---\n", NULL},
 	        {"text", "document 1 is string, expected a Kubernetes object"},
