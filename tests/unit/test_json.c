@@ -391,7 +391,7 @@ static void test_yaml_as_kubectl(void **state)
 	                  "{\"x\":{\"a\":1,\"b\":2},\"z\":{\"a\":1,\"b\":9}}", NULL);
 	assert_as_kubectl("{<<: {a: 1}, <<: {a: 7, c: 1}, '<<': 3}", "{\"a\":7,\"c\":1,\"<<\":3}",
 	                  "last one counts: <<");
-	assert_as_kubectl("x: {<<: {a: 1}}\ny: {<<: {a: 2}}", "{\"x\":{\"a\":1},\"y\":{\"a\":2}}",
+	assert_as_kubectl("k: {<<: {a: 1}}\nl: {<<: {a: 2}}", "{\"k\":{\"a\":1},\"l\":{\"a\":2}}",
 	                  NULL);
 	assert_as_kubectl(
 	        "[0xFFFFFFFFFFFFFFFF, 0x10000000000000000, 1e400, ._5, !x 12, !!int '0x1F']",
