@@ -92,6 +92,8 @@ static void decide(const struct admission_context *context, const char *namespac
 	        .namespace = namespace,
 	        .pod = pod,
 	        .images = context->images,
+	        .breaker = context->breaker,
+	        .dry_run = context->dry_run,
 	};
 	if (policy_decide(&input, arena, &injection->plan))
 		injection->record =
@@ -307,7 +309,9 @@ static void review_pod(const struct admission_context *context, struct arena *ar
 		          json_type_name(pod));
 		return;
 	}
-	injection_make(context, response->namespace, arena, pod, injection);
+	struct admission_context own = *context;
+	own.dry_run = json_is_true(json_get(request, "dryRun"));
+	injection_make(&own, response->namespace, arena, pod, injection);
 	response->result = injection->result;
 	response->reasons = reason_bits(&injection->plan);
 	response->work = injection->work;

@@ -38,6 +38,8 @@ struct admission_context {
 	const struct config *config;
 	unsigned server_minor;      /* see policy_input */
 	struct image_cache *images; /* likewise */
+	struct breaker_table *breaker;
+	bool dry_run; /* of the request; admission_review() sets it */
 };
 
 /* The label result of lastword_admission_requests_total. */

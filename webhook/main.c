@@ -18,6 +18,7 @@
 #include "lib/kube/client.h"
 #include "lib/kube/version.h"
 #include "lib/base/log.h"
+#include "webhook/breaker_reader.h"
 #include "webhook/config.h"
 #include "webhook/image_resolver.h"
 #include "webhook/server.h"
@@ -31,6 +32,12 @@
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1 };
 
+/* The ConfigMap with the breaker's state. */
+struct breaker_place {
+	char namespace[BREAKER_NAMESPACE_SIZE]; /* "": there is none */
+	char name[254];
+};
+
 struct settings {
 	struct webhook_options server;
 	struct watched_file config;
@@ -39,8 +46,10 @@ struct settings {
 	bool self; /* certificates of our own making instead of the two files */
 	struct certificate_names names;
 	struct rotate_policy policy;
-	unsigned kube_minor;                /* 0: unknown */
-	const char *service_account_dir;    /* with ca.crt and token */
+	unsigned kube_minor;             /* 0: unknown */
+	const char *service_account_dir; /* with ca.crt and token */
+	struct breaker_place breaker;
+	int64_t breaker_interval;           /* nanoseconds */
 	const char *registry_docker_config; /* NULL: anonymous */
 	const char *registry_ca_file;       /* NULL: the system's */
 	int64_t drain;                      /* nanoseconds of not ready before the port closes */
@@ -70,6 +79,10 @@ static const char usage[] =
         "                       server itself is asked\n"
         "  --service-account-dir DIR  with ca.crt and token for that (default: where Kubernetes "
         "puts them)\n"
+        "  --breaker NAMESPACE/NAME  the ConfigMap with the state of the breaker: where it is "
+        "open\n"
+        "                       no pod is wrapped (default: none)\n"
+        "  --breaker-interval DURATION  between two reads of it (default 5s)\n"
         "  --registry-docker-config FILE  credentials for the registries of resolveImages\n"
         "  --registry-ca-file FILE  their CA certificates, PEM (default: the system's)\n"
         "  --threads N          worker threads (default: two for each processor, at most 8)\n"
@@ -98,6 +111,20 @@ static bool take_certs(const char *value, void *target, struct error *error)
 {
 	*(bool *)target = strcmp(value, "self") == 0;
 	return *(bool *)target || error_set(error, "expected self, got \"%s\"", value);
+}
+
+static bool take_breaker(const char *value, void *target, struct error *error)
+{
+	struct breaker_place *place = target;
+	size_t length = strcspn(value, "/");
+	const char *name = value[length] == '\0' ? "" : value + length + 1;
+	if (length == 0 || length >= sizeof place->namespace || name[0] == '\0' ||
+	    strlen(name) >= sizeof place->name || strpbrk(name, "/ \t\n?#&%") != NULL ||
+	    strcspn(value, " \t\n?#&%") < length)
+		return error_set(error, "expected NAMESPACE/NAME, got \"%.100s\"", value);
+	snprintf(place->namespace, sizeof place->namespace, "%.*s", (int)length, value);
+	snprintf(place->name, sizeof place->name, "%s", name);
+	return true;
 }
 
 static bool check_settings(struct settings *settings, struct error *error)
@@ -144,6 +171,8 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"metrics", flag_text, &server->metrics},
 	        {"kube-version", take_kube_version, &settings->kube_minor},
 	        {"service-account-dir", flag_text, &settings->service_account_dir},
+	        {"breaker", take_breaker, &settings->breaker},
+	        {"breaker-interval", flag_span, &settings->breaker_interval},
 	        {"registry-docker-config", flag_text, &settings->registry_docker_config},
 	        {"registry-ca-file", flag_text, &settings->registry_ca_file},
 	        {"threads", take_threads, &server->threads},
@@ -297,6 +326,25 @@ static bool start_image_resolver(struct webhook_server *server, const struct set
 	return image_resolver_start(&options, ret_resolver, error);
 }
 
+/* ---- The breaker ---- */
+
+static bool start_breaker(struct settings *settings, struct breaker_reader **ret_reader,
+                          struct error *error)
+{
+	if (settings->breaker.namespace[0] == '\0')
+		return true;
+	settings->server.breaker = breaker_table_new();
+	const struct breaker_reader_options options = {.service_account_dir =
+	                                                       settings->service_account_dir,
+	                                               .namespace = settings->breaker.namespace,
+	                                               .name = settings->breaker.name,
+	                                               .interval = settings->breaker_interval,
+	                                               .table = settings->server.breaker};
+	return settings->server.breaker == NULL
+	               ? error_set(error, "no memory for the breaker's state")
+	               : breaker_reader_start(&options, ret_reader, error);
+}
+
 static bool request_version(const struct settings *settings, unsigned *ret_minor,
                             struct error *error)
 {
@@ -392,7 +440,7 @@ static int fail(const struct error *error)
 	return EXIT_FAILED;
 }
 
-/* Takes over the configuration; on failure it and the cache of images are freed. */
+/* Takes over the configuration; on failure it is freed. */
 static bool start_server(struct settings *settings, struct config *config,
                          struct webhook_server **ret_server, struct error *error)
 {
@@ -404,8 +452,52 @@ static bool start_server(struct settings *settings, struct config *config,
 		webhook_set_server_minor(*ret_server, settings->kube_minor);
 		return true;
 	}
-	image_cache_free(settings->server.images);
 	config_free(config);
+	return false;
+}
+
+/* What runs beside the server. */
+struct helpers {
+	struct breaker_reader *breaker;
+	struct certificate_manager *manager;
+	struct image_resolver *resolver;
+};
+
+static void stop_helpers(struct helpers *helpers)
+{
+	certificate_manager_stop(helpers->manager);
+	image_resolver_stop(helpers->resolver);
+	breaker_reader_stop(helpers->breaker);
+	*helpers = (struct helpers){.manager = NULL};
+}
+
+static void free_tables(const struct settings *settings)
+{
+	image_cache_free(settings->server.images);
+	breaker_table_free(settings->server.breaker);
+}
+
+/* Takes over the configuration. On failure nothing runs, and all is freed. */
+static bool start(struct settings *settings, struct config *config, struct helpers *helpers,
+                  struct webhook_server **ret_server, struct error *error)
+{
+	/* Before the first review, so that none is decided without the breaker's state. */
+	if (!start_breaker(settings, &helpers->breaker, error)) {
+		config_free(config);
+		free_tables(settings);
+		return false;
+	}
+	if (!start_server(settings, config, ret_server, error)) {
+		stop_helpers(helpers);
+		free_tables(settings);
+		return false;
+	}
+	if (start_certificate_manager(*ret_server, settings, &helpers->manager, error) &&
+	    start_image_resolver(*ret_server, settings, &helpers->resolver, error))
+		return true;
+	stop_helpers(helpers);
+	webhook_stop(*ret_server, 0);
+	free_tables(settings);
 	return false;
 }
 
@@ -417,6 +509,7 @@ int main(int argc, char **argv)
 	        .policy = {.leaf_lifetime = INT64_C(720) * 3600 * SECOND,
 	                   .ca_lifetime = INT64_C(8760) * 3600 * SECOND,
 	                   .propagation_delay = 300 * SECOND},
+	        .breaker_interval = 5 * SECOND,
 	        .drain = 5 * SECOND,
 	        .stop_timeout = 10 * SECOND,
 	};
@@ -433,28 +526,21 @@ int main(int argc, char **argv)
 		return fail(&error);
 	int signals = block_signals();
 	struct webhook_server *server;
+	struct helpers helpers = {.manager = NULL};
 	if (signals < 0) {
 		error_set_errno(&error, errno, "signals");
 		config_free(config);
 		return fail(&error);
 	}
-	if (!start_server(&settings, config, &server, &error))
+	if (!start(&settings, config, &helpers, &server, &error))
 		return fail(&error);
-	struct certificate_manager *manager = NULL;
-	struct image_resolver *resolver = NULL;
-	if (!start_certificate_manager(server, &settings, &manager, &error) ||
-	    !start_image_resolver(server, &settings, &resolver, &error)) {
-		certificate_manager_stop(manager);
-		webhook_stop(server, 0);
-		image_cache_free(settings.server.images);
-		return fail(&error);
-	}
 	run(server, &settings, signals);
-	certificate_manager_stop(manager);
+	certificate_manager_stop(helpers.manager);
+	helpers.manager = NULL;
 	drain(server, &settings, signals);
-	image_resolver_stop(resolver);
+	stop_helpers(&helpers);
 	webhook_stop(server, (unsigned)(settings.stop_timeout / SECOND));
-	image_cache_free(settings.server.images);
+	free_tables(&settings);
 	close(signals);
 	log_message(LOG_INFO, "stopped", NULL);
 	return EXIT_OK;

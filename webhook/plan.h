@@ -16,15 +16,18 @@
 
 #define PLAN_WARNINGS_MAX 16
 
+struct breaker_table;
 struct image_cache;
 
 /* What a plan is made from. */
 struct policy_input {
 	const struct config *config;
-	unsigned server_minor;      /* Kubernetes 1.x of the API server; 0: unknown */
-	const char *namespace;      /* the request's; "" when unknown */
-	const json *pod;            /* metadata and spec: a Pod or a pod template */
-	struct image_cache *images; /* what registries say of images; NULL: nobody asks them */
+	unsigned server_minor;         /* Kubernetes 1.x of the API server; 0: unknown */
+	const char *namespace;         /* the request's; "" when unknown */
+	const json *pod;               /* metadata and spec: a Pod or a pod template */
+	struct image_cache *images;    /* what registries say of images; NULL: nobody asks them */
+	struct breaker_table *breaker; /* NULL: there is none, it counts as closed */
+	bool dry_run;                  /* the request creates no pod */
 };
 
 /* The parts of a container that may be changed. */
@@ -78,6 +81,9 @@ struct plan {
 	struct shim_options shim;
 	struct context_value *context;
 	size_t context_count;
+
+	int64_t trial; /* the pod is let through a half-open breaker: its breaker_entry.since; 0: no
+	                */
 
 	struct strings warnings;
 };

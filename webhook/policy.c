@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/kube/names.h"
+#include "webhook/breaker_table.h"
 #include "webhook/command.h"
 #include "webhook/options.h"
 #include "webhook/pod.h"
@@ -290,6 +291,26 @@ static bool any_wrapped(const struct plan *plan)
 	return false;
 }
 
+/* A container would be wrapped that was not. */
+static bool any_newly_wrapped(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->container_count; i++)
+		if (plan->containers[i].parts[PART_COMMAND] == REASON_APPLIED)
+			return true;
+	return false;
+}
+
+/* Asked last, of a pod that would be wrapped: a half-open breaker lets only one through. */
+static enum reason breaker_obstacle(const struct policy_input *input, struct plan *plan)
+{
+	if (input->breaker == NULL || plan->rule->shadow || !any_newly_wrapped(plan))
+		return REASON_APPLIED;
+	return breaker_table_decide(input->breaker, input->namespace, input->dry_run,
+	                            &plan->trial) == BREAKER_SKIP
+	               ? REASON_BREAKER
+	               : REASON_APPLIED;
+}
+
 static void decide_mounts(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->container_count; i++) {
@@ -361,6 +382,9 @@ static bool decide_pod(const struct policy_input *input, const struct container_
 	enum reason obstacle = sidecar_obstacle(input, plan);
 	if (obstacle != REASON_APPLIED)
 		unwrap_all(plan, obstacle);
+	enum reason breaker = breaker_obstacle(input, plan);
+	if (breaker != REASON_APPLIED)
+		unwrap_all(plan, breaker);
 	plan->watchdog = obstacle == REASON_APPLIED && any_wrapped(plan);
 	if (plan->watchdog)
 		decide_mounts(plan);

@@ -29,6 +29,7 @@
 	  "a program reads the termination message and would not understand log lines")            \
 	X(PRESENT, "present", "the pod's author has set it, or the rule has nothing to add")       \
 	X(POD_LEVEL, "pod-level", "the pod has resources of its own at pod level")                 \
+	X(BREAKER, "breaker", "the namespace's breaker is open: its pods could not start with us") \
 	X(SHIM_OFF, "shim-off", "the rule or the annotation lastword.dev/shim says off")           \
 	X(WINDOWS, "windows", "a Windows pod")                                                     \
 	X(HOST_NETWORK, "host-network", "the pod is in the node's network namespace")              \

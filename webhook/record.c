@@ -3,6 +3,7 @@
 #include "lib/base/buffer.h"
 #include "lib/base/duration.h"
 #include "lib/base/json_write.h"
+#include "lib/base/timestamp.h"
 
 static const char *outcome(const struct plan *plan)
 {
@@ -81,6 +82,7 @@ void record_write(const struct plan *plan, const struct config *config, enum rea
 		json_write_member(&writer, "sidecar", sidecar(plan));
 		if (plan->watchdog && plan->user_of_scc)
 			json_write_member(&writer, "user", "scc");
+		json_write_member_time(&writer, "trial", plan->trial);
 		json_write_key(&writer, "containers");
 		json_write_array_begin(&writer);
 		for (size_t i = 0; i < plan->container_count; i++)

@@ -13,6 +13,7 @@
 #include "lib/http/metrics.h"
 #include "lib/http/process_metrics.h"
 #include "webhook/admission.h"
+#include "webhook/breaker_table.h"
 #include "webhook/review_log.h"
 
 /* Bounds of the public port (lib/http/server.h). A review of usual size is 10 KiB; the API server
@@ -53,6 +54,7 @@ struct webhook_metrics {
 	struct metric *certificate_failures;
 	struct metric *images_resolved;
 	struct metric *images_failed;
+	struct metric *breaker_read;
 	struct metric *connections;
 	struct metric *overloaded;
 	struct metric *timed_out;
@@ -63,6 +65,7 @@ struct webhook_server {
 	struct http_server *https;
 	struct http_server *plain;
 	struct image_cache *images;
+	struct breaker_table *breaker; /* NULL: there is none */
 	struct webhook_metrics metrics;
 	pthread_key_t arena; /* each thread's own */
 	struct arena_budget arenas;
@@ -163,6 +166,7 @@ static void review(struct webhook_server *server, struct snapshot *snapshot, str
 	        .config = snapshot->config,
 	        .server_minor = atomic_load(&server->server_minor),
 	        .images = server->images,
+	        .breaker = server->breaker,
 	};
 	struct admission_response reviewed = {.body = response->body};
 	admission_review(&context, arena, request->body, request->length, &reviewed);
@@ -253,6 +257,9 @@ static void write_metrics(struct webhook_server *server, struct http_response *r
 	metric_set(server->metrics.overloaded, (double)counts.overloaded);
 	metric_set(server->metrics.timed_out, (double)counts.timed_out);
 	metric_set(server->metrics.displaced, (double)counts.displaced);
+	if (server->breaker != NULL)
+		metric_set(server->metrics.breaker_read,
+		           (double)breaker_table_read_at(server->breaker));
 	response->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	process_metrics_update(&server->metrics.process);
 	metrics_write(server->metrics.registry, &response->body);
@@ -338,6 +345,11 @@ static const struct metric_definition metric_images = {
         .help = "Images that registries were asked about (resolveImages), by result.",
         .labels = {"result"},
 };
+static const struct metric_definition metric_breaker_read = {
+        .type = METRIC_GAUGE,
+        .name = "lastword_breaker_read_timestamp_seconds",
+        .help = "When the state of the breaker was last read; 0: never.",
+};
 static const struct metric_definition metric_certificate_failures = {
         .type = METRIC_COUNTER,
         .name = "lastword_certificate_failures_total",
@@ -393,6 +405,7 @@ static bool make_metrics(struct webhook_metrics *metrics)
 	family = metrics_add(registry, &metric_images);
 	metrics->images_resolved = metric_get(family, (const char *const[]){"success"});
 	metrics->images_failed = metric_get(family, (const char *const[]){"failure"});
+	metrics->breaker_read = single(registry, &metric_breaker_read, NULL);
 	metrics->certificate_failures = single(registry, &metric_certificate_failures, NULL);
 	metrics->connections = single(registry, &metric_connections, NULL);
 	metrics->overloaded = single(registry, &metric_overloaded, NULL);
@@ -454,6 +467,7 @@ bool webhook_start(const struct webhook_options *options, struct webhook_server 
 		server->arena_shares[i].whole = &server->arenas;
 	}
 	server->images = options->images;
+	server->breaker = options->breaker;
 	pthread_mutex_init(&server->lock, NULL);
 	if (pthread_key_create(&server->arena, free_arena) != 0) {
 		free(server);

@@ -16,6 +16,7 @@
 #include "lib/base/error.h"
 #include "webhook/config.h"
 
+struct breaker_table;
 struct image_cache;
 struct webhook_server;
 
@@ -23,7 +24,8 @@ struct webhook_options {
 	const char *listen;  /* HOST:PORT of the webhook */
 	const char *metrics; /* HOST:PORT of the plain port */
 	unsigned threads;
-	struct image_cache *images; /* what registries say of images; outlives the server */
+	struct image_cache *images;    /* what registries say of images; outlives the server */
+	struct breaker_table *breaker; /* likewise; NULL: there is none */
 };
 
 bool webhook_start(const struct webhook_options *options, struct webhook_server **ret_server,
