@@ -39,6 +39,7 @@ enum family {
 	FAMILY_UNINJECTED,
 	FAMILY_REPORTS,
 	FAMILY_LOST_REPORTS,
+	FAMILY_MISSED_LOGS,
 	FAMILY_COUNT
 };
 
@@ -119,6 +120,11 @@ static const struct metric_definition definitions[FAMILY_COUNT] = {
                             .help = "Reports of watchdogs about agents that run on.",
                             .labels = {"namespace", "event"},
                             .limit = SERIES_MAX},
+        [FAMILY_MISSED_LOGS] = {.type = METRIC_COUNTER,
+                                .name = "lastword_observer_missed_logs_total",
+                                .help = "Records with the kubelet's word alone, though the "
+                                        "agent's log was to be followed.",
+                                .labels = {"reason"}},
         [FAMILY_LOST_REPORTS] = {.type = METRIC_COUNTER,
                                  .name = "lastword_watchdog_lost_reports_total",
                                  .help = "Reports that watchdogs could not print.",
@@ -433,6 +439,12 @@ void observer_metrics_count_lost_reports(struct observer_metrics *metrics, const
 {
 	const char *const labels[] = {namespace};
 	metric_add(metric_get(metrics->families[FAMILY_LOST_REPORTS], labels), (double)count);
+}
+
+void observer_metrics_count_missed_log(struct observer_metrics *metrics, const char *reason)
+{
+	const char *const labels[] = {reason};
+	metric_add(metric_get(metrics->families[FAMILY_MISSED_LOGS], labels), 1);
 }
 
 void observer_metrics_add_uninjected(struct observer_metrics *metrics, const char *namespace,

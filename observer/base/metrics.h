@@ -84,6 +84,8 @@ void observer_metrics_count_report(struct observer_metrics *metrics, const char 
 /* Reports that a watchdog could not print. */
 void observer_metrics_count_lost_reports(struct observer_metrics *metrics, const char *namespace,
                                          uint64_t count);
+/* A log that was to be followed, and of which nothing is there; why. */
+void observer_metrics_count_missed_log(struct observer_metrics *metrics, const char *reason);
 /* Live pods that were not injected for that reason: so many more. */
 void observer_metrics_add_uninjected(struct observer_metrics *metrics, const char *namespace,
                                      const char *reason, int change);

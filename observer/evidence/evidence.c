@@ -9,12 +9,13 @@
 #include "observer/evidence/log_reader.h"
 #include "observer/record/record_builder.h"
 
-#define FOLLOW_WAIT    (3 * SECOND)
-#define REPORT_AGAIN   SECOND
-#define RESTART_LAG    (SECOND / 4)
-#define CHECK_ATTEMPTS 5
-#define CONTEXT_MAX    ((size_t)8 * 1024)
-#define RECORD_ARENA   ((size_t)1024 * 1024)
+#define FOLLOW_WAIT     (3 * SECOND)
+#define OWN_FOLLOW_WAIT (10 * SECOND)
+#define REPORT_AGAIN    SECOND
+#define RESTART_LAG     (SECOND / 4)
+#define CHECK_ATTEMPTS  5
+#define CONTEXT_MAX     ((size_t)8 * 1024)
+#define RECORD_ARENA    ((size_t)1024 * 1024)
 
 struct evidence {
 	struct evidence *previous;
@@ -145,10 +146,27 @@ static void see_failure(struct evidence *evidence, int64_t finished_at, const ch
 	                             evidence->termination->agent, finished_at, fingerprint);
 }
 
+/* What the follower has by now of the agent's own log. */
+static bool take_followed(struct evidence *evidence)
+{
+	bool complete = false;
+	struct log_text text =
+	        log_follower_take_log(evidence->pod, evidence->termination, &complete);
+	evidence->log = text.bytes;
+	evidence->log_length = text.length;
+	evidence->log_cut = text.cut;
+	return complete && text.bytes != NULL;
+}
+
 static void build(struct evidence *evidence)
 {
 	struct evidence_gatherer *gatherer = evidence->gatherer;
 	evidence->gathering_since = 0;
+	if (evidence->log == NULL && !evidence->termination->watched)
+		take_followed(evidence); /* it may have come meanwhile */
+	const char *missed = evidence->log != NULL
+	                             ? NULL
+	                             : log_follower_missed(evidence->pod, evidence->termination);
 	struct arena *_cleanup_arena_ arena = arena_new(RECORD_ARENA);
 	struct built_record built;
 	if (arena == NULL || !build_record(evidence, arena, &built)) {
@@ -160,7 +178,8 @@ static void build(struct evidence *evidence)
 		observer_metrics_count_run(gatherer->metrics, evidence->termination->namespace,
 		                           evidence->termination->agent, false, exit->duration,
 		                           exit->max_rss_bytes, exit->cpu);
-	if (built.record && !record_writer_add(gatherer->writer, evidence->termination, exit)) {
+	if (built.record &&
+	    !record_writer_add(gatherer->writer, evidence->termination, exit, missed)) {
 		enter(evidence, build, SECOND);
 		return;
 	}
@@ -272,14 +291,8 @@ static void take_followed_report(struct evidence *evidence)
 /* What the follower has read of the agent's own log, and where that is not all of it the log. */
 static void take_followed_log(struct evidence *evidence)
 {
-	bool complete = false;
-	struct log_text text =
-	        log_follower_take_log(evidence->pod, evidence->termination, &complete);
 	event_loop_clear_timer(evidence->gatherer->loop, &evidence->timer);
-	evidence->log = text.bytes;
-	evidence->log_length = text.length;
-	evidence->log_cut = text.cut;
-	if (complete && text.bytes != NULL)
+	if (take_followed(evidence))
 		build(evidence);
 	else
 		read_log(evidence);
@@ -288,7 +301,8 @@ static void take_followed_log(struct evidence *evidence)
 static void wait_for_follower(struct evidence *evidence, void (*stage)(struct evidence *evidence))
 {
 	if (log_follower_is_open(evidence->pod, evidence->termination))
-		enter(evidence, stage, FOLLOW_WAIT);
+		enter(evidence, stage,
+		      evidence->termination->watched ? FOLLOW_WAIT : OWN_FOLLOW_WAIT);
 	else
 		stage(evidence);
 }

@@ -6,11 +6,13 @@
  *           label looks like a deleted one                           it exists → done, no record
  *   CHECK   only for terminations found in a list: GET the record    it exists → done
  *   FOLLOW  the log is being followed, the watchdog's or, of an agent that no watchdog watches,
- *           its own: wait for its end, FOLLOW_WAIT at most           read to its end → BUILD
+ *           its own: wait for its end, FOLLOW_WAIT at most (OWN_FOLLOW_WAIT: such a stream ends
+ *           with the agent, and a busy kubelet may begin it late)    read to its end → BUILD
  *   REPORT  the watchdog's log: its report about this termination    found → BUILD
  *   LOG     the container's own log; where it is gone, what was followed of it
  *   REPORT  once more after REPORT_AGAIN, where a watchdog should have printed one
- *   BUILD   the record goes to the record writer; a success is counted by the leader
+ *   BUILD   the record goes to the record writer, with why a log that was to be followed gave
+ *           nothing; a success is counted by the leader
  *
  * While more than EVIDENCE_CROWDED are open, those of the namespace with the most of them that are
  * in FOLLOW, REPORT or LOG for longer than EVIDENCE_LOG_WAIT go to BUILD with what there is. So a

@@ -136,6 +136,12 @@ static bool take_buffer(struct log_follower *follower)
 	return !text.failed;
 }
 
+static void set_missed(struct log_follower *follower, enum log_missed missed)
+{
+	if (follower->agent != NULL)
+		follower->agent->log_missed = (unsigned char)missed;
+}
+
 /* For whoever looks into the termination, which may have been seen or not. Takes over the bytes. */
 static void keep(struct log_follower *follower, struct cached_agent *agent, struct log_text text,
                  bool complete)
@@ -156,6 +162,7 @@ static void keep(struct log_follower *follower, struct cached_agent *agent, stru
 	}
 	fair_share_release(share, log.holder);
 	free(text.bytes);
+	set_missed(follower, LOG_MISSED_TOO_MANY);
 }
 
 /* Not while bytes are being received: it cancels its request. */
@@ -166,6 +173,10 @@ static void finish_follower(struct log_follower *follower)
 	followers->dropped += follower->state != OPEN;
 	if (follower->agent != NULL) {
 		take_buffer(follower);
+		set_missed(follower, follower->complete          ? LOG_NOT_MISSED
+		                     : follower->state != OPEN   ? LOG_MISSED_TOO_MANY
+		                     : follower->request == NULL ? LOG_MISSED_REFUSED
+		                                                 : LOG_MISSED_LATE);
 		keep(follower, follower->agent, follower->text, follower->complete);
 		follower->text.bytes = NULL;
 	}
@@ -390,6 +401,13 @@ static struct log_follower *make_follower(struct log_followers *followers, struc
 	return follower;
 }
 
+static void drop_waiting(struct log_follower *follower)
+{
+	follower->followers->dropped++;
+	set_missed(follower, LOG_MISSED_TOO_MANY);
+	free_follower(follower);
+}
+
 /* The last of the namespace that has most in the full queue leaves it, where that is not this one.
  */
 static bool make_room_in_queue(struct log_followers *followers, const char *namespace)
@@ -403,8 +421,7 @@ static bool make_room_in_queue(struct log_followers *followers, const char *name
 		last = last->previous;
 	if (!displaces || last == NULL)
 		return false;
-	followers->dropped++;
-	free_follower(last);
+	drop_waiting(last);
 	return true;
 }
 
@@ -441,6 +458,8 @@ void log_follower_start(struct log_followers *followers, struct cached_pod *pod,
 		if (agent->running < 0 || agent->followed)
 			continue;
 		agent->followed = true;
+		/* Until it has ended otherwise. */
+		agent->log_missed = LOG_MISSED_TOO_MANY;
 		if (!agent->watched)
 			agent->follower = follow(followers, pod, agent, until);
 		else if (watchdog == NULL)
@@ -511,13 +530,25 @@ struct log_text log_follower_take_log(struct cached_pod *pod, const struct termi
 		return text; /* its watchdog's */
 	if (follower != NULL && follower->state != WAITING)
 		return take_open_log(follower);
-	if (follower != NULL) {
-		follower->followers->dropped++;
-		free_follower(follower);
-	}
+	if (follower != NULL)
+		drop_waiting(follower);
 	struct cached_log log;
 	if (!cached_agent_take_log(agent, &log))
 		return text;
 	*ret_complete = log.complete;
 	return (struct log_text){.bytes = log.bytes, .length = log.length, .cut = log.cut};
+}
+
+const char *log_follower_missed(struct cached_pod *pod, const struct termination *termination)
+{
+	static const char *const names[] = {
+	        [LOG_MISSED_TOO_MANY] = "too-many",
+	        [LOG_MISSED_REFUSED] = "refused",
+	        [LOG_MISSED_LATE] = "late",
+	};
+	const struct cached_agent *agent = cached_pod_find_agent(pod, termination->container);
+	if (agent == NULL || termination->watched || !agent->followed ||
+	    is_earlier(agent, termination))
+		return NULL;
+	return names[log_follower_is_open(pod, termination) ? LOG_MISSED_LATE : agent->log_missed];
 }

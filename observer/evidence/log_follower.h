@@ -38,6 +38,8 @@
  *  - A kubelet's error text is no part of what is kept (log_error.h).
  *  - complete is said only where the log's end was seen: the stream ended well, and no error text
  *    was at its end.
+ *  - Of each agent's own log that was to be followed, what was read is there, or it was empty, or
+ *    log_follower_missed() says why not.
  *  - Memory: the followers' buffers, and LOG_FOLLOWED_BYTES_MAX of what was read and nobody has
  *    taken yet; beyond it nothing is kept, and the evidence reads the log as if it had not been
  *    followed.
@@ -61,6 +63,14 @@
 #define LOG_FOLLOWER_EXTRA_TIME     (10 * SECOND)
 #define LOG_FOLLOWER_TIME_MAX       (600 * SECOND)
 #define LOG_FOLLOWED_BYTES_MAX      ((size_t)4 * 1024 * 1024)
+
+/* Why nothing is there of a log that was to be followed. */
+enum log_missed {
+	LOG_NOT_MISSED,
+	LOG_MISSED_TOO_MANY, /* others were followed, or kept, instead */
+	LOG_MISSED_REFUSED,  /* the kubelet or the API server did not give it */
+	LOG_MISSED_LATE,     /* nobody responded in time */
+};
 
 /* The oldest is first. */
 struct log_follower_list {
@@ -107,5 +117,9 @@ const struct cached_log *log_follower_report(struct cached_pod *pod,
  * there is no more of it. Logs of earlier containers (termination.previous) were not followed. */
 struct log_text log_follower_take_log(struct cached_pod *pod, const struct termination *termination,
                                       bool *ret_complete);
+
+/* Why that one gave nothing: "too-many", "refused", "late". NULL: it was empty, or was not to be
+ * followed. */
+const char *log_follower_missed(struct cached_pod *pod, const struct termination *termination);
 
 #endif

@@ -83,6 +83,7 @@ struct cached_agent {
 	uint32_t reports_lost;         /* by its watchdog, as far as it was counted */
 	bool watched;
 	bool followed;                  /* that log is followed, or was */
+	unsigned char log_missed;       /* enum log_missed of log_follower.h */
 	struct cached_silence *silence; /* NULL: none was noticed */
 };
 

@@ -27,8 +27,9 @@ struct pending_record {
 	char summary[256];
 	int64_t exit_code;
 	char fingerprint[20];
-	const char *cause;  /* static */
-	const char *source; /* static */
+	const char *cause;      /* static */
+	const char *source;     /* static */
+	const char *log_missed; /* static; NULL: it was not */
 	bool failed;
 	int64_t duration;
 	int64_t max_rss_bytes;
@@ -207,6 +208,8 @@ static void count_written(struct pending_record *pending)
 	};
 	writer->written++;
 	observer_metrics_count_record(writer->metrics, &exit, pending->termination->agent);
+	if (pending->log_missed != NULL)
+		observer_metrics_count_missed_log(writer->metrics, pending->log_missed);
 	observer_metrics_count_run(writer->metrics, exit.namespace, pending->termination->agent,
 	                           pending->failed, pending->duration, pending->max_rss_bytes,
 	                           pending->cpu);
@@ -459,7 +462,7 @@ static struct pending_record *add(struct record_writer *writer,
 }
 
 bool record_writer_add(struct record_writer *writer, const struct termination *termination,
-                       const struct agent_exit *exit)
+                       const struct agent_exit *exit, const char *log_missed)
 {
 	struct buffer text;
 	buffer_init(&text, AGENT_EXIT_SIZE_MAX);
@@ -473,6 +476,7 @@ bool record_writer_add(struct record_writer *writer, const struct termination *t
 	size_t length = strlen(record) + 1;
 	char *fitted = realloc(record, length);
 	pending->record = fitted == NULL ? record : fitted;
+	pending->log_missed = log_missed;
 	pending->bytes += length;
 	writer->bytes += length;
 	if (writer->leader)

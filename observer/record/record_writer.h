@@ -76,9 +76,11 @@ void record_writer_print_pending(const struct record_writer *writer);
 
 void record_writer_set_leader(struct record_writer *writer, bool leader);
 
-/* Adds a record; copies what it needs. False: no memory. */
+/* Adds a record; copies what it needs. log_missed: why nothing is there of a log that was to be
+ * followed, a static text, counted when the record is written; NULL: that is not so. False: no
+ * memory. */
 bool record_writer_add(struct record_writer *writer, const struct termination *termination,
-                       const struct agent_exit *exit);
+                       const struct agent_exit *exit, const char *log_missed);
 
 /* The record exists already (object: as the API server returned it): its notifications are sent if
  * none were. False: no memory. */

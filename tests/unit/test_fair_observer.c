@@ -256,7 +256,7 @@ static void fill(const char *namespace, unsigned count)
 		                                        .uid = "coder",
 		                                        .container = "main",
 		                                        .restart_count = i};
-		assert_true(record_writer_add(&world.writer, &termination, &exit));
+		assert_true(record_writer_add(&world.writer, &termination, &exit, NULL));
 	}
 }
 
@@ -277,7 +277,7 @@ static void test_refused_records_do_not_fill_the_memory(void **state)
 	terminate("team", 1, NULL);
 	run_for(SECOND);
 	assert_int_equal(world.recorded[1], 1);
-	assert_int_equal(lost(), printed);
+	assert_in_range(lost(), printed, printed + 1); /* its record may take the place of one */
 	/* What is not refused any more is written. */
 	world.refuse = false;
 	size_t left = world.writer.count;

@@ -272,6 +272,42 @@ static void test_what_was_read_stays_whatever_comes_later(void **state)
 	tear_down(&f);
 }
 
+static void assert_missed(const struct fixture *f, size_t i, const char *reason)
+{
+	struct termination termination = termination_of(f, i);
+	const char *missed = log_follower_missed(f->pods[i], &termination);
+	if (reason == NULL)
+		assert_null(missed);
+	else
+		assert_string_equal(missed, reason);
+}
+
+static void test_why_a_log_was_missed(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	add_pod(&f, 0, false); /* not to be followed */
+	assert_missed(&f, 0, NULL);
+	start(&f, 1, false, 30 * SECOND);
+	assert_missed(&f, 1, "late"); /* as yet */
+	end_response(&f, 1, 200);
+	assert_missed(&f, 1, NULL); /* the agent printed nothing */
+	start(&f, 2, false, 30 * SECOND);
+	end_response(&f, 2, 400);
+	assert_missed(&f, 2, "refused");
+	start(&f, 3, false, SECOND);
+	pass(&f, SECOND + LOG_FOLLOWER_EXTRA_TIME);
+	assert_missed(&f, 3, "late");
+	start(&f, 4, true, SECOND); /* a watchdog's */
+	assert_missed(&f, 4, NULL);
+	/* Another run than the one that was followed. */
+	struct termination earlier = termination_of(&f, 2);
+	earlier.previous = true;
+	assert_null(log_follower_missed(f.pods[2], &earlier));
+	tear_down(&f);
+}
+
 static void test_time_is_bounded(void **state)
 {
 	struct fixture f;
@@ -322,6 +358,7 @@ static void test_the_quietest_gives_way(void **state)
 	pass(&f, SECOND / 2);
 	assert_non_null(f.requests[last + 1]); /* of 1: what it said is kept */
 	assert_int_equal(f.followers.dropped, 2);
+	assert_missed(&f, 0, "too-many");
 	assert_log(&f, 0, NULL, false);
 	assert_log(&f, 1, "working\n", false);
 	/* A place that becomes free is taken at once. */
@@ -506,6 +543,7 @@ int main(void)
 	        cmocka_unit_test(test_a_lost_containers_log_was_followed),
 	        cmocka_unit_test(test_the_watchdogs_log_is_followed_for_all_its_agents),
 	        cmocka_unit_test(test_what_was_read_stays_whatever_comes_later),
+	        cmocka_unit_test(test_why_a_log_was_missed),
 	        cmocka_unit_test(test_time_is_bounded),
 	        cmocka_unit_test(test_the_quietest_gives_way),
 	        cmocka_unit_test(test_all_of_a_storm_are_read),
