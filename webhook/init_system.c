@@ -12,6 +12,7 @@
 /* Commands of a script that replace the shell, and words of one command, that are looked at. */
 #define SCRIPT_COMMANDS_MAX 32
 #define SCRIPT_WORDS_MAX    32
+#define EXPANDED_WORDS_MAX  64 /* with the script's own arguments */
 
 static const char *base_name(const char *path)
 {
@@ -79,8 +80,10 @@ static const struct wrapper {
         {"su-exec", {NULL}, 1},
         {"setuidgid", {NULL}, 1},
         {"s6-setuidgid", {NULL}, 1},
+        {"setpriv", {"--reuid", "--regid", "--groups", "--inh-caps", "--bounding-set"}, 0},
         {"tini", {"-p", "-e"}, 0},
         {"tini-static", {"-p", "-e"}, 0},
+        {"docker-init", {"-p", "-e"}, 0},
         {"dumb-init", {"-r", "--rewrite"}, 0},
         {"catatonit", {NULL}, 0},
 };
@@ -117,38 +120,69 @@ static const char *split_string(const struct strings *words, size_t at)
 	return NULL;
 }
 
-/* The script of a shell, or of env -S, at this place; NULL: it runs none. */
-static const char *script_of(const struct strings *words, size_t at)
+static bool is_shell(const struct strings *words, size_t at)
 {
-	static const char *const shells[] = {"sh", "bash", "dash", "ash", "zsh", NULL};
-	const char *split = split_string(words, at);
-	if (split != NULL)
-		return split;
-	if (strcmp(base_name(words->items[at]), "busybox") == 0 && at + 1 < words->count)
-		at++;
-	if (!is_one_of(base_name(words->items[at]), shells))
-		return NULL;
-	for (at++; at + 1 < words->count; at++) {
+	static const char *const shells[] = {"sh", "bash", "dash", "ash", "zsh", "ksh", NULL};
+	return is_one_of(base_name(words->items[at]), shells);
+}
+
+/* The first operand of the shell at this place: a script's text where *ret_text, else its file; the
+ * number of words where there is none. */
+static size_t shell_operand(const struct strings *words, size_t at, bool *ret_text)
+{
+	static const char *const with_value[] = {"-O", "+O", "--rcfile", "--init-file", NULL};
+	*ret_text = false;
+	for (at++; at < words->count; at++) {
 		const char *option = words->items[at];
-		if (option == NULL || option[0] != '-')
-			return NULL;
-		if (option[1] != '-' && strchr(option, 'c') != NULL)
-			return words->items[at + 1];
+		if ((option[0] != '-' && option[0] != '+') || option[1] == '\0')
+			break;
+		if (strcmp(option, "--") == 0)
+			return at + 1;
+		if (option[0] == '-' && option[1] != '-' && strchr(option, 'c') != NULL)
+			*ret_text = true;
+		if (is_one_of(option, with_value) ||
+		    (option[1] != '-' && option[strlen(option) - 1] == 'o'))
+			at++;
 	}
-	return NULL;
+	return at;
+}
+
+/* What was found out about a command. */
+struct command_line {
+	const char *script;       /* of a shell, or of env -S; NULL: there is none */
+	struct strings arguments; /* the script's, $0 first */
+};
+
+static struct strings words_from(const struct strings *words, size_t at)
+{
+	size_t first = at < words->count ? at : words->count;
+	return (struct strings){.items = words->items + first, .count = words->count - first};
 }
 
 /* A command through its wrappers, up to a shell; false: no init system so far. */
 static bool runs(const struct strings *patterns, const struct strings *words,
-                 const char **ret_script)
+                 struct command_line *ret_line)
 {
 	size_t at = 0;
 	for (unsigned depth = 0; at < words->count && depth < WRAPPERS_MAX; depth++) {
 		if (matches(patterns, words, at))
 			return true;
-		if (ret_script != NULL && (*ret_script = script_of(words, at)) != NULL)
+		const char *split = split_string(words, at);
+		if (split != NULL) {
+			*ret_line = (struct command_line){.script = split};
 			return false;
+		}
+		bool is_text = false;
 		size_t next = behind_wrapper(words, at);
+		if (strcmp(base_name(words->items[at]), "busybox") == 0)
+			next = at + 1;
+		else if (is_shell(words, at))
+			next = shell_operand(words, at, &is_text);
+		if (is_text && next < words->count) {
+			*ret_line = (struct command_line){.script = words->items[next],
+			                                  .arguments = words_from(words, next + 1)};
+			return false;
+		}
 		if (next == at)
 			return false;
 		at = next;
@@ -192,21 +226,67 @@ static void read_command(const char **script, struct command *command)
 	*script = at + strspn(at, separators);
 }
 
-static bool script_runs(const struct strings *patterns, const char *script)
+/* Where the command's program is: behind reserved words and assignments. */
+static size_t program_of(const struct strings *words)
+{
+	static const char *const reserved[] = {"if", "then", "elif", "else", "while", "until",
+	                                       "do", "{",    "!",    "time", NULL};
+	size_t at = 0;
+	while (at < words->count && is_one_of(words->items[at], reserved))
+		at++;
+	return skip_assignments(words, at);
+}
+
+/* The command with the script's arguments where it has "$@" or $0. */
+static struct strings expand(const struct strings *words, const struct strings *arguments,
+                             const char *items[EXPANDED_WORDS_MAX])
+{
+	static const char *const all[] = {"$@", "${@}", "$*", "${*}", NULL};
+	static const char *const zero[] = {"$0", "${0}", NULL};
+	struct strings expanded = {.items = items};
+	for (size_t i = 0; i < words->count; i++) {
+		struct strings part = {.items = &words->items[i], .count = 1};
+		if (is_one_of(words->items[i], all))
+			part = words_from(arguments, 1);
+		else if (is_one_of(words->items[i], zero) && arguments->count > 0)
+			part = (struct strings){.items = arguments->items, .count = 1};
+		for (size_t j = 0; j < part.count && expanded.count < EXPANDED_WORDS_MAX; j++)
+			items[expanded.count++] = part.items[j];
+	}
+	return expanded;
+}
+
+/* The text that a shell within a script runs: its quotes are gone, so it is the words behind. */
+static bool nested_runs(const struct strings *patterns, const struct strings *words)
+{
+	struct command_line line = {NULL};
+	if (runs(patterns, words, &line))
+		return true;
+	if (line.script == NULL || line.arguments.items == NULL)
+		return false;
+	struct strings inner = {.items = line.arguments.items - 1,
+	                        .count = line.arguments.count + 1};
+	return runs(patterns, &inner, &line);
+}
+
+static bool script_runs(const struct strings *patterns, const struct command_line *line)
 {
 	struct command command;
+	const char *script = line->script;
 	unsigned looked_at = 0;
 	json_work_add(strlen(script) / 16);
 	while (*script != '\0' && looked_at < SCRIPT_COMMANDS_MAX) {
 		read_command(&script, &command);
-		size_t first = skip_assignments(&command.words, 0);
-		if (first == command.words.count)
+		struct strings words = words_from(&command.words, program_of(&command.words));
+		if (words.count == 0)
 			continue;
-		struct strings words = {.items = command.words.items + first,
-		                        .count = command.words.count - first};
 		bool stays = strcmp(words.items[0], "exec") != 0 && *script != '\0';
 		looked_at += !stays;
-		if (!stays && runs(patterns, &words, NULL))
+		if (stays)
+			continue;
+		const char *items[EXPANDED_WORDS_MAX];
+		struct strings expanded = expand(&words, &line->arguments, items);
+		if (nested_runs(patterns, &expanded))
 			return true;
 	}
 	return false;
@@ -214,6 +294,7 @@ static bool script_runs(const struct strings *patterns, const char *script)
 
 bool init_system_runs(const struct strings *patterns, const struct strings *words)
 {
-	const char *script = NULL;
-	return runs(patterns, words, &script) || (script != NULL && script_runs(patterns, script));
+	struct command_line line = {NULL};
+	return runs(patterns, words, &line) ||
+	       (line.script != NULL && script_runs(patterns, &line));
 }

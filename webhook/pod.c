@@ -277,7 +277,8 @@ bool container_is_install(const json *container)
 	return runs(container, NAME_INSTALL, "install");
 }
 
-/* Another injector may have put a program of its own before the shim, as vault-env does. */
+/* Another injector may have put a program of its own before the shim, as vault-env does, or all of
+ * it into the script of a shell. */
 bool container_is_wrapped(const json *container)
 {
 	static const char *const lists[] = {"command", "args"};
@@ -285,7 +286,9 @@ bool container_is_wrapped(const json *container)
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
 		const json *words = json_get(container, lists[i]);
 		for (const json *n = json_first(words); n != NULL; n = json_next(n)) {
-			if (shim && json_string_is(n, "run"))
+			const char *word = json_string(n);
+			if ((shim && json_string_is(n, "run")) ||
+			    (word != NULL && strstr(word, PATH_SHIM " run ") != NULL))
 				return true;
 			shim = json_string_is(n, PATH_SHIM);
 		}

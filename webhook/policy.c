@@ -174,13 +174,14 @@ static enum reason decide_pre_stop(const struct container_plan *plan)
 static enum reason decide_termination_message(const struct config *config, const struct rule *rule,
                                               const json *container)
 {
-	const char *path = json_get_string(container, "terminationMessagePath");
-	if (path != NULL && matches_any(&config->parsed_messages, path))
-		return REASON_MESSAGE_PARSED;
 	if (json_string_is(json_get(container, "terminationMessagePolicy"),
 	                   "FallbackToLogsOnError"))
 		return REASON_ALREADY;
-	return rule->keep_termination_message_policy ? REASON_KEPT_BY_RULE : REASON_APPLIED;
+	if (rule->keep_termination_message_policy)
+		return REASON_KEPT_BY_RULE;
+	const char *path = json_get_string(container, "terminationMessagePath");
+	return path != NULL && matches_any(&config->parsed_messages, path) ? REASON_MESSAGE_PARSED
+	                                                                   : REASON_APPLIED;
 }
 
 static void decide_container(const struct wrapping *wrapping, struct container_plan *plan)

@@ -119,6 +119,10 @@ def test_agents_of_the_shipped_configuration(tmp_path, agents):
     case = Case(tmp_path, SHIPPED,
                 pod_of(containers, agents.get("spec"), labels, agents.get("annotations")))
     assert (case.record["rule"], case.wrapped()) == (agents["rule"], agents["agents"])
+    for name in agents["agents"]:
+        assert case.skipped(name).get("terminationMessagePolicy") == agents.get("messages")
+        if "messages" in agents:
+            assert case.container(name).get("terminationMessagePolicy", "File") == "File"
 
 
 @pytest.mark.parametrize("name", load("sidecars"))
