@@ -86,6 +86,7 @@ static const struct wrapper {
         {"docker-init", {"-p", "-e"}, 0},
         {"dumb-init", {"-r", "--rewrite"}, 0},
         {"catatonit", {NULL}, 0},
+        {"vault-env", {NULL}, 0},
 };
 
 /* Where the program starts that the wrapper at this place runs; the same place: it is none. */

@@ -18,10 +18,10 @@
  *
  * Seen through, with their options: env and its assignments, and env -S; exec, nohup, setsid,
  * command, nice, ionice and stdbuf; chroot, gosu, su-exec, setuidgid and setpriv; tini, dumb-init
- * and catatonit; busybox; sh, bash, dash, ash, zsh and ksh with a script's file, or with -c and a
- * text that is looked at command by command (words between white space and ; & | ( ), quotes taken
- * off, "$@" and $0 replaced): what is executed by exec, and the last command, which a shell may
- * execute in its own place.
+ * and catatonit; vault-env; busybox; sh, bash, dash, ash, zsh and ksh with a script's file, or with
+ * -c and a text that is looked at command by command (words between white space and ; & | ( ),
+ * quotes taken off, "$@" and $0 replaced): what is executed by exec, and the last command, which a
+ * shell may execute in its own place.
  */
 bool init_system_runs(const struct strings *patterns, const struct strings *words);
 

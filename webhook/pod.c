@@ -5,6 +5,9 @@
 #include "lib/document/quantity.h"
 #include "lib/kube/names.h"
 
+static const char *const container_lists[] = {"initContainers", "containers"};
+#define CONTAINER_LISTS (sizeof container_lists / sizeof container_lists[0])
+
 const char *pod_annotation(const json *pod, const char *key)
 {
 	return json_string(json_find(pod, "metadata", "annotations", key, NULL));
@@ -129,10 +132,12 @@ static bool has_windows_options(const json *holder)
 bool pod_is_windows(const json *pod)
 {
 	const json *spec = json_get(pod, "spec");
-	const json *containers = json_get(spec, "containers");
-	for (const json *c = json_first(containers); c != NULL; c = json_next(c))
-		if (has_windows_options(c))
-			return true;
+	for (size_t list = 0; list < CONTAINER_LISTS; list++) {
+		const json *containers = json_get(spec, container_lists[list]);
+		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
+			if (has_windows_options(c))
+				return true;
+	}
 	return json_string_is(json_find(spec, "os", "name", NULL), "windows") ||
 	       has_windows_options(spec) || selects_windows_node(spec) ||
 	       requires_windows_node(spec);
@@ -166,9 +171,6 @@ static bool guaranteed(const json *container)
 	}
 	return true;
 }
-
-static const char *const container_lists[] = {"initContainers", "containers"};
-#define CONTAINER_LISTS (sizeof container_lists / sizeof container_lists[0])
 
 static bool is_ours(const json *container)
 {
