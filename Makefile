@@ -346,7 +346,7 @@ BUILD_PACKAGES := gcc libc6-dev binutils libmicrohttpd-dev libgnutls28-dev libss
 DEBIAN_PACKAGES := $(BUILD_PACKAGES) clang clang-format clang-tidy cppcheck libclang-rt-14-dev \
 	libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonpatch python3-yaml \
 	python3-cryptography docker-registry openssl wrk nginx-light iproute2 procps \
-	tini dumb-init catatonit s6 supervisor
+	tini dumb-init catatonit s6 supervisor prometheus prometheus-alertmanager
 
 ARM64_PACKAGES := gcc-aarch64-linux-gnu musl-dev:arm64 qemu-user-static
 
@@ -354,12 +354,17 @@ CLUSTER_PACKAGES := golang-1.19-go golang-github-modern-go-reflect2-dev dpkg-dev
 	debian-archive-keyring etcd-server containerd runc containernetworking-plugins busybox-static \
 	util-linux protobuf-compiler python3-protobuf python3-grpcio debootstrap buildah
 
+# Debian starts the services that it installs, some of them on every address of the machine. While this
+# installs, policy-rc.d (invoke-rc.d(8)) refuses that.
 install-missing = @missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null \
 		| awk '$$2 == "installed" {print $$1}' | sort -u > /tmp/lastword-installed.$$$$; \
 		printf '%s\n' $(1) | sort -u | comm -23 - /tmp/lastword-installed.$$$$; \
 		rm -f /tmp/lastword-installed.$$$$); \
 	if [ -n "$$missing" ]; then \
 		echo "installing:" $$missing; \
+		policy=/usr/sbin/policy-rc.d; \
+		[ -e $$policy ] || { trap "rm -f $$policy" EXIT; \
+			printf '\#!/bin/sh\nexit 101\n' > $$policy; chmod 755 $$policy; }; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
