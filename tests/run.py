@@ -24,9 +24,11 @@ import default_signals  # noqa: E402
 LOGS = ROOT / "build/test-logs"
 PYTHON = "/usr/bin/python3"
 PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/registry", "tests/watchdog", "tests/certs", "tests/observer",
-                  "tests/project"]
+                  "tests/project", "tests/monitoring"]
+RELEASE_ONLY = {"tests/monitoring"}  # of what is tested there little is C
 # Tests that mostly wait for processes of their own: so many side by side (pytest-xdist).
-WORKERS = {"tests/blackbox": 2, "tests/watchdog": 3, "tests/certs": 2, "tests/observer": 2}
+WORKERS = {"tests/blackbox": 2, "tests/watchdog": 3, "tests/certs": 2, "tests/observer": 2,
+           "tests/monitoring": 2}
 SIDE_BY_SIDE = 3  # many wait for processes, timers, each other
 JOB_SECONDS = 1200
 CLUSTER_SECONDS = 3600  # a first build of Kubernetes included
@@ -115,6 +117,8 @@ def test_jobs(build, label):
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     for folder in PYTEST_FOLDERS:
+        if folder in RELEASE_ONLY and label != "release":
+            continue
         if list((ROOT / folder).glob("test_*.py")):
             yield Pytest(f"{folder} ({label})", folder, environment)
     for source in sorted((ROOT / "tests/unit").glob("test_*.c")):

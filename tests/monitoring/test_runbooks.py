@@ -1,0 +1,124 @@
+"""Rules, dashboard, runbooks, documents and code say the same."""
+import re
+
+import pytest
+import yaml
+from webhook_process import ROOT
+
+from rules import (ALERTS, DASHBOARD, DOCUMENTS, FOLDER, RECORDED, RULES, RUNBOOKS, code_metrics,
+                   dashboard_expressions, metric_of, names_in, panels)
+
+TEXT = (ROOT / "docs/monitoring.md").read_text()
+NAMES = [alert["alert"] for alert in ALERTS]
+BASE = re.search(r"begins with `(\S+)`", TEXT).group(1)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=NAMES)
+def test_an_alert_says_what_to_do(alert):
+    annotations = alert["annotations"]
+    assert set(annotations) == {"summary", "description", "runbook_url"}
+    assert alert["alert"].startswith("Lastword")
+    assert set(alert["labels"]) == {"severity"}
+    assert alert["labels"]["severity"] in ("critical", "warning", "info")
+    assert len(annotations["summary"]) < 120 and annotations["summary"].endswith(".")
+    assert "kubectl lastword why POD" in annotations["description"]
+    assert annotations["runbook_url"] == f"{BASE}{alert['alert']}.md"
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert():
+    assert {path.stem for path in RUNBOOKS.iterdir()} == set(NAMES)
+    for path in RUNBOOKS.iterdir():
+        text = path.read_text()
+        assert text.startswith(f"# {path.stem}\n")
+        assert re.findall("^## (.*)$", text, re.M) == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+        assert "kubectl lastword" in text
+        for link in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
+            assert (RUNBOOKS / link).is_file(), link
+
+
+def test_every_alert_is_documented_with_its_severity():
+    severities = {}
+    for alert in ALERTS:
+        severities.setdefault(alert["alert"], []).append(alert["labels"]["severity"])
+    table = TEXT[TEXT.index("## Alerts"):TEXT.index("`critical` is")]
+    assert severities == {name: found.split(", ") for name, found in re.findall(
+        r"^\| \[(\w+)\]\(runbooks/\1\.md\) \| ([a-z, ]+) \|", table, re.M)}
+
+
+def test_every_recorded_series_is_documented():
+    table = TEXT[TEXT.index("## Recorded series"):]
+    assert set(RECORDED) == set(re.findall(r"`(namespace_\S+?)`", table))
+
+
+# What the programs do not have yet; their names are agreed (docs/monitoring.md).
+AGREED = {"lastword_breaker_open", "lastword_receiver_queue_bytes", "lastword_receiver_dropped_total",
+          "lastword_receiver_last_success_timestamp_seconds"}
+
+
+def known(name):
+    return {name, metric_of(name)} & (code_metrics() | AGREED | {"up"})
+
+
+def test_every_metric_that_is_used_exists():
+    """In the code, or among the recorded series; and in the documents."""
+    documents = "".join(path.read_text() for path in DOCUMENTS)
+    used = set()
+    for expression in [r["expr"] for r in RULES] + [e for _, e in dashboard_expressions()]:
+        names = names_in(expression)
+        assert names, expression
+        used |= names
+    for name in used - set(RECORDED):
+        assert known(name), f"{name} is no metric"
+        assert name == "up" or f"`{name}" in documents or f"`{metric_of(name)}" in documents, name
+    assert len(used) > 40
+    variables = [v["definition"] for v in DASHBOARD["templating"]["list"] if v["type"] == "query"]
+    assert all(known(n) for v in variables for n in re.findall(r"lastword_\w+", v)) and variables
+
+
+def test_the_dashboard_is_one():
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(ids) == len(set(ids)) and DASHBOARD["uid"] == "lastword"
+    taken = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"])
+                 for y in range(place["y"], place["y"] + place["h"])}
+        assert not cells & taken and place["x"] + place["w"] <= 24, panel["title"]
+        taken |= cells
+    for panel in panels():
+        assert panel["title"] and panel["targets"]
+        for target in panel["targets"]:
+            assert target["datasource"]["uid"] == "${datasource}" and target["legendFormat"]
+
+
+def test_the_kustomization_has_all_files():
+    kustomization = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+    generator, = kustomization["configMapGenerator"]
+    assert generator["options"]["labels"] == {"grafana_dashboard": "1"}
+    assert {*kustomization["resources"], *generator["files"], "kustomization.yaml"} == \
+        {path.name for path in FOLDER.iterdir()}
+
+
+def deployments():
+    for name in ("webhook", "observer"):
+        for manifest in yaml.safe_load_all((ROOT / f"manifests/base/{name}.yaml").read_text()):
+            if manifest["kind"] == "Deployment":
+                yield manifest["spec"]["template"]
+
+
+def test_the_pod_monitor_selects_webhook_and_observer():
+    spec = yaml.safe_load((FOLDER / "pod-monitor.yaml").read_text())["spec"]
+    expression, = spec["selector"]["matchExpressions"]
+    endpoint, = spec["podMetricsEndpoints"]
+    assert expression["operator"] == "In" and endpoint["honorLabels"]
+    jobs = set()
+    for template in deployments():
+        labels = template["metadata"]["labels"]
+        assert labels[expression["key"]] in expression["values"]
+        ports = [p["name"] for c in template["spec"]["containers"] for p in c["ports"]]
+        assert endpoint["port"] in ports
+        jobs.add(labels[spec["jobLabel"]])
+    assert jobs == {"lastword-webhook", "lastword-observer"} == set(expression["values"])
+    used = [e for e in [r["expr"] for r in RULES] + [e for _, e in dashboard_expressions()]
+            if "job=" in e]
+    assert used and all('job=~"lastword-(webhook|observer)"' in e for e in used)
