@@ -354,6 +354,9 @@ CLUSTER_PACKAGES := golang-1.19-go golang-github-modern-go-reflect2-dev dpkg-dev
 	debian-archive-keyring etcd-server containerd runc containernetworking-plugins busybox-static \
 	util-linux protobuf-compiler python3-protobuf python3-grpcio debootstrap buildah
 
+# helm and a current kubectl, which Debian 12 has not; kept outside of the tree.
+TOOLS := $(or $(LASTWORD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lastword)/tools
+
 # Debian starts the services that it installs, some of them on every address of the machine. While this
 # installs, policy-rc.d (invoke-rc.d(8)) refuses that.
 install-missing = @missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null \
@@ -372,6 +375,7 @@ install-missing = @missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}
 .PHONY: deps
 deps: ## Install the Debian packages that are missing (root)
 	$(call install-missing,$(DEBIAN_PACKAGES))
+	@tests/tools.sh "$(TOOLS)"
 
 .PHONY: build-deps
 build-deps: ## Install only those that the programs are built with

@@ -12,7 +12,7 @@
 #include "lib/kube/version.h"
 #include "webhook/config.h"
 
-enum { CODE_KUBE_VERSION = 1, CODE_HELP };
+enum { CODE_KUBE_VERSION = 1, CODE_WATCHDOG_IMAGE, CODE_HELP };
 
 static const struct option long_options[] = {
         {"config", required_argument, NULL, 'c'},
@@ -20,6 +20,7 @@ static const struct option long_options[] = {
         {"output", required_argument, NULL, 'o'},
         {"namespace", required_argument, NULL, 'n'},
         {"kube-version", required_argument, NULL, CODE_KUBE_VERSION},
+        {"watchdog-image", required_argument, NULL, CODE_WATCHDOG_IMAGE},
         {"help", no_argument, NULL, CODE_HELP},
         {NULL, 0, NULL, 0},
 };
@@ -60,6 +61,9 @@ static bool take_option(int code, const char *value, struct command_options *opt
 	case CODE_KUBE_VERSION:
 		return kube_version_parse(value, &options->context.server_minor, error) ||
 		       error_wrap(error, "--kube-version");
+	case CODE_WATCHDOG_IMAGE:
+		options->watchdog_image = value;
+		return *value != '\0' || error_set(error, "--watchdog-image: expected an image");
 	default:
 		return true;
 	}
@@ -119,6 +123,7 @@ int command_options_read(int argc, char **argv, struct command_options *options)
 		message(options->command, "%s", error.message);
 		return EXIT_FAILED;
 	}
+	config_set_default_image(config, options->watchdog_image);
 	options->context.config = config;
 	return -1;
 }

@@ -13,9 +13,10 @@ enum output { OUTPUT_SAME, OUTPUT_YAML, OUTPUT_JSON, OUTPUT_PATCH, OUTPUT_TEXT }
 struct command_options {
 	const char *command; /* the subcommand's name */
 	const char *usage;
-	unsigned outputs;        /* the values of -o it takes, a bit (1 << output) each */
-	bool takes_file;         /* -f, -n, --kube-version */
-	const char *config_path; /* "-": standard input */
+	unsigned outputs;           /* the values of -o it takes, a bit (1 << output) each */
+	bool takes_file;            /* -f, -n, --kube-version */
+	const char *watchdog_image; /* NULL: this release's */
+	const char *config_path;    /* "-": standard input */
 	const char *path;
 	const char *namespace; /* where the document names none */
 	enum output output;

@@ -26,6 +26,8 @@ static const char usage[] =
         "                          with pods (default: as the input)\n"
         "  -n, --namespace NS      where the file names none (default \"default\")\n"
         "      --kube-version 1.N  the API server's version, for sidecar mode auto\n"
+        "      --watchdog-image IMAGE  of the sidecar, unless the configuration names one\n"
+        "                          (default: that of this version)\n"
         "\n"
         "Exit status: 0 ok, 1 failed, 2 usage.\n";
 

@@ -434,6 +434,12 @@ bool config_load(const char *path, struct config **ret_config, struct error *err
 	return true;
 }
 
+void config_set_default_image(struct config *config, const char *image)
+{
+	if (image != NULL && config->sidecar.image_is_default)
+		config->sidecar.image = image;
+}
+
 void config_free(struct config *config)
 {
 	if (config == NULL)

@@ -101,6 +101,11 @@ bool config_parse(const char *text, size_t length, struct config **ret_config, s
 /* config_parse() of a file; the error begins with the path. */
 bool config_load(const char *path, struct config **ret_config, struct error *error);
 
+/* Where the configuration names no image of the watchdog, it is this one. image: a text that
+ * outlives the snapshot; NULL: nothing changes. Called before the snapshot is shared with other
+ * threads. */
+void config_set_default_image(struct config *config, const char *image);
+
 /* NULL is fine. */
 void config_free(struct config *config);
 

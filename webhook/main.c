@@ -41,6 +41,7 @@ struct breaker_place {
 struct settings {
 	struct webhook_options server;
 	struct watched_file config;
+	const char *watchdog_image; /* unless the configuration names one; NULL: this release's */
 	struct watched_file certificate;
 	struct watched_file key;
 	bool self; /* certificates of our own making instead of the two files */
@@ -63,6 +64,8 @@ static const char usage[] =
         "Answers AdmissionReviews: prepares agent pods so that each exit becomes observable.\n"
         "\n"
         "  --config FILE        the configuration; read again when it changes\n"
+        "  --watchdog-image IMAGE  of the sidecar, unless the configuration names one (default:\n"
+        "                       that of this version)\n"
         "  --tls-cert FILE      certificate chain, PEM, leaf first; read again when it changes\n"
         "  --tls-key FILE       its key\n"
         "  --certs self         makes certificates itself, and publishes and renews them\n"
@@ -100,6 +103,14 @@ static bool take_threads(const char *value, void *target, struct error *error)
 		return false;
 	*(unsigned *)target = (unsigned)threads;
 	return true;
+}
+
+/* The kubelet leaves a $(NAME) in place that no environment variable resolves. */
+static bool take_image(const char *value, void *target, struct error *error)
+{
+	if (*value == '\0' || strpbrk(value, " \t\r\n$") != NULL)
+		return error_set(error, "expected an image, got \"%.100s\"", value);
+	return flag_text(value, target, error);
 }
 
 static bool take_kube_version(const char *value, void *target, struct error *error)
@@ -157,6 +168,7 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	struct webhook_options *server = &settings->server;
 	const struct flag flags[] = {
 	        {"config", flag_text, &settings->config.path},
+	        {"watchdog-image", take_image, &settings->watchdog_image},
 	        {"tls-cert", flag_text, &settings->certificate.path},
 	        {"tls-key", flag_text, &settings->key.path},
 	        {"certs", take_certs, &settings->self},
@@ -191,13 +203,22 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 
 /* ---- What changes while it runs ---- */
 
+static bool load_config(const struct settings *settings, struct config **ret_config,
+                        struct error *error)
+{
+	if (!config_load(settings->config.path, ret_config, error))
+		return false;
+	config_set_default_image(*ret_config, settings->watchdog_image);
+	return true;
+}
+
 static void reload_config(struct webhook_server *server, struct settings *settings)
 {
 	struct config *config;
 	struct error error;
 	if (!watched_file_changed(&settings->config))
 		return;
-	if (!config_load(settings->config.path, &config, &error)) {
+	if (!load_config(settings, &config, &error)) {
 		webhook_config_failed(server);
 		log_message(LOG_ERROR, "the new configuration is refused, the last good one stays",
 		            "error", error.message, NULL);
@@ -522,7 +543,7 @@ int main(int argc, char **argv)
 	struct error error;
 	struct config *config;
 	watched_file_changed(&settings.config);
-	if (!config_load(settings.config.path, &config, &error))
+	if (!load_config(&settings, &config, &error))
 		return fail(&error);
 	int signals = block_signals();
 	struct webhook_server *server;

@@ -201,7 +201,7 @@ static bool decode_extra(struct decoder *decoder, const json *node, const char *
 bool decode_sidecar(struct decoder *decoder, const json *node, const char *path, void *target)
 {
 	static const struct field fields[] = {
-	        {"image", decode_text, offsetof(struct sidecar_config, image), true},
+	        {"image", decode_text, offsetof(struct sidecar_config, image), false},
 	        {"imagePullPolicy", decode_pull_policy,
 	         offsetof(struct sidecar_config, image_pull_policy), false},
 	        {"mode", decode_mode, offsetof(struct sidecar_config, mode), false},
@@ -225,6 +225,9 @@ bool decode_sidecar(struct decoder *decoder, const json *node, const char *path,
 	sidecar->tail_size = TAIL_SIZE_DEFAULT;
 	if (!decode_fields(decoder, node, path, fields, COUNT(fields), sidecar))
 		return false;
+	sidecar->image_is_default = sidecar->image == NULL;
+	if (sidecar->image_is_default)
+		sidecar->image = WATCHDOG_IMAGE_DEFAULT;
 	/* A quota or a Guaranteed pod asks for all four. */
 	for (size_t i = 0; i <= RESOURCE_MEMORY; i++)
 		if (sidecar->resources.requests[i] == NULL || sidecar->resources.limits[i] == NULL)

@@ -12,6 +12,10 @@
 #include "lib/document/decode.h"
 #include "lib/document/strings.h"
 
+/* The watchdog's image where neither the configuration nor a flag names one: that of this release.
+ */
+#define WATCHDOG_IMAGE_DEFAULT "ghcr.io/lastword/lastword-watchdog:" LASTWORD_VERSION
+
 /* The resources that a rule may fill in and the sidecar may have. */
 enum resource_name { RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_EPHEMERAL_STORAGE, RESOURCE_COUNT };
 extern const char *const resource_names[RESOURCE_COUNT];
@@ -27,6 +31,7 @@ enum shim_source { SHIM_EMPTY_DIR, SHIM_IMAGE };
 
 struct sidecar_config {
 	const char *image;
+	bool image_is_default;         /* the configuration names none */
 	const char *image_pull_policy; /* NULL: Kubernetes' default */
 	enum sidecar_mode mode;
 	enum shim_source shim;

@@ -25,16 +25,13 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "tests/shared"))
+from tools import cache  # noqa: E402
 CURRENT = ROOT / "build/cluster.json"
 PREFIX = "lastword-cluster-"
 PYTHON = "/usr/bin/python3"
 # Where Debian's programs are; the node's daemons need no other folder.
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def cache():
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(os.environ.get("LASTWORD_CACHE") or pathlib.Path(base) / "lastword")
 
 
 def programs():

@@ -11,6 +11,7 @@ import tempfile
 import kube
 import oci
 import pki
+import tools
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build")).resolve()
@@ -90,18 +91,19 @@ def import_images():
                                 "import", path], check=True, stdout=subprocess.DEVNULL)
 
 
+def name_images(names):
+    """Gives images of our own node further names: {name: further name}."""
+    for socket in ("containerd", "containerd-cri"):
+        for name, further in names.items():
+            subprocess.run(["ctr", "-a", f"/run/{socket}/containerd.sock", "-n", "k8s.io", "images",
+                            "tag", "--force", name, further], check=True,
+                           stdout=subprocess.DEVNULL)
+
+
 def render(cluster, kustomization):
-    """What `kubectl apply -k` applies, adapted to the oldest Kubernetes of the tests: kubectl 1.20
-    knows a base only as `bases`, and the server PodDisruptionBudgets only as policy/v1beta1."""
-    with tempfile.TemporaryDirectory() as folder:
-        tree = pathlib.Path(folder) / "manifests"
-        shutil.copytree(MANIFESTS, tree)
-        if cluster.version < (1, 21):
-            for path in tree.rglob("kustomization.yaml"):
-                text = path.read_text().replace("resources:\n  - ../../base\n",
-                                                "bases:\n  - ../../base\nresources:\n")
-                path.write_text(text.replace("patches:\n  - path:", "patchesStrategicMerge:\n  -"))
-        text = cluster.kubectl("kustomize", str(tree / kustomization))
+    """What a current `kubectl apply -k` applies. The oldest Kubernetes of the tests knows
+    PodDisruptionBudgets only as policy/v1beta1."""
+    text = tools.kustomize(MANIFESTS / kustomization)
     if cluster.version < (1, 21):
         text = text.replace("apiVersion: policy/v1\n", "apiVersion: policy/v1beta1\n")
     return text
@@ -109,7 +111,7 @@ def render(cluster, kustomization):
 
 def apply(cluster, kustomization):
     if cluster.version < (1, 21):
-        # This old kubectl does not know the newer fields of the CRD.
+        # Its own kubectl knows neither the newer fields of the CRD nor kustomizations as of today.
         cluster.kubectl("apply", "--validate=false", "-f", "-",
                         text=render(cluster, kustomization))
     else:
@@ -154,10 +156,9 @@ def install_self_signed(cluster):
         wait_available(cluster, name)
 
 
-def uninstall(cluster):
+def uninstall(cluster, kustomization="overlays/self-signed"):
     """As `kubectl delete -k`; returns when all objects are deleted."""
-    cluster.kubectl("delete", "--ignore-not-found", "-f", "-",
-                    text=render(cluster, "overlays/self-signed"))
+    cluster.kubectl("delete", "--ignore-not-found", "-f", "-", text=render(cluster, kustomization))
 
 
 def deployment(cluster, name):

@@ -1,62 +1,29 @@
 """The manifests as `kubectl apply -k` renders them: the rights of each account, who may connect to the
 pods, and that a pod of ours passes PodSecurity's level "restricted"."""
+import functools
 import itertools
+import re
 
 import pytest
+import tools
 import yaml
 from webhook_process import ROOT
 
 MANIFESTS = ROOT / "manifests"
 SYSTEM = "lastword-system"
-OVERLAYS = ["base", "overlays/self-signed", "overlays/hardened", "overlays/one-namespace"]
+OVERLAYS = ["base", "overlays/self-signed", "overlays/hardened", "overlays/namespaced"]
 
 
-def merge(target, patch):
-    """A strategic merge patch, as far as ours go: lists of named objects merge by their key."""
-    for key, value in patch.items():
-        if isinstance(value, dict):
-            merge(target.setdefault(key, {}), value)
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            merge_list(target.setdefault(key, []), value)
-        else:
-            target[key] = value
-
-
-def merge_list(target, patch):
-    for item in patch:
-        name = next(key for key in ("mountPath", "name") if key in item)
-        found = [one for one in target if one.get(name) == item[name]]
-        if item.get("$patch") == "delete":
-            target[:] = [one for one in target if one not in found]
-        elif found:
-            merge(found[0], item)
-        else:
-            target.append(item)
-
-
+@functools.cache
 def render(folder):
-    """{(kind, name): object}"""
-    folder = MANIFESTS / folder
-    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    """{(kind, name): object} of what `kubectl apply -k` applies"""
     objects = {}
-    for name in kustomization["resources"]:
-        path = folder / name
-        if path.is_dir():
-            objects.update(render(path.resolve().relative_to(MANIFESTS)))
-            continue
-        for manifest in yaml.safe_load_all(path.read_text()):
-            key = manifest["kind"], manifest["metadata"]["name"]
-            if key in objects:  # the same name in another namespace
-                key = (*key, manifest["metadata"]["namespace"])
-            assert key not in objects, f"{key} stands twice"
-            objects[key] = manifest
-    for patch in kustomization.get("patches", ()):
-        change = yaml.safe_load((folder / patch["path"]).read_text())
-        key = change["kind"], change["metadata"]["name"]
-        if change.get("$patch") == "delete":
-            del objects[key]
-        else:
-            merge(objects[key], change)
+    for manifest in yaml.safe_load_all(tools.kustomize(MANIFESTS / folder)):
+        key = manifest["kind"], manifest["metadata"]["name"]
+        if key in objects:  # the same name in another namespace
+            key = (*key, manifest["metadata"]["namespace"])
+        assert key not in objects, f"{key} stands twice"
+        objects[key] = manifest
     return objects
 
 
@@ -110,14 +77,15 @@ def test_nobody_has_dangerous_rights(folder):
 
 def test_an_observer_for_one_namespace():
     """It has no right in the whole cluster, and in its own namespace only the Lease."""
-    objects = render("overlays/one-namespace")
+    objects = render("overlays/namespaced")
     found = rights(objects, "lastword-observer")
     assert {one[0] for one in found} == {"agents", SYSTEM}
     assert {one[2] for one in found if one[0] == SYSTEM} == {"leases"}
     everywhere = rights(render("base"), "lastword-observer")
     assert {one[1:] for one in found if one[0] == "agents"} == \
         {one[1:] for one in everywhere if one[0] == "cluster"}
-    assert containers(objects, "lastword-observer")[0]["args"] == ["--watch-namespace=agents"]
+    assert containers(objects, "lastword-observer")[0]["args"] == [
+        "--namespace=$(POD_NAMESPACE)", "--watch-namespace=agents"]
 
 
 def test_the_secret_is_shipped_empty():
@@ -174,7 +142,13 @@ def test_the_admission_policy_names_the_webhooks_account():
     binding = objects["ValidatingAdmissionPolicyBinding", "lastword-webhook-configuration"]["spec"]
     account = objects["Deployment", "lastword-webhook"]["spec"]["template"]["spec"][
         "serviceAccountName"]
-    assert f'"system:serviceaccount:{SYSTEM}:{account}"' in policy["matchConditions"][0]["expression"]
+    expression = policy["matchConditions"][0]["expression"]
+    pattern = re.fullmatch(r'request.userInfo.username.matches\("(.*)"\)', expression).group(1)
+    assert re.search(pattern, f"system:serviceaccount:{SYSTEM}:{account}")
+    assert re.search(pattern, f"system:serviceaccount:elsewhere:{account}")
+    for other in ("lastword-observer", f"{account}-2", f"x:{account}"):
+        assert not re.search(pattern, f"system:serviceaccount:{SYSTEM}:{other}")
+    assert not re.search(pattern, f"x-system:serviceaccount:{SYSTEM}:{account}")
     assert policy["failurePolicy"] == "Fail" and binding["validationActions"] == ["Deny"]
     assert binding["policyName"] == "lastword-webhook-configuration"
     # Every field of a webhook that our configuration sets is compared, but for the caBundle.
