@@ -23,7 +23,7 @@
 #include "observer/pod/silence.h"
 #include "observer/record/silence_recorder.h"
 
-#define SILENCE_MARGIN (2 * SECOND)
+#define SILENCE_MARGIN SECOND
 
 struct silence_tracker {
 	struct event_loop *loop;
