@@ -132,6 +132,7 @@ static void record_found(void *context, const struct agent_exit *exit)
 		resolver_add_record(&observer->resolver, exit->namespace, identity,
 		                    exit->finished_at == AGENT_EXIT_UNKNOWN ? exit->created_at
 		                                                            : exit->finished_at);
+	record_writer_add_found(&observer->writer, exit);
 	if (exit->uid == NULL || exit->container == NULL)
 		return;
 	struct cached_pod *pod = pod_cache_find(&observer->tracker.cache, exit->uid);

@@ -503,3 +503,33 @@ bool record_writer_add_written(struct record_writer *writer, const struct termin
 		enter(pending, check, writer->failover_delay);
 	return true;
 }
+
+static struct pending_record *find(const struct record_writer *writer, const char *name)
+{
+	struct pending_record *pending = writer->first;
+	while (pending != NULL && strcmp(pending->name, name) != 0)
+		pending = pending->next;
+	return pending;
+}
+
+void record_writer_add_found(struct record_writer *writer, const struct agent_exit *exit)
+{
+	if (exit->pod == NULL || exit->uid == NULL || exit->container == NULL ||
+	    exit->error_type == NULL || is_notified(exit) ||
+	    writer->bytes > RECORD_WRITER_CROWDED || find(writer, exit->name) != NULL)
+		return;
+	bool ran = strcmp(exit->error_type, cause_name(CAUSE_NEVER_STARTED)) != 0;
+	const struct termination termination = {
+	        .kind = ran ? TERMINATION_REPORTED : TERMINATION_NEVER_STARTED,
+	        .namespace = exit->namespace,
+	        .pod = exit->pod,
+	        .uid = exit->uid,
+	        .node = exit->node,
+	        .container = exit->container,
+	        .agent = exit->agent,
+	        .restart_count = exit->restart_count,
+	};
+	struct pending_record *pending = add(writer, &termination, exit);
+	if (pending != NULL)
+		enter(pending, check, writer->failover_delay);
+}

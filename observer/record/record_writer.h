@@ -11,7 +11,8 @@
  *   STATUS  PATCH status.notifications  → done
  *
  * The leader begins with WRITE, the other replicas with HOLD: they write what is still missing
- * then. The names of records and Events follow from what they are about (lib/kube/agent_exit,
+ * then. A record that a new leader finds without notifications begins with HOLD as well: whoever
+ * wrote it may be sending them. The names of records and Events follow from what they are about (lib/kube/agent_exit,
  * notify/event), so it does no harm when two replicas do the same.
  *
  * Invariants:
@@ -23,6 +24,10 @@
  *    refused for longest, of the namespace with the most refused ones. So a namespace whose records
  *    are refused (a ResourceQuota on agentexits, or it is being deleted) does not fill the memory
  *    that all others wait for.
+ *  - Every record that was written has its notifications sent, though the replica that wrote it is
+ *    gone, and the pod, too: the next leader finds it among all records that it reads when it
+ *    begins (record_writer_add_found()). Its owner's uid is not in the record, so that one is not
+ *    notified then.
  *  - 409 after an attempt without a response is this replica's own record: it is notified at once.
  *  - `bytes` is the memory of all pending records; while it is high, the caller reads no events.
  */
@@ -86,6 +91,10 @@ bool record_writer_add(struct record_writer *writer, const struct termination *t
  * none were. False: no memory. */
 bool record_writer_add_written(struct record_writer *writer, const struct termination *termination,
                                const json *object);
+
+/* For the leader. A record of which nothing is known here: its notifications are sent if none were.
+ * Without memory, or while RECORD_WRITER_CROWDED is exceeded, it is left to the next leader. */
+void record_writer_add_found(struct record_writer *writer, const struct agent_exit *exit);
 
 /* The path of the namespace's collection of records, or with a name (may be NULL) of that record
  * and its subresource ("" or "/status"); malloc'ed, NULL without memory. */

@@ -26,6 +26,9 @@
  *
  *   leader N         N runs with two, of which the leader is killed once, at a random moment
  *
+ *   unnotified       the observer is killed as soon as a record is written, before anything is sent
+ *                    about it, and started again when the stream is over
+ *
  *   trouble N        N runs in which the server responses with 429, 500, 503, resets, half
  * responses
  *
@@ -1111,6 +1114,23 @@ static char *run_without_leader(uint64_t seed)
 	return finish();
 }
 
+static char *run_unnotified(void)
+{
+	struct replica *replica = &world.replicas[0];
+	begin(1);
+	start(replica);
+	pass_time(world.now + 5 * SECOND);
+	while (world.applied < event_count) {
+		apply_next();
+		while (replica->alive && move())
+			if (world.item_count > 0)
+				kill_replica(replica);
+	}
+	check(!replica->alive, "no record was written");
+	start(replica);
+	return finish();
+}
+
 static char *run_troubled(uint64_t seed)
 {
 	begin(seed);
@@ -1177,6 +1197,8 @@ static void run_mode(const char *mode, unsigned count)
 {
 	if (strcmp(mode, "cut") == 0) {
 		run_cuts(count);
+	} else if (strcmp(mode, "unnotified") == 0) {
+		build(run_unnotified(), mode, 1);
 	} else if (strcmp(mode, "half-open") == 0) {
 		for (size_t cut = 1; cut < event_count; cut += 10)
 			build(run_cut(HALF_OPEN, cut, cut), mode, cut);

@@ -16,7 +16,7 @@ def drive(files, *modes):
     result = subprocess.run([BUILD / "tests/replay_driver", *files, *modes], capture_output=True,
                             text=True, timeout=HANG)
     assert result.returncode == 0, result.stderr[-4000:]
-    for problem in ("not done", "resolved again"):
+    for problem in ("not done", "resolved again", "no status"):
         assert problem not in result.stderr, result.stderr[-4000:]
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -134,6 +134,22 @@ def test_the_kubelet_forgets_a_pod_that_is_deleted(tmp_path, deleted):
 def test_deleted_before_anybody_was_alarmed(tmp_path):
     files = histories.write(tmp_path, [Chosen(proxy=51, deleted=50)])
     assert silent_condition(drive(files, "once", "cut", "4", "kill", "5")) == [None]
+    assert {e["reason"] for e in drive(files, "events", "1")} == {"AgentExit"}
+
+
+class Vanishing(Chosen):
+    """Its failure is first seen in its last event: afterwards only the record knows of it."""
+
+    def events(self):
+        first, *_, last = super().events()
+        return [first, last]
+
+
+def test_the_observer_is_killed_before_it_notifies(tmp_path):
+    """The pod is gone: the next leader finds the record and sees that nothing was sent (no status)."""
+    files = histories.write(tmp_path, [Vanishing(deleted=29)])
+    record, = drive(files, "once", "unnotified")
+    assert record["spec"]["exitCode"] == 101
     assert {e["reason"] for e in drive(files, "events", "1")} == {"AgentExit"}
 
 
