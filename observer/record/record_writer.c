@@ -12,6 +12,7 @@
 #define RETRY_REFUSED   (30 * SECOND)
 #define STATUS_MAX      ((size_t)16 * 1024)
 #define STATUS_ATTEMPTS 20
+#define EARLY_CHECK     6 /* after such a part of the failover delay */
 
 struct pending_record {
 	struct pending_record *previous;
@@ -38,6 +39,7 @@ struct pending_record {
 	void (*stage)(struct pending_record *pending);
 	struct notification notification;
 	unsigned attempts;          /* of the stage */
+	int64_t held_until;         /* by another replica than the leader; 0: it is not */
 	int64_t refused_at;         /* the first refusal to write; 0: none */
 	struct fair_holder *holder; /* of the refused bytes of its namespace; NULL: it was not */
 	bool unsure;                /* an attempt to write had no response */
@@ -161,6 +163,23 @@ static bool is_notified(const struct agent_exit *exit)
 	return false;
 }
 
+static void hold(struct pending_record *pending)
+{
+	const struct record_writer *writer = pending->writer;
+	pending->held_until = writer->loop->now + writer->failover_delay;
+	enter(pending, check, writer->failover_delay / EARLY_CHECK);
+}
+
+/* It is not done yet: by this replica when it has held it for long enough, or leads. */
+static void go_on(struct pending_record *pending, void (*stage)(struct pending_record *pending))
+{
+	int64_t left = pending->held_until - pending->writer->loop->now;
+	if (!pending->writer->leader && left > 0)
+		enter(pending, check, left);
+	else
+		enter(pending, stage, 0);
+}
+
 static void checked(void *context, struct kube_response *response, const struct error *error)
 {
 	struct pending_record *pending = context;
@@ -168,7 +187,7 @@ static void checked(void *context, struct kube_response *response, const struct 
 	json *object;
 	pending->request = NULL;
 	if (error != NULL && response->status == 404 && pending->record != NULL) {
-		enter(pending, write_record, 0);
+		go_on(pending, write_record);
 		return;
 	}
 	if (error != NULL && response->status == 404) {
@@ -186,7 +205,7 @@ static void checked(void *context, struct kube_response *response, const struct 
 	    agent_exit_read(object, &exit, NULL) && is_notified(&exit))
 		finish_record(pending);
 	else
-		enter(pending, notify, 0);
+		go_on(pending, notify);
 }
 
 static void check(struct pending_record *pending)
@@ -482,7 +501,7 @@ bool record_writer_add(struct record_writer *writer, const struct termination *t
 	if (writer->leader)
 		enter(pending, write_record, 0);
 	else
-		enter(pending, check, writer->failover_delay);
+		hold(pending);
 	make_room(writer);
 	return true;
 }
@@ -500,7 +519,7 @@ bool record_writer_add_written(struct record_writer *writer, const struct termin
 	if (writer->leader)
 		enter(pending, notify, 0);
 	else
-		enter(pending, check, writer->failover_delay);
+		hold(pending);
 	return true;
 }
 

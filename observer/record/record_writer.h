@@ -6,14 +6,16 @@
  *
  *   WRITE   POST the record             201 → NOTIFY; 409 → HOLD, then CHECK
  *   HOLD    the failover delay; a replica that becomes the leader ends it              → CHECK
+ *           another replica CHECKs early, too, and only to be done: the leader is mostly faster,
+ *           and so a sixth of the records is held
  *   CHECK   GET the record              404 → WRITE; without notifications → NOTIFY; else → done
  *   NOTIFY  Events                      → STATUS
  *   STATUS  PATCH status.notifications  → done
  *
  * The leader begins with WRITE, the other replicas with HOLD: they write what is still missing
  * then. A record that a new leader finds without notifications begins with HOLD as well: whoever
- * wrote it may be sending them. The names of records and Events follow from what they are about (lib/kube/agent_exit,
- * notify/event), so it does no harm when two replicas do the same.
+ * wrote it may be sending them. The names of records and Events follow from what they are about
+ * (lib/kube/agent_exit, notify/event), so it does no harm when two replicas do the same.
  *
  * Invariants:
  *  - Every record that was added is either written by some replica, or printed in this replica's
