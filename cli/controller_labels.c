@@ -7,10 +7,11 @@
 #include "lib/base/glob.h"
 
 /* What a value stands for; every other value is the label's own. */
-#define UNKNOWN ""      /* only the cluster knows it */
-#define NAME    "$name" /* the object's name */
-#define ITEM    "$item" /* the name of the element of the list that the template is in */
-#define KEY     "$key"  /* the member above the template, in lower case */
+#define UNKNOWN ""       /* only the cluster knows it */
+#define NAME    "$name"  /* the object's name */
+#define ITEM    "$item"  /* the name of the element of the list that the template is in */
+#define KEY     "$key"   /* the member above the template, in lower case */
+#define INDEX   "$index" /* only the cluster knows it; only where the Job's mode is Indexed */
 
 #define LABELS_MAX 8
 
@@ -42,6 +43,7 @@ static const struct controller controllers[] = {
         {"batch", "Job", "/spec/template", {JOB_LABELS(NAME)}},
         {"*", "*", "*/jobTemplate/spec/template", {JOB_LABELS(UNKNOWN)}},
         {"*", "*", "*/template/spec/template", {JOB_LABELS(UNKNOWN)}},
+        {"batch", "*Job", "*/template", {{"batch.kubernetes.io/job-completion-index", INDEX}}},
         {"keda.sh", "ScaledJob", "*/jobTargetRef/template", {JOB_LABELS(UNKNOWN)}},
         {"apps", "Deployment", "/spec/template", {{"pod-template-hash", UNKNOWN}}},
         {"argoproj.io", "Rollout", "/spec/template", {{"rollouts-pod-template-hash", UNKNOWN}}},
@@ -146,16 +148,20 @@ static bool has_group(const json *object, const char *pattern)
 	return glob_match(pattern, group);
 }
 
-/* The name of the innermost list element on the path, by name or groupName; "" when it has none. */
-static const char *item_name(const json *object, const char *path)
+/* The node that has the path's last one, NULL when there is none; *ret_name: the name of the
+ * innermost list element on the path, by name or groupName; "" when it has none. */
+static const json *node_above(const json *object, const char *path, const char **ret_name)
 {
 	const char *name = UNKNOWN;
 	const json *node = object;
+	const json *above = NULL;
+	*ret_name = UNKNOWN;
 	while (*path == '/' && node != NULL) {
 		char token[254];
 		size_t length = strcspn(++path, "/");
 		if (length >= sizeof token)
-			return UNKNOWN;
+			return NULL;
+		above = node;
 		memcpy(token, path, length);
 		token[length] = '\0';
 		path += length;
@@ -165,7 +171,15 @@ static const char *item_name(const json *object, const char *path)
 			name = json_get_string_or(node, "name",
 			                          json_get_string_or(node, "groupName", UNKNOWN));
 	}
-	return name;
+	*ret_name = name;
+	return above;
+}
+
+static bool is_indexed(const json *object, const char *path)
+{
+	const char *name;
+	return json_string_is(json_get(node_above(object, path, &name), "completionMode"),
+	                      "Indexed");
 }
 
 /* The member before the last one of the path. NULL: no memory. */
@@ -186,8 +200,13 @@ static const char *value_of(struct arena *arena, const json *object, const char 
 {
 	if (strcmp(value, NAME) == 0)
 		return json_get_string_or(json_get(object, "metadata"), "name", UNKNOWN);
-	if (strcmp(value, ITEM) == 0)
-		return item_name(object, path);
+	if (strcmp(value, ITEM) == 0) {
+		const char *name;
+		node_above(object, path, &name);
+		return name;
+	}
+	if (strcmp(value, INDEX) == 0)
+		return UNKNOWN;
 	return strcmp(value, KEY) == 0 ? key_above(arena, path) : value;
 }
 
@@ -202,7 +221,8 @@ bool controller_labels_add(struct arena *arena, const json *object, const char *
 		for (size_t l = 0; l < LABELS_MAX && controller->labels[l].key != NULL; l++) {
 			const struct label *label = &controller->labels[l];
 			const char *value = value_of(arena, object, path, label->value);
-			if (json_get(labels, label->key) != NULL)
+			if (json_get(labels, label->key) != NULL ||
+			    (strcmp(label->value, INDEX) == 0 && !is_indexed(object, path)))
 				continue;
 			if (value == NULL || !json_add_member(arena, labels, label->key,
 			                                      json_new_string(arena, value)))

@@ -423,7 +423,7 @@ static void drain(struct webhook_server *server, const struct settings *settings
 	log_message(LOG_INFO, "stopping", NULL);
 	webhook_drain(server);
 	struct pollfd poll_signals = {.fd = signals, .events = POLLIN};
-	int64_t milliseconds = settings->drain / 1000000;
+	int64_t milliseconds = settings->drain / MILLISECOND;
 	poll(&poll_signals, 1, milliseconds > INT32_MAX ? INT32_MAX : (int)milliseconds);
 }
 

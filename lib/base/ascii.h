@@ -71,4 +71,9 @@ static inline int ascii_hex_value(char c)
 	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
+static inline bool ascii_is_hex(char c)
+{
+	return ascii_hex_value(c) >= 0;
+}
+
 #endif

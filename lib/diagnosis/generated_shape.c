@@ -10,11 +10,6 @@
 #define RANDOM_MIN  ((size_t)16)
 #define RANDOM_MAX  ((size_t)256)
 
-static bool is_hex(char c)
-{
-	return ascii_hex_value(c) >= 0;
-}
-
 static size_t digits_at(const char *text, size_t length, size_t most)
 {
 	size_t n = 0;
@@ -26,7 +21,7 @@ static size_t digits_at(const char *text, size_t length, size_t most)
 static size_t hex_at(const char *text, size_t length, size_t most)
 {
 	size_t n = 0;
-	while (n < length && n < most && is_hex(text[n]))
+	while (n < length && n < most && ascii_is_hex(text[n]))
 		n++;
 	return n;
 }
@@ -81,7 +76,7 @@ static size_t mac(const char *text, size_t length)
 	if (length < 17 || (text[2] != ':' && text[2] != '-'))
 		return 0;
 	for (size_t i = 0; i < 17; i++)
-		if (i % 3 == 2 ? text[i] != text[2] : !is_hex(text[i]))
+		if (i % 3 == 2 ? text[i] != text[2] : !ascii_is_hex(text[i]))
 			return 0;
 	return ends(text, length, 17) ? 17 : 0;
 }
@@ -108,7 +103,7 @@ static size_t ipv6(const char *text, size_t length)
 		if (at >= length || text[at] != ':')
 			break;
 		bool pair = at + 1 < length && text[at + 1] == ':';
-		if (!pair && (at + 1 >= length || !is_hex(text[at + 1])))
+		if (!pair && (at + 1 >= length || !ascii_is_hex(text[at + 1])))
 			break;
 		gap |= pair;
 		colons += pair ? 2 : 1;
@@ -280,7 +275,7 @@ size_t generated_shape(const char *text, size_t length, size_t at)
 		return ipv6(text, length);
 	if (ascii_is_alnum(before))
 		return 0;
-	if (is_hex(text[0])) {
+	if (ascii_is_hex(text[0])) {
 		n = uuid(text, length);
 		n = n > 0 ? n : mac(text, length);
 		n = n > 0 ? n : ipv6(text, length);

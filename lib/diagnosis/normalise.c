@@ -50,7 +50,7 @@ static size_t letters_that_stay(const char *text, size_t length)
 			if (first_digit == length)
 				first_digit = i;
 		} else {
-			hex_letters += ascii_hex_value(text[i]) >= 0;
+			hex_letters += ascii_is_hex(text[i]);
 			letters_behind |= first_digit < length;
 		}
 	}

@@ -120,7 +120,7 @@ bool is_random(const struct secret_scanner *s, size_t from, size_t end, size_t l
 		           : ascii_is_upper(c) ? 1
 		           : ascii_is_digit(c) ? 2
 		                               : 3;
-		hex += ascii_hex_value(c) >= 0 || c == '-';
+		hex += ascii_is_hex(c) || c == '-';
 		if (kind == 3 && strchr("_+/=.~:!@#$%^&*-", c) == NULL)
 			return false;
 		if (kind < 3)

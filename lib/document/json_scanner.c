@@ -189,7 +189,7 @@ static unsigned escape_code(const struct json_scanner *scanner)
 static size_t step_escape(struct json_scanner *scanner, char c)
 {
 	bool first = scanner->escape_length == 1;
-	bool fits = first ? c != '\0' && strchr("\"\\/bfnrtu", c) != NULL : ascii_hex_value(c) >= 0;
+	bool fits = first ? c != '\0' && strchr("\"\\/bfnrtu", c) != NULL : ascii_is_hex(c);
 	if (!fits) {
 		fail(scanner, "an escape is none");
 		return 1;
