@@ -27,8 +27,7 @@ PYTEST_FOLDERS = ["tests/blackbox", "tests/cli", "tests/registry", "tests/watchd
                   "tests/project", "tests/monitoring"]
 RELEASE_ONLY = {"tests/monitoring"}  # of what is tested there little is C
 # Tests that mostly wait for processes of their own: so many side by side (pytest-xdist).
-WORKERS = {"tests/blackbox": 2, "tests/watchdog": 3, "tests/certs": 2, "tests/observer": 2,
-           "tests/monitoring": 2}
+WORKERS = {"tests/blackbox": 2, "tests/watchdog": 3, "tests/certs": 2, "tests/observer": 2}
 SIDE_BY_SIDE = 3  # many wait for processes, timers, each other
 JOB_SECONDS = 1200
 CLUSTER_SECONDS = 3600  # a first build of Kubernetes included

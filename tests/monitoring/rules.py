@@ -14,6 +14,10 @@ ALERTS = [rule for rule in RULES if "alert" in rule]
 RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
 DASHBOARD = json.loads((FOLDER / "lastword.json").read_text())
 
+# What the programs do not have yet; the names are agreed (docs/monitoring.md).
+AGREED = {"lastword_breaker_open", "lastword_receiver_queue_bytes", "lastword_receiver_dropped_total",
+          "lastword_receiver_last_success_timestamp_seconds"}
+
 # A name with at least one underscore or colon that is no function, label or keyword.
 NAME = re.compile(r"(?<![\w:\"$.])([a-z][a-z0-9]*(?:[_:][a-z0-9_:]+)+|up)(?![\w:(])")
 NOT_METRICS = {"avg_over_time", "sum_over_time", "histogram_quantile", "group_left", "__name__"}
