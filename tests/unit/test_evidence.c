@@ -1,15 +1,19 @@
-/* Terminations on a lost node are recorded at once: nobody responds for its logs. */
+/* Terminations on a lost node are recorded at once: nobody responds for its logs. And what is
+ * counted of the evidence: reports that watchdogs have lost, logs that were to be followed and are
+ * missed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "observer/evidence/evidence.h"
 #include "observer/pod/pod_lookup.h"
+#include "tests/unit/loop_world.h"
 
 static void ignore(void *context)
 {
@@ -93,9 +97,103 @@ static void test_a_pod_is_known_by_its_uid(void **state)
 	assert_false(pod_lookup_found(&nothing, "u-1"));
 }
 
+/* The leader's evidence about a termination of a pod with one agent, and the record's POST. */
+static struct {
+	struct record_writer writer;
+	struct evidence_gatherer gatherer;
+	struct pod_cache cache;
+	struct cached_pod *pod;
+} gathering;
+
+static const struct termination failure = {.kind = TERMINATION_REPORTED,
+                                           .namespace = "a",
+                                           .pod = "coder",
+                                           .uid = "12345678-0",
+                                           .container = "main",
+                                           .exit_code = 7,
+                                           .watched = true,
+                                           .final = true};
+
+static int set_up(void **state)
+{
+	(void)state;
+	world_init();
+	record_writer_init(&gathering.writer, &world.loop, world.metrics, SECOND, ignore_record,
+	                   ignore, NULL);
+	record_writer_set_leader(&gathering.writer, true);
+	evidence_gatherer_init(&gathering.gatherer, &world.loop, world.metrics, &gathering.writer,
+	                       ignore, NULL);
+	assert_true(pod_cache_init(&gathering.cache));
+	gathering.pod = pod_cache_add(&gathering.cache, &failure, 1);
+	assert_non_null(gathering.pod);
+	snprintf(gathering.pod->agents[0].name, sizeof gathering.pod->agents[0].name, "main");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	evidence_gatherer_free(&gathering.gatherer);
+	record_writer_free(&gathering.writer);
+	pod_cache_free(&gathering.cache);
+	world_free();
+	return 0;
+}
+
+#define LOG     "/api/v1/namespaces/a/pods/coder/log?container="
+#define RECORDS "/apis/lastword.dev/v1alpha1/namespaces/a/agentexits"
+
+/* The watchdog counts on: of two runs' reports what is new is counted. */
+static void test_lost_reports_are_counted(void **state)
+{
+	static const char *const lost[] = {"3", "5"};
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		char line[256];
+		struct termination termination = failure;
+		termination.restart_count = i;
+		assert_true(
+		        evidence_gather(&gathering.gatherer, gathering.pod, &termination, false));
+		snprintf(line, sizeof line,
+		         "{\"event\":\"end\",\"uid\":\"12345678-0\",\"container\":\"main\","
+		         "\"exit_code\":7,\"reports_lost\":%s}\n",
+		         lost[i]);
+		respond(next("GET", LOG "lastword-watchdog&tailLines=200"), 200, line);
+		struct request *post = next("POST", RECORDS);
+		assert_non_null(strstr(post->kube.body,
+		                       i == 0 ? "\"reportsLost\":3" : "\"reportsLost\":5"));
+		respond(post, 201, "{}");
+		while (gathering.writer.count > 0) { /* its Event and status */
+			event_loop_fire_timers(&world.loop);
+			respond(event_loop_next_request(&world.loop), 201, "{}");
+		}
+	}
+	assert_metric("lastword_watchdog_lost_reports_total{namespace=\"a\"} 5\n");
+}
+
+/* Its log was to be followed, and neither then nor now anybody has it. */
+static void test_a_missed_log_is_counted(void **state)
+{
+	struct termination termination = failure;
+	(void)state;
+	termination.watched = false;
+	gathering.pod->agents[0].followed = true;
+	gathering.pod->agents[0].log_missed = LOG_MISSED_REFUSED;
+	assert_true(evidence_gather(&gathering.gatherer, gathering.pod, &termination, false));
+	respond(next("GET", LOG "main&tailLines=200"), 400, "{}");
+	struct request *post = next("POST", RECORDS);
+	assert_non_null(strstr(post->kube.body, "\"source\":\"kubelet\""));
+	respond(post, 201, "{}");
+	assert_metric("lastword_observer_missed_logs_total{reason=\"refused\"} 1\n");
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_logs_of_a_lost_node),
-	                                   cmocka_unit_test(test_a_pod_is_known_by_its_uid)};
+	                                   cmocka_unit_test(test_a_pod_is_known_by_its_uid),
+	                                   TEST(test_lost_reports_are_counted),
+	                                   TEST(test_a_missed_log_is_counted)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
