@@ -14,7 +14,8 @@ ALERTS = [rule for rule in RULES if "alert" in rule]
 RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
 DASHBOARD = json.loads((FOLDER / "lastword.json").read_text())
 
-# What the programs do not have yet; the names are agreed (docs/monitoring.md).
+# What the programs that test_prometheus.py starts do not show; the names are those of
+# docs/monitoring.md. promtool has their alerts fire (tests/data/monitoring/alerts.yaml).
 AGREED = {"lastword_breaker_open", "lastword_receiver_queue_bytes", "lastword_receiver_dropped_total",
           "lastword_receiver_last_success_timestamp_seconds"}
 

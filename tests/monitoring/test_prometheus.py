@@ -17,8 +17,7 @@ from waiting import wait_until
 from webhook_process import ROOT, Webhook
 
 from agents import NAMESPACE, Agents
-from rules import (AGREED, ALERTS, FOLDER, RULES, code_metrics, dashboard_expressions, names_in,
-                   rule_groups)
+from rules import (AGREED, ALERTS, FOLDER, RULES, dashboard_expressions, names_in, rule_groups)
 from servers import Alertmanager, Notified, Prometheus
 
 REVIEWS = [(ROOT / "tests/data/reviews" / name).read_bytes() for name in (
@@ -196,8 +195,7 @@ def happen(w):
 
 
 def is_agreed_only(expression):
-    """It is about metrics that the programs do not have yet."""
-    return names_in(expression) & (AGREED - code_metrics())
+    return names_in(expression) & AGREED
 
 
 def values(w, expression):
