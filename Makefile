@@ -331,13 +331,25 @@ $(BUILD)/bench/review $(BUILD)/bench/stages: $(BUILD)/webhook.a
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 	$(link)
 
+# The injector in Go that the webhook is compared with. Debian has the compiler outside of PATH; the
+# program needs no module, and nothing is fetched.
+GO ?= $(firstword $(wildcard /usr/lib/go-*/bin/go) go)
+$(BUILD)/bench/injector: bench/injector.go
+	@mkdir -p $(@D)
+	@echo '  GO   $@'
+	@CGO_ENABLED=0 GOFLAGS=-mod=mod GOPROXY=off GOCACHE=$(abspath $(BUILD))/go-cache $(GO) build -o $@ $<
+
+# BENCH="webhook observer" measures these sections only (bench/table.py).
+BENCH_PROGRAMS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) $(BUILD)/bench/injector
+BENCH ?=
 .PHONY: bench
-bench: deps ## Measure; the figures are printed, never judged
-	+$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/canned $(BUILD)/bench/agent \
-		$(BUILD)/bench/diagnosis \
-		$(BUILD)/bench/review $(BUILD)/bench/stages \
-		$(BUILD)/bench/api_server
-	@for script in bench/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
+bench: deps bench-deps ## Measure: one table and build/bench.csv; BENCH=SECTION for a part of it
+	+$(MAKE) --no-print-directory -j2 all $(BENCH_PROGRAMS)
+	@$(PYTHON) bench/table.py $(BENCH)
+
+.PHONY: bench-documents
+bench-documents: ## Write the figures of build/bench.csv into the tables of docs/
+	@$(PYTHON) bench/table.py --documents
 
 # ---- Packages that a fresh Debian 12 lacks ------------------------------------------------------
 
@@ -347,6 +359,8 @@ DEBIAN_PACKAGES := $(BUILD_PACKAGES) clang clang-format clang-tidy cppcheck libc
 	libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonpatch python3-yaml \
 	python3-cryptography docker-registry openssl wrk nginx-light iproute2 procps \
 	tini dumb-init catatonit s6 supervisor prometheus prometheus-alertmanager
+
+BENCH_PACKAGES := golang-1.19-go
 
 ARM64_PACKAGES := gcc-aarch64-linux-gnu musl-dev:arm64 qemu-user-static
 
@@ -376,6 +390,10 @@ install-missing = @missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}
 deps: ## Install the Debian packages that are missing (root)
 	$(call install-missing,$(DEBIAN_PACKAGES))
 	@tests/tools.sh "$(TOOLS)"
+
+.PHONY: bench-deps
+bench-deps:
+	$(call install-missing,$(BENCH_PACKAGES))
 
 .PHONY: build-deps
 build-deps: ## Install only those that the programs are built with

@@ -23,7 +23,8 @@
  *
  * When all is recorded and notified, or nothing came for 60 s, prints one JSON object of figures:
  * what was expected, recorded, missing, posted again, wrong or unexpected; requests by kind; lag
- * from an end's being published to its record, in milliseconds. Exit 0 when nothing is missing or
+ * from an end's being published to its record, in milliseconds; milliseconds from the first end to
+ * the last record and notification; the record posted last. Exit 0 when nothing is missing or
  * wrong.
  */
 #include <arpa/inet.h>
@@ -154,6 +155,8 @@ static unsigned lease_version;
 static unsigned watches_open;
 static unsigned sources[3];
 static unsigned without_last_words;
+static int64_t first_published_at; /* 0: none yet */
+static struct buffer last_posted;  /* a record */
 
 static atomic_uint requests[KIND_COUNT];
 static atomic_uint connections;
@@ -218,6 +221,8 @@ static void expect(const struct pod *pod, const struct termination *end)
 	record->name = strdup(name);
 	record->end = *end;
 	record->published_at = now();
+	if (first_published_at == 0)
+		first_published_at = record->published_at;
 	published++;
 }
 
@@ -898,6 +903,8 @@ static bool post_record(struct connection *c)
 		unexpected++;
 	else
 		compare(record, &exit);
+	buffer_clear(&last_posted);
+	buffer_append(&last_posted, c->body, c->body_length);
 	if (record->name == NULL && unexpected < 10)
 		fprintf(stderr, "api_server: nothing is known of %s\n", exit.name);
 	pthread_mutex_unlock(&lock);
@@ -1108,6 +1115,12 @@ static void print_figures(void)
 	json_write_member_integer(&writer, "without_last_words", without_last_words);
 	json_write_member_integer(&writer, "connections", atomic_load(&connections));
 	write_lags(&writer, recorded);
+	json_write_member_integer(&writer, "milliseconds",
+	                          (last_record_at - first_published_at) / MILLISECOND);
+	if (last_posted.length > 0) {
+		json_write_key(&writer, "record");
+		json_write_raw(&writer, last_posted.data, last_posted.length);
+	}
 	json_write_key(&writer, "requests");
 	json_write_object_begin(&writer);
 	for (size_t i = 0; i < KIND_COUNT; i++)
@@ -1221,6 +1234,7 @@ static void prepare(void)
 	make_arguments(0, "\"args\":[\"", "\\u003c", 1450000, "\"],");
 	make_arguments(1, "\"args\":[", "\"\",", 699999, "\"\"],");
 	last_record_at = now();
+	buffer_init(&last_posted, MESSAGE_MAX);
 	for (unsigned i = 0; i < options.pods; i++)
 		new_pod(i);
 }

@@ -2,9 +2,9 @@
 """Measures what the watchdog costs an agent: output through the shim and through cat, start with and
 without it, the time until an exit is reported, memory, idle wake-ups, size.
 
-One run measures pairs in turn; on a shared machine only ratios and differences within a run mean
-anything. BENCH_MEGABYTES (default 400; a quarter where pieces are tiny) is the length of one
-measurement, BENCH_ROUNDS (default 15) their number."""
+Pairs are measured in turn; on a shared machine only ratios within a run mean anything. BENCH_MEGABYTES
+(default 100; a quarter where pieces are tiny) is the length of one measurement, BENCH_ROUNDS (3) their
+number."""
 import json
 import os
 import pathlib
@@ -15,17 +15,25 @@ import sys
 import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = str(ROOT / "build/bin/lastword-watchdog")
-AGENT = str(ROOT / "build/bench/agent")
-MEGABYTES = int(os.environ.get("BENCH_MEGABYTES", "400"))
+import table
+
+PROGRAM = str(table.BUILD / "bin/lastword-watchdog")
+AGENT = str(table.BUILD / "bench/agent")
+MEGABYTES = int(os.environ.get("BENCH_MEGABYTES", "100"))
 BYTES = {65536: MEGABYTES << 20, 4096: MEGABYTES << 20, 100: MEGABYTES << 18}  # of each piece size
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SOCKET = ("--socket", f"lastword-bench-{os.getpid()}")
 SHIM = (PROGRAM, "run", "--name", "main", *SOCKET, "--")
-IDLE_SECONDS = 5
-STARTS = 200
+IDLE_SECONDS = 2
+STARTS = 100
 ENDS = 100
+MEMORY_LIMIT = 16 * 1024  # KiB: of the sidecar, in manifests/base/config.yaml
+SHIM_VOLUME = 1024        # KiB: the emptyDir of the shim
+ROWS = ("size of the program", "private memory of the shim", "private memory of the sidecar",
+        "private memory of the sidecar after the load", "wake-ups when idle",
+        "delay of the start", "exit to report, median", "exit to report, worst",
+        *(f"output in pieces of {piece} bytes, {processors}" for piece in BYTES
+          for processors in ("one processor", "all processors")))
 
 
 def median(values):
@@ -63,9 +71,7 @@ def throughput(piece, cpus):
         seconds["run"] += pipeline((*SHIM, *writer), reader)
     os.sched_setaffinity(0, before)
     rates = {name: ROUNDS * BYTES[piece] / 1e6 / taken for name, taken in seconds.items()}
-    print(f"  pieces of {piece:5} bytes, {len(cpus)} processor{'s'[:len(cpus) > 1]}: "
-          f"{rates['run']:5.0f} MB/s, cat {rates['cat']:5.0f} MB/s: "
-          f"{100 * rates['run'] / rates['cat']:.0f} %")
+    return rates["run"], rates["cat"]
 
 
 def start_seconds(*prefix):
@@ -80,114 +86,102 @@ def start_delay():
     for _ in range(STARTS):
         bare.append(start_seconds())
         wrapped.append(start_seconds(*SHIM))
-    late = sorted(w - b for w, b in zip(wrapped, bare))
-    print(f"  {median(wrapped) - median(bare):.2f} ms later than without (medians "
-          f"{median(wrapped):.2f}, {median(bare):.2f}); pair by pair 95 % within "
-          f"{late[len(late) * 95 // 100]:.2f} ms")
+    return median(wrapped) - median(bare), median(bare)
 
 
 class Watch:
-    """The watchdog beside all of this, and when its lines came."""
+    """The watchdog beside all of this, and when its reports came."""
 
     def __init__(self):
         self.process = subprocess.Popen([PROGRAM, "watch", "--container", "main", *SOCKET],
                                         stdout=subprocess.PIPE)
-        self.lines = []
+        self.reports = []
         self.came = threading.Semaphore(0)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
         for line in self.process.stdout:
-            self.lines.append((time.monotonic_ns(), line))
+            self.reports.append((time.monotonic_ns(), line))
             self.came.release()
 
     def clear(self):
         time.sleep(0.2)
-        self.lines.clear()
+        self.reports.clear()
         while self.came.acquire(blocking=False):
             pass
 
 
-def end_latency(watch):
-    """From the command's last act to its line being read; and to its parent knowing, for scale."""
+def exit_latencies(watch):
+    """Milliseconds from the command's last act to its report being read; and until the shim's parent
+    knows, for scale."""
     reported, known = [], []
     for _ in range(ENDS):
         watch.clear()
         done = subprocess.run([*SHIM, AGENT, "now"], stdout=subprocess.PIPE)
         known.append((time.monotonic_ns() - int(done.stdout)) / 1e6)
         assert watch.came.acquire(timeout=60)
-        moment, line = watch.lines[-1]
-        assert json.loads(line)["exit_code"] == 1
+        moment, report = watch.reports[-1]
+        assert json.loads(report)["exit_code"] == 1
         reported.append((moment - int(done.stdout)) / 1e6)
-    reported.sort()
-    print(f"  median {median(reported):.2f} ms, worst of {ENDS} {reported[-1]:.2f} ms "
-          f"(the shim's parent knows after {median(known):.2f} ms)")
+    return reported, median(known)
 
 
-def memory(pid):
+def private_kib(pid):
     text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     kib = {key: int(value) for key, value in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
-    private = kib["Private_Clean"] + kib["Private_Dirty"]
-    return f"resident {kib['Rss']} KiB, proportional {kib['Pss']} KiB, private {private} KiB"
+    return kib["Private_Clean"] + kib["Private_Dirty"]
 
 
 def wakeups(pid):
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    switches = sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", status))
-    return switches, int(fields[11]) + int(fields[12])
+    return sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", status))
 
 
-def idle(watch):
+def measure_idle(table_, watch):
     shim = subprocess.Popen([*SHIM, AGENT, "wait"])
-    time.sleep(1)
-    pids = {"run": shim.pid, "watch": watch.process.pid}
-    before = {name: wakeups(pid) for name, pid in pids.items()}
+    time.sleep(0.5)
+    pids = (shim.pid, watch.process.pid)
+    before = sum(map(wakeups, pids))
     time.sleep(IDLE_SECONDS)
-    for name, pid in pids.items():
-        after = wakeups(pid)
-        print(f"  {name:5} {memory(pid)}; in {IDLE_SECONDS} s idle {after[0] - before[name][0]} "
-              f"wake-ups, {after[1] - before[name][1]} ticks of CPU")
+    woken = sum(map(wakeups, pids)) - before
+    for name, pid in zip(("shim", "sidecar"), pids):
+        table_.add("watchdog", f"private memory of the {name}", private_kib(pid), "KiB",
+                   "the sidecar's limit", MEMORY_LIMIT)
+    table_.add("watchdog", "wake-ups when idle", woken / IDLE_SECONDS, "per second")
     shim.terminate()
     shim.wait()
 
 
-def instructions():
-    """Of the shim alone for a megabyte of output, and for a command that does nothing."""
-    def count(*command):
-        done = subprocess.run(["perf", "stat", "-x,", "-e", "instructions:u", *SHIM, *command],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        found = re.search(r"^(\d+),", done.stderr, re.M)
-        return int(found.group(1)) if found else None
-    try:
-        counted = count("true")
-    except FileNotFoundError:
-        counted = None
-    print(f"  {counted} in user space for run -- true" if counted
-          else "  not measured, perf counts none on this machine")
-
-
-def main():
-    print(f"size of the program: {os.path.getsize(PROGRAM)} bytes")
-    watch = Watch()
-    time.sleep(0.2)
-    print("memory with one container, and idle:")
-    idle(watch)
-    print("an agent's start:")
-    start_delay()
-    print("from its end to the line:")
-    end_latency(watch)
-    print("its output through the shim, beside the same through cat:")
+def measure_output(table_):
     processors = os.sched_getaffinity(0)
     for piece in BYTES:
-        throughput(piece, {min(processors)})
-        throughput(piece, processors)
-    print(f"memory of watch after {len(watch.lines)} more lines: {memory(watch.process.pid)}")
-    print("instructions:")
-    instructions()
-    watch.process.terminate()
-    return watch.process.wait()
+        for name, cpus in (("one processor", {min(processors)}), ("all processors", processors)):
+            run, cat = throughput(piece, cpus)
+            table_.add("watchdog", f"output in pieces of {piece} bytes, {name}", run, "MB/s", "cat",
+                       cat)
+
+
+def measure(table_):
+    table_.add("watchdog", "size of the program", os.path.getsize(PROGRAM) / 1024, "KiB",
+               "the shim's volume", SHIM_VOLUME)
+    watch = Watch()
+    try:
+        time.sleep(0.2)
+        measure_idle(table_, watch)
+        delay, bare = start_delay()
+        table_.add("watchdog", "delay of the start", delay, "ms", "the start itself", bare)
+        reported, known = exit_latencies(watch)
+        table_.add("watchdog", "exit to report, median", median(reported), "ms", "wait() in the parent",
+                   known)
+        table_.add("watchdog", "exit to report, worst", max(reported), "ms", "wait() in the parent",
+                   known)
+        measure_output(table_)
+        table_.add("watchdog", "private memory of the sidecar after the load",
+                   private_kib(watch.process.pid), "KiB", "the sidecar's limit", MEMORY_LIMIT)
+    finally:
+        watch.process.terminate()
+        watch.process.wait()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(table.main_of("watchdog"))
