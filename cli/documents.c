@@ -98,10 +98,12 @@ static bool parse_json(struct documents *documents, size_t length, struct error 
 
 /* ---- YAML ---- */
 
-/* "---" is not the document's, unless content follows it on the line. */
+/* "---" is not the document's, unless content follows it on the line. An empty document keeps it:
+ * it may be all that there is before "...". */
 static void strip_marker(struct document *document)
 {
-	if (document->length < 3 || strncmp(document->text, "---", 3) != 0)
+	if (json_is_null(document->root) || document->length < 3 ||
+	    strncmp(document->text, "---", 3) != 0)
 		return;
 	size_t skip = 3 + strspn(document->text + 3, " \t");
 	if (skip < document->length && strchr("\r\n#", document->text[skip]) == NULL)

@@ -1,4 +1,5 @@
 """Makes random pods, which an API server accepts but for a few."""
+import json
 
 TEXTS = ["a", "agent", "x y", "é😀", "quote\"back\\slash", "tilde~slash/", "$(HOME)", "$$x",
          "line\nbreak\ttab", "--", "-c", "\u2028", "~1~0", "", "{}", "null"]
@@ -31,6 +32,12 @@ class Maker:
                 resources.setdefault("limits", {})[name] = value
                 resources.setdefault("requests", {}).setdefault(name, value)
         return resources
+
+    def template(self):
+        """An Argo template, as far as the webhook reads it, or something else."""
+        containers = [{"name": name} for name in self.random.sample(NAMES, self.random.randint(0, 4))]
+        text = json.dumps({"name": "t", "containerSet": {"containers": containers}})
+        return self.random.choice([text, text, text[:40], '{"container": {}}', "offloaded"])
 
     def lifecycle(self):
         lifecycle = {}
@@ -69,6 +76,8 @@ class Maker:
                 "type": "Localhost", "localhostProfile": "x.json"}
         if self.maybe(0.3):
             container["env"] = [{"name": "REPOSITORY", "value": self.random.choice(TEXTS)}]
+            if self.maybe(0.3):
+                container["env"].append({"name": "ARGO_TEMPLATE", "value": self.template()})
         if volumes and mounts_kept and self.maybe():
             container["volumeMounts"] = [
                 {"name": v, "mountPath": f"/mnt/{v}", "readOnly": self.maybe()} for v in volumes]

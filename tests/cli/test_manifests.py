@@ -112,6 +112,7 @@ def test_patch(lastword, case):
     "%YAML 1.1\n---\nkind: A\n...\n%YAML 1.1\n---\nkind: B\n...\n---\n" + POD,
     "{kind: A, b: [1, 2,], }\n---\n" + POD,
     "# head\n---\n\n---\n" + POD + "...\n# end\n",
+    "---\n...\n---\n" + POD, "--- # c\n# nothing\n...\n---\n" + POD + "...\n--- # d\n...\n---\nkind: A\n",
     POD.replace("\n", "\r\n") + "---\r\nkind: A\r\nb: |\r\n  x\r\n"])
 def test_documents_keep_their_meaning(lastword, text):
     rules = [{"name": "all"}]

@@ -186,6 +186,63 @@ def test_what_kubectl_refuses(convert, seed):
         assert b"line " in done.stderr and b", column " in done.stderr
 
 
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: a}
+spec: {containers: [{name: main, image: x, command: [/a]}]}
+"""
+MARKERS = ["---\n", "---\n", "--- # c\n", "---   \n", "...\n---\n", "# t\n---\n", "\n---\n", "---\n# x\n"]
+DOCUMENTS = [POD, POD, "", "# nothing\n", '{kind: A, b: [1, 2,], c: "x"}\n',
+             "kind: B\nd: |\n    x\n\n    # y\n    --- z\n", "kind: B\nd: |+\n  x\n\n\n",
+             'kind: C\nd: >\n  --- a\n  b\n\n   c\ne: "q\n  r\\\n  s"\n']
+
+
+def random_file(maker):
+    """Documents in a file, with all that may stand between them."""
+    choice, chance = maker.random.choice, maker.random.random
+    text = ""
+    for number in range(maker.random.randint(1, 5)):
+        if number or chance() < 0.4:
+            text += choice(MARKERS)
+        text += maker.document() if chance() < 0.3 else choice(DOCUMENTS)
+        if chance() < 0.1:
+            text += choice(["# trailing\n", "\n\n", "...\n"])
+    if chance() < 0.2:
+        text = text.rstrip("\n")
+    if chance() < 0.2:
+        text = text.replace("\n", "\r\n")
+    return "\ufeff" * (chance() < 0.1) + text
+
+
+def objects_of(text):
+    """None where kubectl refuses the file."""
+    meaning = expected(text.removeprefix("\ufeff"))
+    objects = [value for value in meaning or [] if value is not None]
+    return objects if objects and all(isinstance(value, dict) for value in objects) else None
+
+
+def test_random_files(tmp_path):
+    """Of a file with several documents all but the pods stays as it is."""
+    config = yaml.safe_load((ROOT / "manifests/base/config.yaml").read_text())
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**config, "rules": [{"name": "all"}]}))
+    maker, taken = Maker(77), 0
+    while taken < 100:
+        text = random_file(maker)
+        before = objects_of(text)
+        if before is None:
+            continue
+        taken += 1
+        done = subprocess.run([BUILD / "bin/lastword", "inject", "-c", tmp_path / "config.yaml", "-f", "-"],
+                              input=text.encode(), capture_output=True, timeout=60)
+        assert done.returncode == 0, (text, done.stderr)
+        for one, other in zip(before, objects_of(done.stdout.decode()), strict=True):
+            if one.get("kind") == "Pod":
+                assert other["spec"]["containers"][0]["command"][0] == "/lastword/shim", text
+            else:
+                assert same(one, other), text
+
+
 def random_json(maker, depth):
     chance = maker.random.random()
     if depth == 0 or chance < 0.5:
