@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the real webhook and observer while agents run, fail and are silent, and
+"""A real Prometheus scrapes the real webhook and two observers while agents run, fail and are silent, and
 evaluates every expression of the rules and the dashboard; a real Alertmanager sends what fires. The
 programs' API server is that of the observer's tests."""
 import contextlib
@@ -88,11 +88,11 @@ def start_webhook(folder):
     return Webhook(folder, config, Certificate(days=1))
 
 
-def start_observer(folder, cluster):
-    cluster.opt_in(NAMESPACE)
-    observer = Observer(folder, cluster, "one", "--webhook-config", unwrapped.write_config(folder),
+def start_observer(folder, cluster, name):
+    observer = Observer(folder, cluster, name, "--webhook-config", unwrapped.write_config(folder),
                         *QUICK)
-    wait_until(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    if name == "leader":
+        wait_until(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
     wait_until(lambda: observer.get("/readyz")[0] == 200, "it to be ready")
     return observer
 
@@ -113,12 +113,14 @@ def world(tmp_path_factory):
         w.notified = stopped(Notified())
         w.cluster = stopped(Cluster(folder("cluster"), [], []))
         w.webhook = stopped(start_webhook(folder("webhook")))
-        w.observer = stopped(start_observer(folder("observer"), w.cluster))
+        w.cluster.opt_in(NAMESPACE)
+        w.observer = stopped(start_observer(folder("observer"), w.cluster, "leader"))
+        w.other = stopped(start_observer(folder("observer"), w.cluster, "other"))
         w.alertmanager = stopped(start_alertmanager(folder("alertmanager"), w.notified.url))
         prometheus = folder("prometheus")
         write_configuration(prometheus, {
             "lastword-webhook": [f"127.0.0.1:{w.webhook.metrics_port}", "127.0.0.1:1"],
-            "lastword-observer": [w.observer.address]}, w.alertmanager.address)
+            "lastword-observer": [w.observer.address, w.other.address]}, w.alertmanager.address)
         w.prometheus = stopped(Prometheus(prometheus))
         w.agents = Agents(w.cluster, folder("agents"))
         happen(w)
@@ -127,15 +129,17 @@ def world(tmp_path_factory):
 
 def wait_scraped(w):
     """Two scrapes of each program after what has happened by now."""
-    for job in ("lastword-webhook", "lastword-observer"):
-        up = f'sum_over_time(up{{job="{job}",pod="{job}-0"}}[1h])'
+    for pod in ("lastword-webhook-0", "lastword-observer-0", "lastword-observer-1"):
+        up = f'sum_over_time(up{{pod="{pod}"}}[1h])'
         before = sum(value for _, value in w.prometheus.query(up))
         wait_until(lambda: sum(v for _, v in w.prometheus.query(up)) >= before + 2, "scrapes")
 
 
 def wait_observed(w):
-    wait_until(lambda: w.observer.metric("lastword_observer_open_terminations") == 0 and
-               w.observer.metric("lastword_observer_pending_records") == 0, "the records")
+    """By both replicas: the other one looks whether the leader has written."""
+    for name in ("open_terminations", "pending_records"):
+        for observer in (w.observer, w.other):
+            wait_until(lambda: observer.metric(f"lastword_observer_{name}") == 0, name)
 
 
 def lose_a_record_and_an_event(w):
@@ -171,8 +175,11 @@ def one_batch(w):
 
 
 def silent_pods(w):
-    return set(re.findall(rf'lastword_silent_pods{{namespace="{NAMESPACE}",agent="(\w+)"}} [1-9]',
-                          w.observer.get("/metrics")[1]))
+    """The agents that have some, in the eyes of both replicas."""
+    pattern = rf'lastword_silent_pods{{namespace="{NAMESPACE}",agent="(\w+)"}} [1-9]'
+    one, other = (set(re.findall(pattern, observer.get("/metrics")[1]))
+                  for observer in (w.observer, w.other))
+    return one if one == other else {"not", "alike"}
 
 
 def happen(w):
@@ -252,13 +259,24 @@ def test_the_texts_of_alerts_name_what_they_are_about(world):
             assert f"-n {NAMESPACE}" in text and alert["labels"]["agent"] in text
 
 
+def test_both_replicas_see_the_last_runs(world):
+    """What one of them has seen does not depend on which one wrote the record."""
+    for name in ("last_success_timestamp_seconds", "last_failure_timestamp_seconds",
+                 "repeated_failures"):
+        seen = {}
+        for labels, value in world.prometheus.query(f"lastword_agent_{name}"):
+            seen.setdefault(labels["agent"], []).append(value)
+        assert len(seen) > 0 and all(len(v) == 2 for v in seen.values()), (name, seen)
+        assert all(one == other for one, other in seen.values()), (name, seen)
+
+
 def test_a_metrics_namespace_is_the_agents(world):
     """honorLabels: not that of lastword's own pods."""
     labels = [labels for labels, _ in world.prometheus.query("lastword_agent_runs_total")]
     assert {one["namespace"] for one in labels} == {NAMESPACE}
     assert not any(name.startswith("exported_") for one in labels for name in one)
     own = [labels for labels, _ in world.prometheus.query("lastword_observer_leader")]
-    assert [one["namespace"] for one in own] == ["lastword-system"]
+    assert [one["namespace"] for one in own] == 2 * ["lastword-system"]
 
 
 def states(messages):

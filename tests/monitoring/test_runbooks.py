@@ -22,6 +22,9 @@ def test_an_alert_says_what_to_do(alert):
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
     assert len(annotations["summary"]) < 120 and annotations["summary"].endswith(".")
     assert "kubectl lastword why POD" in annotations["description"]
+    # Whoever creates pods chooses their names: a command that is typed has none of them.
+    for command in re.findall(r'"(kubectl[^"]*|lastword[^"]*)"', annotations["description"]):
+        assert set(re.findall(r"\$\w+(?:\.\w+)?", command)) <= {"$labels.namespace"}, command
     assert annotations["runbook_url"] == f"{BASE}{alert['alert']}.md"
 
 
