@@ -1,6 +1,8 @@
 #include "lib/base/base64.h"
 
+#include <endian.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/base/ascii.h"
 #include "lib/base/buffer.h"
@@ -24,6 +26,14 @@ void base64_encode(struct buffer *out, const void *bytes, size_t length)
 	char *text = buffer_extend(out, (length + 2) / 3 * 4);
 	if (text == NULL)
 		return;
+	/* Eight digits from one load, as long as it stays within the bytes. */
+	for (; length >= 8; in += 6, length -= 6, text += 8) {
+		uint64_t group;
+		memcpy(&group, in, sizeof group);
+		group = be64toh(group);
+		put_digits(text, (uint32_t)(group >> 40));
+		put_digits(text + 4, (uint32_t)(group >> 16) & 0xFFFFFF);
+	}
 	for (; length >= 3; in += 3, length -= 3, text += 4)
 		put_digits(text, (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2]);
 	if (length > 0) {

@@ -7,6 +7,7 @@
 #include "lib/base/ascii.h"
 #include "lib/base/buffer.h"
 #include "lib/base/clock.h"
+#include "lib/base/decimal.h"
 
 static const struct unit {
 	const char *name;
@@ -111,10 +112,16 @@ bool duration_parse(const char *text, int64_t *ret_nanoseconds, struct error *er
 	return true;
 }
 
+static void append_decimal(struct buffer *out, uint64_t value)
+{
+	char text[DECIMAL_SIZE];
+	buffer_append(out, text, decimal_print(value, text));
+}
+
 /* value / 10^places without trailing zeros: 1500 with 3 places is "1.5". */
 static void print_decimal(struct buffer *out, uint64_t value, uint64_t scale, int places)
 {
-	buffer_printf(out, "%" PRIu64, value / scale);
+	append_decimal(out, value / scale);
 	if (value % scale == 0)
 		return;
 	buffer_printf(out, ".%0*" PRIu64, places, value % scale);
@@ -131,7 +138,8 @@ void duration_print(struct buffer *out, int64_t nanoseconds)
 	if (magnitude == 0) {
 		buffer_append_text(out, "0s");
 	} else if (magnitude < 1000) {
-		buffer_printf(out, "%" PRIu64 "ns", magnitude);
+		append_decimal(out, magnitude);
+		buffer_append_text(out, "ns");
 	} else if (magnitude < 1000000) {
 		print_decimal(out, magnitude, 1000, 3);
 		buffer_append_text(out, "\xC2\xB5s");
@@ -140,10 +148,14 @@ void duration_print(struct buffer *out, int64_t nanoseconds)
 		buffer_append_text(out, "ms");
 	} else {
 		uint64_t minutes = magnitude / (60 * second);
-		if (minutes >= 60)
-			buffer_printf(out, "%" PRIu64 "h", minutes / 60);
-		if (minutes > 0)
-			buffer_printf(out, "%" PRIu64 "m", minutes % 60);
+		if (minutes >= 60) {
+			append_decimal(out, minutes / 60);
+			buffer_append_char(out, 'h');
+		}
+		if (minutes > 0) {
+			append_decimal(out, minutes % 60);
+			buffer_append_char(out, 'm');
+		}
 		print_decimal(out, magnitude % (60 * second), second, 9);
 		buffer_append_char(out, 's');
 	}

@@ -1,5 +1,7 @@
 #include "lib/base/glob.h"
 
+#include <string.h>
+
 bool glob_match(const char *pattern, const char *text)
 {
 	const char *star = NULL;   /* behind the last * seen */
@@ -24,10 +26,23 @@ bool glob_match(const char *pattern, const char *text)
 	return *pattern == '\0';
 }
 
+/* The ends of a pattern and of a text, most of which differ, are compared first. */
+static bool ends_fit(const char *pattern, const char *text, size_t length)
+{
+	size_t size = strlen(pattern);
+	if (size == 0 || length == 0)
+		return true; /* glob_match() knows */
+	char first = pattern[0];
+	char last = pattern[size - 1];
+	return (first == '*' || first == '?' || first == text[0]) &&
+	       (last == '*' || last == '?' || last == text[length - 1]);
+}
+
 bool glob_match_any(const char *const *patterns, size_t count, const char *text)
 {
+	size_t length = strlen(text);
 	for (size_t i = 0; i < count; i++)
-		if (glob_match(patterns[i], text))
+		if (ends_fit(patterns[i], text, length) && glob_match(patterns[i], text))
 			return true;
 	return false;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/buffer.h"
+#include "lib/base/decimal.h"
 #include "lib/base/timestamp.h"
 #include "lib/base/utf8.h"
 
@@ -95,24 +96,38 @@ static inline bool is_clean(unsigned char c)
 
 #define REPEAT(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Length of the run at the start that stands for itself. A word at a time while all of it does: a
- * bit at the top of a byte says that it may not (bytes above the first such one may be wrong). */
-static size_t clean_run(const char *text, size_t length)
+/* A bit at the top of each byte of the word that may not stand for itself; only whether there is
+ * one counts. */
+static inline uint64_t unclean_bytes(uint64_t word)
 {
-	size_t i = 0;
-	for (uint64_t word; i + sizeof word <= length; i += sizeof word) {
-		memcpy(&word, text + i, sizeof word);
-		uint64_t quote = word ^ REPEAT('"');
-		uint64_t backslash = word ^ REPEAT('\\');
-		uint64_t unclean = ((quote - REPEAT(1)) & ~quote) |
-		                   ((backslash - REPEAT(1)) & ~backslash) |
-		                   ((word - REPEAT(0x20)) & ~word) | (word + REPEAT(1)) | word;
-		if ((unclean & REPEAT(0x80)) != 0)
-			break;
+	uint64_t quote = word ^ REPEAT('"');
+	uint64_t backslash = word ^ REPEAT('\\');
+	uint64_t unclean = ((quote - REPEAT(1)) & ~quote) | ((backslash - REPEAT(1)) & ~backslash) |
+	                   ((word - REPEAT(0x20)) & ~word) | (word + REPEAT(1)) | word;
+	return unclean & REPEAT(0x80);
+}
+
+static inline uint64_t load_word(const char *text)
+{
+	uint64_t word;
+	memcpy(&word, text, sizeof word);
+	return word;
+}
+
+/* All of the text stands for itself. A word at a time; the last one overlaps the one before. */
+static bool is_clean_text(const char *text, size_t length)
+{
+	const size_t size = sizeof(uint64_t);
+	if (length < size) {
+		bool clean = true;
+		for (size_t i = 0; i < length; i++)
+			clean = clean && is_clean((unsigned char)text[i]);
+		return clean;
 	}
-	while (i < length && is_clean((unsigned char)text[i]))
-		i++;
-	return i;
+	uint64_t unclean = unclean_bytes(load_word(text + length - size));
+	for (size_t i = 0; i + size < length && unclean == 0; i += size)
+		unclean = unclean_bytes(load_word(text + i));
+	return unclean == 0;
 }
 
 /* Appends the character at the start of text, which is not clean; returns its length. */
@@ -130,7 +145,7 @@ static size_t escape_one(struct buffer *out, const char *text, size_t length, bo
 
 static void escape(struct buffer *out, const char *text, size_t length, bool safe)
 {
-	if (clean_run(text, length) == length) { /* nearly always: one step */
+	if (is_clean_text(text, length)) { /* nearly always: one step */
 		char *start = buffer_extend(out, length + 2);
 		if (start == NULL)
 			return;
@@ -202,14 +217,16 @@ void json_write_raw(struct json_writer *writer, const char *json, size_t length)
 
 void json_write_integer(struct json_writer *writer, int64_t value)
 {
+	char text[DECIMAL_SIZE];
 	separate(writer);
-	buffer_printf(writer->out, "%" PRId64, value);
+	buffer_append(writer->out, text, decimal_print_signed(value, text));
 }
 
 void json_write_unsigned(struct json_writer *writer, uint64_t value)
 {
+	char text[DECIMAL_SIZE];
 	separate(writer);
-	buffer_printf(writer->out, "%" PRIu64, value);
+	buffer_append(writer->out, text, decimal_print(value, text));
 }
 
 void json_write_micros(struct json_writer *writer, int64_t micros)

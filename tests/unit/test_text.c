@@ -1,6 +1,7 @@
 /* error, buffer, ascii, utf8, base64, glob, duration, timestamp, JSON writing: the modules that are
  * only text. */
 #include <ctype.h>
+#include <fnmatch.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,6 +137,56 @@ static void test_utf8(void **state)
 	                                   23),
 	                 19);
 	assert_int_equal(utf8_valid_prefix("abc", 3), 3);
+}
+
+/* Every pattern and text of up to four bytes over a small alphabet, beside fnmatch(). */
+static void test_globs_beside_fnmatch(void **state)
+{
+	(void)state;
+	static const char alphabet[] = "ab*?";
+	enum { WORDS = 1 + 4 + 16 + 64 + 256 };
+	static char words[WORDS][5];
+	size_t count = 1;
+	for (size_t from = 0, length = 0; length < 4; length++) {
+		size_t to = count;
+		for (; from < to; from++)
+			for (size_t i = 0; i < 4; i++, count++)
+				snprintf(words[count], sizeof words[count], "%.3s%c", words[from],
+				         alphabet[i]);
+	}
+	assert_int_equal(count, WORDS);
+	for (size_t p = 0; p < WORDS; p++)
+		for (size_t t = 0; t < WORDS; t++) {
+			const char *const patterns[] = {"b?c", words[p]};
+			if (strpbrk(words[t], "*?") != NULL)
+				continue; /* patterns only */
+			bool expected = fnmatch(words[p], words[t], 0) == 0;
+			if (glob_match(words[p], words[t]) != expected ||
+			    glob_match_any(patterns, 2, words[t]) != expected)
+				fail_msg("\"%s\" and \"%s\"", words[p], words[t]);
+		}
+}
+
+/* All lengths: encoded in groups of several sizes, decoded to the same bytes. */
+static void test_base64_lengths(void **state)
+{
+	(void)state;
+	unsigned char bytes[100];
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (unsigned char)(i * 37 + 11);
+	for (size_t length = 0; length <= sizeof bytes; length++) {
+		struct buffer text;
+		struct buffer back;
+		buffer_init(&text, 1000);
+		buffer_init(&back, 1000);
+		base64_encode(&text, bytes, length);
+		assert_int_equal(text.length, (length + 2) / 3 * 4);
+		assert_true(base64_decode(&back, buffer_text(&text), text.length));
+		assert_int_equal(back.length, length);
+		assert_memory_equal(buffer_text(&back), bytes, length);
+		buffer_free(&text);
+		buffer_free(&back);
+	}
 }
 
 static void test_base64(void **state)
@@ -522,6 +573,8 @@ int main(void)
 	        cmocka_unit_test(test_buffer_in_fixed_storage),
 	        cmocka_unit_test(test_ascii),
 	        cmocka_unit_test(test_utf8),
+	        cmocka_unit_test(test_globs_beside_fnmatch),
+	        cmocka_unit_test(test_base64_lengths),
 	        cmocka_unit_test(test_base64),
 	        cmocka_unit_test(test_glob),
 	        cmocka_unit_test(test_nearest),
