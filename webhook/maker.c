@@ -1,6 +1,7 @@
 #include "webhook/maker.h"
 
 #include "lib/base/buffer.h"
+#include "lib/base/decimal.h"
 #include "lib/base/duration.h"
 #include "lib/kube/names.h"
 #include "webhook/pod.h"
@@ -53,9 +54,18 @@ void make_duration_flag(struct maker *maker, json *array, const char *flag, int6
 		make_flag(maker, array, flag, make_duration_text(maker, nanoseconds));
 }
 
+void make_integer_flag(struct maker *maker, json *array, const char *flag, int64_t value)
+{
+	char text[DECIMAL_SIZE];
+	decimal_print_signed(value, text);
+	make_flag(maker, array, flag, text);
+}
+
 const char *make_index_text(struct maker *maker, size_t index)
 {
-	const char *text = arena_printf(maker->arena, "%zu", index);
+	char digits[DECIMAL_SIZE];
+	size_t length = decimal_print(index, digits);
+	const char *text = arena_copy(maker->arena, digits, length);
 	if (text == NULL)
 		maker->patch->failed = true;
 	return text == NULL ? "" : text;

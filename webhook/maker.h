@@ -30,6 +30,7 @@ void make_append_text(struct maker *maker, json *array, const char *text);
 /* Two words of a command line: a flag and its value; a literal one is left by the kubelet as it is,
  * a duration of 0 is left out. */
 void make_flag(struct maker *maker, json *array, const char *flag, const char *value);
+void make_integer_flag(struct maker *maker, json *array, const char *flag, int64_t value);
 void make_literal_flag(struct maker *maker, json *array, const char *flag, const char *value);
 void make_duration_flag(struct maker *maker, json *array, const char *flag, int64_t nanoseconds);
 const char *make_duration_text(struct maker *maker, int64_t nanoseconds);

@@ -1,6 +1,5 @@
 #include "webhook/mutate.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -73,8 +72,7 @@ static json *run_command(struct maker *maker, const struct container_plan *conta
 	if (shim->done_file != NULL)
 		make_literal_flag(maker, command, "--done-file", shim->done_file);
 	if (maker->plan->user >= 0)
-		make_flag(maker, command, "--watchdog-uid",
-		          arena_printf(maker->arena, "%" PRId64, maker->plan->user));
+		make_integer_flag(maker, command, "--watchdog-uid", maker->plan->user);
 	/* A classic watchdog starts after the agent, which may have terminated by then. */
 	if (!maker->plan->native)
 		make_flag(maker, command, "--wait", CLASSIC_WAIT);
@@ -212,7 +210,7 @@ static const char *list_with(struct maker *maker, const char *present, const cha
 			return NULL;
 		at += length + (at[length] == separator[0]);
 	}
-	return arena_printf(maker->arena, "%s%s%s", present, separator, item);
+	return arena_join(maker->arena, present, separator, item);
 }
 
 /* The shim's volume must not keep the autoscaler from removing a node. */

@@ -174,6 +174,9 @@ static bool apply(struct arena *arena, const struct patch_operation *operation, 
 		                 operation->path);
 	while (*path == '/') {
 		parent = child(parent, token);
+		if (json_is_shared(parent))
+			return error_set(error, "%s %s: inside of what the patch itself has set",
+			                 operation->kind, operation->path);
 		if (parent == NULL)
 			return error_set(error, "%s %s: there is no \"%s\"", operation->kind,
 			                 operation->path, token);
@@ -181,7 +184,7 @@ static bool apply(struct arena *arena, const struct patch_operation *operation, 
 			return error_set(error, "%s: a token is too long", operation->kind);
 	}
 
-	json *value = json_duplicate(arena, operation->value);
+	json *value = json_share(arena, operation->value);
 	if (value == NULL || !put_value(arena, parent, token, operation->kind[0] == 'r', value))
 		return error_set(error, "%s %s: \"%s\" cannot be set there", operation->kind,
 		                 operation->path, token);

@@ -1,6 +1,5 @@
 #include "webhook/sidecar.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -75,7 +74,7 @@ static void append_watched(struct maker *maker, json *command)
 			continue;
 		const char *name = container->name;
 		if (container->restart_policy != NULL)
-			name = arena_printf(maker->arena, "%s=%s", name, container->restart_policy);
+			name = arena_join(maker->arena, name, "=", container->restart_policy);
 		make_flag(maker, command, "--container", name);
 	}
 }
@@ -96,20 +95,18 @@ static json *watch_command(struct maker *maker)
 	if (plan->owner_kind != NULL && plan->owner_name != NULL)
 		make_literal_flag(
 		        maker, command, "--owner",
-		        arena_printf(maker->arena, "%s/%s", plan->owner_kind, plan->owner_name));
+		        arena_join(maker->arena, plan->owner_kind, "/", plan->owner_name));
 	for (size_t i = 0; i < plan->context_count; i++)
 		make_literal_flag(maker, command, "--context",
-		                  arena_printf(maker->arena, "%s=%s", plan->context[i].name,
-		                               plan->context[i].value));
+		                  arena_join(maker->arena, plan->context[i].name, "=",
+		                             plan->context[i].value));
 	for (size_t i = 0; i < maker->config->redact.count; i++)
 		make_literal_flag(maker, command, "--redact", maker->config->redact.items[i]);
 	for (size_t i = 0; i < maker->config->diagnosis_rules.count; i++)
 		make_literal_flag(maker, command, "--rule",
 		                  maker->config->diagnosis_rules.items[i]);
-	make_flag(maker, command, "--ring-size",
-	          arena_printf(maker->arena, "%" PRId64, sidecar->ring_size));
-	make_flag(maker, command, "--tail",
-	          arena_printf(maker->arena, "%" PRId64, sidecar->tail_size));
+	make_integer_flag(maker, command, "--ring-size", sidecar->ring_size);
+	make_integer_flag(maker, command, "--tail", sidecar->tail_size);
 	return command;
 }
 

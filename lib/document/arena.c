@@ -214,3 +214,15 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 	va_end(again);
 	return text;
 }
+
+char *arena_join(struct arena *arena, const char *first, const char *between, const char *last)
+{
+	size_t lengths[] = {strlen(first), strlen(between), strlen(last)};
+	char *text = arena_take(arena, lengths[0] + lengths[1] + lengths[2] + 1);
+	if (text == NULL)
+		return NULL;
+	memcpy(text, first, lengths[0]);
+	memcpy(text + lengths[0], between, lengths[1]);
+	memcpy(text + lengths[0] + lengths[1], last, lengths[2] + 1);
+	return text;
+}

@@ -8,18 +8,17 @@
 #include <string.h>
 
 #include "lib/base/buffer.h"
+#include "lib/base/decimal.h"
 #include "lib/document/json_keys.h"
 #include "lib/document/json_parse.h"
 #include "lib/document/json_tree.h"
 
-/* ---- cJSON allocates from the arena that this thread is working in ---- */
-
-/* Its allocator hooks take no context. */
-static _Thread_local struct arena *current;
+/* ---- Nodes come from arenas: cJSON allocates none, and those that it gives up stay ---- */
 
 static void *hook_allocate(size_t size)
 {
-	return current == NULL ? NULL : arena_take(current, size);
+	(void)size;
+	return NULL;
 }
 
 static void hook_free(void *memory)
@@ -27,7 +26,7 @@ static void hook_free(void *memory)
 	(void)memory; /* it is freed with its arena */
 }
 
-/* Before main() and all threads: whatever cJSON frees, it frees by our hook. */
+/* Before main() and all threads. */
 __attribute__((constructor)) static void install_hooks(void)
 {
 	cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = hook_allocate, .free_fn = hook_free});
@@ -48,7 +47,8 @@ enum json_fidelity json_parse(struct arena *arena, const char *text, size_t leng
 		error_set(error, "not UTF-8 at byte %zu", parsed.not_utf8);
 	else if (parsed.nul != SIZE_MAX)
 		error_set(error, "a string with a NUL (\\u0000) at byte %zu", parsed.nul);
-	else if (json_check_keys(arena, (flags & JSON_LAST_KEY) != 0, parsed.root, error))
+	else if (parsed.keys_differ ||
+	         json_check_keys(arena, (flags & JSON_LAST_KEY) != 0, parsed.root, error))
 		return JSON_FAITHFUL;
 	return JSON_FLAWED;
 }
@@ -148,14 +148,20 @@ const char *json_type_name(const json *node)
 	}
 }
 
-json *json_get(const json *object, const char *key)
+json *json_get_tagged(const json *object, const char *key, unsigned tag)
 {
 	if (!is_type(object, cJSON_Object))
 		return NULL;
-	for (json *member = object->child; member != NULL && may_look(); member = member->next)
-		if (same_key(member->string, key))
-			return member;
-	return NULL;
+	uint64_t left = work_left;
+	json *member = object->child;
+	while (member != NULL && left > 0) {
+		left--;
+		if (node_tag(member) == tag && strcmp(member->string, key) == 0)
+			break;
+		member = left == 0 ? NULL : member->next;
+	}
+	work_left = left;
+	return member;
 }
 
 json *json_find(const json *node, ...)
@@ -300,21 +306,40 @@ json *json_new_string(struct arena *arena, const char *text)
 	return new_string(arena, text, strlen(text));
 }
 
+static json *new_number(struct arena *arena, const char *text, size_t length, double value)
+{
+	json *node = new_string(arena, text, length);
+	if (node == NULL)
+		return NULL;
+	node->type = cJSON_Number;
+	cJSON_SetNumberHelper(node, value);
+	return node;
+}
+
 json *json_new_integer(struct arena *arena, int64_t value)
 {
-	char text[32];
-	snprintf(text, sizeof text, "%" PRId64, value);
-	return json_new_number_text(arena, text);
+	char text[DECIMAL_SIZE];
+	size_t length = decimal_print_signed(value, text);
+	return new_number(arena, text, length, (double)value);
 }
 
 json *json_new_number_text(struct arena *arena, const char *text)
 {
-	json *node = json_new_string(arena, text);
-	if (node == NULL)
-		return NULL;
-	node->type = cJSON_Number;
-	cJSON_SetNumberHelper(node, strtod(text, NULL));
-	return node;
+	return new_number(arena, text, strlen(text), strtod(text, NULL));
+}
+
+/* Behind the last child; as cJSON has it the first one's prev is the last one. */
+static void link_last(json *parent, json *node)
+{
+	json *first = parent->child;
+	node->next = NULL;
+	if (first == NULL) {
+		parent->child = node->prev = node;
+		return;
+	}
+	node->prev = first->prev;
+	first->prev->next = node;
+	first->prev = node;
 }
 
 static json *copy_node(struct arena *arena, const json *node)
@@ -327,7 +352,8 @@ static json *copy_node(struct arena *arena, const json *node)
 	if (node->valuestring != NULL)
 		copy->valuestring = arena_copy(arena, node->valuestring, strlen(node->valuestring));
 	if (node->string != NULL)
-		copy->string = arena_copy(arena, node->string, strlen(node->string));
+		set_key(copy, arena_copy(arena, node->string, strlen(node->string)),
+		        node_tag(node));
 	bool whole = (copy->valuestring == NULL) == (node->valuestring == NULL) &&
 	             (copy->string == NULL) == (node->string == NULL);
 	return whole ? copy : NULL;
@@ -350,22 +376,60 @@ json *json_duplicate(struct arena *arena, const json *node)
 			open[depth] = copy;
 		copy = copy_node(arena, walk.node);
 		if (copy != NULL)
-			cJSON_AddItemToArray(open[walk.depth - 1], copy);
+			link_last(open[walk.depth - 1], copy);
 	}
 	return NULL;
 }
 
+static json *share_node(struct arena *arena, const json *node)
+{
+	json *copy = arena_take(arena, sizeof *copy);
+	if (copy == NULL)
+		return NULL;
+	*copy = *node;
+	copy->next = copy->prev = NULL;
+	copy->type &= ~cJSON_IsReference;
+	return copy;
+}
+
+json *json_share(struct arena *arena, const json *node)
+{
+	json *copy = share_node(arena, node);
+	if (copy == NULL)
+		return NULL;
+	copy->child = NULL;
+	for (const json *child = node->child; child != NULL; child = child->next) {
+		json *part = share_node(arena, child);
+		if (part == NULL)
+			return NULL;
+		part->type |= cJSON_IsReference;
+		link_last(copy, part);
+	}
+	return copy;
+}
+
+bool json_is_shared(const json *node)
+{
+	return node != NULL && (node->type & cJSON_IsReference) != 0;
+}
+
 bool json_add_member(struct arena *arena, json *object, const char *key, json *value)
 {
-	current = arena;
-	bool added = value != NULL && cJSON_AddItemToObject(object, key, value);
-	current = NULL;
-	return added;
+	size_t length = strlen(key);
+	char *copy = object == NULL || value == NULL ? NULL : arena_copy(arena, key, length);
+	if (copy == NULL)
+		return false;
+	set_key(value, copy, json_tag(key, length));
+	link_last(object, value);
+	return true;
 }
 
 bool json_append(json *array, json *value)
 {
-	return value != NULL && cJSON_AddItemToArray(array, value);
+	if (array == NULL || value == NULL)
+		return false;
+	link_last(array, value);
+	return true;
 }
 
 /* By hand: cJSON_InsertItemInArray() of 1.7.16, and of Debian 12's patched 1.7.15, refuses every
@@ -394,14 +458,13 @@ bool json_set_member(struct arena *arena, json *object, const char *key, json *v
 		return json_add_member(arena, object, key, value);
 	if (value == NULL)
 		return false;
-	value->string = old_node->string;
 	return json_replace(object, old_node, value);
 }
 
 bool json_replace(json *parent, json *old_node, json *value)
 {
 	/* An element keeps no key; a member takes over the key of the one it replaces. */
-	value->string = old_node->string;
+	set_key(value, old_node->string, node_tag(old_node));
 	return cJSON_ReplaceItemViaPointer(parent, old_node, value);
 }
 

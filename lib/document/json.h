@@ -17,9 +17,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/base/error.h"
 #include "lib/document/arena.h"
+#include "lib/document/json_tag.h"
 
 struct buffer;
 typedef struct cJSON json;
@@ -69,8 +71,13 @@ bool json_is_null(const json *node); /* a JSON null; a missing node is not null 
 /* "object", "array", "string", "number", "boolean", "null", or "nothing" for NULL. */
 const char *json_type_name(const json *node);
 
+/* json_get() for a key whose tag is known. */
+json *json_get_tagged(const json *object, const char *key, unsigned tag);
 /* The member of that name; NULL when object is not an object or has none. */
-json *json_get(const json *object, const char *key);
+static inline json *json_get(const json *object, const char *key)
+{
+	return json_get_tagged(object, key, json_tag(key, strlen(key)));
+}
 /* Walks down by keys; the list ends with NULL: json_find(pod, "spec", "containers", NULL). */
 json *json_find(const json *node, ...) __attribute__((sentinel));
 json *json_at(const json *array, size_t index);
@@ -110,6 +117,11 @@ json *json_new_number_text(struct arena *arena, const char *text);
 json *json_new_bool(struct arena *arena, bool value);
 json *json_new_null(struct arena *arena);
 json *json_duplicate(struct arena *arena, const json *node);
+/* A copy of the node with nodes of its own for its children, which are shared: what is below them
+ * is the node's, of the same arena, and must not be changed. */
+json *json_share(struct arena *arena, const json *node);
+/* The node was made by json_share() as a child. */
+bool json_is_shared(const json *node);
 /* Adds at the end, without a check whether the key is there already. */
 bool json_add_member(struct arena *arena, json *object, const char *key, json *value);
 bool json_append(json *array, json *value);

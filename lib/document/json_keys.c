@@ -71,7 +71,8 @@ static const char *duplicate_key(struct arena *arena, const json *object, bool *
 	for (const json *member = object->child; member != NULL && size <= PAIRWISE_MAX;
 	     member = member->next, size++)
 		for (const json *other = object->child; other != member; other = other->next)
-			if (same_key(other->string, member->string))
+			if (node_tag(other) == node_tag(member) &&
+			    same_key(other->string, member->string))
 				return member->string;
 	if (size <= PAIRWISE_MAX)
 		return NULL;

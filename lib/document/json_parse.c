@@ -28,6 +28,7 @@ struct parser {
 	char *nul;
 	json *spare; /* zeroed nodes, spare_count of them */
 	size_t spare_count;
+	bool keys_differ;
 	/* The containers that are open, the innermost last, and the last child of each. */
 	size_t depth;
 	json *open[JSON_PARSE_DEPTH_MAX];
@@ -55,6 +56,12 @@ static json *new_node(struct parser *parser)
 	}
 	parser->spare_count--;
 	return parser->spare++;
+}
+
+/* Of a node that may have its key already. */
+static inline void set_type(json *node, int type)
+{
+	node->type |= type;
 }
 
 /* Behind the last child of the innermost container. As cJSON has it the first one's prev is the
@@ -196,7 +203,7 @@ static void copy_high_bytes(struct parser *parser, char **to)
 }
 
 /* At its opening quote. The string stays in its place, shorter where escapes were. */
-static bool read_string(struct parser *parser, char **ret_string)
+static bool read_string(struct parser *parser, char **ret_string, size_t *ret_length)
 {
 	char *start = ++parser->at;
 	char *to = start;
@@ -221,6 +228,7 @@ static bool read_string(struct parser *parser, char **ret_string)
 	parser->at++;
 	*to = '\0';
 	*ret_string = start;
+	*ret_length = (size_t)(to - start);
 	return true;
 }
 
@@ -282,7 +290,7 @@ static bool read_number(struct parser *parser, json *node)
 	if (end == NULL)
 		return refuse(parser, "a number that is none");
 	double value = number_value(start, end, integer);
-	node->type = cJSON_Number;
+	set_type(node, cJSON_Number);
 	node->valuedouble = value;
 	node->valueint = value >= INT_MAX ? INT_MAX : value <= INT_MIN ? INT_MIN : (int)value;
 	parser->at = end;
@@ -303,7 +311,7 @@ static bool read_word(struct parser *parser, json *node)
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		if (memcmp(parser->at, words[i].text, words[i].length) != 0)
 			continue;
-		node->type = words[i].type;
+		set_type(node, words[i].type);
 		node->valueint = words[i].type == cJSON_True;
 		parser->at += words[i].length;
 		return true;
@@ -324,17 +332,18 @@ static inline void skip_space(struct parser *parser)
 /* A value, or the beginning of a container. */
 static bool read_value(struct parser *parser, json *node)
 {
+	size_t length;
 	switch (*parser->at) {
 	case '{':
 	case '[':
-		node->type = *parser->at == '{' ? cJSON_Object : cJSON_Array;
+		set_type(node, *parser->at == '{' ? cJSON_Object : cJSON_Array);
 		if (!open_container(parser, node))
 			return false;
 		parser->at++;
 		return true;
 	case '"':
-		node->type = cJSON_String;
-		return read_string(parser, &node->valuestring);
+		set_type(node, cJSON_String);
+		return read_string(parser, &node->valuestring, &length);
 	case 't':
 	case 'f':
 	case 'n':
@@ -346,12 +355,15 @@ static bool read_value(struct parser *parser, json *node)
 	}
 }
 
-static bool read_key(struct parser *parser, char **ret_key)
+static bool read_key(struct parser *parser, json *node)
 {
+	char *key;
+	size_t length;
 	if (*parser->at != '"')
 		return refuse(parser, "a key in quotes was expected");
-	if (!read_string(parser, ret_key))
+	if (!read_string(parser, &key, &length))
 		return false;
+	set_key(node, key, json_tag(key, length));
 	skip_space(parser);
 	if (*parser->at != ':')
 		return refuse(parser, "a colon was expected");
@@ -360,13 +372,42 @@ static bool read_key(struct parser *parser, char **ret_key)
 	return true;
 }
 
+/* One of the members before this one has its key. */
+static bool has_before(const json *object, const json *member)
+{
+	const json *other = object->child;
+	while (other != member &&
+	       (node_tag(other) != node_tag(member) || !same_key(other->string, member->string)))
+		other = other->next;
+	return other != member;
+}
+
+/* No two members have the same key; false, too, of a long object, which is left to json_keys. */
+static bool keys_differ(const json *object)
+{
+	enum { MEMBERS_MAX = 64 };
+	uint64_t seen = 0;
+	size_t members = 0;
+	for (const json *member = object->child; member != NULL; member = member->next) {
+		uint64_t bit = UINT64_C(1) << node_tag(member) % 64;
+		if (++members > MEMBERS_MAX)
+			return false;
+		if ((seen & bit) != 0 && has_before(object, member))
+			return false;
+		seen |= bit;
+	}
+	return true;
+}
+
 /* The next child of the innermost container, or that container's end. */
 static bool read_child(struct parser *parser)
 {
 	json *parent = parser->open[parser->depth - 1];
-	bool object = parent->type == cJSON_Object;
+	bool object = is_type(parent, cJSON_Object);
 	skip_space(parser);
 	if (*parser->at == (object ? '}' : ']')) {
+		if (object && parser->keys_differ)
+			parser->keys_differ = keys_differ(parent);
 		parser->at++;
 		parser->depth--;
 		return true;
@@ -378,13 +419,9 @@ static bool read_child(struct parser *parser)
 		parser->at++;
 		skip_space(parser);
 	}
-	char *key = NULL;
-	if (object && !read_key(parser, &key))
-		return false;
 	json *node = new_node(parser);
-	if (node == NULL)
+	if (node == NULL || (object && !read_key(parser, node)))
 		return false;
-	node->string = key;
 	link_child(parser, node);
 	return read_value(parser, node);
 }
@@ -435,6 +472,7 @@ bool json_parse_tree(struct arena *arena, const char *text, size_t length, bool 
 	parser.keep_numbers = keep_numbers;
 	parser.problem = NULL;
 	parser.full = false;
+	parser.keys_differ = true;
 	parser.not_utf8 = parser.nul = NULL;
 	parser.spare_count = parser.depth = 0;
 	parser.text = length > SIZE_MAX / 2 ? NULL : arena_take(arena, length + 2 * WORD);
@@ -449,6 +487,7 @@ bool json_parse_tree(struct arena *arena, const char *text, size_t length, bool 
 	        .root = root,
 	        .not_utf8 = offset(&parser, parser.not_utf8),
 	        .nul = offset(&parser, parser.nul),
+	        .keys_differ = parser.keys_differ,
 	};
 	return true;
 }

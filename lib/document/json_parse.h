@@ -26,8 +26,9 @@ typedef struct cJSON json;
 
 struct json_parsed {
 	json *root;
-	size_t not_utf8; /* offset of a byte; SIZE_MAX: there is none */
-	size_t nul;      /* offset of an escape; SIZE_MAX: there is none */
+	size_t not_utf8;  /* offset of a byte; SIZE_MAX: there is none */
+	size_t nul;       /* offset of an escape; SIZE_MAX: there is none */
+	bool keys_differ; /* in no object is a key given twice; false: perhaps (json_keys.h) */
 };
 
 /* keep_numbers: a number's node has its text as valuestring. False: it is not JSON, nested deeper

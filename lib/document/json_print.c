@@ -6,6 +6,17 @@
 #include "lib/document/json.h"
 #include "lib/document/json_tree.h"
 
+/* buffer_append_char() for where there is room, nearly always. */
+static inline void put(struct buffer *out, char character)
+{
+	if (out->failed || out->length + 1 >= out->capacity || out->length >= out->limit) {
+		buffer_append_char(out, character);
+		return;
+	}
+	out->data[out->length++] = character;
+	out->data[out->length] = '\0';
+}
+
 static void print_number(struct buffer *out, const json *node)
 {
 	int64_t integer;
@@ -42,9 +53,9 @@ static void print_line_start(struct buffer *out, unsigned indent, size_t depth)
 {
 	if (indent == 0)
 		return;
-	buffer_append_char(out, '\n');
+	put(out, '\n');
 	for (size_t i = 0; i < depth * indent; i++)
-		buffer_append_char(out, ' ');
+		put(out, ' ');
 }
 
 void json_print(struct buffer *out, const json *node, unsigned indent)
@@ -56,15 +67,17 @@ void json_print(struct buffer *out, const json *node, unsigned indent)
 		if (depth > 0) {
 			const json *parent = parents[depth - 1];
 			if (node != parent->child)
-				buffer_append_char(out, ',');
+				put(out, ',');
 			print_line_start(out, indent, depth);
 			if (is_type(parent, cJSON_Object)) {
 				json_escape(out, node->string, strlen(node->string));
-				buffer_append_text(out, indent > 0 ? ": " : ":");
+				put(out, ':');
+				if (indent > 0)
+					put(out, ' ');
 			}
 		}
 		if (node->child != NULL && depth < JSON_DEPTH_MAX) {
-			buffer_append_char(out, is_type(node, cJSON_Object) ? '{' : '[');
+			put(out, is_type(node, cJSON_Object) ? '{' : '[');
 			parents[depth++] = node;
 			node = node->child;
 			continue;
@@ -73,7 +86,7 @@ void json_print(struct buffer *out, const json *node, unsigned indent)
 		while (depth > 0 && node->next == NULL) {
 			node = parents[--depth];
 			print_line_start(out, indent, depth);
-			buffer_append_char(out, is_type(node, cJSON_Object) ? '}' : ']');
+			put(out, is_type(node, cJSON_Object) ? '}' : ']');
 		}
 		if (depth == 0)
 			return;

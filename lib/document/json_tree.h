@@ -8,12 +8,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lib/document/json_tag.h"
+
 typedef struct cJSON json;
 
 /* cJSON's own questions are calls into its library. */
 static inline bool is_type(const json *node, int type)
 {
 	return node != NULL && (node->type & 0xFF) == type;
+}
+
+/* A member's node has its key's tag (json_tag.h) in the bits of its type that cJSON does not use,
+ * so that most other keys are told apart without a look at their bytes. Every key is set here. */
+#define TAG_SHIFT 16
+
+static inline unsigned node_tag(const json *node)
+{
+	return (unsigned)node->type >> TAG_SHIFT;
+}
+
+static inline void set_key(json *node, char *key, unsigned tag)
+{
+	node->string = key;
+	node->type = (int)(((unsigned)node->type & ((1U << TAG_SHIFT) - 1)) | tag << TAG_SHIFT);
 }
 
 /* Keys are short and mostly differ early: a loop here beats a call. */

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -330,6 +331,79 @@ static void test_changing(void **state)
 	assert_prints(copy, "{\"a\":[1,2,3,4],\"b\":false,\"c\":{}}");
 }
 
+/* Objects of any length whose keys have tags in common, and one key given twice at any two places.
+ */
+static void test_keys_with_the_same_tag(void **state)
+{
+	(void)state;
+	enum { LENGTH = 8 };
+	char keys[80][LENGTH + 1];
+	size_t count = 0;
+	unsigned tag = json_tag("kaabbccz", LENGTH);
+	for (unsigned i = 0; i < 100000 && count < sizeof keys / sizeof keys[0]; i++) {
+		snprintf(keys[count], sizeof keys[count], "k%c%c%c%c%c%cz", 'a' + i % 26,
+		         'a' + i / 26 % 26, 'a' + i / 676 % 26, 'b', 'a' + i / 17576 % 26, 'x');
+		count += json_tag(keys[count], LENGTH) == tag;
+	}
+	assert_int_equal(count, sizeof keys / sizeof keys[0]);
+	static const size_t sizes[] = {2, 3, 63, 64, 65, 80};
+	for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+		for (size_t again = 0; again <= sizes[s]; again++) {
+			struct buffer text;
+			json *root = NULL;
+			buffer_init(&text, 100000);
+			for (size_t i = 0; i < sizes[s]; i++)
+				buffer_printf(&text, "%c\"%s\":%zu", i == 0 ? '{' : ',', keys[i],
+				              i);
+			if (again < sizes[s]) /* equal but for an escape */
+				buffer_printf(&text, ",\"\\u006b%s\":0", keys[again] + 1);
+			buffer_append_char(&text, '}');
+			assert_int_equal(parse(buffer_text(&text), 0, &root),
+			                 again < sizes[s] ? JSON_FLAWED : JSON_FAITHFUL);
+			for (size_t i = 0; i < sizes[s] && again == sizes[s]; i++) {
+				int64_t value;
+				assert_true(json_integer(json_get(root, keys[i]), &value));
+				assert_int_equal(value, i);
+			}
+			buffer_free(&text);
+			arena_reset(arena);
+		}
+	}
+}
+
+/* A shared copy has its own children; what is below them is the original's. */
+static void test_sharing(void **state)
+{
+	(void)state;
+	json *original = parsed("{\"a\":[1,{\"b\":2}],\"c\":\"text\"}");
+	json *copy = json_share(arena, original);
+	assert_prints(copy, "{\"a\":[1,{\"b\":2}],\"c\":\"text\"}");
+	assert_false(json_is_shared(copy));
+	assert_true(json_is_shared(json_get(copy, "a")));
+	assert_false(json_is_shared(json_get(original, "a")));
+	assert_true(json_add_member(arena, copy, "d", json_new_null(arena)));
+	assert_true(json_set_member(arena, copy, "a", json_new_bool(arena, true)));
+	json_remove(copy, json_get(copy, "c"));
+	assert_prints(copy, "{\"a\":true,\"d\":null}");
+	assert_prints(original, "{\"a\":[1,{\"b\":2}],\"c\":\"text\"}");
+	/* A copy of what is shared is nobody else's. */
+	json *whole = json_duplicate(arena, json_get(json_share(arena, original), "a"));
+	assert_false(json_is_shared(whole));
+	assert_prints(json_share(arena, json_new_string(arena, "leaf")), "\"leaf\"");
+}
+
+static void test_integers_are_printed(void **state)
+{
+	(void)state;
+	static const int64_t values[] = {0,  1,   -1,        9,         10,        -10,
+	                                 99, 100, INT32_MAX, INT64_MAX, INT64_MIN, 1000000};
+	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+		char expected[32];
+		snprintf(expected, sizeof expected, "%" PRId64, values[i]);
+		assert_prints(json_new_integer(arena, values[i]), expected);
+	}
+}
+
 /* ---- YAML ---- */
 
 static void assert_yaml(const char *text, const char *expected)
@@ -635,6 +709,9 @@ int main(void)
 	        cmocka_unit_test(test_ceiling),
 	        cmocka_unit_test(test_equal),
 	        cmocka_unit_test(test_changing),
+	        cmocka_unit_test(test_keys_with_the_same_tag),
+	        cmocka_unit_test(test_sharing),
+	        cmocka_unit_test(test_integers_are_printed),
 	        cmocka_unit_test(test_yaml_values),
 	        cmocka_unit_test(test_yaml_as_kubectl),
 	        cmocka_unit_test(test_yaml_refused),

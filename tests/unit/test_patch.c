@@ -111,6 +111,34 @@ static void test_operations(void **state)
 	}
 }
 
+/* What a patch has set is longer by a later operation; deeper in it nothing may be changed, since
+ * the patch that is sent shares it. */
+static void test_values_are_shared(void **state)
+{
+	(void)state;
+	struct patch patch;
+	struct error error = {""};
+	json *document = parse("{}");
+	patch_init(&patch, arena);
+	patch_add(&patch, parse("[{\"a\":[1]}]"), "list", NULL);
+	patch_add(&patch, parse("{\"b\":2}"), "list", "-", NULL);
+	struct buffer text;
+	buffer_init(&text, 10000);
+	assert_true(patch_apply(&patch, document, &error));
+	json_print(&text, document, 0);
+	assert_string_equal(buffer_text(&text), "{\"list\":[{\"a\":[1]},{\"b\":2}]}");
+	buffer_clear(&text);
+	patch_print(&patch, "", &text);
+	assert_string_equal(buffer_text(&text),
+	                    "[{\"op\":\"add\",\"path\":\"/list\",\"value\":[{\"a\":[1]}]},"
+	                    "{\"op\":\"add\",\"path\":\"/list/-\",\"value\":{\"b\":2}}]");
+	buffer_free(&text);
+
+	patch_add(&patch, parse("3"), "list", "0", "a", "-", NULL);
+	assert_false(patch_apply(&patch, parse("{}"), &error));
+	assert_non_null(strstr(error.message, "inside of what the patch itself has set"));
+}
+
 static void test_a_patch_that_failed_is_not_applied(void **state)
 {
 	(void)state;
@@ -244,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_operations),
+	        cmocka_unit_test(test_values_are_shared),
 	        cmocka_unit_test(test_a_patch_that_failed_is_not_applied),
 	        cmocka_unit_test(test_pointers_are_escaped),
 	        cmocka_unit_test(test_pods),
