@@ -55,7 +55,7 @@ def test_health_and_metrics(webhook):
     for line in text.splitlines():
         if line.startswith("# "):
             kind, name = line.split()[1:3]
-            assert kind in ("HELP", "TYPE") and name.startswith("lastword_")
+            assert kind in ("HELP", "TYPE") and name.startswith(("lastword_", "process_"))
             seen.add(name)
         else:
             name, value = line.rsplit(" ", 1)
