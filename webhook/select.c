@@ -106,6 +106,21 @@ static void pick_matching(struct picked *picked, const struct strings *patterns,
 	}
 }
 
+/* A pod's only container is no sidecar, whatever its name. */
+static void pick_only_one(struct picked *picked)
+{
+	size_t only = 0;
+	size_t count = 0;
+	for (size_t i = 0; i < picked->index->count; i++) {
+		if (container_is_watchdog(picked->index->containers[i]))
+			continue;
+		only = i;
+		count++;
+	}
+	if (count == 1)
+		mark(picked, only);
+}
+
 /* A program has written which container is the default, not the pod's author. */
 static bool default_container_is_automatic(const struct config *config, const json *pod)
 {
@@ -145,6 +160,8 @@ static void pick_by_source(struct picked *picked, const struct config *config,
 		if (single[i] != NULL && pick(picked, single[i], strlen(single[i])))
 			return;
 	pick_matching(picked, &config->known_sidecars, false);
+	if (picked->count == 0)
+		pick_only_one(picked);
 }
 
 size_t select_agents(struct arena *arena, const struct config *config, const struct rule *rule,

@@ -64,8 +64,11 @@ static const struct pod_case cases[] = {
         {"\"labels\":{\"cli-container\":\"coder\"},"
          "\"annotations\":{\"lastword.dev/inject\":\"false\"}",
          "coder", true, UNINJECTED_NOT, NULL},
-        {"\"labels\":{\"batch.kubernetes.io/job-name\":\"j\"}", "istio-proxy", true, UNINJECTED_NOT,
-         NULL},
+        {"\"labels\":{\"batch.kubernetes.io/job-name\":\"j\"}", "istio-proxy,envoy", true,
+         UNINJECTED_NOT, NULL},
+        {"\"labels\":{\"workflows.argoproj.io/workflow\":\"w\"},"
+         "\"annotations\":{\"kubectl.kubernetes.io/default-container\":\"main\"}",
+         "wait,a,main,db", true, UNINJECTED_UNKNOWN, "a,main"},
 };
 
 static void read_case(struct arena *arena, const struct pod_case *c, struct pod *ret_pod)
