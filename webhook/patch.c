@@ -21,6 +21,10 @@ void patch_init(struct patch *patch, struct arena *arena)
 static void append_token(struct buffer *path, const char *token)
 {
 	buffer_append_char(path, '/');
+	if (strpbrk(token, "~/") == NULL) { /* nearly always */
+		buffer_append_text(path, token);
+		return;
+	}
 	for (; *token != '\0'; token++) {
 		if (*token == '~')
 			buffer_append_text(path, "~0");

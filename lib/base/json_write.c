@@ -143,19 +143,9 @@ static size_t escape_one(struct buffer *out, const char *text, size_t length, bo
 	return sequence == 0 ? 1 : sequence;
 }
 
-static void escape(struct buffer *out, const char *text, size_t length, bool safe)
+/* Gathered in pieces: JSON in a string has a quote every few bytes. */
+static void escape_in_pieces(struct buffer *out, const char *text, size_t length, bool safe)
 {
-	if (is_clean_text(text, length)) { /* nearly always: one step */
-		char *start = buffer_extend(out, length + 2);
-		if (start == NULL)
-			return;
-		start[0] = '"';
-		memcpy(start + 1, text, length);
-		start[length + 1] = '"';
-		return;
-	}
-
-	/* Gathered in pieces: JSON in a string has a quote every few bytes. */
 	char piece[256];
 	size_t used = 0;
 	piece[used++] = '"';
@@ -178,6 +168,20 @@ static void escape(struct buffer *out, const char *text, size_t length, bool saf
 	}
 	buffer_append(out, piece, used);
 	buffer_append_char(out, '"');
+}
+
+static void escape(struct buffer *out, const char *text, size_t length, bool safe)
+{
+	if (!is_clean_text(text, length)) {
+		escape_in_pieces(out, text, length, safe);
+		return;
+	}
+	char *start = buffer_extend(out, length + 2); /* nearly always: one step */
+	if (start == NULL)
+		return;
+	start[0] = '"';
+	memcpy(start + 1, text, length);
+	start[length + 1] = '"';
 }
 
 void json_escape(struct buffer *out, const char *text, size_t length)

@@ -202,11 +202,11 @@ static void copy_high_bytes(struct parser *parser, char **to)
 	parser->at = at;
 }
 
-/* At its opening quote. The string stays in its place, shorter where escapes were. */
-static bool read_string(struct parser *parser, char **ret_string, size_t *ret_length)
+/* The rest of a string at what is special in it: the bytes move up where escapes were. */
+static bool read_special_string(struct parser *parser, char *start, char **ret_string,
+                                size_t *ret_length)
 {
-	char *start = ++parser->at;
-	char *to = start;
+	char *to = parser->at;
 	for (;;) {
 		char *special = find_special(parser->at);
 		size_t length = (size_t)(special - parser->at);
@@ -229,6 +229,21 @@ static bool read_string(struct parser *parser, char **ret_string, size_t *ret_le
 	*to = '\0';
 	*ret_string = start;
 	*ret_length = (size_t)(to - start);
+	return true;
+}
+
+/* At its opening quote. The string stays in its place. */
+static inline bool read_string(struct parser *parser, char **ret_string, size_t *ret_length)
+{
+	char *start = parser->at + 1;
+	char *special = find_special(start);
+	parser->at = special;
+	if (*special != '"')
+		return read_special_string(parser, start, ret_string, ret_length);
+	*special = '\0';
+	parser->at++;
+	*ret_string = start;
+	*ret_length = (size_t)(special - start);
 	return true;
 }
 
