@@ -7,58 +7,28 @@ the configured mode, "none", or the mode of one that was there already. A pod th
 the outcome and its reason."""
 import copy
 import json
-import subprocess
 
 import pytest
 import yaml
 
 from invariants import check_kept, check_valid
-from test_pods import INIT, SHIPPED, SYSTEMS, load, named
-from webhook_process import BUILD, ROOT
+from test_pods import SHIPPED, data_pods, lastword as run_lastword, main_of, pod_of, values
+from webhook_process import ROOT
 
 DATA = ROOT / "tests/data/corpus"
 CONFIGURATIONS = yaml.safe_load((DATA / "configurations.yaml").read_text())
 MANIFESTS = yaml.safe_load((DATA / "manifests.yaml").read_text())
 DECISIONS = yaml.safe_load((DATA / "decisions.yaml").read_text())
-AGENT = {"name": "main", "image": "registry.example.com/agent:1", "command": ["/agent"]}
 TEMPLATE = "{spec: {containers: [{name: main, image: x, command: [/a]}]}}"
 MODES = {"native": "1.36", "classic": "1.28"}
 
 
-def agent(more):
-    merged = AGENT if more == "A" else {**AGENT, **more}
-    return {key: value for key, value in merged.items() if value is not None}
-
-
-def pod_of(containers, spec=None, labels=None, annotations=None):
-    return {"apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "p", "namespace": "agents", "labels": labels or {},
-                         "annotations": annotations or {}},
-            "spec": {"restartPolicy": "Never", **copy.deepcopy(spec or {}),
-                     "containers": [agent(c) for c in containers]}}
-
-
 def all_pods():
     """{name: pod}: those of tests/data/corpus/pods.yaml and of tests/data/pods/."""
-    pods = {p["name"]: pod_of(p["containers"], p.get("spec"), p.get("labels"), p.get("annotations"))
+    pods = {p["name"]: pod_of([main_of(**({} if c == "A" else c)) for c in p["containers"]],
+                              p.get("spec"), p.get("labels"), p.get("annotations"))
             for p in yaml.safe_load((DATA / "pods.yaml").read_text())}
-    label = {"app.kubernetes.io/component": "agent"}
-    for words in (words for kind in INIT for words in INIT[kind]):
-        cut = words.index("|") if "|" in words else len(words)
-        pods["command " + " ".join(words)] = pod_of(
-            [{"command": words[:cut], "args": words[cut + 1:] or None}], labels=label)
-    for system in SYSTEMS:
-        for number, spec in enumerate(SYSTEMS[system]):
-            pods[f"{system} {number}"] = pod_of(["A"], spec, label)
-    for name in load("sidecars"):
-        pods[f"sidecar {name}"] = pod_of([{"name": "agent"}, {"name": name}], labels=label)
-    for case in load("agents"):
-        labels = case.get("labels") or {"batch.kubernetes.io/job-name": "j"}
-        pods[f"agents: {case['name']}"] = pod_of([named(c) for c in case["containers"]],
-                                                 case.get("spec"), labels, case.get("annotations"))
-    for case in load("images"):
-        pods[f"image {case['image']}"] = pod_of([{"image": case["image"], "command": None}],
-                                                labels=label)
+    pods.update(data_pods())
     return pods
 
 
@@ -73,22 +43,7 @@ def write_config(path, name, mode):
 
 
 def lastword(command, path, mode, text, *more):
-    done = subprocess.run([BUILD / "bin/lastword", command, "-c", path, "--kube-version", MODES[mode],
-                           "-f", "-", *more], input=text.encode(), capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.decode()
-
-
-def values(text):
-    """The JSON values that stand in a row."""
-    decoder, found, at = json.JSONDecoder(), [], 0
-    text = text.strip()
-    while at < len(text):
-        value, at = decoder.raw_decode(text, at)
-        found.append(value)
-        while at < len(text) and text[at].isspace():
-            at += 1
-    return found
+    return run_lastword(command, path, MODES[mode], text, *more)[0]
 
 
 def written(record, mode):

@@ -1,6 +1,7 @@
 """Pods of every sort and what comes of them: the cases are data, tests/data/pods/*.yaml."""
 import copy
 import fnmatch
+import functools
 import json
 import subprocess
 
@@ -41,21 +42,30 @@ def named(container):
     return container if isinstance(container, dict) else {"name": container}
 
 
-class Case:
-    def __init__(self, folder, config, pod, kube="1.36"):
-        (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-        self.folder, self.kube, self.warnings = folder, kube, ""
-        self.pod = self.run("inject", pod)
-        self.record = self.run("explain", pod)
-        assert self.run("inject", self.pod) == self.pod  # a second pass has nothing to do
+def lastword(command, config, kube, text, *more):
+    """Standard output and standard error."""
+    done = subprocess.run([BUILD / "bin/lastword", command, "-c", config, "--kube-version", kube,
+                           "-f", "-", *more], input=text.encode(), capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode(), done.stderr.decode()
 
-    def run(self, command, pod):
-        done = subprocess.run([BUILD / "bin/lastword", command, "-c", self.folder / "config.yaml",
-                               "--kube-version", self.kube, "-f", "-", "-o", "json"],
-                              input=json.dumps(pod), capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        self.warnings += done.stderr
-        return json.loads(done.stdout)
+
+def values(text):
+    """The JSON values that stand in a row."""
+    decoder, found, at = json.JSONDecoder(), [], 0
+    text = text.strip()
+    while at < len(text):
+        value, at = decoder.raw_decode(text, at)
+        found.append(value)
+        while at < len(text) and text[at].isspace():
+            at += 1
+    return found
+
+
+class Outcome:
+    """What became of a pod, and why."""
+    def __init__(self, pod, record):
+        self.pod, self.record = pod, record
 
     def container(self, name):
         every = self.pod["spec"].get("initContainers", []) + self.pod["spec"]["containers"]
@@ -67,6 +77,18 @@ class Case:
 
     def skipped(self, name):
         return next(c["skipped"] for c in self.record["containers"] if c["name"] == name)
+
+
+class Case(Outcome):
+    """A pod with a configuration of its own."""
+    def __init__(self, folder, config, pod, kube="1.36"):
+        path = folder / "config.yaml"
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        after, injected = lastword("inject", path, kube, json.dumps(pod), "-o", "json")
+        record, explained = lastword("explain", path, kube, json.dumps(pod))
+        assert lastword("inject", path, kube, after, "-o", "json")[0] == after  # nothing to do
+        super().__init__(json.loads(after), json.loads(record))
+        self.warnings = injected + explained
 
 
 def assert_has(node, expected, path=""):
@@ -81,43 +103,81 @@ def assert_has(node, expected, path=""):
 
 
 INIT = load("init-systems")
+SYSTEMS = load("windows")
+AGENTS = load("agents")
+IMAGES = load("images")
+ARGUMENTS = ["airflow", "tasks", "run", "d", "t", "r"]
+
+
+def main_of(**more):
+    merged = {"name": "main", "image": "registry.example.com/agent:1", "command": ["/agent"], **more}
+    return {key: value for key, value in merged.items() if value}
+
+
+def data_pods():
+    """{name: pod}: a pod of each command, node selector, sidecar, choice of agents and image."""
+    label = {"app.kubernetes.io/component": "agent"}
+    pods = {}
+    for words in (words for kind in INIT for words in INIT[kind]):
+        cut = words.index("|") if "|" in words else len(words)
+        pods["command " + " ".join(words)] = pod_of(
+            [main_of(command=words[:cut], args=words[cut + 1:])], None, label)
+    for system in SYSTEMS:
+        for number, spec in enumerate(SYSTEMS[system]):
+            pods[f"{system} {number}"] = pod_of([main_of()], spec, label)
+    for name in load("sidecars"):
+        pods[f"sidecar {name}"] = pod_of([main_of(name="agent"), main_of(name=name)], None, label)
+    for case in AGENTS:
+        pods[f"agents: {case['name']}"] = pod_of(
+            [main_of(**named(c)) for c in case["containers"]], case.get("spec"),
+            case.get("labels") or {"batch.kubernetes.io/job-name": "j"}, case.get("annotations"))
+    for case in IMAGES:
+        pods[f"image {case['image']}"] = pod_of([main_of(image=case["image"], command=None)], None, label)
+    return pods
+
+
+@functools.cache
+def outcomes():
+    """{name: outcome} in the shipped configuration; each command runs once for all pods."""
+    pods = data_pods()
+    for case in IMAGES:
+        pods[f"image {case['image']} with arguments"] = pod_of(
+            [main_of(image=case["image"], command=None, args=ARGUMENTS)], None,
+            {"app.kubernetes.io/component": "agent"})
+    config = ROOT / "manifests/base/config.yaml"
+    text = "\n".join(map(json.dumps, pods.values()))
+    injected = lastword("inject", config, "1.36", text)[0]
+    assert lastword("inject", config, "1.36", injected)[0] == injected  # a second pass has nothing to do
+    after, records = values(injected), values(lastword("explain", config, "1.36", text)[0])
+    assert len(after) == len(records) == len(pods)
+    return {name: Outcome(pod, record) for name, pod, record in zip(pods, after, records)}
+
+
 COMMANDS = [(kind, words) for kind in INIT for words in INIT[kind]]
 
 
 @pytest.mark.parametrize("kind,words", COMMANDS, ids=lambda v: v if isinstance(v, str) else " ".join(v))
-def test_init_systems(tmp_path, kind, words):
-    cut = words.index("|") if "|" in words else len(words)
-    container = {"name": "main", "image": "i", "command": words[:cut]}
-    if words[cut + 1:]:
-        container["args"] = words[cut + 1:]
-    case = Case(tmp_path, config_for_all(), pod_of([container]))
+def test_init_systems(kind, words):
+    case = outcomes()["command " + " ".join(words)]
     assert case.skipped("main").get("command") == ("init-system" if kind == "init" else None)
     assert (case.container("lastword-watchdog") is None) == (kind == "init")
 
 
-SYSTEMS = load("windows")
-
-
 @pytest.mark.parametrize("system,number", [(s, i) for s in SYSTEMS for i in range(len(SYSTEMS[s]))])
-def test_windows(tmp_path, system, number):
-    case = Case(tmp_path, config_for_all(),
-                pod_of([{"name": "main", "image": "i", "command": ["/a"]}], SYSTEMS[system][number]))
+def test_windows(system, number):
+    case = outcomes()[f"{system} {number}"]
     assert case.skipped("main").get("command") == ("windows" if system == "windows" else None)
     assert (case.container("lastword-watchdog") is None) == (system == "windows")
 
 
 def test_windows_options_of_a_container(tmp_path):
-    main = {"name": "main", "image": "i", "command": ["/a"],
-            "securityContext": {"windowsOptions": {"hostProcess": True}}}
+    main = main_of(securityContext={"windowsOptions": {"hostProcess": True}})
     assert Case(tmp_path, config_for_all(), pod_of([main])).skipped("main")["command"] == "windows"
 
 
-@pytest.mark.parametrize("agents", load("agents"), ids=lambda case: case["name"])
-def test_agents_of_the_shipped_configuration(tmp_path, agents):
-    labels = agents.get("labels") or {"batch.kubernetes.io/job-name": "j"}
-    containers = [{"image": "i", "command": ["/a"], **named(c)} for c in agents["containers"]]
-    case = Case(tmp_path, SHIPPED,
-                pod_of(containers, agents.get("spec"), labels, agents.get("annotations")))
+@pytest.mark.parametrize("agents", AGENTS, ids=lambda case: case["name"])
+def test_agents_of_the_shipped_configuration(agents):
+    case = outcomes()[f"agents: {agents['name']}"]
     assert (case.record["rule"], case.wrapped()) == (agents["rule"], agents["agents"])
     for name in agents["agents"]:
         assert case.skipped(name).get("terminationMessagePolicy") == agents.get("messages")
@@ -126,18 +186,14 @@ def test_agents_of_the_shipped_configuration(tmp_path, agents):
 
 
 @pytest.mark.parametrize("name", load("sidecars"))
-def test_known_sidecars_are_no_agents(tmp_path, name):
-    case = Case(tmp_path, SHIPPED, pod_of(
-        [{"name": n, "image": "i", "command": ["/a"]} for n in ("agent", name)], None,
-        {"app.kubernetes.io/component": "agent"}))
-    assert case.wrapped() == ["agent"]
+def test_known_sidecars_are_no_agents(name):
+    assert outcomes()[f"sidecar {name}"].wrapped() == ["agent"]
 
 
-@pytest.mark.parametrize("image", load("images"), ids=lambda case: case["image"])
-@pytest.mark.parametrize("args", [None, ["airflow", "tasks", "run", "d", "t", "r"]])
-def test_images(tmp_path, image, args):
-    main = {"name": "main", "image": image["image"], **({"args": args} if args else {})}
-    case = Case(tmp_path, SHIPPED, pod_of([main], None, {"app.kubernetes.io/component": "agent"}))
+@pytest.mark.parametrize("image", IMAGES, ids=lambda case: case["image"])
+@pytest.mark.parametrize("args", [None, ARGUMENTS])
+def test_images(image, args):
+    case = outcomes()[f"image {image['image']}" + (" with arguments" if args else "")]
     assert case.skipped("main").get("command") == (None if image.get("known") else "no-command")
     if image.get("known"):
         command = case.container("main")["command"]
