@@ -28,7 +28,7 @@ CSV = BUILD / "bench.csv"
 SECTIONS = ("admission", "webhook", "watchdog", "diagnosis", "observer")
 COLUMNS = ("section", "what", "value", "unit", "peer", "peer_value", "ratio")
 DOCUMENTS = ("docs/performance.md", "docs/watchdog.md")
-BLOCK = re.compile(r"(<!-- bench: ([a-z, ]+) -->\n).*?(<!-- end of bench -->)", re.S)
+BLOCK = re.compile(r"(<!-- bench: ([a-z ]+) -->\n).*?(<!-- end of bench -->)", re.S)
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests/shared"), str(ROOT / "tests/observer")]
 
 
@@ -77,7 +77,9 @@ class Table:
 def show_ratio(ratio):
     if ratio is None:
         return ""
-    return f"{ratio:.2g}×" if ratio >= 2 else f"{ratio:.0%}" if ratio >= 0.01 else f"{ratio:.2%}"
+    if ratio >= 2:
+        return f"{number(float(f'{ratio:.2g}'))}×"
+    return f"{ratio * 100:.0f} %" if ratio >= 0.01 else f"{ratio * 100:.2g} %"
 
 
 def read(path=CSV):
@@ -85,6 +87,8 @@ def read(path=CSV):
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
+        if row["section"] == "machine":
+            continue  # a version is no number
         for column in ("value", "peer_value", "ratio"):
             try:
                 row[column] = float(row[column])
@@ -166,15 +170,37 @@ MACHINE = ("processor", "cores", "kernel", "load before", "lastword", "libmicroh
            "OpenSSL (the client's)", "cJSON", "nginx", "Go")
 
 
-def markdown(rows, section):
+def cell(row):
+    return f"{number(row['value'])} {row['unit']}".strip()
+
+
+def markdown_beside(rows, section):
+    """Rows that differ only in their peer, `…, beside PEER`, in one line with a column for each."""
+    peers = list(dict.fromkeys(what.rpartition(", beside ")[2] for of, what in rows if of == section))
+    lines = ["| row | value | " + " | ".join(f"beside {peer}" for peer in peers) + " |",
+             "|---" * (len(peers) + 2) + "|"]
+    for name in dict.fromkeys(what.rpartition(", beside ")[0] for of, what in rows if of == section):
+        found = {peer: rows.get((section, f"{name}, beside {peer}")) for peer in peers}
+        value = cell(next(row for row in found.values() if row))
+        besides = (f"{show_ratio(row['ratio'])} of {number(row['peer_value'])}" if row else ""
+                   for row in found.values())
+        lines.append(f"| `{section}: {name}, beside *` | {value} | " + " | ".join(besides) + " |")
+    return lines
+
+
+def markdown_plain(rows, section):
     lines = ["| row | value | beside | ratio |", "|---|---|---|---|"]
     for (of, what), row in rows.items():
         if of == section:
             beside = f"{row['peer']} {number(row['peer_value'])}" if row["peer"] else ""
             ratio = show_ratio(row["ratio"]) if row["ratio"] != "" else ""
-            value = f"{number(row['value'])} {row['unit']}".strip()
-            lines.append(f"| `{section}: {what}` | {value} | {beside} | {ratio} |")
-    return "\n".join(lines) + "\n"
+            lines.append(f"| `{section}: {what}` | {cell(row)} | {beside} | {ratio} |")
+    return lines
+
+
+def markdown(rows, section):
+    all_beside = all(", beside " in what for of, what in rows if of == section)
+    return "\n".join((markdown_beside if all_beside else markdown_plain)(rows, section)) + "\n"
 
 
 def refill(text, rows):
@@ -183,6 +209,9 @@ def refill(text, rows):
 
     def block(match):
         section = match.group(2)
+        if section == "scale model" and {"webhook", "observer"} <= measured:
+            return match.group(1) + importlib.import_module("scale_model").markdown(rows) \
+                + match.group(3)
         return match.group(1) + markdown(rows, section) + match.group(3) \
             if section in measured else match.group(0)
     return BLOCK.sub(block, text)

@@ -202,15 +202,15 @@ def patch_length(response):
     return len(patch)
 
 
-def compare_patches(table_, webhook, go):
-    """That the injector in Go does the same job."""
+def compare_patches(webhook, go):
+    """Bytes of the webhook's and of the injector's in Go, which must be about the same job."""
     port, webhook.port, webhook.connection = webhook.port, go.port, None
     theirs = patch_length(webhook.request("POST", "/mutate", review("median").read_bytes(),
                                           {"Content-Type": "application/json"})[2])
     webhook.port, webhook.connection = port, None
     ours = patch_length(webhook.post("/mutate", review("median").read_bytes())[2])
     assert 0.5 < theirs / ours < 2, (ours, theirs)
-    table_.add("webhook", "bytes of a patch, beside Go", ours, "bytes", "Go", theirs)
+    return ours, theirs
 
 
 def measure_in(table_, folder, processes):
@@ -227,11 +227,12 @@ def measure_in(table_, folder, processes):
                start_nginx(folder, response, threads),
                start_printing("Go", table.BUILD / "bench/injector", "127.0.0.1:0", *identity)]
     processes.extend(server.process for server in servers[1:])
-    compare_patches(table_, webhook, servers[3])
+    ours, theirs = compare_patches(webhook, servers[3])
     for size in REVIEWS:
         run_size(table_, servers, folder, size)
     run_fixed_rate(table_, servers)
     run_resumed(table_, servers[0], servers[2])
+    table_.add("webhook", "bytes of a patch, beside Go", ours, "bytes", "Go", theirs)
     table_.add("webhook", "memory after the load, beside Go", servers[0].memory_mib(), "MiB", "Go",
                servers[3].memory_mib())
 
