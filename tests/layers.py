@@ -20,7 +20,7 @@ LIB = {
 }
 IN_THE_POD = {"lib/base", "lib/diagnosis"}
 # A room of observer/ may include itself and those before it; what is in observer/ itself, all.
-OBSERVER_ROOMS = ["base", "pod", "notify", "record", "evidence", "audit", "watch"]
+OBSERVER_ROOMS = ["base", "pod", "notify", "record", "evidence", "audit", "guard", "watch"]
 OBSERVER = {f"observer/{room}": {f"observer/{r}" for r in OBSERVER_ROOMS[:i + 1]} | set(LIB)
             for i, room in enumerate(OBSERVER_ROOMS)}
 MAY = {

@@ -80,6 +80,7 @@ static void add_recorded_agents(struct arena *arena, struct pod *pod, const char
 	const json *reports = json_get(record, "reports");
 	pod->report_deadline = read_duration(reports, "deadline");
 	pod->report_silence = read_duration(reports, "silenceAfter");
+	pod->breaker_trial = pod_time(record, "trial");
 }
 
 static void find_agents(struct arena *arena, struct pod *pod)

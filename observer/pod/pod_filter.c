@@ -13,7 +13,8 @@
 #define FLAG_MAX       8192
 #define FLAGS_MAX      512
 #define DECISION_MAX   16384 /* the webhook's record: 16 agents of some 400 bytes */
-#define RULES_MAX      20    /* as validated by the API server, like the codes of a rule */
+#define IMAGE_MAX      1024
+#define RULES_MAX      20 /* as validated by the API server, like the codes of a rule */
 #define CODES_MAX      255
 #define OWNERS_MAX     20
 #define CONDITIONS_MAX 40
@@ -72,6 +73,7 @@ static const struct json_filter rule[] = {
         {.key = "action"}, {.key = "exitCodes", .members = exit_codes}, END};
 static const struct json_filter container[] = {
         {.key = "name", .text_max = LABEL_MAX},
+        {.key = "image", .only_in = NAME_WATCHDOG, .text_max = IMAGE_MAX, .extra = true},
         {.key = "restartPolicy", .text_max = LABEL_MAX},
         {.key = "restartPolicyRules", .members = rule, .elements_max = RULES_MAX, .extra = true},
         {.key = "command",
@@ -122,8 +124,21 @@ static const struct json_filter container_status[] = {
         {.key = "lastState", .members = last_state},
         END,
 };
+/* Of the watchdog, for the breaker. */
+static const struct json_filter init_last_terminated[] = {
+        {.key = "reason", .text_max = LABEL_MAX},
+        {.key = "startedAt", .text_max = TIME_MAX},
+        {.key = "message", .text_max = MESSAGE_MAX, .extra = true},
+        END,
+};
+static const struct json_filter init_last_state[] = {
+        {.key = "terminated", .members = init_last_terminated}, END};
 static const struct json_filter init_container_status[] = {
-        {.key = "name", .text_max = LABEL_MAX}, {.key = "state", .members = state}, END};
+        {.key = "name", .text_max = LABEL_MAX},
+        {.key = "state", .members = state},
+        {.key = "lastState", .members = init_last_state, .only_in = NAME_WATCHDOG},
+        END,
+};
 static const struct json_filter condition[] = {
         {.key = "type"},
         {.key = "status"},
