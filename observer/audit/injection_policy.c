@@ -116,3 +116,27 @@ enum uninjected_reason injection_policy_apply(const struct injection_policy *pol
 		return UNINJECTED_NOT;
 	return reason_of(pod, namespace.since);
 }
+
+static size_t add_amounts(const struct resources *resources, size_t count,
+                          struct sidecar_amount ret_amounts[SIDECAR_AMOUNTS_MAX])
+{
+	for (size_t i = 0; i < RESOURCE_COUNT && count < SIDECAR_AMOUNTS_MAX; i++)
+		if (resources->requests[i] != NULL || resources->limits[i] != NULL)
+			ret_amounts[count++] = (struct sidecar_amount){
+			        resource_names[i], resources->requests[i], resources->limits[i]};
+	return count;
+}
+
+size_t injection_policy_sidecar_amounts(const struct injection_policy *policy,
+                                        struct sidecar_amount ret_amounts[SIDECAR_AMOUNTS_MAX])
+{
+	const struct config *config = policy->config;
+	if (config == NULL)
+		return 0;
+	size_t count = add_amounts(&config->sidecar.resources, 0, ret_amounts);
+	for (size_t i = 0; i < config->rule_count; i++)
+		if (config->rules[i].has_sidecar_resources)
+			count = add_amounts(&config->rules[i].sidecar_resources, count,
+			                    ret_amounts);
+	return count;
+}

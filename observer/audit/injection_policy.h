@@ -14,6 +14,7 @@
 #define LASTWORD_OBSERVER_AUDIT_INJECTION_POLICY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/base/error.h"
@@ -49,6 +50,20 @@ void injection_policy_free(struct injection_policy *policy);
  * the old one stays. True: another configuration is in force. */
 bool injection_policy_reload(struct injection_policy *policy, bool *ret_refused,
                              struct error *error);
+
+/* What our container has of a resource, in the words of the configuration. */
+struct sidecar_amount {
+	const char *resource; /* "cpu" … */
+	const char *request;  /* NULL: none, as limit */
+	const char *limit;
+};
+
+#define SIDECAR_AMOUNTS_MAX 64
+
+/* The amounts that the configuration gives to sidecars: its own and those of its rules; at most
+ * SIDECAR_AMOUNTS_MAX. They live until the next reload. Returns how many. */
+size_t injection_policy_sidecar_amounts(const struct injection_policy *policy,
+                                        struct sidecar_amount ret_amounts[SIDECAR_AMOUNTS_MAX]);
 
 /* Whether the webhook is asked about new pods of a namespace. */
 struct opt_in {
