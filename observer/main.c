@@ -57,6 +57,10 @@ static const char usage[] =
         "                             (default 15m)\n"
         "  --silent-after DURATION    after that a failed agent whose pod runs on is silent\n"
         "                             (default 30s)\n"
+        "  --breaker NAMESPACE/NAME   the ConfigMap with the state of the breaker: it is opened\n"
+        "                             where pods cannot start because of lastword (default: none)\n"
+        "  --breaker-open-for DURATION\n"
+        "                             until one pod is tried again (default 30m)\n"
         "  --record-ttl DURATION      after that records are deleted (default 168h)\n"
         "  --record-cap N             records in a namespace; the oldest are deleted first\n"
         "                             (default 1000)\n"
@@ -80,6 +84,12 @@ static bool take_name(const char *value, void *target, struct error *error)
 	if (*value == '\0' || strlen(value) > 253 || strpbrk(value, " \t\n?#&%") != NULL)
 		return error_set(error, "expected a name, got \"%.100s\"", value);
 	return flag_text(value, target, error);
+}
+
+static bool take_breaker(const char *value, void *target, struct error *error)
+{
+	struct breaker_place place;
+	return breaker_place_parse(value, &place, error) && flag_text(value, target, error);
 }
 
 static bool take_namespace(const char *value, void *target, struct error *error)
@@ -107,6 +117,8 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"start-timeout-failing", flag_span, &options->tracker.start_timeouts.failing},
 	        {"start-timeout-waiting", flag_span, &options->tracker.start_timeouts.waiting},
 	        {"silent-after", flag_span, &options->tracker.silent_after},
+	        {"breaker", take_breaker, &options->breaker},
+	        {"breaker-open-for", flag_span, &options->breaker_open_for},
 	        {"record-ttl", flag_span, &options->record_ttl},
 	        {"record-cap", take_cap, &options->record_cap},
 	        {"log-level", flag_log_level, NULL},

@@ -18,6 +18,7 @@ const struct observer_options observer_defaults = {
         .watch_idle = 150 * SECOND,
         .tracker = {.start_timeouts = {.failing = MINUTE, .waiting = 15 * MINUTE},
                     .silent_after = 30 * SECOND},
+        .breaker_open_for = 30 * MINUTE,
         .record_ttl = 168 * HOUR,
         .record_cap = 1000,
 };
@@ -76,6 +77,7 @@ static void start_watching(void *context)
 	event_loop_clear_timer(&observer->loop, &observer->watch_start);
 	observer->watching = true;
 	watcher_start(&observer->watcher);
+	failed_creates_start(&observer->failed_creates);
 }
 
 static void namespaces_changed(void *context)
@@ -151,11 +153,30 @@ static void leader_changed(void *context, bool leader)
 	resolver_set_leader(&observer->resolver, leader);
 	silence_recorder_set_leader(&observer->silence_recorder, leader);
 	record_gc_set_leader(&observer->gc, leader);
+	breaker_set_leader(&observer->breaker, leader);
 	running_reports_set_leader(&observer->running_reports, leader);
 	observer_metrics_set(observer->metrics, GAUGE_LEADER, leader);
 }
 
 /* ---- The observer ---- */
+
+/* ---- The breaker ---- */
+
+static bool init_breaker(struct observer *observer, const struct observer_options *options,
+                         struct error *error)
+{
+	const struct breaker_options own = {.config_map = options->breaker,
+	                                    .open_for = options->breaker_open_for,
+	                                    .watch_namespace = options->watch_namespace};
+	const struct injection_policy *policy =
+	        options->webhook_config == NULL ? NULL : &observer->policy;
+	error_set(error, "out of memory");
+	return breaker_init(&observer->breaker, &observer->loop, observer->metrics, &own, error) &&
+	       (options->breaker == NULL ||
+	        failed_creates_init(&observer->failed_creates, &observer->loop, &observer->breaker,
+	                            policy, &observer->namespaces, options->watch_namespace,
+	                            options->watch_idle));
+}
 
 bool observer_init(struct observer *observer, const struct observer_options *options, int64_t now,
                    int64_t wall, struct error *error)
@@ -198,17 +219,20 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 	        .running_reports = &observer->running_reports,
 	        .recorder = &observer->silence_recorder,
 	        .resolver = &observer->resolver,
+	        .breaker = &observer->breaker,
 	        .policy = audit ? &observer->policy : NULL,
 	        .namespaces = &observer->namespaces,
 	};
-	if (observer->metrics != NULL && init_policy(observer, options) &&
+	error_set(error, "out of memory");
+	if (observer->metrics != NULL && init_breaker(observer, options, error) &&
+	    init_policy(observer, options) &&
 	    resolver_init(&observer->resolver, loop, observer->metrics) &&
 	    pod_tracker_init(&observer->tracker, loop, observer->metrics, &links,
 	                     &options->tracker) &&
 	    watcher_init(&observer->watcher, loop, &pods, selector, options->watch_idle, &handler))
 		return true;
 	observer_free(observer);
-	return error_set(error, "out of memory");
+	return false;
 }
 
 void observer_start(struct observer *observer)
@@ -241,6 +265,7 @@ void observer_stop(struct observer *observer)
 {
 	atomic_store(&observer->ready, false);
 	watcher_free(&observer->watcher); /* watcher_resume() does nothing from here on */
+	failed_creates_free(&observer->failed_creates);
 	opted_in_namespaces_free(&observer->namespaces);
 	event_loop_clear_timer(&observer->loop, &observer->watch_start);
 }
@@ -269,6 +294,7 @@ void observer_measure(struct observer *observer)
 void observer_free(struct observer *observer)
 {
 	watcher_free(&observer->watcher);
+	failed_creates_free(&observer->failed_creates);
 	opted_in_namespaces_free(&observer->namespaces);
 	event_loop_clear_timer(&observer->loop, &observer->watch_start);
 	evidence_gatherer_free(&observer->gatherer);
@@ -278,6 +304,7 @@ void observer_free(struct observer *observer)
 	injection_policy_free(&observer->policy);
 	record_writer_free(&observer->writer);
 	silence_recorder_free(&observer->silence_recorder);
+	breaker_free(&observer->breaker);
 	resolver_free(&observer->resolver);
 	lease_free(&observer->lease);
 	record_gc_free(&observer->gc);

@@ -5,6 +5,7 @@
  *   watcher  →  pod tracker  →  evidence gatherer      →  record writer
  *   (pods)      (pod cache)     (log readers, followers)  (records, Events)
  *                                                         record GC (old records)
+ *                  breaker         (where pods cannot start because of lastword)
  *                               lease: which replica leads
  *
  * Back-pressure: while more than OBSERVER_OPEN_MAX terminations are open, or pending records hold
@@ -22,11 +23,13 @@
 #include <stdint.h>
 
 #include "observer/audit/injection_policy.h"
+#include "observer/watch/failed_creates.h"
 #include "observer/watch/opted_in_namespaces.h"
 #include "observer/record/record_gc.h"
 #include "observer/evidence/evidence.h"
 #include "observer/base/event_loop.h"
 #include "observer/evidence/log_follower.h"
+#include "observer/guard/breaker.h"
 #include "observer/lease.h"
 #include "observer/base/metrics.h"
 #include "observer/record/record_writer.h"
@@ -52,6 +55,8 @@ struct observer_options {
 	int64_t failover_delay; /* how long the other replicas wait for the leader's records */
 	int64_t watch_idle;     /* a watch without a byte for so long counts as broken */
 	struct pod_tracker_options tracker;
+	const char *breaker; /* the ConfigMap with its state, NAMESPACE/NAME; NULL: there is none */
+	int64_t breaker_open_for; /* until an open breaker becomes half-open */
 	int64_t record_ttl;
 	size_t record_cap; /* in a namespace */
 };
@@ -77,6 +82,8 @@ struct observer {
 	struct record_writer writer;
 	struct silence_recorder silence_recorder;
 	struct resolver resolver;
+	struct breaker breaker;
+	struct failed_creates failed_creates; /* where there is a breaker */
 	struct lease lease;
 	struct record_gc gc;
 	atomic_bool ready;

@@ -32,12 +32,6 @@
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1 };
 
-/* The ConfigMap with the breaker's state. */
-struct breaker_place {
-	char namespace[BREAKER_NAMESPACE_SIZE]; /* "": there is none */
-	char name[254];
-};
-
 struct settings {
 	struct webhook_options server;
 	struct watched_file config;
@@ -47,9 +41,9 @@ struct settings {
 	bool self; /* certificates of our own making instead of the two files */
 	struct certificate_names names;
 	struct rotate_policy policy;
-	unsigned kube_minor;             /* 0: unknown */
-	const char *service_account_dir; /* with ca.crt and token */
-	struct breaker_place breaker;
+	unsigned kube_minor;                /* 0: unknown */
+	const char *service_account_dir;    /* with ca.crt and token */
+	struct breaker_place breaker;       /* namespace "": there is none */
 	int64_t breaker_interval;           /* nanoseconds */
 	const char *registry_docker_config; /* NULL: anonymous */
 	const char *registry_ca_file;       /* NULL: the system's */
@@ -126,16 +120,7 @@ static bool take_certs(const char *value, void *target, struct error *error)
 
 static bool take_breaker(const char *value, void *target, struct error *error)
 {
-	struct breaker_place *place = target;
-	size_t length = strcspn(value, "/");
-	const char *name = value[length] == '\0' ? "" : value + length + 1;
-	if (length == 0 || length >= sizeof place->namespace || name[0] == '\0' ||
-	    strlen(name) >= sizeof place->name || strpbrk(name, "/ \t\n?#&%") != NULL ||
-	    strcspn(value, " \t\n?#&%") < length)
-		return error_set(error, "expected NAMESPACE/NAME, got \"%.100s\"", value);
-	snprintf(place->namespace, sizeof place->namespace, "%.*s", (int)length, value);
-	snprintf(place->name, sizeof place->name, "%s", name);
-	return true;
+	return breaker_place_parse(value, target, error);
 }
 
 static bool check_settings(struct settings *settings, struct error *error)

@@ -117,6 +117,27 @@ struct breaker_entry *breaker_state_add(struct breaker_state *state, const char 
 	return entry;
 }
 
+static bool is_object_name(const char *name)
+{
+	size_t length = strlen(name);
+	return length > 0 && length <= 253 && name[0] != '.' &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == length;
+}
+
+bool breaker_place_parse(const char *text, struct breaker_place *ret_place, struct error *error)
+{
+	struct breaker_place place = {.name = ""};
+	const char *slash = strchr(text, '/');
+	size_t length = slash == NULL ? 0 : (size_t)(slash - text);
+	if (length > 0 && length < sizeof place.namespace)
+		memcpy(place.namespace, text, length);
+	if (slash == NULL || !is_namespace(place.namespace) || !is_object_name(slash + 1))
+		return error_set(error, "expected NAMESPACE/NAME, got \"%.100s\"", text);
+	snprintf(place.name, sizeof place.name, "%s", slash + 1);
+	*ret_place = place;
+	return true;
+}
+
 /* ---- Transitions ---- */
 
 static int64_t whole_microseconds(int64_t time)

@@ -66,6 +66,14 @@ struct breaker_state {
 	size_t size;
 };
 
+/* Where the ConfigMap is. */
+struct breaker_place {
+	char namespace[BREAKER_NAMESPACE_SIZE];
+	char name[254];
+};
+/* Reads NAMESPACE/NAME. */
+bool breaker_place_parse(const char *text, struct breaker_place *ret_place, struct error *error);
+
 /* "closed", "open", "half-open". Static. */
 const char *breaker_position_name(enum breaker_position position);
 

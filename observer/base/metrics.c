@@ -37,6 +37,7 @@ enum family {
 	FAMILY_LAG,
 	FAMILY_NOTIFICATIONS,
 	FAMILY_UNINJECTED,
+	FAMILY_BREAKER,
 	FAMILY_REPORTS,
 	FAMILY_LOST_REPORTS,
 	FAMILY_MISSED_LOGS,
@@ -129,6 +130,11 @@ static const struct metric_definition definitions[FAMILY_COUNT] = {
                                  .name = "lastword_watchdog_lost_reports_total",
                                  .help = "Reports that watchdogs could not print.",
                                  .labels = {"namespace"}},
+        [FAMILY_BREAKER] = {.type = METRIC_GAUGE,
+                            .name = "lastword_breaker_open",
+                            .help = "1 while no pods of the namespace are wrapped, since they "
+                                    "could not start.",
+                            .labels = {"namespace"}},
         [FAMILY_UNINJECTED] = {.type = METRIC_GAUGE,
                                .name = "lastword_uninjected_pods",
                                .help = "Live pods that a rule matches and that have no watchdog.",
@@ -452,6 +458,17 @@ void observer_metrics_add_uninjected(struct observer_metrics *metrics, const cha
 {
 	const char *const labels[] = {namespace, reason};
 	metric_add(metric_get(metrics->families[FAMILY_UNINJECTED], labels), change);
+}
+
+void observer_metrics_set_breaker(struct observer_metrics *metrics, const char *namespace,
+                                  bool open)
+{
+	const char *const labels[] = {namespace};
+	struct metric_family *family = metrics->families[FAMILY_BREAKER];
+	if (open)
+		metric_set(metric_get(family, labels), 1);
+	else
+		metric_forget(family, labels, 1);
 }
 
 void observer_metrics_set(struct observer_metrics *metrics, enum gauge gauge, size_t value)

@@ -89,6 +89,9 @@ void observer_metrics_count_missed_log(struct observer_metrics *metrics, const c
 /* Live pods that were not injected for that reason: so many more. */
 void observer_metrics_add_uninjected(struct observer_metrics *metrics, const char *namespace,
                                      const char *reason, int change);
+/* The breaker of that namespace is open, or half-open. */
+void observer_metrics_set_breaker(struct observer_metrics *metrics, const char *namespace,
+                                  bool open);
 void observer_metrics_set(struct observer_metrics *metrics, enum gauge gauge, size_t value);
 /* Raises the counter to that value. */
 void observer_metrics_raise(struct observer_metrics *metrics, enum counter counter, uint64_t value);

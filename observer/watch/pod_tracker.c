@@ -20,6 +20,7 @@ bool pod_tracker_init(struct pod_tracker *tracker, struct event_loop *loop,
 	                                .policy = links->policy,
 	                                .namespaces = links->namespaces,
 	                                .resolver = links->resolver,
+	                                .breaker = links->breaker,
 	                                .silence = {.loop = loop,
 	                                            .metrics = metrics,
 	                                            .recorder = links->recorder,
@@ -329,6 +330,8 @@ void pod_tracker_take(struct pod_tracker *tracker, enum watch_event event, struc
 	tracker->arena = arena;
 	if (!pod_read(arena, object, &pod, NULL))
 		return;
+	if (tracker->breaker != NULL)
+		breaker_take_pod(tracker->breaker, &pod, event == WATCH_DELETED);
 	if (!is_observed(tracker, &pod, &reason)) {
 		forget(tracker, &pod);
 		return;

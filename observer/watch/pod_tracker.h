@@ -13,6 +13,8 @@
  *   it should have been injected, and was not
  *     (injection_policy)                                 a gauge, an Event for each owner; its
  *                                                        terminations as all others
+ *   it cannot start because of lastword, or it is
+ *     the trial of a half-open breaker                 breaker
  *   a run succeeded                                      resolver: it may resolve records
  *   an agent has failed for good while other containers
  *     run                                                silence_tracker
@@ -27,6 +29,7 @@
 #include "observer/audit/injection_policy.h"
 #include "observer/audit/uninjected_pods.h"
 #include "observer/evidence/evidence.h"
+#include "observer/guard/breaker.h"
 #include "observer/pod/termination.h"
 #include "observer/evidence/log_follower.h"
 #include "observer/evidence/running_reports.h"
@@ -50,6 +53,7 @@ struct pod_tracker_links {
 	struct running_reports *running_reports;
 	struct silence_recorder *recorder;
 	struct resolver *resolver;
+	struct breaker *breaker; /* NULL: nobody looks at how pods start */
 	/* NULL: all pods that come are lastword's; else also others come, and it says which count.
 	 */
 	const struct injection_policy *policy;
@@ -63,6 +67,7 @@ struct pod_tracker {
 	struct log_followers *followers;
 	struct running_reports *running_reports;
 	struct resolver *resolver;
+	struct breaker *breaker;
 	struct pod_tracker_options options;
 	struct silence_tracker silence;
 	struct pod_cache cache;

@@ -31,6 +31,24 @@ const struct watch_target watch_pods = {
         .watch_filter = pod_watch_filter,
 };
 
+/* As a query has them: the label selector, and the field selector as a further parameter. */
+static char *escaped_selectors(const char *labels, const char *fields)
+{
+	char *escaped_labels = url_escaped(labels);
+	char *escaped_fields = fields == NULL ? NULL : url_escaped(fields);
+	if (fields == NULL || escaped_labels == NULL || escaped_fields == NULL) {
+		free(escaped_fields);
+		if (fields == NULL)
+			return escaped_labels;
+		free(escaped_labels);
+		return NULL;
+	}
+	char *both = request_path("%s&fieldSelector=%s", escaped_labels, escaped_fields);
+	free(escaped_labels);
+	free(escaped_fields);
+	return both;
+}
+
 bool watcher_init(struct watcher *watcher, struct event_loop *loop,
                   const struct watch_target *target, const char *selector, int64_t idle,
                   const struct watch_handler *handler)
@@ -39,7 +57,7 @@ bool watcher_init(struct watcher *watcher, struct event_loop *loop,
 	        .loop = loop,
 	        .handler = *handler,
 	        .target = *target,
-	        .selector = url_escaped(selector),
+	        .selector = escaped_selectors(selector, target->fields),
 	        .idle = idle,
 	        .page = PAGE_PODS,
 	        .timer = {.fire = step, .context = watcher},

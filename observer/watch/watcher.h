@@ -54,7 +54,8 @@ struct watch_handler {
 /* What is listed and watched. The filters fit POD_FILTER_STORAGE, with POD_FILTER_EXTRA_MAX bytes
  * of extra members, and have what pod_list_filter and pod_watch_filter have around the object. */
 struct watch_target {
-	const char *path; /* "/api/v1/pods" */
+	const char *path;   /* "/api/v1/pods" */
+	const char *fields; /* a field selector, "reason=FailedCreate"; NULL: none */
 	const struct json_filter *list_filter;
 	const struct json_filter *watch_filter;
 };
@@ -64,7 +65,7 @@ struct watcher {
 	struct event_loop *loop;
 	struct watch_handler handler;
 	struct watch_target target;
-	char *selector; /* escaped */
+	char *selector; /* of labels, and the field selector behind it; escaped */
 	int64_t idle;   /* a watch without a byte for so long (nanoseconds) counts as broken */
 	unsigned page;  /* pods in a page */
 	/* of the present page */

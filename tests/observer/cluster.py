@@ -27,6 +27,8 @@ class Cluster:
         self.version = 1
         self.deleted = []
         self.requests = []
+        self.breaker = {"metadata": {"resourceVersion": "1"}}  # its ConfigMap
+        self.failed_creates = []  # Events, in their order
         self.namespaces = []   # (event type, name) of those that are opted in, in their order
         self.refuse = {}       # method and part of a path: (code, reason)
         self.trouble = None    # called with a watch's request and place; True: it was dealt with
@@ -81,6 +83,11 @@ class Cluster:
             self.log(request, path, query)
         elif "/leases" in path:
             self.respond_with_lease(request)
+        elif path.endswith("/configmaps/lastword-breaker"):
+            self.respond_with_breaker(request)
+        elif path.endswith("/events") and request.command == "GET":
+            assert "fieldSelector=reason%3DFailedCreate" in query
+            self.respond_with_failed_creates(request, query)
         elif path.endswith("/events"):
             self.create(request, self.event_objects, path)
         elif request.command == "POST":
@@ -120,6 +127,46 @@ class Cluster:
                 self.lease = body
                 self.lease["metadata"]["resourceVersion"] = str(self.version)
             return request.send(200, self.lease)
+
+    def respond_with_breaker(self, request):
+        with self.lock:
+            version = int(self.breaker["metadata"]["resourceVersion"])
+            if request.command == "PATCH":
+                assert request.headers["Content-Type"] == "application/merge-patch+json"
+                body = json.loads(request.content)
+                if body["metadata"]["resourceVersion"] != str(version):
+                    return request.send_status(409, "Conflict", "the object has been modified")
+                self.breaker["data"] = body["data"]
+                self.breaker["metadata"]["resourceVersion"] = str(version + 1)
+            return request.send(200, self.breaker)
+
+    def breaker_entry(self, namespace):
+        with self.lock:
+            text = self.breaker.get("data", {}).get("state.json", '{"namespaces": {}}')
+            return json.loads(text)["namespaces"].get(namespace)
+
+    def fail_create(self, event):
+        with self.lock:
+            self.failed_creates.append(event)
+            self.lock.notify_all()
+
+    def respond_with_failed_creates(self, request, query):
+        with self.lock:
+            count = len(self.failed_creates)
+        if "watch=1" not in query:
+            return request.send(200, {"metadata": {"resourceVersion": str(count)},
+                                      "items": self.failed_creates[:count]})
+        place = int(re.search(r"resourceVersion=(\d+)", query).group(1))
+        request.begin_stream()
+        while True:
+            with self.lock:
+                self.lock.wait_for(lambda: self.applied < 0 or place < len(self.failed_creates), HANG)
+                if self.applied < 0:
+                    return None
+                event = self.failed_creates[place]
+            place += 1
+            event = event | {"metadata": event["metadata"] | {"resourceVersion": str(place)}}
+            request.send_chunk(json.dumps({"type": "ADDED", "object": event}).encode() + b"\n")
 
     def pods(self, count):
         pods = {}

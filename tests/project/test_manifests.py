@@ -43,7 +43,8 @@ def rights(objects, account):
     return found
 
 
-WEBHOOK_RIGHTS = {
+BREAKER_RIGHT = {(SYSTEM, "", "configmaps", ("lastword-breaker",), "get")}
+WEBHOOK_RIGHTS = BREAKER_RIGHT | {
     (SYSTEM, "", "secrets", ("lastword-webhook-tls",), "get"),
     (SYSTEM, "", "secrets", ("lastword-webhook-tls",), "patch"),
     (SYSTEM, "", "events", (), "create"),
@@ -53,7 +54,7 @@ WEBHOOK_RIGHTS = {
 
 
 @pytest.mark.parametrize("folder,expected", [
-    ("base", set()), ("overlays/self-signed", WEBHOOK_RIGHTS), ("overlays/hardened", WEBHOOK_RIGHTS)])
+    ("base", BREAKER_RIGHT), ("overlays/self-signed", WEBHOOK_RIGHTS), ("overlays/hardened", WEBHOOK_RIGHTS)])
 def test_rights_of_the_webhook(folder, expected):
     assert rights(render(folder), "lastword-webhook") == expected
 
@@ -76,16 +77,18 @@ def test_nobody_has_dangerous_rights(folder):
 
 
 def test_an_observer_for_one_namespace():
-    """It has no right in the whole cluster, and in its own namespace only the Lease."""
+    """It has no right in the whole cluster, and in its own namespace only the Lease and the state of
+    the breaker."""
     objects = render("overlays/namespaced")
     found = rights(objects, "lastword-observer")
     assert {one[0] for one in found} == {"agents", SYSTEM}
-    assert {one[2] for one in found if one[0] == SYSTEM} == {"leases"}
+    assert {one[2] for one in found if one[0] == SYSTEM} == {"leases", "configmaps"}
     everywhere = rights(render("base"), "lastword-observer")
     assert {one[1:] for one in found if one[0] == "agents"} == \
         {one[1:] for one in everywhere if one[0] == "cluster"}
     assert containers(objects, "lastword-observer")[0]["args"] == [
-        "--namespace=$(POD_NAMESPACE)", "--watch-namespace=agents"]
+        "--namespace=$(POD_NAMESPACE)", "--watch-namespace=agents",
+        "--breaker=$(POD_NAMESPACE)/lastword-breaker"]
 
 
 def test_the_secret_is_shipped_empty():
@@ -95,6 +98,20 @@ def test_the_secret_is_shipped_empty():
     assert secret["type"] == "Opaque" and "data" not in secret and "stringData" not in secret
     argument = "--secret=lastword-webhook-tls"
     assert argument in containers(render("overlays/self-signed"), "lastword-webhook")[0]["args"]
+
+
+def test_the_state_of_the_breaker_is_shipped_empty():
+    """Applying the manifests again leaves it alone, and nobody may create another ConfigMap."""
+    for folder in OVERLAYS:
+        objects = render(folder)
+        assert "data" not in objects["ConfigMap", "lastword-breaker"]
+        for account in ("lastword-webhook", "lastword-observer"):
+            found = {one for one in rights(objects, account) if one[2] == "configmaps"}
+            assert found and {one[:4] for one in found} == {
+                (SYSTEM, "", "configmaps", ("lastword-breaker",))}
+            assert {one[4] for one in found} <= {"get", "patch"}
+            assert "--breaker=$(POD_NAMESPACE)/lastword-breaker" in containers(
+                objects, account)[0]["args"]
 
 
 def containers(objects, name):
