@@ -22,7 +22,7 @@ static const char *object_name(const json *object)
 {
 	const json *metadata = json_get(object, "metadata");
 	const char *name = json_get_string(metadata, "name");
-	return name != NULL ? name : json_get_string_or(metadata, "generateName", "");
+	return name != NULL ? name : json_get_string_or(metadata, "generateName", "(no name)");
 }
 
 static bool visit(struct search *search, struct found_pod *found)

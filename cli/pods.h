@@ -31,7 +31,8 @@ struct found_pod {
 	const char *path;      /* the same within object */
 	const char *namespace; /* NULL: the object names none */
 	const char *kind;      /* the object's; "" when it has none */
-	const char *name; /* the object's name or generateName, of Argo's the template's; or "" */
+	/* The object's name or generateName, of Argo's the template's; "(no name)" without one. */
+	const char *name;
 };
 
 /* An object that no pod comes of. */
