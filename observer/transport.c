@@ -4,11 +4,16 @@
 #include <time.h>
 
 #include "lib/base/clock.h"
+#include "lib/http/client.h"
+
+#define OUTSIDE_BODY_MAX ((size_t)1024 * 1024) /* of a response, which is not read */
 
 struct transfer {
 	struct event_loop *loop;
 	struct request *request;
-	struct kube_operation *operation;
+	struct kube_operation *operation; /* NULL: it goes to another server */
+	struct http_exchange *exchange;
+	size_t received; /* from another server */
 };
 
 /* Bytes are waited for: it is later now than when the turn began. */
@@ -40,7 +45,67 @@ static void drop(void *transport, struct request *request)
 	struct transfer *in_flight = request->operation;
 	(void)transport;
 	kube_cancel(in_flight->operation);
+	http_exchange_cancel(in_flight->exchange);
 	free(in_flight);
+}
+
+/* ---- Other servers ---- */
+
+/* What they say is not kept: it may repeat a secret of the request. */
+static bool receive_outside(void *context, long status, const char *bytes, size_t length)
+{
+	struct transfer *in_flight = context;
+	(void)status;
+	(void)bytes;
+	in_flight->received += length;
+	return in_flight->received <= OUTSIDE_BODY_MAX;
+}
+
+static void finish_outside(void *context, const struct http_result *result)
+{
+	struct kube_response _cleanup_kube_response_ response;
+	struct error error;
+	bool good = result->status / 100 == 2;
+	kube_response_init(&response);
+	response.status = result->status;
+	response.retry_after = result->retry_after;
+	if (result->status != 0)
+		error_set(&error, "status %ld", result->status);
+	else
+		error_set(&error, "%s", result->problem == NULL ? "no response" : result->problem);
+	finish(context, &response, good ? NULL : &error);
+}
+
+static bool start_outside(struct kube_client *client, struct transfer *in_flight)
+{
+	const struct request *request = in_flight->request;
+	const struct http_elsewhere elsewhere = {
+	        .headers = (const char *const *)request->outside->headers,
+	        .ca_file = request->outside->ca_file,
+	};
+	const struct http_order order = {
+	        .method = request->kube.method,
+	        .url = request->kube.path,
+	        .elsewhere = &elsewhere,
+	        .content_type = request->kube.content_type,
+	        .body = request->kube.body,
+	        .body_length = request->kube.body_length,
+	        .timeout = request->kube.timeout,
+	        .receive = receive_outside,
+	        .finish = finish_outside,
+	        .context = in_flight,
+	};
+	in_flight->exchange = http_client_start(kube_http_client(client), &order);
+	return in_flight->exchange != NULL;
+}
+
+static bool start(struct kube_client *client, struct transfer *in_flight, struct error *error)
+{
+	struct request *request = in_flight->request;
+	if (request->outside != NULL)
+		return start_outside(client, in_flight);
+	return kube_start(client, &request->kube, request->receive == NULL ? NULL : receive, finish,
+	                  in_flight, &in_flight->operation, error);
 }
 
 static void send(struct event_loop *loop, struct kube_client *client, struct request *request)
@@ -50,8 +115,7 @@ static void send(struct event_loop *loop, struct kube_client *client, struct req
 	if (in_flight != NULL) {
 		*in_flight = (struct transfer){.loop = loop, .request = request};
 		request->operation = in_flight;
-		if (kube_start(client, &request->kube, request->receive == NULL ? NULL : receive,
-		               finish, in_flight, &in_flight->operation, &error))
+		if (start(client, in_flight, &error))
 			return;
 		free(in_flight);
 	}

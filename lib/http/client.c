@@ -31,6 +31,7 @@ struct http_exchange {
 	int64_t idle_timeout;
 	int64_t heard_at; /* when the last byte came, or it began */
 	bool stopped;     /* by receive() */
+	bool secret;      /* the URL is */
 	char problem[CURL_ERROR_SIZE];
 };
 
@@ -148,15 +149,22 @@ static bool set_headers(struct http_exchange *exchange, const struct http_order 
 	/* Without an empty "Expect:" libcurl waits a second for a 100 before it sends a larger
 	 * body. */
 	exchange->headers = curl_slist_append(NULL, "Expect:");
-	return exchange->headers != NULL &&
-	       add_header(exchange, "Content-Type", order->content_type) &&
-	       add_header(exchange, "Accept", order->accept);
+	if (exchange->headers == NULL ||
+	    !add_header(exchange, "Content-Type", order->content_type) ||
+	    !add_header(exchange, "Accept", order->accept))
+		return false;
+	if (order->elsewhere == NULL || order->elsewhere->headers == NULL)
+		return true;
+	for (const char *const *line = order->elsewhere->headers; *line != NULL; line++)
+		if (curl_slist_append(exchange->headers, *line) == NULL)
+			return false;
+	return true;
 }
 
-static void set_fixed(CURL *curl, bool outside)
+static void set_fixed(CURL *curl, bool outside, bool elsewhere)
 {
 	curl_easy_setopt(curl, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, elsewhere ? "http,https" : "https");
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
 	if (!outside)
 		curl_easy_setopt(curl, CURLOPT_PROXY, "");
@@ -194,7 +202,8 @@ static CURLcode set_trust(CURL *curl, const char *ca_file)
 static bool set_order(struct http_exchange *exchange, const struct http_order *order)
 {
 	CURL *curl = exchange->curl;
-	set_fixed(curl, exchange->client->outside);
+	const struct http_elsewhere *elsewhere = order->elsewhere;
+	set_fixed(curl, exchange->client->outside || elsewhere != NULL, elsewhere != NULL);
 	if (order->follow_redirects) {
 		curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
 		curl_easy_setopt(curl, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
@@ -207,7 +216,8 @@ static bool set_order(struct http_exchange *exchange, const struct http_order *o
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
 	curl_easy_setopt(curl, CURLOPT_PRIVATE, exchange);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, exchange->headers);
-	CURLcode code = set_trust(curl, exchange->client->ca_file);
+	CURLcode code =
+	        set_trust(curl, elsewhere != NULL ? elsewhere->ca_file : exchange->client->ca_file);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(curl, CURLOPT_URL, order->url);
 	if (code == CURLE_OK)
@@ -235,6 +245,7 @@ struct http_exchange *http_client_start(struct http_client *client, const struct
 	exchange->finish = order->finish;
 	exchange->context = order->context;
 	exchange->idle_timeout = order->idle_timeout;
+	exchange->secret = order->elsewhere != NULL;
 	exchange->heard_at = clock_now();
 	buffer_init_secret(&exchange->body, BODY_MAX);
 	exchange->curl = curl_easy_init();
@@ -293,7 +304,8 @@ static const char *describe(struct http_exchange *exchange, CURLcode code)
 		return NULL;
 	if (exchange->stopped)
 		return "stopped by the receiver";
-	return exchange->problem[0] != '\0' ? exchange->problem : curl_easy_strerror(code);
+	return exchange->problem[0] != '\0' && !exchange->secret ? exchange->problem
+	                                                         : curl_easy_strerror(code);
 }
 
 /* Calls back for every complete exchange; true: there was at least one. */

@@ -11,7 +11,7 @@
  *
  * Bounds: CONNECT 2 s (TLS included; 10 s outside the cluster), then the exchange's own timeouts.
  * Redirects are not followed unless the order says so. Proxies from the environment are used
- * outside the cluster only. HTTP/1.1.
+ * outside the cluster only. HTTP/1.1. Only https, unless the order allows http.
  */
 #ifndef LASTWORD_LIB_HTTP_CLIENT_H
 #define LASTWORD_LIB_HTTP_CLIENT_H
@@ -41,6 +41,12 @@ struct http_result {
 
 typedef void http_finish(void *context, const struct http_result *result);
 
+/* Another server than those that the client was made for. */
+struct http_elsewhere {
+	const char *const *headers; /* lines "Name: value" up to a NULL; NULL: none */
+	const char *ca_file;        /* PEM, the only CAs that are trusted; NULL: the system's */
+};
+
 /* Texts are copied; the body's copy is wiped at the end. */
 struct http_order {
 	const char *method;
@@ -50,6 +56,9 @@ struct http_order {
 	const char *password;
 	/* Follows at most three redirects, to https only; credentials stay with the first host. */
 	bool follow_redirects;
+	/* The server is outside the cluster, http is allowed, and the problem of the result repeats
+	 * nothing of the URL, which may be a secret. NULL: as the client was made. */
+	const struct http_elsewhere *elsewhere;
 	const char *content_type; /* of the body; NULL: there is no body */
 	const char *accept;       /* NULL: anything */
 	const char *body;

@@ -125,6 +125,11 @@ void kube_client_free(struct kube_client *client)
 	free(client);
 }
 
+struct http_client *kube_http_client(struct kube_client *client)
+{
+	return client->http;
+}
+
 void kube_wake(struct kube_client *client)
 {
 	http_client_wake(client->http);

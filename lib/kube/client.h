@@ -93,6 +93,10 @@ void kube_stop(struct kube_client *client);
 
 /* ---- Many at a time ---- */
 
+struct http_client;
+/* What carries the requests, for requests to other servers beside them: kube_run() handles both. */
+struct http_client *kube_http_client(struct kube_client *client);
+
 /* Called with each part of a successful stream's body. False ends the stream, which fails. */
 typedef bool kube_receive(void *context, const char *bytes, size_t length);
 

@@ -138,10 +138,41 @@ static void list_remove(struct request_list *list, struct request *request)
 		list->last = request->previous;
 }
 
+static void free_secret(char *text)
+{
+	if (text != NULL)
+		explicit_bzero(text, strlen(text));
+	free(text);
+}
+
+void outside_free(struct outside *outside)
+{
+	if (outside == NULL)
+		return;
+	for (size_t i = 0; outside->headers[i] != NULL; i++)
+		free_secret(outside->headers[i]);
+	free(outside->ca_file);
+	free(outside);
+}
+
+/* What the request owns. */
+static void free_content(const struct request *request)
+{
+	char *path = (char *)(uintptr_t)request->kube.path;
+	char *body = (char *)(uintptr_t)request->kube.body;
+	if (request->outside != NULL && body != NULL)
+		explicit_bzero(body, request->kube.body_length);
+	free(body);
+	if (request->outside != NULL)
+		free_secret(path);
+	else
+		free(path);
+	outside_free(request->outside);
+}
+
 static void request_free(struct request *request)
 {
-	free((void *)(uintptr_t)request->kube.path);
-	free((void *)(uintptr_t)request->kube.body);
+	free_content(request);
 	free(request);
 }
 
@@ -175,8 +206,7 @@ struct request *event_loop_add_request(struct event_loop *loop, const struct req
 	struct fair_holder *holder =
 	        copy != NULL && ordinary ? acquire_holder(loop, request->kube.path) : NULL;
 	if (copy == NULL || (ordinary && holder == NULL)) {
-		free((void *)(uintptr_t)request->kube.path);
-		free((void *)(uintptr_t)request->kube.body);
+		free_content(request);
 		free(copy);
 		return NULL;
 	}
@@ -237,7 +267,8 @@ struct request *event_loop_next_request(struct event_loop *loop)
 	list_add(&loop->in_flight, request);
 	if (request->holder != NULL)
 		fair_share_take(&loop->share, request->holder, 1);
-	loop->requests++;
+	if (request->outside == NULL)
+		loop->requests++;
 	return request;
 }
 

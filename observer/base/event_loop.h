@@ -47,12 +47,24 @@ struct timer {
 
 enum request_priority { REQUEST_ORDINARY, REQUEST_URGENT };
 
+/* What a request to another server than the API server needs; all of it may be secret, and is wiped
+ * when it is freed. */
+#define OUTSIDE_HEADERS_MAX 24
+struct outside {
+	char *headers[OUTSIDE_HEADERS_MAX + 1]; /* lines "Name: value" up to a NULL */
+	char *ca_file;                          /* NULL: the system's CAs */
+};
+void outside_free(struct outside *outside);
+
 /* error: NULL for success. The response is as lib/kube/client describes it. */
 typedef void request_finish(void *context, struct kube_response *response,
                             const struct error *error);
 
 struct request {
 	struct kube_request kube; /* method, content_type, accept: literals; path, body: owned */
+	/* Owned. Set: kube.path is the URL, on another server; the priority must be REQUEST_URGENT,
+	 * of the response there are only status and retry_after. NULL: the API server. */
+	struct outside *outside;
 	enum request_priority priority;
 	kube_receive *receive; /* NULL: the body is in the response */
 	request_finish *finish;
@@ -102,9 +114,9 @@ int64_t event_loop_next_timer(const struct event_loop *loop);
 /* Fires all timers that are due by event_loop.now, those that are set meanwhile included. */
 void event_loop_fire_timers(struct event_loop *loop);
 
-/* Adds a copy of the request; takes over kube.path and kube.body (malloc'ed), also on failure. NULL
- * without memory, also for path or body: a POST, PUT or PATCH has one. finish() is not called then.
- */
+/* Adds a copy of the request; takes over kube.path, kube.body and outside (malloc'ed), also on
+ * failure. NULL without memory, also for path or body: a POST, PUT or PATCH has one. finish() is
+ * not called then. */
 struct request *event_loop_add_request(struct event_loop *loop, const struct request *request);
 void event_loop_cancel_request(struct event_loop *loop, struct request *request);
 
