@@ -10,6 +10,7 @@
 #include "cli/option.h"
 #include "lib/base/buffer.h"
 #include "lib/kube/version.h"
+#include "observer/receiver/receiver_config.h"
 #include "webhook/config.h"
 
 enum { CODE_KUBE_VERSION = 1, CODE_WATCHDOG_IMAGE, CODE_HELP };
@@ -95,22 +96,33 @@ static bool take_options(int argc, char **argv, struct command_options *options,
 	return true;
 }
 
-static bool load_config(const char *path, struct config **ret_config, struct error *error)
+static bool parse_config(struct command_options *options, const struct buffer *text,
+                         struct error *error)
+{
+	struct config *config;
+	if (options->takes_any_config && receiver_config_is_meant(buffer_text(text), text->length))
+		return receiver_config_parse(buffer_text(text), text->length, &options->receivers,
+		                             error);
+	if (!config_parse(buffer_text(text), text->length, &config, error))
+		return false;
+	config_set_default_image(config, options->watchdog_image);
+	options->context.config = config;
+	return true;
+}
+
+static bool load_config(struct command_options *options, struct error *error)
 {
 	struct buffer _cleanup_buffer_ text;
-	buffer_init(&text, CONFIG_SIZE_MAX);
-	if (strcmp(path, "-") != 0)
-		return config_load(path, ret_config, error);
-	return input_read(path, &text, error) &&
-	       (config_parse(buffer_text(&text), text.length, ret_config, error) ||
-	        error_wrap(error, "%s", path));
+	buffer_init(&text, CONFIG_SIZE_MAX + 1);
+	return input_read(options->config_path, &text, error) &&
+	       (parse_config(options, &text, error) ||
+	        error_wrap(error, "%s", options->config_path));
 }
 
 int command_options_read(int argc, char **argv, struct command_options *options)
 {
 	struct error error = {""};
 	bool help = false;
-	struct config *config;
 	if (!take_options(argc, argv, options, &help, &error)) {
 		message(options->command, "%s", error.message);
 		return EXIT_USAGE;
@@ -119,12 +131,10 @@ int command_options_read(int argc, char **argv, struct command_options *options)
 		fputs(options->usage, stdout);
 		return EXIT_OK;
 	}
-	if (!load_config(options->config_path, &config, &error)) {
+	if (!load_config(options, &error)) {
 		message(options->command, "%s", error.message);
 		return EXIT_FAILED;
 	}
-	config_set_default_image(config, options->watchdog_image);
-	options->context.config = config;
 	return -1;
 }
 
@@ -161,4 +171,6 @@ void command_options_free(struct command_options *options)
 {
 	config_free((struct config *)options->context.config);
 	options->context.config = NULL;
+	receiver_config_free(options->receivers);
+	options->receivers = NULL;
 }

@@ -7,6 +7,7 @@
 #include "webhook/admission.h"
 
 struct documents;
+struct receiver_config;
 
 enum output { OUTPUT_SAME, OUTPUT_YAML, OUTPUT_JSON, OUTPUT_PATCH, OUTPUT_TEXT };
 
@@ -14,6 +15,7 @@ struct command_options {
 	const char *command; /* the subcommand's name */
 	const char *usage;
 	unsigned outputs;           /* the values of -o it takes, a bit (1 << output) each */
+	bool takes_any_config;      /* also the observer's, as its kind says */
 	bool takes_file;            /* -f, -n, --kube-version */
 	const char *watchdog_image; /* NULL: this release's */
 	const char *config_path;    /* "-": standard input */
@@ -21,6 +23,7 @@ struct command_options {
 	const char *namespace; /* where the document names none */
 	enum output output;
 	struct admission_context context;
+	struct receiver_config *receivers; /* the observer's configuration; else it is in context */
 };
 
 /* Reads the flags and loads the configuration into context. -1: go on, and the caller calls

@@ -37,6 +37,8 @@ static const char usage[] =
         "  --namespace NS             of the Lease (default lastword-system)\n"
         "  --lease NAME               its holder is the leader (default lastword-observer)\n"
         "  --identity NAME            of this replica (default: the host's name and a number)\n"
+        "  --config FILE              the observer's own: who is notified of records besides\n"
+        "                             the Kubernetes Events (default: nobody)\n"
         "  --webhook-config FILE      the webhook's: pods that should have been injected and\n"
         "                             were not are observed, too (default: they are not)\n"
         "  --selector LABELS          of the pods to watch (default lastword.dev/injected=true,\n"
@@ -108,6 +110,7 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"namespace", take_name, &options->namespace},
 	        {"lease", take_name, &options->lease},
 	        {"identity", take_name, &options->identity},
+	        {"config", flag_text, &options->config},
 	        {"webhook-config", flag_text, &options->webhook_config},
 	        {"selector", flag_text, &options->selector},
 	        {"watch-namespace", take_namespace, &options->watch_namespace},

@@ -106,6 +106,7 @@ void observer_reload_config(struct observer *observer)
 {
 	struct error error;
 	bool refused;
+	receivers_reload(&observer->receivers);
 	if (injection_policy_reload(&observer->policy, &refused, &error)) {
 		log_message(LOG_INFO, "the configuration has changed", "file",
 		            observer->policy.file.path, NULL);
@@ -135,11 +136,46 @@ static void record_found(void *context, const struct agent_exit *exit)
 		                    exit->finished_at == AGENT_EXIT_UNKNOWN ? exit->created_at
 		                                                            : exit->finished_at);
 	record_writer_add_found(&observer->writer, exit);
+	receivers_offer(&observer->receivers, exit, true);
 	if (exit->uid == NULL || exit->container == NULL)
 		return;
 	struct cached_pod *pod = pod_cache_find(&observer->tracker.cache, exit->uid);
 	if (pod == NULL || !silence_tracker_follows(pod, exit->container, exit->restart_count))
 		silence_recorder_check(&observer->silence_recorder, exit);
+}
+
+/* ---- Receivers ---- */
+
+static void record_changed(void *context, const struct agent_exit *exit)
+{
+	struct observer *observer = context;
+	receivers_offer(&observer->receivers, exit, false);
+}
+
+static size_t list_pending(void *context, const char *namespace, const char *cause,
+                           struct agent_exit_notification *ret_entries, size_t room)
+{
+	const struct observer *observer = context;
+	return room < RECEIVERS_MAX ? 0
+	                            : receivers_list_pending(&observer->receivers, namespace, cause,
+	                                                     ret_entries);
+}
+
+static void reread_records(void *context)
+{
+	struct observer *observer = context;
+	record_gc_reread(&observer->gc);
+}
+
+static bool init_receivers(struct observer *observer, const struct observer_options *options)
+{
+	observer->listener = (struct record_listener){
+	        .list_pending = list_pending, .changed = record_changed, .context = observer};
+	observer->writer.listener = &observer->listener;
+	observer->resolver.listener = &observer->listener;
+	observer->silence_recorder.listener = &observer->listener;
+	return receivers_init(&observer->receivers, &observer->loop, observer->metrics,
+	                      options->config, reread_records, observer);
 }
 
 static void leader_changed(void *context, bool leader)
@@ -152,6 +188,7 @@ static void leader_changed(void *context, bool leader)
 	record_writer_set_leader(&observer->writer, leader);
 	resolver_set_leader(&observer->resolver, leader);
 	silence_recorder_set_leader(&observer->silence_recorder, leader);
+	receivers_set_leader(&observer->receivers, leader);
 	record_gc_set_leader(&observer->gc, leader);
 	breaker_set_leader(&observer->breaker, leader);
 	running_reports_set_leader(&observer->running_reports, leader);
@@ -227,6 +264,7 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 	if (observer->metrics != NULL && init_breaker(observer, options, error) &&
 	    init_policy(observer, options) &&
 	    resolver_init(&observer->resolver, loop, observer->metrics) &&
+	    init_receivers(observer, options) &&
 	    pod_tracker_init(&observer->tracker, loop, observer->metrics, &links,
 	                     &options->tracker) &&
 	    watcher_init(&observer->watcher, loop, &pods, selector, options->watch_idle, &handler))
@@ -268,12 +306,13 @@ void observer_stop(struct observer *observer)
 	failed_creates_free(&observer->failed_creates);
 	opted_in_namespaces_free(&observer->namespaces);
 	event_loop_clear_timer(&observer->loop, &observer->watch_start);
+	receivers_stop(&observer->receivers);
 }
 
 bool observer_is_drained(const struct observer *observer)
 {
-	return !observer->writer.leader ||
-	       (observer->gatherer.count == 0 && observer->writer.count == 0);
+	bool written = observer->gatherer.count == 0 && observer->writer.count == 0;
+	return (!observer->writer.leader || written) && receivers_are_drained(&observer->receivers);
 }
 
 void observer_measure(struct observer *observer)
@@ -306,6 +345,7 @@ void observer_free(struct observer *observer)
 	silence_recorder_free(&observer->silence_recorder);
 	breaker_free(&observer->breaker);
 	resolver_free(&observer->resolver);
+	receivers_free(&observer->receivers);
 	lease_free(&observer->lease);
 	record_gc_free(&observer->gc);
 	event_loop_free(&observer->loop);

@@ -35,6 +35,7 @@
 #include "observer/record/record_writer.h"
 #include "observer/record/resolver.h"
 #include "observer/record/silence_recorder.h"
+#include "observer/receiver/receivers.h"
 #include "observer/watch/pod_tracker.h"
 #include "observer/watch/watcher.h"
 
@@ -49,6 +50,7 @@ struct observer_options {
 	const char *identity;        /* of this replica */
 	const char *watch_namespace; /* whose pods and records; NULL: those of all */
 	const char *selector;        /* of the pods; NULL: injected ones, with a config all */
+	const char *config;          /* the observer's own; NULL: there are no receivers */
 	const char *webhook_config; /* the webhook's, for pods that were not injected; NULL: without
 	                               them */
 	uint64_t seed;
@@ -86,6 +88,8 @@ struct observer {
 	struct failed_creates failed_creates; /* where there is a breaker */
 	struct lease lease;
 	struct record_gc gc;
+	struct receivers receivers;
+	struct record_listener listener;
 	atomic_bool ready;
 };
 
@@ -96,7 +100,7 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 void observer_start(struct observer *observer);
 /* Sets the clocks and fires the timers that are due. */
 void observer_advance(struct observer *observer, int64_t now, int64_t wall);
-/* Looks whether the config has changed. To be called now and then. */
+/* Looks whether a configuration has changed. To be called now and then. */
 void observer_reload_config(struct observer *observer);
 /* The pods are listed, and their list and watch make progress (watcher.h). As of the last
  * observer_advance(). */

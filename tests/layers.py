@@ -20,7 +20,7 @@ LIB = {
 }
 IN_THE_POD = {"lib/base", "lib/diagnosis"}
 # A room of observer/ may include itself and those before it; what is in observer/ itself, all.
-OBSERVER_ROOMS = ["base", "pod", "notify", "record", "evidence", "audit", "guard", "watch"]
+OBSERVER_ROOMS = ["base", "pod", "notify", "record", "receiver", "evidence", "audit", "guard", "watch"]
 OBSERVER = {f"observer/{room}": {f"observer/{r}" for r in OBSERVER_ROOMS[:i + 1]} | set(LIB)
             for i, room in enumerate(OBSERVER_ROOMS)}
 MAY = {
@@ -30,7 +30,8 @@ MAY = {
     "webhook": {"webhook", *LIB},
     "certs": {"certs", *LIB},
     "observer": {"observer", *OBSERVER, *LIB},
-    "cli": {"cli", "webhook", *LIB},  # the CLI is the webhook's pure modules on files
+    # The CLI is the webhook's pure modules on files, and checks the observer's configuration.
+    "cli": {"cli", "webhook", "observer/receiver", *LIB},
 }
 MAIN_MAY = {"webhook": {"certs"}}
 # The observer decides as the webhook does which pods should have been injected.
@@ -77,6 +78,9 @@ def check(path, problems):
             if folder == "cli" and target == "webhook" and \
                     pathlib.Path(name).stem not in CLI_MAY_USE:
                 problems.append(f"{where}:{number}: cli/ may only use the webhook's pure modules")
+            if folder == "cli" and target == "observer/receiver" and \
+                    pathlib.Path(name).stem != "receiver_config":
+                problems.append(f"{where}:{number}: cli/ may only use the observer's receiver_config")
             if where == OBSERVER_USES_IN and target == "webhook" and \
                     pathlib.Path(name).stem not in OBSERVER_MAY_USE:
                 problems.append(f"{where}:{number}: observer/ may only use what decides on rules")

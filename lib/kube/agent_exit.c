@@ -569,6 +569,15 @@ bool agent_exit_read(const json *object, struct agent_exit *ret_exit, struct err
 	return true;
 }
 
+const struct agent_exit_notification *agent_exit_find_notification(const struct agent_exit *exit,
+                                                                   const char *receiver)
+{
+	for (size_t i = 0; i < exit->notification_count; i++)
+		if (strcmp(exit->notifications[i].receiver, receiver) == 0)
+			return &exit->notifications[i];
+	return NULL;
+}
+
 const struct agent_exit_condition *agent_exit_find_condition(const struct agent_exit *exit,
                                                              const char *type)
 {

@@ -50,7 +50,8 @@ struct buffer;
 #define AGENT_EXIT_NOTIFICATION_DELIVERED "Delivered"
 #define AGENT_EXIT_NOTIFICATION_PENDING   "Pending"
 #define AGENT_EXIT_NOTIFICATION_FAILED    "Failed"
-#define AGENT_EXIT_NOTIFICATION_GROUPED   "Grouped" /* one notification for many alike */
+#define AGENT_EXIT_NOTIFICATION_GROUPED   "Grouped"  /* one notification for many alike */
+#define AGENT_EXIT_NOTIFICATION_RESOLVED  "Resolved" /* delivered, and that it is over was, too */
 
 /* The types of conditions. */
 #define AGENT_EXIT_SILENT "Silent" /* another container ran on, so that the pod looked healthy */
@@ -196,6 +197,10 @@ void agent_exit_write_status(const struct agent_exit *exit, struct buffer *out);
  * with a name and a spec. Texts belong to the object's arena.
  */
 bool agent_exit_read(const json *object, struct agent_exit *ret_exit, struct error *error);
+
+/* The entry of that receiver; NULL: there is none. */
+const struct agent_exit_notification *agent_exit_find_notification(const struct agent_exit *exit,
+                                                                   const char *receiver);
 
 /* The condition of that type; NULL: there is none. */
 const struct agent_exit_condition *agent_exit_find_condition(const struct agent_exit *exit,

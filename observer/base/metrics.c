@@ -36,6 +36,10 @@ enum family {
 	FAMILY_SILENT_PODS,
 	FAMILY_LAG,
 	FAMILY_NOTIFICATIONS,
+	FAMILY_RECEIVER_BYTES,
+	FAMILY_RECEIVER_DROPPED,
+	FAMILY_RECEIVER_SUCCESS,
+	FAMILY_RELOADS,
 	FAMILY_UNINJECTED,
 	FAMILY_BREAKER,
 	FAMILY_REPORTS,
@@ -116,6 +120,23 @@ static const struct metric_definition definitions[FAMILY_COUNT] = {
                                   .name = "lastword_notifications_total",
                                   .help = "Notifications about terminations, by receiver.",
                                   .labels = {"receiver", "result"}},
+        [FAMILY_RECEIVER_BYTES] = {.type = METRIC_GAUGE,
+                                   .name = "lastword_receiver_queue_bytes",
+                                   .help = "Memory of the notifications that wait for a receiver.",
+                                   .labels = {"receiver"}},
+        [FAMILY_RECEIVER_DROPPED] =
+                {.type = METRIC_COUNTER,
+                 .name = "lastword_receiver_dropped_total",
+                 .help = "Notifications given up: refused by the receiver, or too old.",
+                 .labels = {"receiver"}},
+        [FAMILY_RECEIVER_SUCCESS] = {.type = METRIC_GAUGE,
+                                     .name = "lastword_receiver_last_success_timestamp_seconds",
+                                     .help = "When a receiver last accepted a notification.",
+                                     .labels = {"receiver"}},
+        [FAMILY_RELOADS] = {.type = METRIC_COUNTER,
+                            .name = "lastword_observer_config_reloads_total",
+                            .help = "Reads of the observer's own configuration.",
+                            .labels = {"result"}},
         [FAMILY_REPORTS] = {.type = METRIC_COUNTER,
                             .name = "lastword_agent_reports_total",
                             .help = "Reports of watchdogs about agents that run on.",
@@ -431,6 +452,42 @@ void observer_metrics_count_notification(struct observer_metrics *metrics, const
 {
 	const char *const labels[] = {receiver, result};
 	metric_add(metric_get(metrics->families[FAMILY_NOTIFICATIONS], labels), 1);
+}
+
+void observer_metrics_set_receiver_bytes(struct observer_metrics *metrics, const char *receiver,
+                                         size_t bytes)
+{
+	const char *const labels[] = {receiver};
+	metric_set(metric_get(metrics->families[FAMILY_RECEIVER_BYTES], labels), (double)bytes);
+}
+
+void observer_metrics_count_dropped(struct observer_metrics *metrics, const char *receiver,
+                                    size_t count)
+{
+	const char *const labels[] = {receiver};
+	metric_add(metric_get(metrics->families[FAMILY_RECEIVER_DROPPED], labels), (double)count);
+}
+
+void observer_metrics_set_receiver_success(struct observer_metrics *metrics, const char *receiver,
+                                           int64_t wall)
+{
+	const char *const labels[] = {receiver};
+	metric_set(metric_get(metrics->families[FAMILY_RECEIVER_SUCCESS], labels),
+	           (double)wall / 1e9);
+}
+
+void observer_metrics_forget_receiver(struct observer_metrics *metrics, const char *receiver)
+{
+	const char *const labels[] = {receiver};
+	metric_forget(metrics->families[FAMILY_RECEIVER_BYTES], labels, 1);
+	metric_forget(metrics->families[FAMILY_RECEIVER_DROPPED], labels, 1);
+	metric_forget(metrics->families[FAMILY_RECEIVER_SUCCESS], labels, 1);
+}
+
+void observer_metrics_count_reload(struct observer_metrics *metrics, bool good)
+{
+	const char *const labels[] = {good ? "success" : "failure"};
+	metric_add(metric_get(metrics->families[FAMILY_RELOADS], labels), 1);
 }
 
 void observer_metrics_count_report(struct observer_metrics *metrics, const char *namespace,

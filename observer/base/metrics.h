@@ -75,9 +75,22 @@ void observer_metrics_add_silent_pods(struct observer_metrics *metrics, const ch
                                       const char *agent, int by);
 /* How long after a termination it was seen, in nanoseconds. */
 void observer_metrics_observe_lag(struct observer_metrics *metrics, int64_t nanoseconds);
-/* result: delivered, failed, grouped */
+/* result: delivered, failed, grouped; of configured receivers also resolved (that it is over was
+ * delivered) and retried (a request that failed) */
 void observer_metrics_count_notification(struct observer_metrics *metrics, const char *receiver,
                                          const char *result);
+/* Of a configured receiver: bytes that wait for it; notifications that were given up; the last one
+ * that it accepted (nanoseconds since 1970). */
+void observer_metrics_set_receiver_bytes(struct observer_metrics *metrics, const char *receiver,
+                                         size_t bytes);
+void observer_metrics_count_dropped(struct observer_metrics *metrics, const char *receiver,
+                                    size_t count);
+void observer_metrics_set_receiver_success(struct observer_metrics *metrics, const char *receiver,
+                                           int64_t wall);
+/* The receiver is not in the configuration any more. */
+void observer_metrics_forget_receiver(struct observer_metrics *metrics, const char *receiver);
+/* The observer's own configuration was read. */
+void observer_metrics_count_reload(struct observer_metrics *metrics, bool good);
 /* A watchdog's report about an agent that runs on: "deadline" or "silent-agent". */
 void observer_metrics_count_report(struct observer_metrics *metrics, const char *namespace,
                                    const char *event);

@@ -80,6 +80,18 @@ void record_gc_set_leader(struct record_gc *gc, bool leader)
 		schedule(gc, FIRST);
 }
 
+void record_gc_reread(struct record_gc *gc)
+{
+	bool runs = gc->request != NULL || gc->deleting > 0 || gc->next_page != NULL;
+	if (!gc->leader)
+		return;
+	gc->reread = runs;
+	if (runs)
+		return;
+	gc->knows = false;
+	schedule(gc, 0);
+}
+
 /* ---- Deleting ---- */
 
 /* The page is done: on to the next one, or to the next pass. */
@@ -90,9 +102,10 @@ static void page_done(struct record_gc *gc)
 		return;
 	}
 	forget_pass(gc);
-	gc->knows = gc->leader;
+	gc->knows = gc->leader && !gc->reread;
+	gc->reread = false;
 	if (gc->leader)
-		schedule(gc, RECORD_GC_INTERVAL);
+		schedule(gc, gc->knows ? RECORD_GC_INTERVAL : 0);
 }
 
 static void deleted(void *context, struct kube_response *response, const struct error *error)

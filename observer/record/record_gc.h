@@ -9,7 +9,8 @@
  * are done.
  *
  * The first complete pass of a new leader lists whole records, in smaller pages, and gives each one
- * that stays to found(): so the leader learns what the records of others say.
+ * that stays to found(): so the leader learns what the records of others say. record_gc_reread()
+ * asks for another such pass.
  */
 #ifndef LASTWORD_OBSERVER_RECORD_RECORD_GC_H
 #define LASTWORD_OBSERVER_RECORD_RECORD_GC_H
@@ -39,7 +40,8 @@ struct record_gc {
 	void (*found)(void *context, const struct agent_exit *exit);
 	void *context;
 	bool leader;
-	bool knows; /* the first pass as the leader is complete */
+	bool knows;  /* the first pass as the leader is complete */
+	bool reread; /* another such pass is wanted, after the one that runs */
 	char namespace[64];
 	struct kept_record *kept; /* of that namespace; a heap with the oldest first */
 	size_t kept_count;
@@ -55,6 +57,8 @@ void record_gc_init(struct record_gc *gc, struct event_loop *loop, struct observ
                     const char *only, int64_t ttl, size_t cap,
                     void (*found)(void *context, const struct agent_exit *exit), void *context);
 void record_gc_set_leader(struct record_gc *gc, bool leader);
+/* Gives all records to found() again: the next pass, which begins at once, is like a first one. */
+void record_gc_reread(struct record_gc *gc);
 void record_gc_free(struct record_gc *gc);
 
 #endif

@@ -58,6 +58,17 @@ char *record_path(const char *namespace, const char *name, const char *subresour
 	        namespace, name == NULL ? "" : "/", name == NULL ? "" : name, subresource);
 }
 
+void record_listener_offer(const struct record_listener *listener, const struct buffer *body)
+{
+	struct agent_exit exit;
+	json *object;
+	struct arena *_cleanup_arena_ arena = listener == NULL ? NULL : arena_new(0);
+	if (arena != NULL &&
+	    json_parse(arena, buffer_text(body), body->length, 0, &object, NULL) != JSON_INVALID &&
+	    agent_exit_read(object, &exit, NULL))
+		listener->changed(listener->context, &exit);
+}
+
 /* ---- Stages and requests ---- */
 
 /* Without memory it is one that is not given up for others. */
@@ -202,10 +213,14 @@ static void checked(void *context, struct kube_response *response, const struct 
 	if (arena != NULL &&
 	    json_parse(arena, buffer_text(&response->body), response->body.length, 0, &object,
 	               NULL) != JSON_INVALID &&
-	    agent_exit_read(object, &exit, NULL) && is_notified(&exit))
+	    agent_exit_read(object, &exit, NULL) && is_notified(&exit)) {
+		const struct record_listener *listener = pending->writer->listener;
+		if (listener != NULL)
+			listener->changed(listener->context, &exit);
 		finish_record(pending);
-	else
+	} else {
 		go_on(pending, notify);
+	}
 }
 
 static void check(struct pending_record *pending)
@@ -340,6 +355,8 @@ static void status_written(void *context, struct kube_response *response, const 
 {
 	struct pending_record *pending = context;
 	pending->request = NULL;
+	if (error == NULL)
+		record_listener_offer(pending->writer->listener, &response->body);
 	if (error == NULL || response->status == 404 || pending->attempts >= STATUS_ATTEMPTS)
 		finish_record(pending);
 	else
@@ -354,6 +371,12 @@ static void write_status(struct pending_record *pending)
 	agent_exit_init(&exit);
 	exit.notification_count =
 	        notification_list(&pending->notification, ids, exit.notifications);
+	const struct record_listener *listener = pending->writer->listener;
+	if (listener != NULL)
+		exit.notification_count += listener->list_pending(
+		        listener->context, pending->termination->namespace, pending->cause,
+		        &exit.notifications[exit.notification_count],
+		        AGENT_EXIT_NOTIFICATIONS_MAX - exit.notification_count);
 	buffer_init(&body, STATUS_MAX);
 	agent_exit_write_status(&exit, &body);
 	send_request(pending, "PATCH", KUBE_MERGE_PATCH,

@@ -52,6 +52,20 @@
 
 struct pending_record;
 
+/* Who wants to know what becomes of records besides their Events. */
+struct record_listener {
+	/* The entries, besides those of the Events, with which a record's list of notifications
+	 * begins; fills in at most `room`, returns how many. Texts live until the next call. */
+	size_t (*list_pending)(void *context, const char *namespace, const char *cause,
+	                       struct agent_exit_notification *ret_entries, size_t room);
+	/* A record as the API server has returned it after a change, or found it notified. */
+	void (*changed)(void *context, const struct agent_exit *exit);
+	void *context;
+};
+
+/* Calls changed() with the record in that body, if there is one. listener NULL: nobody. */
+void record_listener_offer(const struct record_listener *listener, const struct buffer *body);
+
 struct record_writer {
 	struct event_loop *loop;
 	struct observer_metrics *metrics;
@@ -63,6 +77,7 @@ struct record_writer {
 	struct fair_share refused; /* bytes of the records that were refused, by namespace */
 	uint64_t written;          /* by this replica, ever */
 	struct notifier notifier;
+	const struct record_listener *listener; /* NULL: nobody; the caller sets it */
 	/* A record exists that is not resolved, about a run that had ended then (since 1970). */
 	void (*recorded)(void *context, const char *namespace, const char *identity,
 	                 int64_t ended_at);

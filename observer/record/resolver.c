@@ -231,10 +231,12 @@ static void patched(void *context, struct kube_response *response, const struct 
 	bool stale = resolver->stale > 0;
 	resolver->patching--;
 	resolver->stale -= stale;
-	if (error == NULL)
+	if (error == NULL) {
 		observer_metrics_count(resolver->metrics, COUNTER_RESOLVED_RECORDS);
-	else if (response->status != 404 && !stale)
+		record_listener_offer(resolver->listener, &response->body);
+	} else if (response->status != 404 && !stale) {
 		resolver->first->failed = true;
+	}
 	if (resolver->patching > 0 || resolver->first == NULL)
 		return;
 	if (stale)

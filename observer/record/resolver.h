@@ -35,10 +35,12 @@
 
 struct success;
 struct resolution;
+struct record_listener;
 
 struct resolver {
 	struct event_loop *loop;
 	struct observer_metrics *metrics;
+	const struct record_listener *listener; /* NULL: nobody; the caller sets it */
 	bool leader;
 	struct success *successes;
 	uint64_t *agents; /* that have open records; sorted */

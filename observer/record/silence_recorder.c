@@ -346,6 +346,7 @@ static void condition_written(void *context, struct kube_response *response,
 	struct silence_update *update = context;
 	update->request = NULL;
 	if (error == NULL) {
+		record_listener_offer(update->recorder->listener, &response->body);
 		count(update);
 		update->unsure = false;
 		if (update->ends == (update->wanted.end != SILENCE_LASTS))

@@ -48,6 +48,7 @@
 #define SILENCE_RECORDER_LOOK_AGAIN (30 * SECOND)
 
 struct silence_update;
+struct record_listener;
 
 struct silence_recorder {
 	struct event_loop *loop;
@@ -57,6 +58,7 @@ struct silence_recorder {
 	bool leader;
 	struct silence_update *first;
 	size_t count;
+	const struct record_listener *listener; /* NULL: nobody; the caller sets it */
 	struct pod_reader reader;
 	struct silence_update *reading; /* whose pod is being read; NULL: none */
 	struct notifier notifier;

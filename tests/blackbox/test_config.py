@@ -123,7 +123,8 @@ def test_not_utf8(tmp_path):
 
 def test_every_key_is_documented():
     """Documentation and code name the same keys: those of the tables of fields."""
-    source = "".join((ROOT / f"webhook/{name}.c").read_text() for name in ("config", "sidecar_config"))
+    source = "".join((ROOT / f"{name}.c").read_text() for name in (
+        "webhook/config", "webhook/sidecar_config", "observer/receiver/receiver_config"))
     keys = set(re.findall(r'^\s*\{"(\w+)", decode_\w+,', source, re.M))
     assert len(keys) > 30
     reference = (ROOT / "docs/configuration.md").read_text()

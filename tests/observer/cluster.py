@@ -1,5 +1,6 @@
 """A small cluster that answers the real lastword-observer over TLS: pods that a recorded stream makes,
 logs, records, Events, the Lease. Loopback only."""
+import datetime
 import json
 import os
 import re
@@ -93,18 +94,31 @@ class Cluster:
         elif request.command == "POST":
             self.create(request, self.records, path)
         elif request.command == "PATCH":
-            status = self.statuses.setdefault(path.removesuffix("/status"), {})
+            path = path.removesuffix("/status")
+            status = self.statuses.setdefault(path, {})
             status.update(json.loads(request.content)["status"])
-            request.send(200, {})
+            request.send(200, self.record(path) if path in self.records else {})
         elif path in self.records:
-            request.send(200, self.records[path] | {"status": self.statuses.get(path, {})})
+            request.send(200, self.record(path))
         elif path.endswith("/agentexits"):
-            request.send(200, {"metadata": {}, "items": list(self.records.values())})
+            self.list_records(request, query)
         else:
             request.send_status(404, "NotFound", path)
 
+    def record(self, path):
+        return self.records[path] | {"status": self.statuses.get(path, {})}
+
+    def list_records(self, request, query):
+        wanted = re.search(r"identity%3D([0-9a-f]+)", query)
+        request.send(200, {"metadata": {}, "items": [
+            self.record(path) for path, record in list(self.records.items())
+            if not wanted or
+            record["metadata"]["labels"]["lastword.dev/identity"] == wanted.group(1)]})
+
     def create(self, request, store, path):
         body = json.loads(request.content)
+        body["metadata"]["creationTimestamp"] = datetime.datetime.utcnow().strftime(
+            "%Y-%m-%dT%H:%M:%SZ")
         path = f"{path}/{body['metadata']['name']}"
         with self.lock:
             there = path in store

@@ -87,8 +87,8 @@ def test_an_observer_for_one_namespace():
     assert {one[1:] for one in found if one[0] == "agents"} == \
         {one[1:] for one in everywhere if one[0] == "cluster"}
     assert containers(objects, "lastword-observer")[0]["args"] == [
-        "--namespace=$(POD_NAMESPACE)", "--watch-namespace=agents",
-        "--breaker=$(POD_NAMESPACE)/lastword-breaker"]
+        "--namespace=$(POD_NAMESPACE)", "--config=/etc/lastword-observer/config.yaml",
+        "--watch-namespace=agents", "--breaker=$(POD_NAMESPACE)/lastword-breaker"]
 
 
 def test_the_secret_is_shipped_empty():
