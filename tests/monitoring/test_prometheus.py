@@ -144,6 +144,7 @@ def wait_observed(w):
 
 def lose_a_record_and_an_event(w):
     """The API server calls a record invalid, and refuses Events."""
+    wait_observed(w)  # of others nothing is lost
     lost = w.observer.metric("lastword_observer_lost_records_total")
     w.cluster.refuse[("POST", "agentexits")] = (422, "Invalid")
     w.agents.run("unlucky", 1)
