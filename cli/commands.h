@@ -13,6 +13,7 @@ int command_check(int argc, char **argv);
 int command_images(int argc, char **argv);
 int command_exits(int argc, char **argv);
 int command_why(int argc, char **argv);
+int command_breaker(int argc, char **argv);
 int command_diagnose(int argc, char **argv);
 
 #endif

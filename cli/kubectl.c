@@ -194,6 +194,25 @@ bool kubectl_get_raw(const struct kubectl *kubectl, const char *path, struct buf
 	return run(arguments, body, error);
 }
 
+bool kubectl_patch_config_map(const struct kubectl *kubectl, const char *namespace,
+                              const char *name, const char *patch, struct error *error)
+{
+	const char *arguments[ARGUMENTS_MAX] = {NULL};
+	struct buffer _cleanup_buffer_ output;
+	size_t count = begin_arguments(kubectl, arguments);
+	buffer_init(&output, MESSAGES_MAX);
+	arguments[count++] = "patch";
+	arguments[count++] = "configmap";
+	arguments[count++] = name;
+	arguments[count++] = "--namespace";
+	arguments[count++] = namespace;
+	arguments[count++] = "--type=merge";
+	arguments[count++] = "--output=name";
+	arguments[count++] = "--patch";
+	arguments[count] = patch;
+	return run(arguments, &output, error);
+}
+
 /* In a pod kubectl takes the service account's; without any configuration there is "default". */
 static void append_fallback(struct buffer *name)
 {

@@ -26,6 +26,11 @@ struct kubectl {
 bool kubectl_get_raw(const struct kubectl *kubectl, const char *path, struct buffer *body,
                      struct error *error);
 
+/* Sends a merge patch of a ConfigMap. The error has "(Conflict)" where that names a resourceVersion
+ * that is not the present one. */
+bool kubectl_patch_config_map(const struct kubectl *kubectl, const char *namespace,
+                              const char *name, const char *patch, struct error *error);
+
 /* Appends the namespace that kubectl would use; "default" when nothing names one. Where
  * kubectl fails, the next request has the error. */
 void kubectl_namespace(const struct kubectl *kubectl, struct buffer *name);

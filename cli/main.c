@@ -17,6 +17,7 @@ static const struct command {
         {"images", command_images, "ask registries what images run, for the configuration"},
         {"exits", command_exits, "list the failed terminations of agents in a cluster"},
         {"why", command_why, "show why a pod's agent failed"},
+        {"breaker", command_breaker, "show, open or close the breakers of namespaces"},
         {"diagnose", command_diagnose, "show what the watchdog would report of a log"},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

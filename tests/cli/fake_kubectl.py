@@ -54,6 +54,32 @@ def get_raw(path):
             "metadata": metadata, "items": items[start:end]}
 
 
+def breaker():
+    path = STATE / "breaker.json"
+    if not path.exists():
+        fail('Error from server (NotFound): configmaps "lastword-breaker" not found')
+    return json.loads(path.read_text())
+
+
+def patch_breaker(arguments):
+    assert arguments[:5] == ["patch", "configmap", "lastword-breaker", "--namespace",
+                             BEHAVIOUR.get("system", "lastword-system")], arguments
+    assert arguments[5:8] == ["--type=merge", "--output=name", "--patch"] and len(arguments) == 9
+    patch, stored = json.loads(arguments[8]), breaker()
+    if (STATE / "conflicts").exists() and (STATE / "conflicts").read_text():
+        left = (STATE / "conflicts").read_text()
+        (STATE / "conflicts").write_text(left[1:])
+        stored["metadata"]["resourceVersion"] = str(int(stored["metadata"]["resourceVersion"]) + 1)
+    if patch["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"]:
+        fail('Error from server (Conflict): Operation cannot be fulfilled on configmaps '
+             '"lastword-breaker": the object has been modified')
+    assert set(patch) == {"metadata", "data"} and set(patch["data"]) == {"state.json"}
+    stored["data"] = patch["data"]
+    stored["metadata"]["resourceVersion"] += "1"
+    (STATE / "breaker.json").write_text(json.dumps(stored))
+    print("configmap/lastword-breaker")
+
+
 def main():
     arguments = sys.argv[1:]
     with open(STATE / "calls", "a") as calls:
@@ -65,6 +91,8 @@ def main():
             fail("error: current-context must exist in order to minify")
         sys.stdout.write(BEHAVIOUR["namespace"])
         return
+    if arguments[0] == "patch":
+        return patch_breaker(arguments)
     if arguments[:2] != ["get", "--raw"] or len(arguments) != 3:
         fail(f"error: unexpected {arguments}")
     if "warning" in BEHAVIOUR:
@@ -76,6 +104,9 @@ def main():
     if "body" in BEHAVIOUR:
         sys.stdout.buffer.write(BEHAVIOUR["body"].encode(errors="surrogateescape"))
         return
+    system = BEHAVIOUR.get("system", "lastword-system")
+    if arguments[2] == f"/api/v1/namespaces/{system}/configmaps/lastword-breaker":
+        return json.dump(breaker(), sys.stdout)
     json.dump(get_raw(arguments[2]), sys.stdout)
 
 
