@@ -4,8 +4,8 @@
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "cli/record_options.h"
+#include "cli/record_output.h"
 #include "cli/record_table.h"
-#include "lib/base/clock.h"
 #include "lib/base/buffer.h"
 
 #define OUTPUT_MAX ((size_t)1024 * 1024 * 1024)
@@ -17,11 +17,18 @@ static const char usage[] =
         "\n"
         "  -n, --namespace NS     a namespace (default: kubectl's)\n"
         "  -A, --all-namespaces   all of them\n"
-        "      --since DURATION   only those of the last 24h, 90m, 7d …\n"
+        "      --since TIME       only those since then: 24h or 7d ago, or a time in UTC, such as\n"
+        "                         2026-11-28 or 2026-11-28T10:30:00Z\n"
+        "      --until TIME       only those until then\n"
+        "      --cause CAUSE      only those of this cause: OOMKilled, Panic …\n"
+        "      --agent NAME       only those of this agent\n"
+        "  -c, --container NAME   only those of this container\n"
         "      --unresolved       only those after which no run of the same agent has succeeded\n"
         "  -l, --selector LABELS  only records with these labels: lastword.dev/cause=OOMKilled,\n"
         "                         lastword.dev/agent=… …\n"
-        "  -o, --output wide|json wide: all columns, nothing cut; json: an AgentExitList\n"
+        "  -o, --output wide|json|yaml|name   wide: all columns, nothing cut; json and yaml: an\n"
+        "                         AgentExitList; name: as kubectl takes it\n"
+        "      --no-headers       the table without its titles\n"
         "  -f, --filename FILE    read records from a file, JSON or YAML; - is standard input\n"
         "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
         "\n"
@@ -29,17 +36,20 @@ static const char usage[] =
         "names\n"
         "another kubectl. Exit status: 0 ok, 1 failed, 2 usage.\n";
 
-struct choice {
-	int64_t from; /* 0: for ever */
-	bool unresolved;
-};
+static bool is_same(const char *wanted, const char *text)
+{
+	return wanted == NULL || (text != NULL && strcmp(text, wanted) == 0);
+}
 
 static bool is_chosen(void *context, const struct agent_exit *exit)
 {
-	const struct choice *choice = context;
-	if (choice->unresolved && exit->resolved_at != AGENT_EXIT_UNKNOWN)
-		return false;
-	return choice->from == 0 || exit_time(exit) >= choice->from;
+	const struct record_options *options = context;
+	int64_t time = exit_time(exit);
+	return (!options->unresolved || exit->resolved_at == AGENT_EXIT_UNKNOWN) &&
+	       (options->since == 0 || time >= options->since) &&
+	       (options->until == 0 || time <= options->until) &&
+	       is_same(options->cause, exit->error_type) && is_same(options->agent, exit->agent) &&
+	       is_same(options->container, exit->container);
 }
 
 static void print_nothing_found(const struct record_options *options)
@@ -53,7 +63,7 @@ static void print_nothing_found(const struct record_options *options)
 
 int command_exits(int argc, char **argv)
 {
-	struct record_options options = {.command = "exits", .usage = usage, .flags = "nAlofswu"};
+	struct record_options options = {.command = "exits", .usage = usage, .flags = "nAlofcswu"};
 	struct exit_list _cleanup_exit_list_ list = {0};
 	struct buffer _cleanup_buffer_ out;
 	struct error error;
@@ -61,23 +71,21 @@ int command_exits(int argc, char **argv)
 	buffer_init(&out, OUTPUT_MAX);
 	if (status >= 0)
 		return status;
-	int64_t now = clock_wall();
-	struct choice choice = {.from = options.since == 0 ? 0 : now - options.since,
-	                        .unresolved = options.unresolved};
-	if (!exit_list_load(&options.source, options.output == RECORDS_JSON, is_chosen, &choice,
-	                    &list, &error)) {
+	bool for_machines = record_output_is_for_machines(&options);
+	if (!exit_list_load(&options.source, for_machines, is_chosen, &options, &list, &error)) {
 		message(options.command, "%s", error.message);
 		return EXIT_FAILED;
 	}
-	if (options.output == RECORDS_JSON) {
-		record_json(&out, &list);
+	if (for_machines) {
+		record_output_write(&options, &list, &out);
 	} else if (list.count == 0 && list.unreadable == 0) {
 		print_nothing_found(&options);
 	} else if (list.count > 0) {
 		struct record_table table = {
 		        .namespaces = options.source.namespace == NULL,
 		        .wide = options.output == RECORDS_WIDE,
-		        .now = now,
+		        .no_titles = options.no_headers,
+		        .now = options.now,
 		};
 		record_table_print(&table, list.rows, list.count, &out);
 	}

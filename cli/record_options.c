@@ -1,21 +1,30 @@
 #include "cli/record_options.h"
 
-#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "cli/option.h"
-#include "cli/terminal.h"
 #include "lib/base/buffer.h"
 #include "lib/base/clock.h"
 #include "lib/base/duration.h"
+#include "lib/base/timestamp.h"
 
 #define DAY (INT64_C(24) * 3600 * SECOND)
 
-enum { CODE_SINCE = 1, CODE_KUBECONFIG, CODE_CONTEXT, CODE_LOG, CODE_UNRESOLVED };
+enum {
+	CODE_SINCE = 1,
+	CODE_UNTIL,
+	CODE_CAUSE,
+	CODE_AGENT,
+	CODE_NO_HEADERS,
+	CODE_KUBECONFIG,
+	CODE_CONTEXT,
+	CODE_LOG,
+	CODE_UNRESOLVED
+};
 
 static const struct option long_options[] = {
         {"namespace", required_argument, NULL, 'n'},
@@ -25,6 +34,10 @@ static const struct option long_options[] = {
         {"filename", required_argument, NULL, 'f'},
         {"container", required_argument, NULL, 'c'},
         {"since", required_argument, NULL, CODE_SINCE},
+        {"until", required_argument, NULL, CODE_UNTIL},
+        {"cause", required_argument, NULL, CODE_CAUSE},
+        {"agent", required_argument, NULL, CODE_AGENT},
+        {"no-headers", no_argument, NULL, CODE_NO_HEADERS},
         {"log", no_argument, NULL, CODE_LOG},
         {"unresolved", no_argument, NULL, CODE_UNRESOLVED},
         {"kubeconfig", required_argument, NULL, CODE_KUBECONFIG},
@@ -46,6 +59,10 @@ static char letter_of(int code)
 {
 	switch (code) {
 	case CODE_SINCE:
+	case CODE_UNTIL:
+	case CODE_CAUSE:
+	case CODE_AGENT:
+	case CODE_NO_HEADERS:
 		return 's';
 	case CODE_LOG:
 		return 'L';
@@ -56,40 +73,74 @@ static char letter_of(int code)
 	}
 }
 
-/* A Go duration, or days: 24h, 90m, 7d. */
-static bool take_since(const char *text, int64_t *ret_since, struct error *error)
+/* A number of days, as in 7d, or a Go duration: 24h, 90m. */
+static bool read_length(const char *text, int64_t *ret_length)
 {
+	struct error error;
 	size_t digits = strspn(text, "0123456789");
-	int64_t days = 0;
-	if (digits > 0 && strcmp(text + digits, "d") == 0) {
-		for (size_t i = 0; i < digits && days < 100000; i++)
-			days = days * 10 + (text[i] - '0');
-		if (days > 0 && days < 100000) {
-			*ret_since = days * DAY;
-			return true;
-		}
-	}
-	int64_t since;
-	if (!duration_parse(text, &since, error) || since <= 0)
-		return error_set(error, "--since %s: expected a length of time, such as 24h or 7d",
-		                 text);
-	*ret_since = since;
-	return true;
+	if (digits == 0 || digits > 5 || strcmp(text + digits, "d") != 0)
+		return duration_parse(text, ret_length, &error) && *ret_length > 0;
+	*ret_length = strtol(text, NULL, 10) * DAY;
+	return *ret_length > 0;
 }
+
+/* A day, or a point of time to the minute or the second; in UTC where it names no offset. */
+static bool read_date(const char *text, int64_t *ret_time)
+{
+	static const char *const ends[] = {"", "Z", ":00Z", "T00:00:00Z"};
+	char whole[64];
+	size_t length = strlen(text);
+	if (length + sizeof "T00:00:00Z" > sizeof whole)
+		return false;
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		snprintf(whole, sizeof whole, "%s%s", text, ends[i]);
+		if (length > 10 && whole[10] == ' ')
+			whole[10] = 'T';
+		if (timestamp_parse(whole, ret_time))
+			return true;
+	}
+	return false;
+}
+
+static bool take_time(const char *flag, const char *text, int64_t now, int64_t *ret_time,
+                      struct error *error)
+{
+	int64_t length;
+	if (read_length(text, &length)) {
+		*ret_time = now > length ? now - length : 1;
+		return true;
+	}
+	return read_date(text, ret_time) ||
+	       error_set(
+	               error,
+	               "--%s %s: expected how long ago, such as 24h or 7d, or a time in UTC, such "
+	               "as 2026-11-28 or 2026-11-28T10:30:00Z",
+	               flag, text);
+}
+
+/* of_list: only for commands that list records, with the letter w. */
+static const struct {
+	const char *text;
+	enum record_output output;
+	bool of_list;
+} outputs[] = {
+        {"json", RECORDS_JSON, false},
+        {"yaml", RECORDS_YAML, false},
+        {"wide", RECORDS_WIDE, true},
+        {"name", RECORDS_NAME, true},
+};
 
 static bool take_output(const struct record_options *options, const char *text,
                         enum record_output *ret_output, struct error *error)
 {
-	bool has_wide = strchr(options->flags, 'w') != NULL;
-	if (has_wide && strcmp(text, "wide") == 0) {
-		*ret_output = RECORDS_WIDE;
-		return true;
-	}
-	if (strcmp(text, "json") == 0) {
-		*ret_output = RECORDS_JSON;
-		return true;
-	}
-	return error_set(error, "-o %s: expected %s", text, has_wide ? "wide or json" : "json");
+	bool has_list = strchr(options->flags, 'w') != NULL;
+	for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++)
+		if (strcmp(outputs[i].text, text) == 0 && (has_list || !outputs[i].of_list)) {
+			*ret_output = outputs[i].output;
+			return true;
+		}
+	return error_set(error, "-o %s: expected %s", text,
+	                 has_list ? "wide, json, yaml or name" : "json or yaml");
 }
 
 /* It becomes part of a path. */
@@ -128,7 +179,18 @@ static bool take_option(int code, const char *value, struct record_options *opti
 		options->container = value;
 		return true;
 	case CODE_SINCE:
-		return take_since(value, &options->since, error);
+		return take_time("since", value, options->now, &options->since, error);
+	case CODE_UNTIL:
+		return take_time("until", value, options->now, &options->until, error);
+	case CODE_CAUSE:
+		options->cause = value;
+		return true;
+	case CODE_AGENT:
+		options->agent = value;
+		return true;
+	case CODE_NO_HEADERS:
+		options->no_headers = true;
+		return true;
 	case CODE_LOG:
 		options->log = true;
 		return true;
@@ -152,6 +214,8 @@ static bool check(const struct record_options *options, struct error *error)
 		return error_set(error, "-A and -n exclude each other");
 	if (options->source.path != NULL && options->source.selector != NULL)
 		return error_set(error, "-l is for the API server, not for a file");
+	if (options->since > 0 && options->until > 0 && options->since > options->until)
+		return error_set(error, "--since is later than --until");
 	return true;
 }
 
@@ -195,6 +259,7 @@ int record_options_read(int argc, char **argv, struct record_options *options)
 {
 	struct error error = {""};
 	bool help = false;
+	options->now = clock_wall();
 	if (!take_options(argc, argv, options, &help, &error)) {
 		message(options->command, "%s", error.message);
 		return EXIT_USAGE;
@@ -205,48 +270,4 @@ int record_options_read(int argc, char **argv, struct record_options *options)
 	}
 	choose_namespace(options);
 	return -1;
-}
-
-int record_print(const struct record_options *options, const struct buffer *text)
-{
-	if (!buffer_ok(text)) {
-		message(options->command, "too much to print, or no memory: choose fewer records");
-		return EXIT_FAILED;
-	}
-	fwrite(buffer_text(text), 1, text->length, stdout);
-	if (fflush(stdout) == 0 && ferror(stdout) == 0)
-		return EXIT_OK;
-	struct error error;
-	error_set_errno(&error, errno, "writing standard output");
-	message(options->command, "%s", error.message);
-	return EXIT_FAILED;
-}
-
-/* Lines of a printed object, each further in; line ends are layout only. */
-static void append_indented(struct buffer *out, const char *text)
-{
-	static const char indent[] = "        ";
-	while (*text != '\0') {
-		size_t length = strcspn(text, "\n");
-		buffer_append_text(out, indent);
-		terminal_json(out, text, length);
-		text += length;
-		if (*text == '\n') {
-			buffer_append_char(out, '\n');
-			text++;
-		}
-	}
-}
-
-void record_json(struct buffer *out, const struct exit_list *list)
-{
-	buffer_append_text(out, "{\n    \"apiVersion\": \"" AGENT_EXIT_API_VERSION "\",\n"
-	                        "    \"kind\": \"" AGENT_EXIT_KIND "List\",\n"
-	                        "    \"metadata\": {},\n"
-	                        "    \"items\": [");
-	for (size_t i = 0; i < list->count; i++) {
-		buffer_append_text(out, i == 0 ? "\n" : ",\n");
-		append_indented(out, list->rows[i].json);
-	}
-	buffer_append_text(out, list->count == 0 ? "]\n}\n" : "\n    ]\n}\n");
 }

@@ -9,9 +9,7 @@
 
 #include "cli/exit_records.h"
 
-struct buffer;
-
-enum record_output { RECORDS_TABLE, RECORDS_WIDE, RECORDS_JSON };
+enum record_output { RECORDS_TABLE, RECORDS_WIDE, RECORDS_JSON, RECORDS_YAML, RECORDS_NAME };
 
 struct record_options {
 	const char *command;
@@ -19,9 +17,14 @@ struct record_options {
 	const char *flags; /* the letters that the command takes */
 	struct exit_source source;
 	bool all_namespaces;
-	int64_t since; /* nanoseconds; 0: for ever */
+	int64_t now;   /* when the flags were read; nanoseconds since 1970, as the next two */
+	int64_t since; /* 0: for ever */
+	int64_t until; /* 0: for ever */
 	enum record_output output;
-	const char *container; /* NULL: any */
+	const char *container; /* NULL: any; and so the next two */
+	const char *cause;
+	const char *agent;
+	bool no_headers;
 	bool log;
 	bool unresolved;      /* only records without status.resolvedAt */
 	const char *argument; /* the one argument that is no flag, or NULL */
@@ -32,10 +35,10 @@ struct record_options {
  * status, after a message. */
 int record_options_read(int argc, char **argv, struct record_options *options);
 
-/* Writes the text to standard output. The exit status. */
-int record_print(const struct record_options *options, const struct buffer *text);
-
-/* Appends {"kind":"AgentExitList",…} of rows that have their objects. */
-void record_json(struct buffer *out, const struct exit_list *list);
+/* The output is for programs: records need their objects. */
+static inline bool record_output_is_for_machines(const struct record_options *options)
+{
+	return options->output >= RECORDS_JSON;
+}
 
 #endif

@@ -32,19 +32,21 @@ enum column {
 
 static const struct table_column columns[COLUMN_COUNT] = {
         [COLUMN_NAMESPACE] = {.title = "NAMESPACE",
-                              .shrink_turn = 4,
-                              .drop_turn = 3,
-                              .min_width = 9},
-        [COLUMN_POD] = {.title = "POD", .shrink_turn = 3, .min_width = 12, .middle = true},
-        [COLUMN_CONTAINER] = {.title = "CONTAINER",
                               .shrink_turn = 2,
                               .drop_turn = 2,
-                              .min_width = 9},
+                              .min_width = 9,
+                              .drop_if_same = true},
+        [COLUMN_POD] = {.title = "POD", .shrink_turn = 1, .min_width = 16, .middle = true},
+        [COLUMN_CONTAINER] = {.title = "CONTAINER",
+                              .shrink_turn = 3,
+                              .drop_turn = 1,
+                              .min_width = 9,
+                              .drop_if_same = true},
         [COLUMN_EXIT] = {.title = "EXIT"},
-        [COLUMN_CAUSE] = {.title = "CAUSE", .shrink_turn = 5, .min_width = 12},
-        [COLUMN_SILENT] = {.title = "SILENT", .drop_turn = 1},
-        [COLUMN_AGE] = {.title = "AGE", .drop_turn = 5},
-        [COLUMN_SUMMARY] = {.title = "SUMMARY", .shrink_turn = 1, .drop_turn = 4, .min_width = 16},
+        [COLUMN_CAUSE] = {.title = "CAUSE", .shrink_turn = 5, .min_width = 8},
+        [COLUMN_SILENT] = {.title = "SILENT"},
+        [COLUMN_AGE] = {.title = "AGE", .drop_turn = 3},
+        [COLUMN_SUMMARY] = {.title = "SUMMARY", .shrink_turn = 4, .drop_turn = 4, .min_width = 24},
         [COLUMN_RESTART] = {.title = "RESTART"},
         [COLUMN_AGENT] = {.title = "AGENT"},
         [COLUMN_TASK] = {.title = "TASK"},
@@ -156,7 +158,10 @@ void record_table_print(const struct record_table *table, const struct exit_row 
 		cells[i] = text;
 		text += strlen(text) + 1;
 	}
-	table_print(out, shown, column_count, cells, count,
-	            table->wide ? SIZE_MAX : terminal_width());
+	struct table drawn = {.columns = shown,
+	                      .count = column_count,
+	                      .width = table->wide ? SIZE_MAX : terminal_width(),
+	                      .no_titles = table->no_titles};
+	table_print(out, &drawn, cells, count);
 	free((void *)cells);
 }

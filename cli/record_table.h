@@ -15,6 +15,7 @@ struct buffer;
 struct record_table {
 	bool namespaces; /* with the column NAMESPACE */
 	bool wide;       /* all columns, nothing cut; else as wide as the terminal */
+	bool no_titles;  /* the rows alone */
 	int64_t now;     /* for AGE; nanoseconds since 1970 */
 };
 

@@ -100,20 +100,34 @@ static void print_row(struct buffer *out, const struct layout *layout, const cha
 	buffer_append_char(out, '\n');
 }
 
-void table_print(struct buffer *out, const struct table_column *columns, size_t count,
-                 const char *const *cells, size_t rows, size_t width)
+static bool says_the_same(const struct table *table, const char *const *cells, size_t rows,
+                          size_t column)
 {
-	struct layout layout = {.columns = columns, .count = count, .gap = 3};
+	for (size_t r = 1; r < rows; r++)
+		if (strcmp(cells[r * table->count + column], cells[column]) != 0)
+			return false;
+	return rows > 1;
+}
+
+void table_print(struct buffer *out, const struct table *table, const char *const *cells,
+                 size_t rows)
+{
+	size_t count = table->count;
+	struct layout layout = {.columns = table->columns, .count = count, .gap = 3};
 	for (size_t c = 0; c < count; c++) {
-		layout.widths[c] = strlen(columns[c].title);
+		layout.widths[c] = table->no_titles ? 1 : strlen(table->columns[c].title);
 		for (size_t r = 0; r < rows; r++) {
 			size_t needed = terminal_columns(cells[r * count + c]);
 			if (needed > layout.widths[c])
 				layout.widths[c] = needed;
 		}
 	}
-	fit(&layout, width);
-	print_row(out, &layout, NULL);
+	for (size_t c = 0; c < count && total_width(&layout) > table->width; c++)
+		if (table->columns[c].drop_if_same && says_the_same(table, cells, rows, c))
+			layout.widths[c] = 0;
+	fit(&layout, table->width);
+	if (!table->no_titles)
+		print_row(out, &layout, NULL);
 	for (size_t r = 0; r < rows; r++)
 		print_row(out, &layout, cells + r * count);
 }

@@ -2,8 +2,9 @@
  * table: a table as kubectl prints it: titles, columns padded, three spaces between them (two where
  * the table is narrow), the last column not padded.
  *
- * A table that is wider than it may be gets narrower columns, down to each one's min_width, in the
- * order of shrink_turn. Where that cannot be enough, columns are dropped first, in the order of
+ * A table that is wider than it may be loses the columns that say the same in every row, where they
+ * may go, and then gets narrower columns, down to each one's min_width, in the order of
+ * shrink_turn. Where that cannot be enough, more columns are dropped first, in the order of
  * drop_turn. Pure.
  */
 #ifndef LASTWORD_CLI_TABLE_H
@@ -22,10 +23,18 @@ struct table_column {
 	unsigned drop_turn;   /* from 1; 0: never dropped */
 	size_t min_width;     /* it is never cut to fewer columns */
 	bool middle;          /* cut in the middle */
+	bool drop_if_same;    /* dropped first where two rows or more all say the same */
 };
 
-/* cells: rows times count texts, row by row, safe for a terminal (terminal_line). */
-void table_print(struct buffer *out, const struct table_column *columns, size_t count,
-                 const char *const *cells, size_t rows, size_t width);
+struct table {
+	const struct table_column *columns;
+	size_t count;   /* of columns, at most TABLE_COLUMNS_MAX */
+	size_t width;   /* SIZE_MAX: no limit */
+	bool no_titles; /* the rows alone */
+};
+
+/* cells: rows times table->count texts, row by row, safe for a terminal (terminal_line). */
+void table_print(struct buffer *out, const struct table *table, const char *const *cells,
+                 size_t rows);
 
 #endif

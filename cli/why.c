@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "cli/record_options.h"
+#include "cli/record_output.h"
 #include "cli/record_table.h"
 #include "cli/terminal.h"
 #include "lib/base/clock.h"
@@ -25,7 +26,7 @@ static const char usage[] =
         "  -n, --namespace NS    the pod's namespace (default: kubectl's)\n"
         "  -c, --container NAME  only terminations of this container\n"
         "      --log             with the end of the output, as far as the record has it\n"
-        "  -o, --output json     the pod's records, an AgentExitList\n"
+        "  -o, --output json|yaml   the pod's records, an AgentExitList\n"
         "  -f, --filename FILE   read records from a file, JSON or YAML; - is standard input\n"
         "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
         "\n"
@@ -369,8 +370,8 @@ int command_why(int argc, char **argv)
 		message(options.command, "%s", error.message);
 		return EXIT_FAILED;
 	}
-	if (options.output == RECORDS_JSON) {
-		record_json(&out, &list);
+	if (record_output_is_for_machines(&options)) {
+		record_output_write(&options, &list, &out);
 		return record_print(&options, &out);
 	}
 	if (list.count == 0)

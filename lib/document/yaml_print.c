@@ -8,11 +8,19 @@
 #include "lib/document/yaml_scalar.h"
 
 /* YAML 1.1 section 5.1, less what it takes for line breaks and the byte order mark. */
-static bool is_printable(uint32_t c)
+static bool may_be_printed(uint32_t c)
 {
 	return (c >= 0x20 && c <= 0x7E) ||
 	       (c >= 0xA0 && c <= 0xD7FF && c != 0x2028 && c != 0x2029) ||
 	       (c >= 0xE000 && c <= 0xFFFD && c != 0xFEFF) || (c >= 0x10000 && c <= 0x10FFFF);
+}
+
+/* What a reader cannot see, or would see elsewhere, is escaped: it means the same. */
+static bool is_printable(uint32_t c)
+{
+	return may_be_printed(c) && !utf8_is_unsafe(c) && c != 0xAD && c != 0x180E && c != 0x200B &&
+	       !(c >= 0x2060 && c <= 0x206F) && !(c >= 0xFFF9 && c <= 0xFFFB) &&
+	       !(c >= 0xE0000 && c <= 0xE0FFF);
 }
 
 static void print_quoted(struct buffer *out, const char *text)
@@ -32,7 +40,7 @@ static void print_quoted(struct buffer *out, const char *text)
 		else if (c <= 0xFF)
 			buffer_printf(out, "\\x%02x", (unsigned)c);
 		else
-			buffer_printf(out, "\\u%04x", (unsigned)c);
+			buffer_printf(out, c <= 0xFFFF ? "\\u%04x" : "\\U%08x", (unsigned)c);
 		i += sequence == 0 ? 1 : sequence;
 	}
 	buffer_append_char(out, '"');

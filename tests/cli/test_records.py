@@ -9,6 +9,7 @@ import subprocess
 import unicodedata
 
 import pytest
+import yaml
 
 from record_cluster import BUILD, DATA, ROOT, load_records
 
@@ -98,7 +99,8 @@ def ugly_records():
 
 @pytest.mark.parametrize("command", [("exits",), ("exits", "-o", "wide"), ("exits", "-o", "json"),
                                      ("why", "coder-7f9", "--log"),
-                                     ("why", "coder-7f9", "-o", "json")])
+                                     ("why", "coder-7f9", "-o", "json"),
+                                     ("exits", "-o", "yaml")])
 def test_nothing_steers_the_terminal(cluster, command):
     records = ugly_records()
     cluster.hold(records)
@@ -106,6 +108,8 @@ def test_nothing_steers_the_terminal(cluster, command):
     assert "coder-7f9" in text and harmful(text) == []
     if "json" in command:
         assert json.loads(text)["items"] == records
+    if "yaml" in command:
+        assert yaml.safe_load(text)["items"] == records
 
 
 def test_what_is_no_utf8_is_replaced(cluster):
@@ -158,6 +162,13 @@ def test_json_is_the_list_as_it_is(cluster):
     assert sorted(done["items"], key=key) == sorted(records, key=key)
     empty = json.loads(cluster.lastword("exits", "-n", "none", "-o", "json").stdout)
     assert empty["items"] == []
+
+
+@pytest.mark.parametrize("command", [("exits", "-A"), ("why", "coder-7f9"), ("exits", "-n", "ugly")])
+def test_yaml_means_the_same(cluster, command):
+    as_json = json.loads(cluster.lastword(*command, "-o", "json").stdout)
+    assert yaml.safe_load(cluster.lastword(*command, "-o", "yaml").stdout) == as_json
+    assert as_json["items"]
 
 
 def test_why_requests_one_pod_and_its_like(cluster):

@@ -170,7 +170,7 @@ static void test_any_table_fits(void **state)
 		}
 		size_t width = 20 + (size_t)(rand_r(&seed) % 120);
 		buffer_init_fixed(&out, storage, sizeof storage);
-		table_print(&out, columns, 3, cells, 3, width);
+		table_print(&out, &(struct table){columns, 3, width, false}, cells, 3);
 		assert_int_equal(utf8_valid_prefix(out.data, out.length), out.length);
 		size_t lines = 0;
 		for (char *at = storage, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
@@ -192,17 +192,43 @@ static void test_a_table_as_kubectl_prints_it(void **state)
 	        {.title = "AGE", .drop_turn = 1}};
 	static const char *const cells[] = {"a", "5m", "longer", ""};
 	buffer_init_fixed(&out, storage, sizeof storage);
-	table_print(&out, columns, 2, cells, 2, SIZE_MAX);
+	table_print(&out, &(struct table){columns, 2, SIZE_MAX, false}, cells, 2);
 	assert_string_equal(buffer_text(&out), "NAME     AGE\na        5m\nlonger\n");
 	buffer_clear(&out);
-	table_print(&out, columns, 2, cells, 2, 11);
+	table_print(&out, &(struct table){columns, 2, 11, false}, cells, 2);
 	assert_string_equal(buffer_text(&out), "NAME    AGE\na       5m\nlong\xe2\x80\xa6\n");
 	buffer_clear(&out);
-	table_print(&out, columns, 2, cells, 2, 9);
+	table_print(&out, &(struct table){columns, 2, 9, false}, cells, 2);
 	assert_string_equal(buffer_text(&out), "NAME  AGE\na     5m\nlon\xe2\x80\xa6\n");
 	buffer_clear(&out);
-	table_print(&out, columns, 2, cells, 2, 5);
+	table_print(&out, &(struct table){columns, 2, 5, false}, cells, 2);
 	assert_string_equal(buffer_text(&out), "NAME\na\nlong\xe2\x80\xa6\n");
+	buffer_clear(&out);
+	table_print(&out, &(struct table){columns, 2, SIZE_MAX, true}, cells, 2);
+	assert_string_equal(buffer_text(&out), "a        5m\nlonger\n");
+}
+
+/* Where it does not fit, a column that says nothing goes first. */
+static void test_columns_that_repeat(void **state)
+{
+	(void)state;
+	static const struct table_column columns[] = {
+	        {.title = "NAME", .shrink_turn = 1, .min_width = 4},
+	        {.title = "OF", .drop_if_same = true}};
+	static const char *const cells[] = {"first", "main", "second", "main"};
+	static const char *const differ[] = {"first", "main", "second", "wait"};
+	buffer_init_fixed(&out, storage, sizeof storage);
+	table_print(&out, &(struct table){columns, 2, 13, false}, cells, 2);
+	assert_string_equal(buffer_text(&out), "NAME     OF\nfirst    main\nsecond   main\n");
+	buffer_clear(&out);
+	table_print(&out, &(struct table){columns, 2, 12, false}, cells, 2);
+	assert_string_equal(buffer_text(&out), "NAME\nfirst\nsecond\n");
+	buffer_clear(&out);
+	table_print(&out, &(struct table){columns, 2, 12, false}, differ, 2);
+	assert_string_equal(buffer_text(&out), "NAME    OF\nfirst   main\nseco…   wait\n");
+	buffer_clear(&out); /* a single row repeats nothing */
+	table_print(&out, &(struct table){columns, 2, 11, false}, cells, 1);
+	assert_string_equal(buffer_text(&out), "NAME   OF\nfir…   main\n");
 }
 
 int main(void)
@@ -213,6 +239,7 @@ int main(void)
 	        cmocka_unit_test(test_json),
 	        cmocka_unit_test(test_columns),
 	        cmocka_unit_test(test_cuts),
+	        cmocka_unit_test(test_columns_that_repeat),
 	        cmocka_unit_test(test_ages),
 	        cmocka_unit_test(test_any_table_fits),
 	        cmocka_unit_test(test_a_table_as_kubectl_prints_it),

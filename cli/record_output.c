@@ -1,0 +1,96 @@
+#include "cli/record_output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/message.h"
+#include "cli/terminal.h"
+#include "lib/base/buffer.h"
+#include "lib/document/yaml.h"
+
+#define NAME_PREFIX "agentexit.lastword.dev/" /* as kubectl prints -o name */
+
+int record_print(const struct record_options *options, const struct buffer *text)
+{
+	if (!buffer_ok(text)) {
+		message(options->command, "too much to print, or no memory: choose fewer records");
+		return EXIT_FAILED;
+	}
+	fwrite(buffer_text(text), 1, text->length, stdout);
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return EXIT_OK;
+	struct error error;
+	error_set_errno(&error, errno, "writing standard output");
+	message(options->command, "%s", error.message);
+	return EXIT_FAILED;
+}
+
+/* Lines of a printed object, each further in; line ends are layout only. */
+static void append_indented(struct buffer *out, const char *text)
+{
+	static const char indent[] = "        ";
+	while (*text != '\0') {
+		size_t length = strcspn(text, "\n");
+		buffer_append_text(out, indent);
+		terminal_json(out, text, length);
+		text += length;
+		if (*text == '\n') {
+			buffer_append_char(out, '\n');
+			text++;
+		}
+	}
+}
+
+static void write_json(struct buffer *out, const struct exit_list *list)
+{
+	buffer_append_text(out, "{\n    \"apiVersion\": \"" AGENT_EXIT_API_VERSION "\",\n"
+	                        "    \"kind\": \"" AGENT_EXIT_KIND "List\",\n"
+	                        "    \"metadata\": {},\n"
+	                        "    \"items\": [");
+	for (size_t i = 0; i < list->count; i++) {
+		buffer_append_text(out, i == 0 ? "\n" : ",\n");
+		append_indented(out, list->rows[i].json);
+	}
+	buffer_append_text(out, list->count == 0 ? "]\n}\n" : "\n    ]\n}\n");
+}
+
+static bool write_yaml(struct buffer *out, const struct exit_list *list)
+{
+	struct arena *arena = list->arena;
+	struct error error;
+	json *root = json_new_object(arena);
+	json *items = json_new_array(arena);
+	bool made = root != NULL && items != NULL &&
+	            json_add_member(arena, root, "apiVersion",
+	                            json_new_string(arena, AGENT_EXIT_API_VERSION)) &&
+	            json_add_member(arena, root, "kind",
+	                            json_new_string(arena, AGENT_EXIT_KIND "List")) &&
+	            json_add_member(arena, root, "metadata", json_new_object(arena)) &&
+	            json_add_member(arena, root, "items", items);
+	for (size_t i = 0; i < list->count && made; i++) {
+		json *object;
+		const char *text = list->rows[i].json;
+		made = json_parse(arena, text, strlen(text), JSON_KEEP_NUMBERS, &object, &error) !=
+		               JSON_INVALID &&
+		       json_append(items, object);
+	}
+	if (made)
+		yaml_print(out, root);
+	return made;
+}
+
+void record_output_write(const struct record_options *options, const struct exit_list *list,
+                         struct buffer *out)
+{
+	if (options->output == RECORDS_JSON)
+		write_json(out, list);
+	else if (options->output == RECORDS_YAML && !write_yaml(out, list))
+		out->failed = true;
+	for (size_t i = 0; i < list->count && options->output == RECORDS_NAME; i++) {
+		buffer_append_text(out, NAME_PREFIX);
+		terminal_line(out, list->rows[i].name);
+		buffer_append_char(out, '\n');
+	}
+}

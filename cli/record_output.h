@@ -1,0 +1,20 @@
+/*
+ * record_output: records in a machine's form, for exits and why. Nothing in them may control the
+ * terminal (terminal.h); what would is escaped, and means the same.
+ */
+#ifndef LASTWORD_CLI_RECORD_OUTPUT_H
+#define LASTWORD_CLI_RECORD_OUTPUT_H
+
+#include "cli/record_options.h"
+
+struct buffer;
+
+/* Appends the records, which have their objects, as options->output says: an AgentExitList in JSON
+ * or YAML, or their names. Ask buffer_ok(). */
+void record_output_write(const struct record_options *options, const struct exit_list *list,
+                         struct buffer *out);
+
+/* Writes the text to standard output. The exit status. */
+int record_print(const struct record_options *options, const struct buffer *text);
+
+#endif
