@@ -39,7 +39,7 @@ void silence_tracker_take(struct silence_tracker *tracker, const struct pod *pod
                           size_t count, bool gone);
 
 /* The silence that began with that run of the container, and was confirmed, is known from the pod:
- * when it is over the recorder is told, or was. */
+ * when it is over the recorder gets to know, or did. */
 bool silence_tracker_follows(struct cached_pod *pod, const char *container, int64_t restart_count);
 
 /* When silence_tracker_fire() may have to confirm it, since 1970; INT64_MAX: it need not. */

@@ -79,7 +79,7 @@ def metric(observer, namespace="agents"):
     return observer.metric(f'lastword_breaker_open{{namespace="{namespace}"}}')
 
 
-def test_its_life(cluster, observe):  # noqa: F811
+def test_open_half_open_closed(cluster, observe):  # noqa: F811
     one = observe(cluster, "one", *PLACE, "--breaker-open-for", "1s")
     wait_until(lambda: one.metric("lastword_observer_leader") == 1, "it to lead")
     happen(cluster, pod("well", running(), running()), pod("slow", WAITS, WAITS),
