@@ -22,7 +22,7 @@ class Agents:
         self.folder = folder
         self.numbers = itertools.count(1)
 
-    def pod(self, agent, sidecar=False, inject=True, annotations=None):
+    def pod(self, agent, sidecar=False, inject=True, annotations=None, publish=True):
         """A pod whose agent runs, and with a sidecar that knows nothing of it."""
         number = next(self.numbers)
         names = ["main", "proxy"] if sidecar else ["main"]
@@ -40,7 +40,8 @@ class Agents:
         pod["status"] = {"phase": "Running", "startTime": now(-2), "containerStatuses": [
             {"name": name, "restartCount": 0, "state": {"running": {"startedAt": now(-2)}}}
             for name in names]}
-        self.publish("ADDED", pod)
+        if publish:
+            self.publish("ADDED", pod)
         return pod
 
     def publish(self, kind, pod, line=None):
@@ -89,6 +90,19 @@ class Agents:
 
     def delete(self, pod):
         self.publish("DELETED", pod)
+
+    def cannot_start(self, agent):
+        """Since the watchdog's image cannot be pulled."""
+        pod = self.pod(agent, publish=False)
+        sidecar, = pod["spec"]["initContainers"]
+        main, = pod["spec"]["containers"]
+        pod["status"] |= {"phase": "Pending", "initContainerStatuses": [
+            {"name": sidecar["name"], "restartCount": 0,
+             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}}]}
+        pod["status"]["containerStatuses"] = [
+            {"name": main["name"], "restartCount": 0,
+             "state": {"waiting": {"reason": "PodInitializing"}}}]
+        self.publish("ADDED", pod)
 
     def overrun(self, agent):
         """It runs past its deadline, of a second, and its watchdog reports that."""
