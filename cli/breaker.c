@@ -271,8 +271,9 @@ static void print_table(const struct breaker_state *state, struct buffer *out)
 			fill(&state->entries[i], &cells[count], &rows[count * COLUMN_COUNT]);
 			count++;
 		}
+	struct table table = {.columns = columns, .count = COLUMN_COUNT, .width = terminal_width()};
 	if (count > 0)
-		table_print(out, columns, COLUMN_COUNT, rows, count, terminal_width());
+		table_print(out, &table, rows, count);
 	else
 		fputs("No breaker is open.\n", stderr);
 	free(cells);
