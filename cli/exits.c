@@ -36,34 +36,9 @@ static const char usage[] =
         "names\n"
         "another kubectl. Exit status: 0 ok, 1 failed, 2 usage.\n";
 
-static bool is_same(const char *wanted, const char *text)
-{
-	return wanted == NULL || (text != NULL && strcmp(text, wanted) == 0);
-}
-
-static bool is_chosen(void *context, const struct agent_exit *exit)
-{
-	const struct record_options *options = context;
-	int64_t time = exit_time(exit);
-	return (!options->unresolved || exit->resolved_at == AGENT_EXIT_UNKNOWN) &&
-	       (options->since == 0 || time >= options->since) &&
-	       (options->until == 0 || time <= options->until) &&
-	       is_same(options->cause, exit->error_type) && is_same(options->agent, exit->agent) &&
-	       is_same(options->container, exit->container);
-}
-
-static void print_nothing_found(const struct record_options *options)
-{
-	const char *namespace = options->source.namespace;
-	if (namespace == NULL)
-		fputs("No resources found\n", stderr);
-	else
-		fprintf(stderr, "No resources found in %s namespace.\n", namespace);
-}
-
 int command_exits(int argc, char **argv)
 {
-	struct record_options options = {.command = "exits", .usage = usage, .flags = "nAlofcswu"};
+	struct record_options options = {.command = "exits", .usage = usage, .flags = "nAlofcswuy"};
 	struct exit_list _cleanup_exit_list_ list = {0};
 	struct buffer _cleanup_buffer_ out;
 	struct error error;
@@ -72,14 +47,13 @@ int command_exits(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	bool for_machines = record_output_is_for_machines(&options);
-	if (!exit_list_load(&options.source, for_machines, is_chosen, &options, &list, &error)) {
+	if (!exit_list_load(&options.source, for_machines, record_is_chosen, &options, &list,
+	                    &error)) {
 		message(options.command, "%s", error.message);
 		return EXIT_FAILED;
 	}
 	if (for_machines) {
 		record_output_write(&options, &list, &out);
-	} else if (list.count == 0 && list.unreadable == 0) {
-		print_nothing_found(&options);
 	} else if (list.count > 0) {
 		struct record_table table = {
 		        .namespaces = options.source.namespace == NULL,
@@ -90,8 +64,9 @@ int command_exits(int argc, char **argv)
 		record_table_print(&table, list.rows, list.count, &out);
 	}
 	status = record_print(&options, &out);
-	if (list.unreadable == 0)
-		return status;
-	message(options.command, "%zu items are no AgentExit", list.unreadable);
-	return list.count == 0 ? EXIT_FAILED : status;
+	if (list.count == 0 && !for_machines)
+		record_report_none(&options, &list);
+	else if (list.unreadable > 0)
+		message(options.command, "%zu items are no AgentExit", list.unreadable);
+	return list.unreadable > 0 && list.count == 0 ? EXIT_FAILED : status;
 }

@@ -16,6 +16,7 @@ static const struct command {
         {"check", command_check, "check a configuration"},
         {"images", command_images, "ask registries what images run, for the configuration"},
         {"exits", command_exits, "list the failed terminations of agents in a cluster"},
+        {"groups", command_groups, "group those that are similar"},
         {"why", command_why, "show why a pod's agent failed"},
         {"breaker", command_breaker, "show, open or close the breakers of namespaces"},
         {"diagnose", command_diagnose, "show what the watchdog would report of a log"},

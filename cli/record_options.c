@@ -118,29 +118,35 @@ static bool take_time(const char *flag, const char *text, int64_t now, int64_t *
 	               flag, text);
 }
 
-/* of_list: only for commands that list records, with the letter w. */
+/* Each with the letter of options.flags that allows it; NUL: all commands do. */
 static const struct {
 	const char *text;
 	enum record_output output;
-	bool of_list;
+	char letter;
 } outputs[] = {
-        {"json", RECORDS_JSON, false},
-        {"yaml", RECORDS_YAML, false},
-        {"wide", RECORDS_WIDE, true},
-        {"name", RECORDS_NAME, true},
+        {"json", RECORDS_JSON, '\0'},
+        {"yaml", RECORDS_YAML, 'y'},
+        {"wide", RECORDS_WIDE, 'w'},
+        {"name", RECORDS_NAME, 'w'},
 };
 
 static bool take_output(const struct record_options *options, const char *text,
                         enum record_output *ret_output, struct error *error)
 {
-	bool has_list = strchr(options->flags, 'w') != NULL;
-	for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++)
-		if (strcmp(outputs[i].text, text) == 0 && (has_list || !outputs[i].of_list)) {
+	char known[64] = "";
+	for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+		if (strchr(options->flags, outputs[i].letter) == NULL) /* NUL is in every string */
+			continue;
+		if (strcmp(outputs[i].text, text) == 0) {
 			*ret_output = outputs[i].output;
 			return true;
 		}
-	return error_set(error, "-o %s: expected %s", text,
-	                 has_list ? "wide, json, yaml or name" : "json or yaml");
+		size_t length = strlen(known);
+		snprintf(known + length, sizeof known - length, "%s%s", length == 0 ? "" : ", ",
+		         outputs[i].text);
+	}
+	return error_set(error, "-o %s: expected %s%s", text,
+	                 strchr(known, ',') == NULL ? "" : "one of ", known);
 }
 
 /* It becomes part of a path. */
@@ -270,4 +276,20 @@ int record_options_read(int argc, char **argv, struct record_options *options)
 	}
 	choose_namespace(options);
 	return -1;
+}
+
+static bool is_same(const char *wanted, const char *text)
+{
+	return wanted == NULL || (text != NULL && strcmp(text, wanted) == 0);
+}
+
+bool record_is_chosen(void *context, const struct agent_exit *exit)
+{
+	const struct record_options *options = context;
+	int64_t time = exit_time(exit);
+	return (!options->unresolved || exit->resolved_at == AGENT_EXIT_UNKNOWN) &&
+	       (options->since == 0 || time >= options->since) &&
+	       (options->until == 0 || time <= options->until) &&
+	       is_same(options->cause, exit->error_type) && is_same(options->agent, exit->agent) &&
+	       is_same(options->container, exit->container);
 }

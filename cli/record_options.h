@@ -35,6 +35,10 @@ struct record_options {
  * status, after a message. */
 int record_options_read(int argc, char **argv, struct record_options *options);
 
+/* The flags that choose records do not exclude this one. An exit_filter, the options its context.
+ */
+bool record_is_chosen(void *options, const struct agent_exit *exit);
+
 /* The output is for programs: records need their objects. */
 static inline bool record_output_is_for_machines(const struct record_options *options)
 {

@@ -12,6 +12,17 @@
 
 #define NAME_PREFIX "agentexit.lastword.dev/" /* as kubectl prints -o name */
 
+void record_report_none(const struct record_options *options, const struct exit_list *list)
+{
+	const char *namespace = options->source.namespace;
+	if (list->unreadable > 0)
+		message(options->command, "%zu items are no AgentExit", list->unreadable);
+	else if (namespace == NULL)
+		fputs("No resources found\n", stderr);
+	else
+		fprintf(stderr, "No resources found in %s namespace.\n", namespace);
+}
+
 int record_print(const struct record_options *options, const struct buffer *text)
 {
 	if (!buffer_ok(text)) {

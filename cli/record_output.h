@@ -14,6 +14,9 @@ struct buffer;
 void record_output_write(const struct record_options *options, const struct exit_list *list,
                          struct buffer *out);
 
+/* A message that there is no record, or that there are only items that are none. */
+void record_report_none(const struct record_options *options, const struct exit_list *list);
+
 /* Writes the text to standard output. The exit status. */
 int record_print(const struct record_options *options, const struct buffer *text);
 

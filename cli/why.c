@@ -353,7 +353,7 @@ static const char *pod_name(const char *argument)
 
 int command_why(int argc, char **argv)
 {
-	struct record_options options = {.command = "why", .usage = usage, .flags = "nofcLp"};
+	struct record_options options = {.command = "why", .usage = usage, .flags = "nofcLpy"};
 	struct exit_list _cleanup_exit_list_ list = {0};
 	struct buffer _cleanup_buffer_ out;
 	struct error error;

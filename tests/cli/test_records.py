@@ -100,13 +100,14 @@ def ugly_records():
 @pytest.mark.parametrize("command", [("exits",), ("exits", "-o", "wide"), ("exits", "-o", "json"),
                                      ("why", "coder-7f9", "--log"),
                                      ("why", "coder-7f9", "-o", "json"),
-                                     ("exits", "-o", "yaml")])
+                                     ("exits", "-o", "yaml"), ("groups",),
+                                     ("groups", "-o", "json")])
 def test_nothing_steers_the_terminal(cluster, command):
     records = ugly_records()
     cluster.hold(records)
     text = cluster.lastword(*command).stdout.decode()
-    assert "coder-7f9" in text and harmful(text) == []
-    if "json" in command:
+    assert ("coder-7f9" in text or "groups" in command) and harmful(text) == []
+    if "json" in command and "groups" not in command:
         assert json.loads(text)["items"] == records
     if "yaml" in command:
         assert yaml.safe_load(text)["items"] == records
@@ -304,7 +305,27 @@ def test_it_is_a_plugin_of_kubectl(cluster):
     assert os.path.realpath(BUILD / "bin/kubectl-lastword") == str((BUILD / "bin/lastword").resolve())
 
 
-@pytest.mark.parametrize("command", ["exits", "why"])
+def test_groups_for_programs(cluster):
+    groups = json.loads(cluster.lastword("groups", "-A", "-o", "json").stdout)["groups"]
+    assert sum(group["count"] for group in groups) == len(load_records())
+    coder, = (group for group in groups if group["agents"] == ["coder"])
+    assert (coder["fingerprint"], coder["state"], coder["count"]) == ("5f0c2a91d3e8b764", "back", 4)
+    assert coder["firstSeen"] < coder["lastSeen"] and coder["cause"] == "Panic"
+
+
+def test_records_without_a_fingerprint_are_grouped_by_cause_and_agent(cluster):
+    records = load_records()[:1] * 4
+    records = [json.loads(json.dumps(record)) for record in records]
+    for record, agent, cause in zip(records, "aabb", ("Error", "Error", "Error", "OOMKilled")):
+        record["spec"].update(agent=agent, errorType=cause)
+        record["spec"].pop("fingerprint", None)
+    cluster.hold(records)
+    groups = json.loads(cluster.lastword("groups", "-A", "-o", "json").stdout)["groups"]
+    assert sorted((g["agents"], g["cause"], g["count"]) for g in groups) == [
+        (["a"], "Error", 2), (["b"], "Error", 1), (["b"], "OOMKilled", 1)]
+
+
+@pytest.mark.parametrize("command", ["exits", "groups", "why"])
 def test_help_and_documentation_have_the_same_flags(command):
     usage = subprocess.run([BUILD / "bin/lastword", command, "--help"], capture_output=True,
                            text=True, check=True).stdout
