@@ -1,9 +1,11 @@
 """Rules, dashboard, runbooks, documents and code say the same."""
 import re
+import shlex
+import subprocess
 
 import pytest
 import yaml
-from webhook_process import ROOT
+from webhook_process import BUILD, ROOT
 
 from rules import (AGREED, ALERTS, DASHBOARD, DOCUMENTS, FOLDER, RECORDED, RULES, RUNBOOKS, code_metrics,
                    dashboard_expressions, metric_of, names_in, panels)
@@ -37,6 +39,29 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert():
         assert "kubectl lastword" in text
         for link in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
             assert (RUNBOOKS / link).is_file(), link
+
+
+def commands():
+    """What is to be typed: ["exits", "-A", …]"""
+    texts = [path.read_text() for path in RUNBOOKS.iterdir()]
+    texts += [alert["annotations"]["description"] for alert in ALERTS]
+    for text in texts:
+        for words in re.findall(r'kubectl lastword ([^`"\n]+)', text):
+            words = re.sub(r"\{\{[^}]*\}\}|NAMESPACE", "agents", words).replace("FILE", "/dev/null")
+            yield tuple(shlex.split(words))
+
+
+def test_the_commands_are_understood(tmp_path):
+    """Exit status 2 is wrong usage; 1 is that there is no such record."""
+    records = tmp_path / "records.json"
+    records.write_text('{"kind": "AgentExitList", "apiVersion": "lastword.dev/v1alpha1", "items": []}')
+    found = {words for words in commands() if words[1:] and words[0] in ("exits", "why")}
+    assert len(found) > 8 and {words[0] for words in commands()} <= {"exits", "why", "breaker"}
+    for words in found:
+        done = subprocess.run([BUILD / "bin/lastword", *words, "-f", records], capture_output=True,
+                              text=True, timeout=60)
+        expected = (0,) if words[0] == "exits" else (1,)
+        assert done.returncode in expected, (words, done.stderr)
 
 
 def test_every_alert_is_documented_with_its_severity():
