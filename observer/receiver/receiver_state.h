@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "observer/base/event_loop.h"
 #include "observer/base/metrics.h"
+#include "observer/receiver/open_alerts.h"
 #include "observer/receiver/receiver_config.h"
 #include "observer/receiver/receiver_queue.h"
 #include "observer/receiver/tracked_record.h"
@@ -44,6 +45,11 @@ struct receiver {
 	struct timer retry;    /* set: nothing is sent before */
 	bool behind;           /* something did not fit into memory */
 	struct log_limit log;
+	/* RECEIVER_ALERTMANAGER (alert_refresh.h) */
+	struct open_alerts alerts;
+	struct request *refresh;
+	struct timer refresh_timer;
+	size_t refresh_from; /* the next alert to send again */
 };
 
 struct receivers {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lib/base/glob.h"
-#include "observer/receiver/backoff.h"
+#include "observer/receiver/alert_refresh.h"
 #include "observer/receiver/sending.h"
 
 #define TICK           (5 * SECOND)
@@ -109,6 +109,7 @@ static void evaluate(struct receivers *receivers, struct tracked_record *record,
 		const struct agent_exit_notification *entry =
 		        agent_exit_find_notification(exit, receiver->settings->name);
 		bool resolved;
+		alert_refresh_update(receiver, exit, state_of(record, exit, receiver));
 		if (!wants(receivers, receiver, record, exit, stale_since, &resolved) ||
 		    !sending_add(receiver, record, exit, resolved))
 			continue;
@@ -130,6 +131,9 @@ void receivers_offer(struct receivers *receivers, const struct agent_exit *exit,
 	        tracked_record_find(&receivers->records, exit->namespace, exit->name);
 	for (size_t i = 0; i < receivers->count && !any; i++)
 		any = wants(receivers, &receivers->list[i], record, exit, stale_since, &resolved);
+	for (size_t i = 0; i < receivers->count && !any; i++)
+		alert_refresh_update(&receivers->list[i], exit,
+		                     state_of(record, exit, &receivers->list[i]));
 	/* A list may be older than what is tracked; what comes with a response is not. */
 	if (!any && (record == NULL || found))
 		return;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "observer/receiver/alert_refresh.h"
 #include "observer/receiver/backoff.h"
 #include "observer/receiver/payload.h"
 #include "observer/receiver/receiver_request.h"
@@ -386,7 +387,8 @@ static bool make_notices(const struct receiver *receiver, const struct receiver_
 		        .exit = &exits[i],
 		        .settings = receiver->settings,
 		        .parameters = (const char *const *)parameters->values,
-		        .resolved = list->resolved,
+		        .resolved =
+		                list->resolved && !alert_refresh_has_others(receiver, &exits[i]),
 		        .similar = list->covered_count,
 		};
 	}
@@ -464,8 +466,9 @@ static void send_more(struct receiver *receiver)
 	struct receivers *receivers = receiver->receivers;
 	struct error error;
 	unsigned most = receiver->failures > 0 ? 1 : RECEIVER_IN_FLIGHT;
-	while (receiver->in_flight < most && receiver->retry.index == 0 && !receivers->stopping &&
-	       receivers->next == NULL && receiver->queue.count > 0) {
+	while (receiver->in_flight < most && receiver->retry.index == 0 &&
+	       receiver->refresh == NULL && !receivers->stopping && receivers->next == NULL &&
+	       receiver->queue.count > 0) {
 		size_t count;
 		struct receiver_delivery *list = take_batch(receiver, &count);
 		list = give_up_old(receiver, list, &count);
@@ -493,6 +496,7 @@ bool sending_init(struct receiver *receiver, struct receivers *receivers,
 	        .digest = {.fire = send_digests, .context = receiver},
 	        .retry = {.fire = try_again, .context = receiver},
 	};
+	alert_refresh_init(receiver);
 	/* People read what comes by a webhook; the others are made for numbers. */
 	if (settings->type != RECEIVER_WEBHOOK)
 		return true;
@@ -513,6 +517,7 @@ void sending_drop_waiting(struct receiver *receiver)
 	receiver->failing_since = 0;
 	event_loop_clear_timer(loop, &receiver->digest);
 	event_loop_clear_timer(loop, &receiver->retry);
+	alert_refresh_clear(receiver);
 }
 
 void sending_clear(struct receiver *receiver)

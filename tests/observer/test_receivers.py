@@ -30,11 +30,14 @@ class Agents(Cluster):
         name = path.split("/")[-2]
         request.send(200, self.outputs.get(name, "panic: it broke").encode())
 
-    def end(self, name, code=1, namespace="agents", family="writer", output=None, helper=False):
+    def end(self, name, code=1, namespace="agents", family="writer", output=None, helper=False,
+            context=None):
         """family: of the Job that owns it."""
         number = len(self.events)
         state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed",
-                                "startedAt": now(-60), "finishedAt": now(-1)}}
+                                "startedAt": now(-60) if code else now(), "finishedAt": now(-1)}}
+        if code == 0:  # it began after all that failed before
+            state["terminated"]["finishedAt"] = now(1)
         statuses = [{"name": "main", "restartCount": 0, "state": state}]
         containers = [{"name": "main"}]
         if helper:
@@ -46,6 +49,8 @@ class Agents(Cluster):
         self.events.append({"type": "ADDED", "object": {
             "metadata": {"namespace": namespace, "name": name, "uid": f"{number:08d}-aaaa",
                          "labels": {"agent": "rex"},
+                         "annotations": {f"lastword.dev/context.{key}": value
+                                         for key, value in (context or {}).items()},
                          "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": family,
                                               "uid": "99", "controller": True}]},
             "spec": {"restartPolicy": "Never", "nodeName": "node1", "containers": containers},
