@@ -317,6 +317,7 @@ bool observer_is_drained(const struct observer *observer)
 
 void observer_measure(struct observer *observer)
 {
+	receivers_measure(&observer->receivers);
 	observer_metrics_set(observer->metrics, GAUGE_PODS, observer->tracker.cache.count);
 	observer_metrics_set(observer->metrics, GAUGE_OPEN_TERMINATIONS, observer->gatherer.count);
 	observer_metrics_set(observer->metrics, GAUGE_PENDING_RECORDS, observer->writer.count);

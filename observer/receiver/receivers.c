@@ -272,7 +272,6 @@ static void tick(void *context)
 	}
 	if (behind && receivers->leader && loop->now - receivers->read_at >= REREAD_AT_MOST)
 		request_records(receivers);
-	sending_measure(receivers);
 	event_loop_set_timer(loop, &receivers->tick, loop->now + TICK);
 }
 
@@ -307,6 +306,11 @@ void receivers_free(struct receivers *receivers)
 	tracked_records_free(&receivers->records);
 	event_loop_clear_timer(receivers->loop, &receivers->tick);
 	*receivers = (struct receivers){.loop = NULL};
+}
+
+void receivers_measure(struct receivers *receivers)
+{
+	sending_measure(receivers);
 }
 
 void receivers_set_leader(struct receivers *receivers, bool leader)

@@ -48,6 +48,8 @@ bool receivers_init(struct receivers *receivers, struct event_loop *loop,
 void receivers_free(struct receivers *receivers);
 
 void receivers_set_leader(struct receivers *receivers, bool leader);
+/* Updates the gauges. */
+void receivers_measure(struct receivers *receivers);
 /* Looks whether the file has changed. To be called now and then. */
 void receivers_reload(struct receivers *receivers);
 /* Nothing is sent any more; what was delivered is written down. */

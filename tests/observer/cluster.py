@@ -80,6 +80,8 @@ class Cluster:
         elif path == "/api/v1/namespaces":
             assert "labelSelector=lastword.dev%2Finject%3Denabled" in query
             self.list_namespaces(request)
+        elif re.fullmatch("/api/v1/namespaces/[^/]*/pods/[^/]*", path):
+            self.read_pod(request, path.rsplit("/", 1)[1])
         elif path.endswith("/log"):
             self.log(request, path, query)
         elif "/leases" in path:
@@ -191,6 +193,14 @@ class Cluster:
             elif uid:
                 pods[uid] = event["object"]
         return pods
+
+    def read_pod(self, request, name):
+        found = [pod for pod in self.pods(max(self.applied, 0)).values()
+                 if pod["metadata"]["name"] == name]
+        if found:
+            request.send(200, found[0])
+        else:
+            request.send_status(404, "NotFound", name)
 
     # Versions are places in the stream.
     def list(self, request):

@@ -77,6 +77,7 @@ class ReceiverServer(http.server.ThreadingHTTPServer):
         self.released = threading.Event()
         self.attempts, self.accepted, self.problems = [], [], []
         self.context = None
+        self.chain = certificate and certificate.chain
         if certificate:
             (folder / "receiver.crt").write_text(certificate.chain)
             (folder / "receiver.key").write_text(certificate.key)
