@@ -13,21 +13,8 @@
 
 #include "observer/evidence/evidence.h"
 #include "observer/pod/pod_lookup.h"
+#include "tests/unit/ignore.h"
 #include "tests/unit/loop_world.h"
-
-static void ignore(void *context)
-{
-	(void)context;
-}
-
-static void ignore_record(void *context, const char *namespace, const char *identity,
-                          int64_t ended_at)
-{
-	(void)context;
-	(void)namespace;
-	(void)identity;
-	(void)ended_at;
-}
 
 /* The first request that a termination causes that nobody reports: method and path. */
 static void first_request(const char *disruption, char ret_path[256])

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "observer/record/record_writer.h"
+#include "tests/unit/ignore.h"
 #include "tests/unit/loop_world.h"
 
 #define HOLD    (30 * SECOND)
@@ -23,20 +24,6 @@
 #define NOTIFIED "\"notifications\":[{\"receiver\":\"event-pod\",\"state\":\"Delivered\"}]"
 
 static struct record_writer writer;
-
-static void ignore(void *context)
-{
-	(void)context;
-}
-
-static void ignore_record(void *context, const char *namespace, const char *identity,
-                          int64_t ended_at)
-{
-	(void)context;
-	(void)namespace;
-	(void)identity;
-	(void)ended_at;
-}
 
 static int set_up(void **state)
 {
