@@ -101,7 +101,8 @@ static void mark_members(struct marking *marking, const json *containers)
 	}
 }
 
-/* The one that Argo adds to the template's. */
+/* The one that Argo adds to the template's. It is the default container only where Argo, an old
+ * one, has named none, and Istio the first. */
 static bool is_executor(const char *name)
 {
 	return strcmp(name, "wait") == 0 || strcmp(name, "supervisor") == 0;
@@ -134,21 +135,19 @@ size_t argo_pod_mark(const json *pod, const struct container_index *index, struc
                      bool *marks)
 {
 	struct marking marking = {.index = index, .marks = marks};
-	const char *name = pod_annotation(pod, KEY_DEFAULT_CONTAINER);
-	size_t last;
-	/* Istio names the first container where nobody has. */
-	if (name == NULL || is_executor(name) ||
-	    pod_label(pod, "workflows.argoproj.io/workflow") == NULL ||
-	    pod_label(pod, "workflows.argoproj.io/component") != NULL ||
-	    !container_index_find(index, name, strlen(name), &last))
+	if (pod_label(pod, "workflows.argoproj.io/workflow") == NULL ||
+	    pod_label(pod, "workflows.argoproj.io/component") != NULL)
 		return 0;
 	const json *read = read_template(arena, pod);
 	const json *set = json_get(read, "containerSet");
+	const char *name = pod_annotation(pod, KEY_DEFAULT_CONTAINER);
+	size_t position;
 	if (json_is_object(set))
 		mark_members(&marking, json_get(set, "containers"));
-	else if (read != NULL)
-		mark(&marking, last);
-	else
-		mark_up_to(&marking, last);
+	else if (read != NULL && container_index_find(index, "main", 4, &position))
+		mark(&marking, position);
+	else if (read == NULL && name != NULL && !is_executor(name) &&
+	         container_index_find(index, name, strlen(name), &position))
+		mark_up_to(&marking, position);
 	return marking.count;
 }

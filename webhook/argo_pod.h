@@ -25,9 +25,9 @@
 
 /*
  * Marks the template's containers by their positions in the index, and returns how many there are;
- * 0: the pod does not say. Where ARGO_TEMPLATE can be read it decides. Else the order does: from
- * behind "wait" to the default container. So of a containerSet those behind its "main" are taken
- * for sidecars when the template cannot be read.
+ * 0: the pod does not say. Where ARGO_TEMPLATE can be read it decides, whatever the default
+ * container is. Else the order does: from behind "wait" to the default container. So of a
+ * containerSet those behind its "main" are taken for sidecars when the template cannot be read.
  */
 size_t argo_pod_mark(const json *pod, const struct container_index *index, struct arena *arena,
                      bool *marks);
