@@ -23,6 +23,7 @@ enum {
 	CODE_KUBECONFIG,
 	CODE_CONTEXT,
 	CODE_LOG,
+	CODE_LOG_FILE,
 	CODE_UNRESOLVED
 };
 
@@ -39,6 +40,7 @@ static const struct option long_options[] = {
         {"agent", required_argument, NULL, CODE_AGENT},
         {"no-headers", no_argument, NULL, CODE_NO_HEADERS},
         {"log", no_argument, NULL, CODE_LOG},
+        {"log-file", required_argument, NULL, CODE_LOG_FILE},
         {"unresolved", no_argument, NULL, CODE_UNRESOLVED},
         {"kubeconfig", required_argument, NULL, CODE_KUBECONFIG},
         {"context", required_argument, NULL, CODE_CONTEXT},
@@ -65,6 +67,7 @@ static char letter_of(int code)
 	case CODE_NO_HEADERS:
 		return 's';
 	case CODE_LOG:
+	case CODE_LOG_FILE:
 		return 'L';
 	case CODE_UNRESOLVED:
 		return 'u';
@@ -200,6 +203,9 @@ static bool take_option(int code, const char *value, struct record_options *opti
 	case CODE_LOG:
 		options->log = true;
 		return true;
+	case CODE_LOG_FILE:
+		options->log_file = value;
+		return true;
 	case CODE_UNRESOLVED:
 		options->unresolved = true;
 		return true;
@@ -257,7 +263,7 @@ static bool take_options(int argc, char **argv, struct record_options *options, 
 	if (optind < argc)
 		return error_set(error, "unexpected argument \"%s\"; see --help", argv[optind]);
 	if (takes_argument && options->argument == NULL)
-		return error_set(error, "expected the name of a pod");
+		return error_set(error, "expected a pod, job/NAME, workflow/ID or task/ID");
 	return check(options, error);
 }
 

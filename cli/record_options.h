@@ -26,6 +26,7 @@ struct record_options {
 	const char *agent;
 	bool no_headers;
 	bool log;
+	const char *log_file; /* NULL: none */
 	bool unresolved;      /* only records without status.resolvedAt */
 	const char *argument; /* the one argument that is no flag, or NULL */
 	char namespace[64];   /* storage */

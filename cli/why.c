@@ -1,4 +1,6 @@
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -6,6 +8,7 @@
 #include "cli/record_options.h"
 #include "cli/record_output.h"
 #include "cli/record_table.h"
+#include "cli/subject.h"
 #include "cli/terminal.h"
 #include "lib/base/clock.h"
 #include "lib/base/buffer.h"
@@ -17,16 +20,20 @@
 #define SIMILAR_SHOWN ((size_t)5)
 
 static const char usage[] =
-        "Usage: lastword why POD [OPTION…]\n"
-        "Shows the last termination of a pod's agent: the cause, the key log lines, and which "
-        "recent\n"
+        "Usage: lastword why SUBJECT [OPTION…]\n"
+        "Shows the last termination of an agent: the cause, the key log lines, and which recent\n"
         "failures were similar. The pod may be deleted already. Reads the cluster's AgentExits\n"
         "through kubectl; also as kubectl's plugin: kubectl lastword why.\n"
         "\n"
-        "  -n, --namespace NS    the pod's namespace (default: kubectl's)\n"
+        "SUBJECT is a pod (coder-7f9 or pod/coder-7f9), an owner (job/NAME, statefulset/NAME …),\n"
+        "workflow/ID or task/ID. A name alone is looked for as a pod, then as any of the others,\n"
+        "then as the beginning of a pod's name.\n"
+        "\n"
+        "  -n, --namespace NS    its namespace (default: kubectl's)\n"
         "  -c, --container NAME  only terminations of this container\n"
         "      --log             with the end of the output, as far as the record has it\n"
-        "  -o, --output json|yaml   the pod's records, an AgentExitList\n"
+        "      --log-file FILE   write only that end, to a file\n"
+        "  -o, --output json|yaml   all records of the subject, an AgentExitList\n"
         "  -f, --filename FILE   read records from a file, JSON or YAML; - is standard input\n"
         "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
         "\n"
@@ -252,14 +259,47 @@ static void write_table(struct buffer *out, const struct exit_row *rows, size_t 
 	record_table_print(&table, rows + skipped, count - skipped, out);
 }
 
+/* The list with the newest record's pod apart, both in the list's order: that pod's earlier
+ * records first. How many they are. */
+static size_t part_rows(const struct exit_list *list, struct exit_row *ret_rows)
+{
+	const struct exit_row *newest = &list->rows[list->count - 1];
+	size_t own = 0;
+	size_t count = 0;
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i + 1 < list->count; i++) {
+			bool is_own = strcmp(list->rows[i].pod, newest->pod) == 0 &&
+			              strcmp(list->rows[i].namespace, newest->namespace) == 0;
+			if (is_own == (pass == 0))
+				ret_rows[count++] = list->rows[i];
+		}
+		own = pass == 0 ? count : own;
+	}
+	return own;
+}
+
+/* The newest is described above. */
 static void write_earlier(struct buffer *out, const struct exit_list *list, int64_t now)
 {
-	size_t others = list->count - 1; /* the last one is described above */
-	if (others == 0)
+	size_t count = list->count - 1;
+	struct exit_row *rows = calloc(list->count, sizeof *rows);
+	if (rows == NULL) {
+		out->failed = true;
 		return;
-	buffer_printf(out, "\nEarlier terminations of this pod (%zu%s):\n", others,
-	              others > OTHERS_SHOWN ? ", the newest" : "");
-	write_table(out, list->rows, others, OTHERS_SHOWN, now);
+	}
+	size_t own = part_rows(list, rows);
+	size_t others = count - own;
+	if (own > 0) {
+		buffer_printf(out, "\nEarlier terminations of this pod (%zu%s):\n", own,
+		              own > OTHERS_SHOWN ? ", the newest" : "");
+		write_table(out, rows, own, OTHERS_SHOWN, now);
+	}
+	if (others > 0) {
+		buffer_printf(out, "\nEarlier terminations of other pods that match (%zu%s):\n",
+		              others, others > OTHERS_SHOWN ? ", the newest" : "");
+		write_table(out, rows + own, others, OTHERS_SHOWN, now);
+	}
+	free(rows);
 }
 
 /* Of another pod: this one's terminations are listed already. */
@@ -301,21 +341,29 @@ static bool write_similar(struct buffer *out, const struct record_options *optio
 
 /* ---- The command ---- */
 
-static bool is_of_pod(void *context, const struct agent_exit *exit)
+/* Writes the recorded end of the newest record's output. */
+static bool write_log_file(const char *path, const struct agent_exit *exit, struct error *error)
 {
-	const struct record_options *options = context;
-	if (exit->pod == NULL || strcmp(exit->pod, options->argument) != 0)
-		return false;
-	return options->container == NULL ||
-	       (exit->container != NULL && strcmp(exit->container, options->container) == 0);
+	const char *tail = exit->log_tail == NULL ? "" : exit->log_tail;
+	FILE *file = fopen(path, "we");
+	if (file == NULL)
+		return error_set_errno(error, errno, "--log-file %s", path);
+	bool written = fwrite(tail, 1, strlen(tail), file) == strlen(tail);
+	if (fclose(file) != 0 || !written)
+		return error_set_errno(error, errno, "--log-file %s", path);
+	return true;
 }
 
 static int fail_not_found(const struct record_options *options)
 {
 	const char *namespace = options->source.namespace;
-	message(options->command, "no record of pod \"%s\"%s%s; a run with exit code 0 leaves none",
-	        options->argument, namespace == NULL ? "" : " in namespace ",
-	        namespace == NULL ? "" : namespace);
+	const char *container = options->container;
+	bool bare = strchr(options->argument, '/') == NULL;
+	message(options->command,
+	        "no record of %s\"%s\"%s%s%s%s; a run with exit code 0 leaves none",
+	        bare ? "a pod, an owner, a workflow or a task " : "", options->argument,
+	        container == NULL ? "" : ", container ", container == NULL ? "" : container,
+	        namespace == NULL ? "" : ", in namespace ", namespace == NULL ? "" : namespace);
 	return EXIT_FAILED;
 }
 
@@ -330,6 +378,8 @@ static bool write_report(const struct record_options *options, const struct exit
 	            JSON_INVALID ||
 	    !agent_exit_read(object, &exit, error))
 		return false;
+	if (options->log_file != NULL)
+		return write_log_file(options->log_file, &exit, error);
 	write_who(out, &exit);
 	write_when(out, &exit, now);
 	write_cause(out, &exit);
@@ -341,32 +391,17 @@ static bool write_report(const struct record_options *options, const struct exit
 	return write_similar(out, options, newest, now, error);
 }
 
-/* pod/NAME, as kubectl takes it, is NAME. */
-static const char *pod_name(const char *argument)
-{
-	static const char *const prefixes[] = {"pod/", "pods/", "po/"};
-	for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
-		if (strncmp(argument, prefixes[i], strlen(prefixes[i])) == 0)
-			return argument + strlen(prefixes[i]);
-	return argument;
-}
-
 int command_why(int argc, char **argv)
 {
 	struct record_options options = {.command = "why", .usage = usage, .flags = "nofcLpy"};
 	struct exit_list _cleanup_exit_list_ list = {0};
 	struct buffer _cleanup_buffer_ out;
 	struct error error;
-	char selector[SELECTOR_SIZE] = AGENT_EXIT_LABEL_POD "=";
 	int status = record_options_read(argc, argv, &options);
 	buffer_init(&out, OUTPUT_MAX);
 	if (status >= 0)
 		return status;
-	options.argument = pod_name(options.argument);
-	agent_exit_label_value(options.argument, selector + strlen(selector));
-	struct exit_source source = options.source;
-	source.selector = selector;
-	if (!exit_list_load(&source, true, is_of_pod, &options, &list, &error)) {
+	if (!subject_load(&options, &list, &error)) {
 		message(options.command, "%s", error.message);
 		return EXIT_FAILED;
 	}

@@ -185,7 +185,15 @@ def test_a_long_pod_name_is_found_by_its_cut_label(cluster):
     pod = load_records()[4]["spec"]["pod"]
     assert len(pod) > 63
     assert f"Pod:          {pod}\n".encode() in cluster.lastword("why", pod).stdout
-    cluster.lastword("why", pod[:70], status=1)  # the same label, another pod
+    cluster.lastword("why", "pod/" + pod[:70], status=1)  # the same label, another pod
+    assert f"Pod:          {pod}\n".encode() in cluster.lastword("why", pod[:70]).stdout
+
+
+@pytest.mark.parametrize("name", ["coder-7f9", "coder", "T-17", "code"])
+def test_why_reads_standard_input_once(cluster, name):
+    records = json.dumps({"items": load_records()}).encode()
+    assert b"Pod:          coder-7f9\n" in cluster.lastword("why", name, "-n", "agents", "-f", "-",
+                                                            stdin=records).stdout
 
 
 def test_flags_for_kubectl_are_passed_on(cluster):
