@@ -14,6 +14,7 @@
 #include "lib/base/log.h"
 #include "observer/evidence/evidence.h"
 #include "tests/unit/failing_malloc.h"
+#include "tests/unit/ignore.h"
 
 #define EVIL    2000
 #define TIMEOUT (20 * SECOND) /* of a log's request */
@@ -33,11 +34,6 @@ static struct {
 	} held[64];
 } world;
 
-static void ignore(void *context)
-{
-	(void)context;
-}
-
 static void ignore_pod(void *context, struct cached_pod *pod)
 {
 	(void)context;
@@ -50,15 +46,6 @@ static void forget(void *transport, struct request *request)
 	for (size_t i = 0; i < sizeof world.held / sizeof world.held[0]; i++)
 		if (world.held[i].request == request)
 			world.held[i].request = NULL;
-}
-
-static void ignore_record(void *context, const char *namespace, const char *identity,
-                          int64_t ended_at)
-{
-	(void)context;
-	(void)namespace;
-	(void)identity;
-	(void)ended_at;
 }
 
 static int set_up(void **state)
