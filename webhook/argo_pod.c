@@ -4,6 +4,7 @@
 
 #include "lib/document/json_stream.h"
 #include "lib/kube/names.h"
+#include "webhook/patterns.h"
 #include "webhook/pod.h"
 
 /* A pod with more containers is not changed (POLICY_CONTAINERS_MAX). */
@@ -117,22 +118,34 @@ static bool run_by_emissary(const json *container)
 	return false;
 }
 
-/* What another webhook has put in between is not run by the executor. */
-static void mark_up_to(struct marking *marking, size_t last)
+static const char *name_at(const struct marking *marking, size_t position)
+{
+	return json_get_string_or(marking->index->containers[position], "name", "");
+}
+
+/* What another webhook has put in between is not run by the executor. Of a containerSet "main" is
+ * the default container wherever it stands, so what is behind it may be of the set, too. */
+static void mark_listed(struct marking *marking, size_t last, const struct strings *known_sidecars)
 {
 	const struct container_index *index = marking->index;
 	bool emissary = run_by_emissary(index->containers[last]);
 	size_t first = last;
 	for (size_t i = 0; i < last; i++)
-		if (is_executor(json_get_string_or(index->containers[i], "name", "")))
+		if (is_executor(name_at(marking, i)))
 			first = i + 1;
 	for (size_t i = first; i <= last; i++)
 		if (run_by_emissary(index->containers[i]) == emissary)
 			mark(marking, i);
+	if (marking->count < 2 || strcmp(name_at(marking, last), "main") != 0)
+		return;
+	for (size_t i = last + 1; i < index->count; i++)
+		if (run_by_emissary(index->containers[i]) == emissary &&
+		    !matches_any(known_sidecars, name_at(marking, i)))
+			mark(marking, i);
 }
 
-size_t argo_pod_mark(const json *pod, const struct container_index *index, struct arena *arena,
-                     bool *marks)
+size_t argo_pod_mark(const json *pod, const struct container_index *index,
+                     const struct strings *known_sidecars, struct arena *arena, bool *marks)
 {
 	struct marking marking = {.index = index, .marks = marks};
 	if (pod_label(pod, "workflows.argoproj.io/workflow") == NULL ||
@@ -148,6 +161,6 @@ size_t argo_pod_mark(const json *pod, const struct container_index *index, struc
 		mark(&marking, position);
 	else if (read == NULL && name != NULL && !is_executor(name) &&
 	         container_index_find(index, name, strlen(name), &position))
-		mark_up_to(&marking, position);
+		mark_listed(&marking, position, known_sidecars);
 	return marking.count;
 }

@@ -21,15 +21,17 @@
 #include <stddef.h>
 
 #include "lib/document/json.h"
+#include "lib/document/strings.h"
 #include "webhook/container_index.h"
 
 /*
  * Marks the template's containers by their positions in the index, and returns how many there are;
  * 0: the pod does not say. Where ARGO_TEMPLATE can be read it decides, whatever the default
- * container is. Else the order does: from behind "wait" to the default container. So of a
- * containerSet those behind its "main" are taken for sidecars when the template cannot be read.
+ * container is. Else the order does: from behind "wait" to the default container, and where that
+ * is "main" and others stand before it, a containerSet then, those behind it that are no known
+ * sidecars.
  */
-size_t argo_pod_mark(const json *pod, const struct container_index *index, struct arena *arena,
-                     bool *marks);
+size_t argo_pod_mark(const json *pod, const struct container_index *index,
+                     const struct strings *known_sidecars, struct arena *arena, bool *marks);
 
 #endif

@@ -8,7 +8,7 @@
 #include "webhook/init_system.h"
 #include "webhook/options.h"
 #include "webhook/pod.h"
-#include "webhook/select.h"
+#include "webhook/patterns.h"
 
 static enum reason pod_obstacle(const struct policy_input *input, const struct plan *plan)
 {

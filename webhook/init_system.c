@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lib/document/json.h"
-#include "webhook/select.h"
+#include "webhook/patterns.h"
 
 #define WORD_SIZE 256 /* longer ones are no program of any pattern */
 /* Programs that start each other are looked through so far. */

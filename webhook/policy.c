@@ -8,6 +8,7 @@
 #include "webhook/options.h"
 #include "webhook/pod.h"
 #include "webhook/resources.h"
+#include "webhook/patterns.h"
 #include "webhook/select.h"
 
 /* Kubernetes 1.32: every supported kubelet is then at least 1.29, the first with native sidecars

@@ -2,16 +2,10 @@
 
 #include <string.h>
 
-#include "lib/base/glob.h"
 #include "lib/kube/names.h"
 #include "webhook/argo_pod.h"
+#include "webhook/patterns.h"
 #include "webhook/pod.h"
-
-bool matches_any(const struct strings *patterns, const char *text)
-{
-	json_work_add(patterns->count * (1 + strlen(text) / 16));
-	return json_work_left() > 0 && glob_match_any(patterns->items, patterns->count, text);
-}
 
 static bool listed(const struct strings *values, const char *text)
 {
@@ -146,7 +140,8 @@ static void pick_by_source(struct picked *picked, const struct config *config,
 	const char *label = pod_label(picked->pod, KEY_CLI_CONTAINER);
 	if (label != NULL && pick(picked, label, strlen(label)))
 		return;
-	picked->count = argo_pod_mark(picked->pod, picked->index, picked->arena, picked->marks);
+	picked->count = argo_pod_mark(picked->pod, picked->index, &config->known_sidecars,
+	                              picked->arena, picked->marks);
 	if (picked->count > 0)
 		return;
 

@@ -10,9 +10,6 @@
 #include "webhook/config.h"
 #include "webhook/container_index.h"
 
-/* The text matches one of the patterns (lib/base/glob.h). Counted as work (lib/document/json.h). */
-bool matches_any(const struct strings *patterns, const char *text);
-
 /* The first rule that matches, NULL when none does. A label selector means what it means in
  * Kubernetes: NotIn and DoesNotExist also match a pod without the label. */
 const struct rule *select_rule(const struct config *config, const char *namespace, const json *pod);
