@@ -68,7 +68,7 @@ static const struct pod_case cases[] = {
          UNINJECTED_NOT, NULL},
         {"\"labels\":{\"workflows.argoproj.io/workflow\":\"w\"},"
          "\"annotations\":{\"kubectl.kubernetes.io/default-container\":\"main\"}",
-         "wait,a,main,db", true, UNINJECTED_UNKNOWN, "a,main"},
+         "wait,a,main,istio-proxy", true, UNINJECTED_UNKNOWN, "a,main"},
 };
 
 static void read_case(struct arena *arena, const struct pod_case *c, struct pod *ret_pod)
