@@ -433,7 +433,14 @@ bool payload_header(const struct notice *notice, size_t number, struct buffer *o
 	    number >= sizeof attributes / sizeof attributes[0])
 		return false;
 	const char *text = attributes[number].text(notice, storage);
-	buffer_printf(out, "ce-%s: %s", attributes[number].name, text == NULL ? "" : text);
+	buffer_printf(out, "ce-%s: ", attributes[number].name);
+	/* HTTP protocol binding, section 3.1.3.2: so a text ends no line either. */
+	for (; text != NULL && *text != '\0'; text++) {
+		if (*text > ' ' && *text < 0x7f && *text != '"' && *text != '%')
+			buffer_append_char(out, *text);
+		else
+			buffer_printf(out, "%%%02X", (unsigned)(unsigned char)*text);
+	}
 	return true;
 }
 

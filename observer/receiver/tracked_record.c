@@ -145,6 +145,8 @@ bool tracked_record_read(const struct tracked_record *record, struct arena *aren
 	if (json_parse(arena, record->text, record->length, 0, &object, NULL) == JSON_INVALID ||
 	    !agent_exit_read(object, ret_exit, NULL))
 		return false;
+	ret_exit->name = record->name;
+	ret_exit->namespace = record->namespace;
 	ret_exit->created_at = record->created_at;
 	return true;
 }
