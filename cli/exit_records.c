@@ -5,17 +5,14 @@
 #include <string.h>
 
 #include "cli/documents.h"
+#include "cli/kube_list.h"
 #include "lib/base/buffer.h"
 #include "lib/http/url.h"
 
 #define PAGE_RECORDS  250
-#define PAGE_MAX      ((size_t)64 * 1024 * 1024)
-#define PAGE_ARENA    ((size_t)512 * 1024 * 1024)
+#define OBJECT_MAX    ((size_t)64 * 1024 * 1024)
 #define LIST_ARENA    ((size_t)1024 * 1024 * 1024)
 #define ROWS_MAX      ((size_t)1000000)
-#define PAGES_MAX     100000
-#define CONTINUE_MAX  ((size_t)16 * 1024)
-#define ATTEMPTS_MAX  3 /* a list is started again when the server no longer knows its state */
 #define PATH_SIZE_MAX ((size_t)64 * 1024)
 
 int64_t exit_time(const struct agent_exit *exit)
@@ -43,7 +40,7 @@ static const char *keep(struct exit_list *list, const char *text)
 static bool keep_object(struct exit_list *list, const json *object, struct exit_row *row)
 {
 	struct buffer _cleanup_buffer_ text;
-	buffer_init(&text, PAGE_MAX);
+	buffer_init(&text, OBJECT_MAX);
 	json_print(&text, object, 4);
 	if (buffer_ok(&text))
 		row->json = arena_copy(list->arena, buffer_text(&text), text.length);
@@ -150,7 +147,7 @@ static bool load_file(struct loading *loading, const char *path, struct error *e
 
 /* ---- From the API server ---- */
 
-static void write_path(const struct exit_source *source, const char *token, struct buffer *path)
+static void write_path(const struct exit_source *source, struct buffer *path)
 {
 	buffer_append_text(path, "/apis/" AGENT_EXIT_API_VERSION);
 	if (source->namespace != NULL) {
@@ -162,39 +159,20 @@ static void write_path(const struct exit_source *source, const char *token, stru
 		buffer_append_text(path, "&labelSelector=");
 		url_escape(path, source->selector);
 	}
-	if (token[0] != '\0') {
-		buffer_append_text(path, "&continue=");
-		url_escape(path, token);
-	}
 }
 
-/* One page. token: in, the page to continue from; out, the next one, "" after the last. */
-static bool load_page(struct loading *loading, const struct exit_source *source,
-                      struct buffer *token, struct error *error)
+static bool visit_object(void *context, struct arena *arena, json *item, struct error *error)
 {
-	struct buffer _cleanup_buffer_ path;
-	struct buffer _cleanup_buffer_ body;
-	json *root;
-	struct arena *_cleanup_arena_ arena = arena_new(PAGE_ARENA);
-	buffer_init(&path, PATH_SIZE_MAX);
-	buffer_init(&body, PAGE_MAX);
-	write_path(source, buffer_text(token), &path);
-	if (arena == NULL || !buffer_ok(&path))
-		return error_set(error, "the label selector is too long, or no memory");
-	if (!kubectl_get_raw(&source->kubectl, buffer_text(&path), &body, error))
-		return false;
-	if (json_parse(arena, buffer_text(&body), body.length, JSON_KEEP_NUMBERS, &root, error) ==
-	    JSON_INVALID)
-		return error_wrap(error, "the response to %s", buffer_text(&path));
-	if (!json_is_array(json_get(root, "items")))
-		return error_set(error, "the response to %s: items is %s, expected an array",
-		                 buffer_text(&path), json_type_name(json_get(root, "items")));
-	buffer_clear(token);
-	buffer_append_text(token, json_get_string_or(json_get(root, "metadata"), "continue", ""));
-	if (!buffer_ok(token))
-		return error_set(error, "the response to %s: metadata.continue is too long",
-		                 buffer_text(&path));
-	return add_list(loading, root, error);
+	(void)arena;
+	return add_object(context, item, error);
+}
+
+static void restart(void *context)
+{
+	struct loading *loading = context;
+	arena_reset(loading->list->arena);
+	loading->list->count = 0;
+	loading->list->unreadable = 0;
 }
 
 static const char *hint(const char *message)
@@ -204,35 +182,18 @@ static const char *hint(const char *message)
 	               : " (is the CRD agentexits.lastword.dev installed?)";
 }
 
-static void clear(struct exit_list *list)
-{
-	arena_reset(list->arena);
-	list->count = 0;
-	list->unreadable = 0;
-}
-
 static bool load_pages(struct loading *loading, const struct exit_source *source,
                        struct error *error)
 {
-	struct buffer _cleanup_buffer_ token;
+	struct buffer _cleanup_buffer_ path;
 	struct error why;
-	int attempts = 1;
-	buffer_init(&token, CONTINUE_MAX);
-	for (int pages = 0; pages < PAGES_MAX; pages++) {
-		bool loaded = load_page(loading, source, &token, &why);
-		if (loaded && token.length == 0)
-			return true;
-		if (loaded)
-			continue;
-		/* A continue token lives for a few minutes (until etcd is compacted), then it is
-		 * "410 Gone, Expired" and the list has to start again. */
-		if (token.length == 0 || strstr(why.message, "(Expired)") == NULL ||
-		    attempts++ == ATTEMPTS_MAX)
-			return error_set(error, "%s%s", why.message, hint(why.message));
-		clear(loading->list);
-		buffer_clear(&token);
-	}
-	return error_set(error, "the list does not end after %d pages", PAGES_MAX);
+	struct kube_list_visitor visitor = {visit_object, restart, loading};
+	buffer_init(&path, PATH_SIZE_MAX);
+	write_path(source, &path);
+	if (!buffer_ok(&path))
+		return error_set(error, "the label selector is too long, or no memory");
+	return kube_list_visit(&source->kubectl, buffer_text(&path), &visitor, &why) ||
+	       error_set(error, "%s%s", why.message, hint(why.message));
 }
 
 bool exit_list_load(const struct exit_source *source, bool keep_json, exit_filter filter,
