@@ -117,6 +117,7 @@ $(BUILD)/bin/lastword-webhook: $(BUILD)/obj/webhook/main.o $(BUILD)/webhook.a $(
 	$(link)
 $(BUILD)/bin/lastword-observer: $(BUILD)/obj/observer/main.o $(BUILD)/observer.a $(BUILD)/webhook.a $(BUILD)/lib.a
 	$(link)
+$(BUILD)/obj/cli/shipped_config.o: manifests/base/config.yaml
 $(BUILD)/bin/lastword: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/observer.a $(BUILD)/webhook.a $(BUILD)/lib.a
 	$(link)
 

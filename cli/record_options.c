@@ -22,6 +22,7 @@ enum {
 	CODE_NO_HEADERS,
 	CODE_KUBECONFIG,
 	CODE_CONTEXT,
+	CODE_CONFIG,
 	CODE_LOG,
 	CODE_LOG_FILE,
 	CODE_UNRESOLVED
@@ -39,6 +40,7 @@ static const struct option long_options[] = {
         {"cause", required_argument, NULL, CODE_CAUSE},
         {"agent", required_argument, NULL, CODE_AGENT},
         {"no-headers", no_argument, NULL, CODE_NO_HEADERS},
+        {"config", required_argument, NULL, CODE_CONFIG},
         {"log", no_argument, NULL, CODE_LOG},
         {"log-file", required_argument, NULL, CODE_LOG_FILE},
         {"unresolved", no_argument, NULL, CODE_UNRESOLVED},
@@ -66,6 +68,8 @@ static char letter_of(int code)
 	case CODE_AGENT:
 	case CODE_NO_HEADERS:
 		return 's';
+	case CODE_CONFIG:
+		return 'C';
 	case CODE_LOG:
 	case CODE_LOG_FILE:
 		return 'L';
@@ -199,6 +203,9 @@ static bool take_option(int code, const char *value, struct record_options *opti
 		return true;
 	case CODE_NO_HEADERS:
 		options->no_headers = true;
+		return true;
+	case CODE_CONFIG:
+		options->config_path = value;
 		return true;
 	case CODE_LOG:
 		options->log = true;

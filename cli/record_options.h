@@ -25,6 +25,7 @@ struct record_options {
 	const char *cause;
 	const char *agent;
 	bool no_headers;
+	const char *config_path; /* NULL: none */
 	bool log;
 	const char *log_file; /* NULL: none */
 	bool unresolved;      /* only records without status.resolvedAt */

@@ -30,8 +30,9 @@ MAY = {
     "webhook": {"webhook", *LIB},
     "certs": {"certs", *LIB},
     "observer": {"observer", *OBSERVER, *LIB},
-    # The CLI is the webhook's pure modules on files, and checks the observer's configuration.
-    "cli": {"cli", "webhook", "observer/receiver", *LIB},
+    # The CLI is the webhook's pure modules on files, reads pods as the observer does, and checks the
+    # observer's configuration.
+    "cli": {"cli", "webhook", "observer/receiver", "observer/pod", *LIB},
 }
 MAIN_MAY = {"webhook": {"certs"}}
 # The observer decides as the webhook does which pods should have been injected.

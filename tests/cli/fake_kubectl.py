@@ -11,7 +11,13 @@ import urllib.parse
 
 STATE = pathlib.Path(os.environ["FAKE_STATE"])
 BEHAVIOUR = json.loads((STATE / "behaviour.json").read_text())
-PREFIX = "/apis/lastword.dev/v1alpha1"
+# The path of a list, the file with its objects, and what it is.
+LISTS = [
+    ("/apis/lastword.dev/v1alpha1(?:/namespaces/([a-z0-9-]+))?/agentexits", "records.json",
+     {"apiVersion": "lastword.dev/v1alpha1", "kind": "AgentExitList"}),
+    ("/api/v1(?:/namespaces/([a-z0-9-]+))?/pods", "pods.json",
+     {"apiVersion": "v1", "kind": "PodList"}),
+]
 
 
 def fail(message, status=1):
@@ -31,10 +37,15 @@ def selected(item, selector):
 def get_raw(path):
     url = urllib.parse.urlsplit(path)
     query = dict(urllib.parse.parse_qsl(url.query))
-    match = re.fullmatch(PREFIX + r"(?:/namespaces/([a-z0-9-]+))?/agentexits", url.path)
-    if not match:
+    if url.path == "/version" and "no_version" not in BEHAVIOUR:
+        return {"major": "1", "minor": "36", "gitVersion": "v1.36.2"}
+    for pattern, name, kind in LISTS:
+        match = re.fullmatch(pattern, url.path)
+        if match:
+            break
+    if not match or not (STATE / name).exists():
         fail("Error from server (NotFound): the server could not find the requested resource")
-    items = [item for item in json.loads((STATE / "records.json").read_text())
+    items = [item for item in json.loads((STATE / name).read_text())
              if match.group(1) in (None, item["metadata"]["namespace"])
              and selected(item, query.get("labelSelector"))]
     start = 0
@@ -50,8 +61,7 @@ def get_raw(path):
     metadata = {"resourceVersion": "77"}
     if end < len(items):
         metadata["continue"] = f"{end}/+= &?"
-    return {"apiVersion": "lastword.dev/v1alpha1", "kind": "AgentExitList",
-            "metadata": metadata, "items": items[start:end]}
+    return {**kind, "metadata": metadata, "items": items[start:end]}
 
 
 def breaker():

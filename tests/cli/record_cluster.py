@@ -65,6 +65,10 @@ class Cluster:
     def hold(self, records):
         (self.folder / "records.json").write_text(json.dumps(records))
 
+    def hold_pods(self, pods):
+        (self.folder / "pods.json").write_text(json.dumps(
+            with_times(pods, datetime.datetime.utcnow())))
+
     def behave(self, **behaviour):
         (self.folder / "behaviour.json").write_text(json.dumps(behaviour))
 

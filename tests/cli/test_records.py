@@ -16,10 +16,10 @@ from record_cluster import BUILD, DATA, ROOT, load_records
 TRANSCRIPTS = DATA / "transcripts.txt"
 
 
-def read_transcripts():
+def read_transcripts(path=TRANSCRIPTS):
     """(call, expected lines) of each."""
     calls = []
-    for line in TRANSCRIPTS.read_text().splitlines():
+    for line in path.read_text().splitlines():
         if line.startswith("$ "):
             calls.append((line, []))
         elif calls:
