@@ -1,10 +1,8 @@
 """lastword scan, against a kubectl that answers like an API server where nothing is installed."""
-import json
-
 import pytest
 import yaml
 
-from record_cluster import DATA, ROOT
+from record_cluster import ROOT
 from test_records import columns, harmful, read_transcripts, transcribe
 
 FOLDER = ROOT / "tests/data/scan"
@@ -43,10 +41,11 @@ def test_pages_are_one_list(pods):
 
 
 def test_a_configuration_of_ones_own(pods, tmp_path):
-    config = tmp_path / "config.yaml"
-    config.write_text("apiVersion: lastword.dev/v1alpha1\nkind: Config\nrules:\n- name: all-of-shop\n"
-                      "  match: {namespaces: [shop]}\n")
-    text = pods.lastword("scan", "-A", "--config", config).stdout.decode()
+    config = yaml.safe_load((ROOT / "manifests/base/config.yaml").read_text())
+    config["rules"] = [{"name": "all-of-shop", "match": {"namespaces": ["shop"]}}]
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    text = pods.lastword("scan", "-A", "--config", path).stdout.decode()
     assert "Pods that the webhook would inject: 1 of 5" in text and "all-of-shop" in text
 
 
