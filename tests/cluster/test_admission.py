@@ -70,6 +70,7 @@ def test_rights_of_the_webhook(installed):
     assert rights(installed, "lastword-webhook") == {
         (("get", "patch"), ("",), ("secrets",), ("lastword-webhook-tls",)),
         (("create",), ("",), ("events",), ()),
+        (("get",), ("",), ("configmaps",), ("lastword-breaker",)),
         (("get", "patch"), ("admissionregistration.k8s.io",), ("mutatingwebhookconfigurations",),
          ("lastword",))}
 
@@ -80,7 +81,8 @@ def test_rights_of_the_observer(installed):
         (("get", "list", "watch"), ("",), ("pods",), ()),
         (("list", "watch"), ("",), ("namespaces",), ()),
         (("get",), ("",), ("pods/log",), ()),
-        (("create",), ("",), ("events",), ()),
+        (("create", "list", "watch"), ("",), ("events",), ()),
+        (("get", "patch"), ("",), ("configmaps",), ("lastword-breaker",)),
         (("create", "delete", "get", "list"), ("lastword.dev",), ("agentexits",), ()),
         (("patch",), ("lastword.dev",), ("agentexits/status",), ()),
         (("get", "update"), ("coordination.k8s.io",), ("leases",), ("lastword-observer",)),
