@@ -63,6 +63,8 @@ static const char usage[] =
         "                             where pods cannot start because of lastword (default: none)\n"
         "  --breaker-open-for DURATION\n"
         "                             until one pod is tried again (default 30m)\n"
+        "  --remedy fail-pod          pods that are silent are failed where their rules have\n"
+        "                             onSilentExit: fail-pod (default: none is)\n"
         "  --record-ttl DURATION      after that records are deleted (default 168h)\n"
         "  --record-cap N             records in a namespace; the oldest are deleted first\n"
         "                             (default 1000)\n"
@@ -94,6 +96,12 @@ static bool take_breaker(const char *value, void *target, struct error *error)
 	return breaker_place_parse(value, &place, error) && flag_text(value, target, error);
 }
 
+static bool take_remedy(const char *value, void *target, struct error *error)
+{
+	*(bool *)target = strcmp(value, "fail-pod") == 0;
+	return *(bool *)target || error_set(error, "expected fail-pod, got \"%.100s\"", value);
+}
+
 static bool take_namespace(const char *value, void *target, struct error *error)
 {
 	if (strlen(value) > 63 || strchr(value, '/') != NULL)
@@ -122,6 +130,7 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	        {"silent-after", flag_span, &options->tracker.silent_after},
 	        {"breaker", take_breaker, &options->breaker},
 	        {"breaker-open-for", flag_span, &options->breaker_open_for},
+	        {"remedy", take_remedy, &options->fail_pods},
 	        {"record-ttl", flag_span, &options->record_ttl},
 	        {"record-cap", take_cap, &options->record_cap},
 	        {"log-level", flag_log_level, NULL},

@@ -197,7 +197,12 @@ static void leader_changed(void *context, bool leader)
 
 /* ---- The observer ---- */
 
-/* ---- The breaker ---- */
+/* ---- The guards ---- */
+
+static void confirmed(void *context, const struct termination *termination)
+{
+	remedy_begin(context, termination);
+}
 
 static bool init_breaker(struct observer *observer, const struct observer_options *options,
                          struct error *error)
@@ -234,6 +239,9 @@ bool observer_init(struct observer *observer, const struct observer_options *opt
 	                   recorded, decreased, observer);
 	silence_recorder_init(&observer->silence_recorder, loop, observer->metrics,
 	                      options->failover_delay, options->tracker.silent_after);
+	remedy_init(&observer->remedy, loop, observer->metrics, options->fail_pods);
+	observer->silence_recorder.confirmed = confirmed;
+	observer->silence_recorder.confirmed_context = &observer->remedy;
 	evidence_gatherer_init(&observer->gatherer, loop, observer->metrics, &observer->writer,
 	                       decreased, observer);
 	lease_init(&observer->lease, loop, options->namespace, options->lease, options->identity,
@@ -345,6 +353,7 @@ void observer_free(struct observer *observer)
 	record_writer_free(&observer->writer);
 	silence_recorder_free(&observer->silence_recorder);
 	breaker_free(&observer->breaker);
+	remedy_free(&observer->remedy);
 	resolver_free(&observer->resolver);
 	receivers_free(&observer->receivers);
 	lease_free(&observer->lease);

@@ -30,6 +30,7 @@
 #include "observer/base/event_loop.h"
 #include "observer/evidence/log_follower.h"
 #include "observer/guard/breaker.h"
+#include "observer/guard/remedy.h"
 #include "observer/lease.h"
 #include "observer/base/metrics.h"
 #include "observer/record/record_writer.h"
@@ -59,6 +60,7 @@ struct observer_options {
 	struct pod_tracker_options tracker;
 	const char *breaker; /* the ConfigMap with its state, NAMESPACE/NAME; NULL: there is none */
 	int64_t breaker_open_for; /* until an open breaker becomes half-open */
+	bool fail_pods;           /* that are silent, where their rules ask for it */
 	int64_t record_ttl;
 	size_t record_cap; /* in a namespace */
 };
@@ -85,6 +87,7 @@ struct observer {
 	struct silence_recorder silence_recorder;
 	struct resolver resolver;
 	struct breaker breaker;
+	struct remedy remedy;
 	struct failed_creates failed_creates; /* where there is a breaker */
 	struct lease lease;
 	struct record_gc gc;

@@ -281,6 +281,17 @@ static bool decode_message_policy(struct decoder *decoder, const json *node, con
 	return true;
 }
 
+static bool decode_silent_exit(struct decoder *decoder, const json *node, const char *path,
+                               void *target)
+{
+	static const struct choice choices[] = {{"report", false}, {"fail-pod", true}};
+	int value = 0;
+	if (!decode_choice(decoder, node, path, choices, COUNT(choices), &value))
+		return false;
+	*(bool *)target = value != 0;
+	return true;
+}
+
 static bool decode_shim_off(struct decoder *decoder, const json *node, const char *path,
                             void *target)
 {
@@ -319,6 +330,8 @@ static bool decode_rule(struct decoder *decoder, const json *node, const char *p
 	        {"resources", decode_resources, offsetof(struct rule, resources), false},
 	        {"sidecar", decode_rule_sidecar, 0, false},
 	        {"shim", decode_shim_off, offsetof(struct rule, shim_off), false},
+	        {"onSilentExit", decode_silent_exit, offsetof(struct rule, fail_when_silent),
+	         false},
 	        {"deadline", decode_duration, SHIM(deadline), false},
 	        {"silenceAfter", decode_duration, SHIM(silence_after), false},
 	        {"onDeadline", decode_action, SHIM(on_deadline), false},

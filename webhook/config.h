@@ -68,6 +68,7 @@ struct rule {
 	bool has_sidecar_resources; /* else those of the configuration's sidecar */
 	struct resources sidecar_resources;
 	bool shim_off;
+	bool fail_when_silent; /* onSilentExit: fail-pod */
 	struct shim_options shim;
 };
 

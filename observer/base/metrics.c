@@ -205,6 +205,9 @@ static const struct metric_definition counters[COUNTER_COUNT] = {
         [COUNTER_DELETED_RECORDS] = {.type = METRIC_COUNTER,
                                      .name = "lastword_observer_deleted_records_total",
                                      .help = "Records deleted for their age or number."},
+        [COUNTER_FAILED_PODS] = {.type = METRIC_COUNTER,
+                                 .name = "lastword_observer_failed_pods_total",
+                                 .help = "Silent pods that were failed (onSilentExit)."},
         [COUNTER_DROPPED_FOLLOWS] = {.type = METRIC_COUNTER,
                                      .name = "lastword_observer_dropped_log_follows_total",
                                      .help = "Logs of pods being deleted that were not followed "

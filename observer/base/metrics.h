@@ -47,6 +47,7 @@ enum counter {
 	COUNTER_DELETED_RECORDS,  /* records deleted: too old, or too many in their namespace */
 	COUNTER_DROPPED_FOLLOWS,  /* logs that are not followed (any more), since too many are */
 	COUNTER_RESOLVED_RECORDS, /* records whose agent succeeded later */
+	COUNTER_FAILED_PODS,      /* silent pods that were failed (remedy) */
 	COUNTER_COUNT
 };
 

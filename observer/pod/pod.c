@@ -80,6 +80,7 @@ static void add_recorded_agents(struct arena *arena, struct pod *pod, const char
 	const json *reports = json_get(record, "reports");
 	pod->report_deadline = read_duration(reports, "deadline");
 	pod->report_silence = read_duration(reports, "silenceAfter");
+	pod->fail_when_silent = json_string_is(json_get(record, "onSilentExit"), "fail-pod");
 	pod->breaker_trial = pod_time(record, "trial");
 }
 

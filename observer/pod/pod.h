@@ -64,6 +64,7 @@ struct pod {
 	/* What the watchdog reports of an agent that runs on; nanoseconds; 0: it does not. */
 	int64_t report_deadline;
 	int64_t report_silence;
+	bool fail_when_silent; /* its rule has onSilentExit: fail-pod */
 	int64_t breaker_trial; /* it was let through a half-open breaker: breaker_entry.since; 0: no
 	                        */
 	struct pod_agent agents[POD_AGENTS_MAX];

@@ -282,6 +282,13 @@ static void count(struct silence_update *update)
 		                                 silence->ended_at - silence->failed_at);
 }
 
+static void confirm(const struct silence_update *update)
+{
+	const struct silence_recorder *recorder = update->recorder;
+	if (recorder->confirmed != NULL && update->wanted.end == SILENCE_LASTS)
+		recorder->confirmed(recorder->confirmed_context, update->termination);
+}
+
 static void copy_text(char *to, size_t size, const char *text)
 {
 	snprintf(to, size, "%s", text == NULL ? "" : text);
@@ -300,6 +307,8 @@ static void take_record(struct silence_update *update, const struct agent_exit *
 		/* The condition was written though its response never came. */
 		if (update->unsure && over == update->ends)
 			count(update);
+		if (condition != NULL && !over)
+			confirm(update);
 		update_free(update);
 		return;
 	}
@@ -349,6 +358,8 @@ static void condition_written(void *context, struct kube_response *response,
 		record_listener_offer(update->recorder->listener, &response->body);
 		count(update);
 		update->unsure = false;
+		if (!update->ends)
+			confirm(update);
 		if (update->ends == (update->wanted.end != SILENCE_LASTS))
 			update_free(update);
 		else

@@ -59,6 +59,10 @@ struct silence_recorder {
 	struct silence_update *first;
 	size_t count;
 	const struct record_listener *listener; /* NULL: nobody; the caller sets it */
+	/* The record of that run says that its pod is silent, and as far as is known it is; NULL:
+	 * nobody. Called again by every replica that looks. The caller sets it. */
+	void (*confirmed)(void *context, const struct termination *termination);
+	void *confirmed_context;
 	struct pod_reader reader;
 	struct silence_update *reading; /* whose pod is being read; NULL: none */
 	struct notifier notifier;

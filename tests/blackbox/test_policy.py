@@ -512,6 +512,18 @@ def test_grace(case, given, flag):
         assert flags(command, "--grace") == ([flag] if flag != "0s" else [])  # their own default
 
 
+def test_what_a_rule_wants_of_silent_pods(case):
+    """The observer reads it in the decision record, also of a pod that is not wrapped."""
+    assert "onSilentExit" not in case.explain()
+    for rule in ("  onSilentExit: fail-pod\n", "  onSilentExit: fail-pod\n  shim: off\n"):
+        case.settings["rule"] = rule
+        assert case.explain()["onSilentExit"] == "fail-pod"
+        status = case.inject()["metadata"]["annotations"]["lastword.dev/status"]
+        assert json.loads(status)["onSilentExit"] == "fail-pod"
+    case.settings["rule"] = "  onSilentExit: report\n"
+    assert "onSilentExit" not in case.explain()
+
+
 def test_flags_of_the_shim(case):
     case.settings["rule"] = ("  deadline: 2h\n  onDeadline: kill\n  silenceAfter: 10m\n"
                              "  doneFile: /tmp/$done\n")

@@ -29,6 +29,7 @@ class Cluster:
         self.deleted = []
         self.requests = []
         self.breaker = {"metadata": {"resourceVersion": "1"}}  # its ConfigMap
+        self.kubelet = None    # called with a pod that was changed; returns it as it becomes
         self.failed_creates = []  # Events, in their order
         self.namespaces = []   # (event type, name) of those that are opted in, in their order
         self.refuse = {}       # method and part of a path: (code, reason)
@@ -80,6 +81,8 @@ class Cluster:
         elif path == "/api/v1/namespaces":
             assert "labelSelector=lastword.dev%2Finject%3Denabled" in query
             self.list_namespaces(request)
+        elif self.kubelet and re.fullmatch(r"/api/v1/namespaces/[^/]+/pods/[^/]+", path):
+            self.respond_with_pod(request, path)
         elif re.fullmatch("/api/v1/namespaces/[^/]*/pods/[^/]*", path):
             self.read_pod(request, path.rsplit("/", 1)[1])
         elif path.endswith("/log"):
@@ -155,6 +158,27 @@ class Cluster:
                 self.breaker["data"] = body["data"]
                 self.breaker["metadata"]["resourceVersion"] = str(version + 1)
             return request.send(200, self.breaker)
+
+    def respond_with_pod(self, request, path):
+        _, _, _, _, namespace, _, name = path.split("/")
+        with self.lock:
+            pod = next((p for p in self.pods(max(self.applied, 0)).values()
+                        if (p["metadata"]["namespace"], p["metadata"]["name"]) == (namespace, name)),
+                       None)
+            if pod is None:
+                return request.send_status(404, "NotFound", path)
+            version = str(self.events.index(next(e for e in self.events if e["object"] is pod)))
+            pod["metadata"]["resourceVersion"] = version
+            if request.command == "PATCH":
+                patch = json.loads(request.content)
+                assert request.headers["Content-Type"] == "application/merge-patch+json"
+                assert set(patch) == {"metadata", "spec"} and patch["metadata"] == {
+                    "uid": pod["metadata"]["uid"], "resourceVersion": version}
+                pod = self.kubelet(pod | {"spec": pod["spec"] | patch["spec"]})
+                self.events.append({"type": "MODIFIED", "object": pod})
+                self.applied = len(self.events)
+                self.lock.notify_all()
+            return request.send(200, pod)
 
     def breaker_entry(self, namespace):
         with self.lock:

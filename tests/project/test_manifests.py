@@ -11,7 +11,8 @@ from webhook_process import ROOT
 
 MANIFESTS = ROOT / "manifests"
 SYSTEM = "lastword-system"
-OVERLAYS = ["base", "overlays/self-signed", "overlays/hardened", "overlays/namespaced"]
+OVERLAYS = ["base", "overlays/self-signed", "overlays/hardened", "overlays/namespaced",
+            "overlays/fail-pod"]
 
 
 @functools.cache
@@ -73,7 +74,8 @@ def test_nobody_has_dangerous_rights(folder):
             assert group != "rbac.authorization.k8s.io"
             assert (group, resource) not in {("", "nodes"), ("", "pods/exec"),
                                              ("", "serviceaccounts/token")}
-            assert resource != "pods" or verb in ("get", "list", "watch")
+            assert resource != "pods" or verb in ("get", "list", "watch") or \
+                (folder, account, verb) == ("overlays/fail-pod", "lastword-observer", "patch")
 
 
 def test_an_observer_for_one_namespace():
@@ -89,6 +91,19 @@ def test_an_observer_for_one_namespace():
     assert containers(objects, "lastword-observer")[0]["args"] == [
         "--namespace=$(POD_NAMESPACE)", "--config=/etc/lastword-observer/config.yaml",
         "--watch-namespace=agents", "--breaker=$(POD_NAMESPACE)/lastword-breaker"]
+
+
+def test_the_right_to_fail_pods():
+    """Only with its overlay, and there the API server limits it to the deadline."""
+    objects = render("overlays/fail-pod")
+    right = {("cluster", "", "pods", (), "patch")}
+    assert rights(objects, "lastword-observer") == \
+        rights(render("overlays/self-signed"), "lastword-observer") | right
+    assert containers(objects, "lastword-observer")[0]["args"][-1] == "--remedy=fail-pod"
+    policy = objects["ValidatingAdmissionPolicy", "lastword-observer-fail-pod"]["spec"]
+    assert policy["failurePolicy"] == "Fail"
+    assert objects["ValidatingAdmissionPolicyBinding", "lastword-observer-fail-pod"]["spec"] == {
+        "policyName": "lastword-observer-fail-pod", "validationActions": ["Deny"]}
 
 
 def test_the_secret_is_shipped_empty():

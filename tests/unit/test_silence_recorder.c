@@ -21,6 +21,15 @@ static const struct termination failure = {.kind = TERMINATION_REPORTED,
                                            .container = "main",
                                            .agent = "rex"};
 
+static unsigned confirmed;
+
+static void count_confirmed(void *context, const struct termination *termination)
+{
+	assert_null(context);
+	assert_string_equal(termination->pod, "coder");
+	confirmed++;
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -28,6 +37,8 @@ static int set_up(void **state)
 	world_init();
 	world_pass(40 * SECOND);
 	silence_recorder_init(&recorder, &world.loop, world.metrics, 30 * SECOND, 30 * SECOND);
+	recorder.confirmed = count_confirmed;
+	confirmed = 0;
 	silence_recorder_set_leader(&recorder, true);
 	return 0;
 }
@@ -96,6 +107,12 @@ static void test_confirmed_then_over(void **state)
 	        "still ran 30s after this one had failed\"}]}}");
 	respond(patch, 200, "{}");
 	nothing_more();
+	assert_int_equal(confirmed, 1);
+	/* Another replica finds it written. */
+	set(SILENCE_LASTS, false);
+	respond(next("GET", RECORD), 200, STORED("8", SILENT("True")));
+	nothing_more();
+	assert_int_equal(confirmed, 2);
 	set(SILENCE_POD_ENDED, false);
 	respond(next("GET", RECORD), 200, STORED("8", SILENT("True")));
 	patch = next("PATCH", RECORD "/status");
@@ -107,6 +124,7 @@ static void test_confirmed_then_over(void **state)
 	                    "\"message\":\"the pod was silent for 1m30s\"}]}}");
 	respond(patch, 200, "{}");
 	nothing_more();
+	assert_int_equal(confirmed, 2);
 	assert_metric("lastword_agent_silent_exits_total{namespace=\"agents\",agent=\"rex\"} 1\n");
 	assert_metric("lastword_agent_silent_duration_seconds_sum{namespace=\"agents\","
 	              "agent=\"rex\"} 90\n");
