@@ -12,7 +12,9 @@ each is declared.
 Run as a program, it measures the sections that are named (all without names), prints the table and
 writes build/bench.csv: `table.py [SECTION…]`. `table.py --documents` writes the figures of
 build/bench.csv into the tables of docs/ instead: those between `<!-- bench: SECTION -->` and
-`<!-- end of bench -->`."""
+`<!-- end of bench -->`.
+
+BENCH_BEFORE=OTHER/build measures the programs of another commit's tree as one more peer, "before"."""
 import csv
 import importlib
 import os
@@ -24,6 +26,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build"))
+# The build folder of another commit, to be measured beside this one.
+BEFORE = pathlib.Path(os.environ["BENCH_BEFORE"]) if "BENCH_BEFORE" in os.environ else None
 CSV = BUILD / "bench.csv"
 SECTIONS = ("admission", "webhook", "watchdog", "diagnosis", "observer")
 COLUMNS = ("section", "what", "value", "unit", "peer", "peer_value", "ratio")

@@ -23,6 +23,7 @@ import time
 import table
 
 from certificate import Certificate
+from waiting import wait_until
 from webhook_process import Webhook
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "1"))
@@ -31,7 +32,7 @@ RATE = int(os.environ.get("BENCH_RATE_OF_REVIEWS", "2000"))
 CONNECTIONS = 16
 REVIEWS = {"small": "019-create-pods-bare.json", "median": "002-create-pods-coderun-job.json",
            "400 env": "017-create-pods-env-400.json", "250 KB": "018-create-pods-annotation-250k.json"}
-PEERS = ("canned", "nginx", "Go")
+PEERS = ("canned", "nginx", "Go", *(["before"] if table.BEFORE else []))
 ROWS = (*(f"{what}, {size}, beside {peer}" for size in REVIEWS
           for what in ("keep-alive", "new connections") for peer in PEERS),
         *(f"processor time of a {what}, {size}, beside {peer}" for size in REVIEWS
@@ -213,11 +214,17 @@ def compare_patches(webhook, go):
     return ours, theirs
 
 
-def measure_in(table_, folder, processes):
+def start_webhook(folder, config, threads, build):
+    webhook = Webhook(folder, config, Certificate(), ["--threads", str(threads)], build=build)
+    wait_until(lambda: webhook.ready()[0] == 200, "readiness")
+    return webhook
+
+
+def measure_in(table_, folder, webhooks, processes):
     config = (table.ROOT / "manifests/base/config.yaml").read_text()
     threads = min(2 * os.cpu_count(), 8)  # as the webhook does by itself
-    webhook = Webhook(folder, config, Certificate(), ["--threads", str(threads)])
-    processes.append(webhook)
+    webhook = start_webhook(folder, config, threads, table.BUILD)
+    webhooks.append(webhook)
     response = webhook.post("/mutate", review("median").read_bytes())[2].decode()
     (folder / "response").write_text(response)
     identity = (folder / "tls.crt", folder / "tls.key")
@@ -227,6 +234,11 @@ def measure_in(table_, folder, processes):
                start_nginx(folder, response, threads),
                start_printing("Go", table.BUILD / "bench/injector", "127.0.0.1:0", *identity)]
     processes.extend(server.process for server in servers[1:])
+    if table.BEFORE:
+        (folder / "before").mkdir()
+        config = (table.BEFORE.parent / "manifests/base/config.yaml").read_text()
+        webhooks.append(start_webhook(folder / "before", config, threads, table.BEFORE))
+        servers.append(Server("before", webhooks[1].port, webhooks[1].process))
     ours, theirs = compare_patches(webhook, servers[3])
     for size in REVIEWS:
         run_size(table_, servers, folder, size)
@@ -238,16 +250,16 @@ def measure_in(table_, folder, processes):
 
 
 def measure(table_):
-    processes = []
+    webhooks, processes = [], []
     with tempfile.TemporaryDirectory(prefix="lastword-bench-") as folder:
         try:
-            measure_in(table_, pathlib.Path(folder), processes)
+            measure_in(table_, pathlib.Path(folder), webhooks, processes)
         finally:
-            for process in processes[1:]:
+            for process in processes:
                 process.terminate()
                 process.wait(10)
-            if processes:
-                processes[0].stop()
+            for webhook in webhooks:
+                webhook.stop()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build"))
 
 
 class Webhook:
-    def __init__(self, folder, config, certificate=None, arguments=(), preexec_fn=None):
+    def __init__(self, folder, config, certificate=None, arguments=(), preexec_fn=None,
+                 build=BUILD):
         self.folder = folder
         self.certificate = certificate or Certificate()
         self.config_file = folder / "config.yaml"
@@ -26,7 +27,7 @@ class Webhook:
         self.connection = None
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
-                [BUILD / "bin/lastword-webhook", "--config", self.config_file,
+                [build / "bin/lastword-webhook", "--config", self.config_file,
                  "--tls-cert", folder / "tls.crt", "--tls-key", folder / "tls.key",
                  "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--drain", "0s",
                  *arguments],
