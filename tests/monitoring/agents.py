@@ -30,7 +30,7 @@ class Agents:
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": f"{agent}-{number}", "namespace": NAMESPACE,
                          "uid": f"{number:08d}-0000-4000-8000-000000000000",
-                         "labels": {"case": agent}, "annotations": annotations or {}},
+                         "labels": {"case": agent, "agent": agent}, "annotations": annotations or {}},
             "spec": {"restartPolicy": "Never", "containers": [
                 {"name": name, "image": "agent", "command": ["/agent"]} for name in names]},
         }
@@ -103,6 +103,14 @@ class Agents:
             {"name": main["name"], "restartCount": 0,
              "state": {"waiting": {"reason": "PodInitializing"}}}]
         self.publish("ADDED", pod)
+
+    def delete_unwatched(self, agent):
+        """Without a watchdog, and its log is gone when the observer wants to follow it."""
+        pod = self.pod(agent, inject=False)
+        pod["metadata"] |= {"deletionTimestamp": now(30), "deletionGracePeriodSeconds": 30}
+        self.publish("MODIFIED", pod)
+        self.end(pod, 137)
+        self.delete(pod)
 
     def overrun(self, agent):
         """It runs past its deadline, of a second, and its watchdog reports that."""

@@ -163,6 +163,7 @@ def one_batch(w):
     assert w.webhook.post("/mutate", b"{}")[0] == 400
     agents = w.agents
     agents.overrun("slow")
+    agents.delete_unwatched("forgotten")
     silent = agents.fail_silently("resume")
     for _ in range(2):
         agents.run("coder", max_rss_bytes=200_000_000, cpu_seconds=2.5, reports_lost=2)

@@ -22,7 +22,7 @@ def test_an_alert_says_what_to_do(alert):
     assert alert["alert"].startswith("Lastword")
     assert set(alert["labels"]) == {"severity"}
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
-    assert len(annotations["summary"]) < 120 and annotations["summary"].endswith(".")
+    assert len(annotations["summary"]) < 130 and annotations["summary"].endswith(".")
     assert "kubectl lastword why POD" in annotations["description"]
     # Whoever creates pods chooses their names: a command that is typed has none of them.
     for command in re.findall(r'"(kubectl[^"]*|lastword[^"]*)"', annotations["description"]):
