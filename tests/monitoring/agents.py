@@ -5,6 +5,7 @@ import itertools
 import json
 
 import injected
+from waiting import wait_until
 
 NAMESPACE = "agents"
 
@@ -30,15 +31,19 @@ class Agents:
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": f"{agent}-{number}", "namespace": NAMESPACE,
                          "uid": f"{number:08d}-0000-4000-8000-000000000000",
-                         "labels": {"case": agent, "agent": agent}, "annotations": annotations or {}},
+                         "labels": {"case": agent, "agent": agent}, "annotations": annotations or {},
+                         # Of one family: the runs of the same agent.
+                         "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "uid": "9",
+                                              "name": f"{agent}-{28412345 + number}",
+                                              "controller": True}]},
             "spec": {"restartPolicy": "Never", "containers": [
                 {"name": name, "image": "agent", "command": ["/agent"]} for name in names]},
         }
         if inject:
             pod, = injected.inject([pod], self.folder)
         pod["spec"]["nodeName"] = "node1"
-        pod["status"] = {"phase": "Running", "startTime": now(-2), "containerStatuses": [
-            {"name": name, "restartCount": 0, "state": {"running": {"startedAt": now(-2)}}}
+        pod["status"] = {"phase": "Running", "startTime": now(), "containerStatuses": [
+            {"name": name, "restartCount": 0, "state": {"running": {"startedAt": now()}}}
             for name in names]}
         if publish:
             self.publish("ADDED", pod)
@@ -109,6 +114,9 @@ class Agents:
         pod = self.pod(agent, inject=False)
         pod["metadata"] |= {"deletionTimestamp": now(30), "deletionGracePeriodSeconds": 30}
         self.publish("MODIFIED", pod)
+        log = f"/pods/{pod['metadata']['name']}/log"
+        wait_until(lambda: any(log in path for _, path in list(self.cluster.requests)),
+                   "its log to be followed")
         self.end(pod, 137)
         self.delete(pod)
 

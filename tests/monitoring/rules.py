@@ -14,11 +14,6 @@ ALERTS = [rule for rule in RULES if "alert" in rule]
 RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
 DASHBOARD = json.loads((FOLDER / "lastword.json").read_text())
 
-# What the programs that test_prometheus.py starts do not show; the names are those of
-# docs/monitoring.md. promtool has their alerts fire (tests/data/monitoring/alerts.yaml).
-AGREED = {"lastword_receiver_queue_bytes", "lastword_receiver_dropped_total",
-          "lastword_receiver_last_success_timestamp_seconds"}
-
 # A name with at least one underscore or colon that is no function, label or keyword.
 NAME = re.compile(r"(?<![\w:\"$.])([a-z][a-z0-9]*(?:[_:][a-z0-9_:]+)+|up)(?![\w:(])")
 NOT_METRICS = {"avg_over_time", "sum_over_time", "histogram_quantile", "group_left", "__name__"}

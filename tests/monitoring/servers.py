@@ -76,15 +76,15 @@ class Alertmanager(Server):
 
 
 class Notified:
-    """Keeps what Alertmanager's webhook receiver is sent."""
+    """Keeps what a webhook receiver is sent, and responds with that status."""
 
-    def __init__(self):
+    def __init__(self, status=200):
         messages = self.messages = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
