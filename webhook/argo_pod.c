@@ -46,7 +46,7 @@ static const char *template_text(const json *pod)
 
 struct reading {
 	struct arena *arena;
-	json *template; /* what container_set keeps of it */
+	json *template; /* what the filter keeps of it */
 };
 
 static bool take(void *context, const struct json_piece *piece)
