@@ -20,7 +20,10 @@ static void check_payload(const struct receiver_settings *settings, const struct
 	struct buffer _cleanup_buffer_ header;
 	struct arena *_cleanup_arena_ arena = arena_new(0);
 	const struct notice notices[2] = {
-	        {.exit = exit, .settings = settings, .parameters = parameters, .resolved = resolved},
+	        {.exit = exit,
+	         .settings = settings,
+	         .parameters = parameters,
+	         .resolved = resolved},
 	        {.exit = exit, .settings = settings, .parameters = parameters, .similar = 7}};
 	size_t count = payload_batch(settings->type) > 1 ? 2 : 1;
 	json *root;
