@@ -16,8 +16,9 @@ BATCHES, BATCH, GRACE = 4, 25, 3  # pods deleted at once, seconds
 KUBELETS = re.compile("symlinks|unable to retrieve|failed to open log|rpc error|fsnotify")
 MISSED = "lastword_observer_missed_logs_total"
 LAST = "fatal: these are the last words of {}"
-# Ends by itself when told to, as most do; in a shell a trap runs between two commands.
-STUBBORN = ("echo ready; trap 'echo \"" + LAST.format("$(hostname)") + "\" >&2; exit 7' TERM; "
+# Ends by itself when told to, as most do; in a shell a trap runs between two commands. Before it is
+# ready it would ignore the signal, being process 1.
+STUBBORN = ("trap 'echo \"" + LAST.format("$(hostname)") + "\" >&2; exit 7' TERM; echo ready; "
             "while :; do sleep 0.1; done")
 
 
@@ -53,12 +54,13 @@ def test_many_are_deleted_at_once(installed, figures):
             names[made["metadata"]["name"]] = made["metadata"]["uid"]
             assert "lastword-watchdog" not in str(made["spec"])
 
-        def all_ready():
-            pods = installed.get(f"{path}/pods")["items"]
-            return sum(pod["metadata"]["name"] in names
-                       and "running" in kube.status_of(pod, "main").get("state", {})
-                       for pod in pods) == BATCH
-        kube.wait_until(all_ready, "a batch runs")
+        def running():
+            return {pod["metadata"]["name"] for pod in installed.get(f"{path}/pods")["items"]
+                    if "running" in kube.status_of(pod, "main").get("state", {})}
+        kube.wait_until(lambda: set(names) <= running(), "a batch runs")
+        for name in names:
+            kube.wait_until(lambda: "ready" in installed.get(f"{path}/pods/{name}/log?container=main"),
+                            f"{name} is ready")
         with concurrent.futures.ThreadPoolExecutor(BATCH) as pool:
             list(pool.map(lambda name: installed.delete(f"{path}/pods/{name}"), names))
 
