@@ -20,7 +20,7 @@
 #define TIMEOUT         (10 * SECOND)
 #define TIMEOUT_MIN     SECOND
 #define TIMEOUT_MAX     (60 * SECOND)
-#define RESOLVE_AFTER   (24 * 3600 * SECOND)
+#define RESOLVE_AFTER   (INT64_C(24) * 3600 * SECOND)
 #define URL_MAX         2000
 #define HEADER_NAME_MAX 64
 #define VALUE_MAX       4096

@@ -70,11 +70,9 @@ bool receiver_queue_push(struct receiver_queue *queue, const char *name,
 		snprintf(namespace->name, sizeof namespace->name, "%s", name);
 		append(queue, namespace);
 	}
+	bool first = front || namespace->last == NULL;
 	delivery->next = front ? namespace->first : NULL;
-	if (front)
-	namespace->first = delivery;
-	else if (namespace->last != NULL) namespace->last->next = delivery;
-	else namespace->first = delivery;
+	*(first ? &namespace->first : &namespace->last->next) = delivery;
 	if (!front || namespace->last == NULL)
 	namespace->last = delivery;
 	count(queue, namespace, delivery);

@@ -171,10 +171,11 @@ bool receiver_request_with(const struct receiver_settings *settings, char *body,
 	struct buffer _cleanup_buffer_ url;
 	struct outside *outside = NULL;
 	buffer_init_secret(&url, VALUE_MAX);
-	if (body == NULL || !make_url(settings, &url, error) ||
-	    !make_outside(settings, &outside, error)) {
+	if (body == NULL)
+		return error_set(error, "out of memory");
+	if (!make_url(settings, &url, error) || !make_outside(settings, &outside, error)) {
 		free(body);
-		return body != NULL ? false : error_set(error, "out of memory");
+		return false;
 	}
 	char *path = buffer_steal(&url);
 	if (path == NULL) {
@@ -217,11 +218,12 @@ bool receiver_request_make(const struct receiver_settings *settings, const struc
                            struct error *error)
 {
 	struct buffer _cleanup_buffer_ body;
-	struct request request;
+	struct request request = {.outside = NULL};
 	buffer_init(&body, PAYLOAD_MAX);
 	payload_write(notices, count, wall, &body);
 	size_t length = body.length;
-	if (!receiver_request_with(settings, buffer_steal(&body), length, &request, error))
+	if (!receiver_request_with(settings, buffer_steal(&body), length, &request, error) ||
+	    request.outside == NULL)
 		return false;
 	if (add_notice_headers(&notices[0], request.outside, error)) {
 		*ret_request = request;

@@ -290,6 +290,8 @@ static void refused(struct receiver *receiver, struct receiver_delivery *list, c
 {
 	set_working(receiver);
 	log_failing(receiver, "a receiver refuses a notification", problem);
+	if (list == NULL)
+		return;
 	if (list->next == NULL) {
 		finish_with_covered(receiver, list, AGENT_EXIT_NOTIFICATION_FAILED, problem);
 		return;

@@ -53,7 +53,7 @@ def test_bounds(tmp_path):
         deep = [deep]
     body = [{"name": "a", "type": "webhook", "url": "https://x", "body": deep}]
     assert "more than 32 levels" in check(path, with_receivers(body)).stderr
-    assert "at most" in check(path, HEAD + "#" * 1100000).stderr
+    assert "expected at most" in check(path, HEAD + "#" * 1100000).stderr
     assert "line 3, column 1: unknown key" in check(path, HEAD + "receiver: []\n").stderr
 
 
