@@ -218,7 +218,7 @@ static void test_the_largest_state_fits(void **state)
 	memset(dns, 'a', sizeof dns - 1);
 	dns[sizeof dns - 1] = '\0';
 	for (int i = 0; i < BREAKER_ENTRIES_MAX; i++) {
-		snprintf(name, sizeof name, "%059d-%03d", 0, i);
+		snprintf(name, sizeof name, "%050d-%d", 0, i);
 		breaker_entry_open(breaker_state_add(&full, name), NOW, NOW,
 		                   &(struct breaker_cause){"hook-hangs", quotes, dns});
 	}
