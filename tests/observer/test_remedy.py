@@ -20,10 +20,10 @@ def ended(code, seconds=0):
                            "startedAt": now(seconds - 10), "finishedAt": now(seconds)}}
 
 
-def pod(name, asks=True, **states):
+def pod(name, fail_pod=True, **states):
     agents = [n for n in states if n != "proxy"]
     record = {"containers": [{"name": n} for n in agents]}
-    if asks:
+    if fail_pod:
         record["onSilentExit"] = "fail-pod"
     return {"type": "MODIFIED", "object": {
         "metadata": {"namespace": "agents", "name": name, "uid": f"{name}-000-uid",
@@ -101,7 +101,7 @@ def test_who_is_left_alone(cluster, observe):  # noqa: F811
     """A pod whose rule does not ask for it; one with another agent at work, until that has ended."""
     one = observe(cluster, "one", *REMEDY)
     wait_until(lambda: one.metric("lastword_observer_leader") == 1, "it to lead")
-    happen(cluster, pod("not-asked", asks=False, main=ended(101), proxy=running()),
+    happen(cluster, pod("other-rule", fail_pod=False, main=ended(101), proxy=running()),
            pod("two-agents", main=ended(101), critic=running()))
     wait_until(lambda: len([s for s in list(cluster.statuses.values()) if "conditions" in s]) == 2,
                "both to be silent")

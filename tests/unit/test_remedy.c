@@ -12,13 +12,13 @@
 #include "observer/guard/remedy.h"
 #include "tests/unit/loop_world.h"
 
-#define POD    "/api/v1/namespaces/agents/pods/coder"
-#define EVENTS "/api/v1/namespaces/agents/events"
-#define FAILED "{\"terminated\":{\"exitCode\":101,\"reason\":\"Error\"}}"
-#define ENDED  "{\"terminated\":{\"exitCode\":0,\"reason\":\"Completed\"}}"
-#define RUNS   "{\"running\":{\"startedAt\":\"2026-11-23T18:37:50Z\"}}"
-#define WAITS  "{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}}"
-#define ASKED  ",\\\"onSilentExit\\\":\\\"fail-pod\\\""
+#define POD      "/api/v1/namespaces/agents/pods/coder"
+#define EVENTS   "/api/v1/namespaces/agents/events"
+#define FAILED   "{\"terminated\":{\"exitCode\":101,\"reason\":\"Error\"}}"
+#define ENDED    "{\"terminated\":{\"exitCode\":0,\"reason\":\"Completed\"}}"
+#define RUNS     "{\"running\":{\"startedAt\":\"2026-11-23T18:37:50Z\"}}"
+#define WAITS    "{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}}"
+#define FAIL_POD ",\\\"onSilentExit\\\":\\\"fail-pod\\\""
 #define PATCH                                                                  \
 	"{\"metadata\":{\"uid\":\"u-1\",\"resourceVersion\":\"7\"},\"spec\":{" \
 	"\"activeDeadlineSeconds\":1}}"
@@ -59,7 +59,7 @@ struct pod_text {
 	const char *critic; /* another agent; NULL: there is none */
 };
 
-static const struct pod_text silent = {"u-1", ASKED, "", "", "Running", FAILED, NULL};
+static const struct pod_text silent = {"u-1", FAIL_POD, "", "", "Running", FAILED, NULL};
 
 static void send_pod(const struct pod_text *text)
 {
@@ -136,13 +136,13 @@ static void test_pods_that_are_left_alone(void **state)
 	        {"u-1", "", "", "", "Running", FAILED, NULL},
 	        {"u-1", ",\\\"onSilentExit\\\":\\\"report\\\"", "", "", "Running", FAILED, NULL},
 	        /* another pod has its name */
-	        {"u-2", ASKED, "", "", "Running", FAILED, NULL},
+	        {"u-2", FAIL_POD, "", "", "Running", FAILED, NULL},
 	        /* it has ended, or is being deleted */
-	        {"u-1", ASKED, "", "", "Failed", FAILED, NULL},
-	        {"u-1", ASKED, ",\"deletionTimestamp\":\"2026-11-23T18:39:00Z\"", "", "Running",
+	        {"u-1", FAIL_POD, "", "", "Failed", FAILED, NULL},
+	        {"u-1", FAIL_POD, ",\"deletionTimestamp\":\"2026-11-23T18:39:00Z\"", "", "Running",
 	         FAILED, NULL},
 	        /* that was done already */
-	        {"u-1", ASKED, "", ",\"activeDeadlineSeconds\":1", "Running", FAILED, NULL},
+	        {"u-1", FAIL_POD, "", ",\"activeDeadlineSeconds\":1", "Running", FAILED, NULL},
 	};
 	for (size_t i = 0; i < sizeof pods / sizeof pods[0]; i++) {
 		remedy_begin(&remedy, &failure);
