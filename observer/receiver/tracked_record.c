@@ -220,15 +220,37 @@ void tracked_records_flush(struct tracked_records *records)
 				schedule(r, 0);
 }
 
-/* The stored entry of that receiver, or a new one; NULL: the list is full. */
-static struct agent_exit_notification *entry_of(struct agent_exit *exit, const char *receiver)
+static bool is_configured(const struct receiver_config *config, const char *receiver)
+{
+	for (size_t i = 0; i < config->receiver_count; i++)
+		if (strcmp(config->receivers[i].name, receiver) == 0)
+			return true;
+	return strncmp(receiver, "event-", 6) == 0;
+}
+
+/* Where a new entry goes: at the end; in a full list in the place of a receiver that is not
+ * configured any more. NULL: there is none. */
+static struct agent_exit_notification *new_entry(struct agent_exit *exit,
+                                                 const struct receiver_config *config)
+{
+	if (exit->notification_count < AGENT_EXIT_NOTIFICATIONS_MAX)
+		return &exit->notifications[exit->notification_count++];
+	for (size_t i = 0; i < exit->notification_count; i++)
+		if (!is_configured(config, exit->notifications[i].receiver))
+			return &exit->notifications[i];
+	return NULL;
+}
+
+/* The stored entry of that receiver, or a new one; NULL: there is no room. */
+static struct agent_exit_notification *
+entry_of(struct agent_exit *exit, const struct receiver_config *config, const char *receiver)
 {
 	for (size_t i = 0; i < exit->notification_count; i++)
 		if (strcmp(exit->notifications[i].receiver, receiver) == 0)
 			return &exit->notifications[i];
-	if (exit->notification_count == AGENT_EXIT_NOTIFICATIONS_MAX)
+	struct agent_exit_notification *entry = new_entry(exit, config);
+	if (entry == NULL)
 		return NULL;
-	struct agent_exit_notification *entry = &exit->notifications[exit->notification_count++];
 	*entry = (struct agent_exit_notification){
 	        .receiver = receiver, .time = AGENT_EXIT_UNKNOWN, .attempts = AGENT_EXIT_UNKNOWN};
 	return entry;
@@ -242,7 +264,7 @@ static void set_entries(const struct tracked_record *record, struct agent_exit *
 		struct agent_exit_notification *to =
 		        from->state == NULL && !from->waiting
 		                ? NULL
-		                : entry_of(exit, config->receivers[i].name);
+		                : entry_of(exit, config, config->receivers[i].name);
 		if (to == NULL)
 			continue;
 		if (from->state == NULL) {

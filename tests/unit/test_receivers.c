@@ -405,6 +405,28 @@ static void test_delivered_once(void **state)
 	end();
 }
 
+/* A full list of receivers that are not configured any more has room for one that is. */
+static void test_entries_of_other_configurations(void **state)
+{
+	(void)state;
+	char names[AGENT_EXIT_NOTIFICATIONS_MAX][16];
+	begin("[{name: hook, type: webhook, url: 'http://hook/', filter: {silentOnly: true}}]");
+	struct agent_exit exit = record("a", NULL);
+	for (unsigned i = 1; i < AGENT_EXIT_NOTIFICATIONS_MAX; i++) {
+		snprintf(names[i], sizeof names[i], "old-%u", i);
+		exit.notifications[exit.notification_count++] = (struct agent_exit_notification){
+		        .receiver = names[i], .state = "Delivered", .time = -1, .attempts = 1};
+	}
+	exit.conditions[exit.condition_count++] =
+	        (struct agent_exit_condition){.type = AGENT_EXIT_SILENT,
+	                                      .status = "True",
+	                                      .last_transition_time = world.loop.wall};
+	receivers_offer(&receivers, &exit, false);
+	respond(next("POST", "http://hook/"), 200, "");
+	expect_status(PATH("a"), "{\"receiver\":\"hook\",\"state\":\"Delivered\"");
+	end();
+}
+
 static void test_tried_again_and_given_up(void **state)
 {
 	(void)state;
@@ -626,6 +648,7 @@ int main(void)
 	        TEST(test_a_body),
 	        TEST(test_open_alerts),
 	        TEST(test_delivered_once),
+	        TEST(test_entries_of_other_configurations),
 	        TEST(test_tried_again_and_given_up),
 	        TEST(test_resolved),
 	        TEST(test_a_digest),
