@@ -15,7 +15,7 @@ static bool open_breaker(struct breaker_state *state, const struct breaker_repor
 static bool take_fault(struct breaker_state *state, const struct breaker_entry *entry,
                        const struct breaker_report *report, int64_t now, int64_t open_for)
 {
-	bool of_trial = entry != NULL && report->trial == entry->since;
+	bool of_trial = entry != NULL && report->trial != 0 && report->trial == entry->since;
 	bool later = entry == NULL || report->at > entry->since;
 	if (entry != NULL && entry->position == BREAKER_OPEN)
 		return false;

@@ -374,6 +374,20 @@ static void test_another_trial(void **state)
 	assert_true(entry()->since > second && entry()->trial[0] == '\0');
 }
 
+/* Somebody wrote a half-open one without a time: no pod is its trial, and another one follows. */
+static void test_a_trial_without_a_time(void **state)
+{
+	(void)state;
+	breaker_entry_half_open(breaker_state_add(&stored, "agents"), 0);
+	breaker_set_leader(&breaker, true);
+	take_stuck("a", SECOND, 0);
+	read_and_write();
+	assert_position(BREAKER_HALF_OPEN);
+	assert_true(entry()->since == world.loop.wall);
+	take_stuck("a", SECOND, 0);
+	no_request();
+}
+
 static void test_a_manual_opening_stays(void **state)
 {
 	(void)state;
@@ -594,6 +608,7 @@ int main(void)
 	        TEST(test_closes_when_the_trial_starts),
 	        TEST(test_opens_again_when_the_trial_cannot_start),
 	        TEST(test_another_trial),
+	        TEST(test_a_trial_without_a_time),
 	        TEST(test_a_manual_opening_stays),
 	        TEST(test_a_conflict),
 	        TEST(test_another_writer_did_the_same),
