@@ -3,7 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -46,31 +46,38 @@ static void set(struct process_metrics *process, enum process_metric which, doub
 	metric_set(metric_get(process->families[which], none), value);
 }
 
-/* The fields of /proc/self/stat from the third on, which follow the name in parentheses: user and
- * system time (14, 15), start after boot (22), in clock ticks; resident pages (24). */
+/* The field of that number in /proc/self/stat, of which fields is the rest after the name in
+ * parentheses, the second one. NULL: there is none. */
+static const char *find_field(const char *fields, unsigned number)
+{
+	for (unsigned i = 2; i < number && fields != NULL; i++)
+		if ((fields = strchr(fields, ' ')) != NULL)
+			fields++;
+	return fields;
+}
+
+/* User and system time (fields 14, 15) and the start after boot (22) in clock ticks; resident pages
+ * (24). */
 static void update_stat(struct process_metrics *process)
 {
 	char text[1024];
 	int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 	ssize_t length = file < 0 ? -1 : read(file, text, sizeof text - 1);
 	double ticks = (double)sysconf(_SC_CLK_TCK);
-	unsigned long user, system, pages;
-	unsigned long long start;
 	if (file >= 0)
 		close(file);
 	if (length <= 0)
 		return;
 	text[length] = '\0';
 	const char *fields = strrchr(text, ')');
-	if (fields == NULL ||
-	    sscanf(fields + 1,
-	           " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d "
-	           "%llu %*u %lu",
-	           &user, &system, &start, &pages) != 4)
+	const char *pages = find_field(fields, 24);
+	if (pages == NULL)
 		return;
-	set(process, PROCESS_CPU_SECONDS, (double)(user + system) / ticks);
-	set(process, PROCESS_RESIDENT_MEMORY, (double)pages * (double)sysconf(_SC_PAGESIZE));
-	set(process, PROCESS_START_TIME, process->booted_at + (double)start / ticks);
+	double used = strtod(find_field(fields, 14), NULL) + strtod(find_field(fields, 15), NULL);
+	double start = strtod(find_field(fields, 22), NULL);
+	set(process, PROCESS_CPU_SECONDS, used / ticks);
+	set(process, PROCESS_RESIDENT_MEMORY, strtod(pages, NULL) * (double)sysconf(_SC_PAGESIZE));
+	set(process, PROCESS_START_TIME, process->booted_at + start / ticks);
 }
 
 static void update_files(struct process_metrics *process)
