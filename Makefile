@@ -184,6 +184,11 @@ rootfs: all ## Make the images' root folders: build/rootfs/servers, build/rootfs
 			|| exit 1; \
 	done
 
+.PHONY: manifests
+manifests: ## Render manifests/install.yaml, for kubectl apply -f
+	@tests/tools.sh "$(TOOLS)"
+	"$(TOOLS)/kubectl" kustomize manifests/overlays/self-signed > manifests/install.yaml
+
 # ---- Tests -------------------------------------------------------------------------------------
 
 .SECONDARY:
@@ -243,8 +248,13 @@ asan: ## Run the unit and black-box tests under ASan, UBSan and LeakSanitizer
 	+$(PYTHON) tests/run.py asan
 
 .PHONY: cluster-up
-cluster-up: deps cluster-deps ## Start a cluster of one node on this machine (root)
+cluster-up: deps cluster-deps rootfs ## Start a cluster of one node on this machine, with lastword in it (root)
 	$(PYTHON) tests/cluster/cluster.py up
+	$(PYTHON) tests/cluster/cluster.py enter $(PYTHON) tests/cluster/demo.py install
+
+.PHONY: cluster-demo
+cluster-demo: cluster-up ## Show there how an agent fails in a pod that stays Running
+	$(PYTHON) tests/cluster/cluster.py enter $(PYTHON) tests/cluster/demo.py story
 
 .PHONY: cluster-shell
 cluster-shell: ## Open a shell in it, with kubectl

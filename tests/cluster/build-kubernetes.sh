@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
-# Builds kube-apiserver, kube-controller-manager and kubelet, the pause program and the messages of
-# the container runtime interface (cri_pb2.py), from Debian's source package `kubernetes` (1.20.2,
-# vendored) into FOLDER/bin; kubectl is that of the package kubernetes-client. About ten minutes on
-# two cores, once: what is there is kept.
+# Makes what the node needs from Debian's source package `kubernetes` (1.20.2, vendored), once: what is
+# there is kept.
 #
-# build-kubernetes.sh FOLDER
+# build-kubernetes.sh FOLDER tools   the pause program, the messages of the container runtime interface
+#                                    (cri_pb2.py), and kubectl of the package kubernetes-client, into
+#                                    FOLDER/tools; a minute
+# build-kubernetes.sh FOLDER         those, and kube-apiserver, kube-controller-manager and kubelet into
+#                                    FOLDER/bin; about ten minutes on two cores
 set -euo pipefail
 folder=$1
 programs="kube-apiserver kube-controller-manager kubelet"
+result=bin
+[ "${2:-}" = tools ] && result=tools
 mkdir -p "$folder"
 
 # One build at a time; who comes second finds it done.
 exec 9>"$folder/lock"
 flock 9
-[ -e "$folder/bin/complete" ] && exit 0
+[ -e "$folder/$result/complete" ] && exit 0
 
 work=$(mktemp -d "$folder/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -38,6 +42,13 @@ sed /gogoproto/d "$tree/staging/src/k8s.io/cri-api/pkg/apis/runtime/v1/api.proto
 protoc -I "$work" --python_out="$work/bin" "$work/cri.proto"
 (cd "$work" && apt-get -qq download kubernetes-client && dpkg-deb -x kubernetes-client_*.deb client)
 cp "$work/client/usr/bin/kubectl" "$work/bin/"
+gcc -static -Os -o "$work/bin/pause" "$tree/build/pause/pause.c" ||
+	gcc -static -Os -o "$work/bin/pause" "$tree/build/pause/linux/pause.c"
+if [ $result = tools ]; then
+	touch "$work/bin/complete"
+	mv "$work/bin" "$folder/tools"
+	exit 0
+fi
 
 # The reflect2 of that time reads Go's maps as they were before Go 1.18: with a newer one the API
 # server crashes now and then. Debian's own package of it knows better.
@@ -65,8 +76,6 @@ make WHAT="${what# }"
 for program in $programs; do
 	cp "$(find -L _output -path "*/bin/*" -name "$program" -type f | head -1)" "$work/bin/"
 done
-gcc -static -Os -o "$work/bin/pause" build/pause/pause.c ||
-	gcc -static -Os -o "$work/bin/pause" build/pause/linux/pause.c
 strip "$work"/bin/kube* "$work/bin/pause"
 touch "$work/bin/complete"
 mv "$work/bin" "$folder/bin"

@@ -16,6 +16,7 @@ killed, the kernel ends the node, and the next call removes the rest."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -35,19 +36,40 @@ SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def programs():
-    """The environment in which the programs are found: those of K8S_BIN first, then those built from
-    Debian's source (built now if they are missing), then Debian's."""
-    built = cache() / "kubernetes-1.20.2"
-    if not (built / "bin/complete").exists():
-        print("building Kubernetes 1.20.2 from Debian's source package, once", file=sys.stderr)
-    subprocess.run([HERE / "build-kubernetes.sh", built], check=True, stdin=subprocess.DEVNULL,
-                   stdout=sys.stderr)
-    folders = [os.environ["K8S_BIN"]] if os.environ.get("K8S_BIN") else []
-    for folder in folders:
-        if not (pathlib.Path(folder) / "kube-apiserver").exists():
-            sys.exit(f"K8S_BIN={folder}: expected kube-apiserver and the others in it")
-    return {**os.environ, "PATH": ":".join([*folders, str(built / "bin"), SYSTEM_PATH]),
-            "PYTHONPATH": f"{built}/bin:{ROOT}/tests/shared", "PYTHONDONTWRITEBYTECODE": "1"}
+    """The environment in which the programs are found: those of K8S_BIN, else those built from Debian's
+    source (now, if they are missing); then Debian's. What no release of Kubernetes has, such as the
+    pause program, comes from Debian's source in any case."""
+    source = cache() / "kubernetes-1.20.2"
+    own = os.environ.get("K8S_BIN")
+    if own and not (pathlib.Path(own) / "kube-apiserver").exists():
+        sys.exit(f"K8S_BIN={own}: expected kube-apiserver, kube-controller-manager and kubelet in it")
+    made = source / ("bin" if not own or (source / "bin/complete").exists() else "tools")
+    if not (made / "complete").exists():
+        print(f"making {made} from Debian's source package of Kubernetes, once", file=sys.stderr)
+    subprocess.run([HERE / "build-kubernetes.sh", source, made.name], check=True,
+                   stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    path = ":".join([*([own] if own else []), str(made), SYSTEM_PATH])
+    check_etcd(path)
+    return {**os.environ, "PATH": path, "PYTHONPATH": f"{made}:{ROOT}/tests/shared",
+            "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def version_of(program, path):
+    """(major, minor, patch) that the program itself names."""
+    text = subprocess.run([shutil.which(program, path=path), "--version"], check=True, text=True,
+                          capture_output=True).stdout
+    return tuple(int(number) for number in re.search(r"(\d+)\.(\d+)\.(\d+)", text).groups())
+
+
+def check_etcd(path):
+    """An API server of 1.36 asks etcd for what only 3.5.13 and newer (and 3.4.31) answer: with an older
+    one a watch without a version fails, with "Too large resource version"."""
+    if version_of("kube-apiserver", path) < (1, 36):
+        return
+    found = version_of("etcd", path)
+    if found < (3, 5, 13) and not (3, 4, 31) <= found < (3, 5):
+        sys.exit(f"etcd {'.'.join(map(str, found))} is too old for this kube-apiserver: expected 3.5.13 "
+                 "or newer in K8S_BIN")
 
 
 # ---- Outside of the namespaces ----

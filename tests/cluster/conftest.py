@@ -68,6 +68,7 @@ def figures():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "kubernetes(major, minor): needs this version or newer")
+    config.addinivalue_line("markers", "last: looks back at the other scenarios, so it runs after them")
     config.addinivalue_line("markers", "uninstalls: removes the product, so it runs after all others")
 
 
@@ -82,7 +83,8 @@ def pytest_collection_modifyitems(config, items):
         needs = item.get_closest_marker("kubernetes")
         fits = needs is None or server.version >= needs.args
         (keep if fits else out).append(item)
-    items[:] = sorted(keep, key=lambda item: item.get_closest_marker("uninstalls") is not None)
+    items[:] = sorted(keep, key=lambda item: [item.get_closest_marker(name) is not None
+                                              for name in ("uninstalls", "last")])
     config.hook.pytest_deselected(items=out)
     FIGURES.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"Kubernetes {server.version_text}"]

@@ -136,6 +136,10 @@ class Node:
 
     def start_server(self):
         at = self.state / "pki"
+        (self.state / "audit-policy.json").write_text(json.dumps({
+            "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:lastword-system"]},
+                      {"level": "None"}]}))
         self.start(
             "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--secure-port=443",
             "--bind-address=0.0.0.0", f"--advertise-address={SERVICE_ADDRESS}",
@@ -148,6 +152,9 @@ class Node:
             f"--service-account-issuer={SERVER}", f"--service-account-key-file={at}/accounts.pub",
             f"--service-account-signing-key-file={at}/accounts.key",
             "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+            # What lastword's accounts ask for (tests/cluster/test_rights.py).
+            f"--audit-policy-file={self.state}/audit-policy.json",
+            f"--audit-log-path={self.state}/audit.log",
             # A Service of a webhook is reached without kube-proxy: the server asks for endpoints.
             "--enable-aggregator-routing=true")
 

@@ -109,6 +109,12 @@ def render(cluster, kustomization):
     return text
 
 
+def helm(cluster, *arguments, values=None):
+    """helm's standard output; values: a value file's content."""
+    return tools.run("helm", *arguments, *(["-f", "-"] if values is not None else []),
+                     env=cluster.environment, input=None if values is None else json.dumps(values))
+
+
 def apply(cluster, kustomization):
     if cluster.version < (1, 21):
         # Its own kubectl knows neither the newer fields of the CRD nor kustomizations as of today.
@@ -156,9 +162,10 @@ def install_self_signed(cluster):
         wait_available(cluster, name)
 
 
-def uninstall(cluster, kustomization="overlays/self-signed"):
+def uninstall(cluster, kustomization="overlays/self-signed", more=()):
     """As `kubectl delete -k`; returns when all objects are deleted."""
-    cluster.kubectl("delete", "--ignore-not-found", "-f", "-", text=render(cluster, kustomization))
+    cluster.kubectl("delete", "--ignore-not-found", *more, "-f", "-",
+                    text=render(cluster, kustomization))
 
 
 def deployment(cluster, name):

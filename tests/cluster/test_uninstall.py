@@ -1,4 +1,4 @@
-"""lastword is uninstalled while agents run, and installed in another place."""
+"""lastword is uninstalled while agents run, and installed in other ways: in another place, by Helm."""
 import json
 
 import agents
@@ -57,3 +57,68 @@ def test_installed_elsewhere(installed, monkeypatch, tmp_path):
     assert installed.get(leases)["spec"]["holderIdentity"]
     driver.clean()
     product.uninstall(installed, tmp_path / "mine")
+
+
+@pytest.mark.kubernetes(1, 23)  # docs/upgrade.md: what Helm 4 checks and sends
+@pytest.mark.uninstalls
+def test_installed_by_helm(installed):
+    """The server accepts all that the chart renders. An upgrade changes what its values change, while
+    agents run. helm uninstall leaves the records; installed again, lastword goes on with them."""
+    product.uninstall(installed)
+    chart = product.MANIFESTS / "chart"
+    rendered = product.helm(installed, "template", "lastword", chart, "-n", "default",
+                            "--kube-version", installed.version_text.lstrip("v"))
+    installed.kubectl("apply", "--dry-run=server", "-f", "-", text=rendered)
+    place = ("-n", product.SYSTEM)
+    product.helm(installed, "install", "lastword", chart, *place, "--create-namespace")
+    for name in ("lastword-webhook", "lastword-observer"):
+        product.wait_available(installed, name)
+    product.wait_injecting(installed, drivers.INJECTED)
+    driver = drivers.KubernetesDriver(installed)
+    running = driver.make(agents.pod(agents.container(agents.WAITING)))
+    running.wait_ready()
+    waiting.wait_for_ring(running.pid(kube.OUR_CONTAINER))
+
+    bundle = installed.get(product.CONFIGURATION)["webhooks"][0]["clientConfig"]["caBundle"]
+    product.helm(installed, "upgrade", "lastword", chart, *place, values={
+        "webhook": {"replicas": 1}, "watchdog": {"pullPolicy": "Never"}})
+    product.wait_available(installed, "lastword-webhook")
+    assert len(product.pods(installed, "lastword-webhook")) >= 1
+    webhook, = installed.get(product.CONFIGURATION)["webhooks"]
+    assert webhook["clientConfig"]["caBundle"] == bundle  # the webhook's, not the chart's
+    agents.die(running.pid())
+    driver.check_record(running, exitCode=5)
+
+    product.helm(installed, "uninstall", "lastword", *place, "--wait")
+    assert installed.find(product.CONFIGURATION) is None
+    driver.check_record(running, exitCode=5)
+    product.helm(installed, "install", "lastword", chart, *place)
+    for name in ("lastword-webhook", "lastword-observer"):
+        product.wait_available(installed, name)
+    product.wait_injecting(installed, drivers.INJECTED)
+    again = driver.make(agents.pod(agents.container("exit 9")))
+    driver.check_record(again, exitCode=9)
+    driver.check_record(running, exitCode=5)
+    driver.clean()
+    product.helm(installed, "uninstall", "lastword", *place, "--wait")
+    installed.kubectl("delete", "crd", "agentexits.lastword.dev")
+    installed.kubectl("delete", "namespace", product.SYSTEM)
+
+
+@pytest.mark.uninstalls
+def test_records_outlive_it(installed):
+    """`kubectl delete -k` with the selector of docs/install.md leaves the records."""
+    product.apply(installed, "overlays/self-signed")
+    for name in ("lastword-webhook", "lastword-observer"):
+        product.wait_available(installed, name)
+    product.wait_injecting(installed, drivers.INJECTED)
+    driver = drivers.KubernetesDriver(installed)
+    pod = driver.make(agents.pod(agents.container("exit 6")))
+    driver.check_record(pod, exitCode=6)
+    product.uninstall(installed, more=("-l", "lastword.dev/keep!=true"))
+    for path in (product.CONFIGURATION, f"/api/v1/namespaces/{product.SYSTEM}"):
+        kube.wait_until(lambda: installed.find(path) is None, f"{path} is gone")
+    driver.check_record(pod, exitCode=6)
+    product.uninstall(installed)
+    kube.wait_until(lambda: installed.find("/apis/lastword.dev/v1alpha1") is None, "the CRD is gone")
+    driver.clean()

@@ -5,27 +5,13 @@ import itertools
 import re
 
 import pytest
-import tools
-import yaml
-from webhook_process import ROOT
+from manifests import SYSTEM, kustomize
 
-MANIFESTS = ROOT / "manifests"
-SYSTEM = "lastword-system"
 OVERLAYS = ["base", "overlays/self-signed", "overlays/hardened", "overlays/namespaced",
-            "overlays/fail-pod"]
+            "overlays/fail-pod", "overlays/cert-manager"]
 
 
-@functools.cache
-def render(folder):
-    """{(kind, name): object} of what `kubectl apply -k` applies"""
-    objects = {}
-    for manifest in yaml.safe_load_all(tools.kustomize(MANIFESTS / folder)):
-        key = manifest["kind"], manifest["metadata"]["name"]
-        if key in objects:  # the same name in another namespace
-            key = (*key, manifest["metadata"]["namespace"])
-        assert key not in objects, f"{key} stands twice"
-        objects[key] = manifest
-    return objects
+render = functools.cache(kustomize)
 
 
 def rights(objects, account):
