@@ -1,5 +1,6 @@
 """A receiver of notifications on loopback: keeps what it gets, and misbehaves as it is told."""
 import collections
+import contextlib
 import http.server
 import json
 import ssl
@@ -75,7 +76,7 @@ class ReceiverServer(http.server.ThreadingHTTPServer):
         self.actions = collections.deque()  # the first ones
         self.lock = threading.Lock()
         self.released = threading.Event()
-        self.attempts, self.accepted, self.problems = [], [], []
+        self.attempts, self.accepted, self.problems, self.connections = [], [], [], []
         self.context = None
         self.chain = certificate and certificate.chain
         if certificate:
@@ -92,6 +93,7 @@ class ReceiverServer(http.server.ThreadingHTTPServer):
 
     def finish_request(self, request, client_address):
         request.settimeout(HANG)
+        self.connections.append(request)
         if self.context:
             with self.context.wrap_socket(request, server_side=True) as connection:
                 super().finish_request(connection, client_address)
@@ -106,7 +108,11 @@ class ReceiverServer(http.server.ThreadingHTTPServer):
             return [n.body for n in self.accepted]
 
     def stop(self):
+        """Also the connections that are kept open."""
         self.released.set()
         self.shutdown()
         self.thread.join()
         self.server_close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)

@@ -133,6 +133,21 @@ def test_trouble_that_passes(cluster, serve, observe, trouble):
     assert observer.metric('lastword_notifications_total{receiver="hook",result="retried"}') == 2
 
 
+def test_it_dies_and_comes_back(cluster, serve, observe):
+    server = serve()
+    observer = observe(webhook(server))
+    cluster.end("writer-1")
+    wait_until(lambda: cluster.states("hook") == ["Delivered"], "the first")
+    port = server.server_address[1]
+    server.stop()
+    cluster.end("writer-2")
+    wait_until(lambda: observer.lines("a receiver cannot be notified, trying again"), "it to be missed")
+    assert cluster.states("hook") == ["Delivered", "Pending"]
+    again = serve(port=port)
+    wait_until(lambda: cluster.states("hook") == ["Delivered"] * 2, "the second")
+    assert [b["pod"] for b in server.bodies() + again.bodies()] == ["writer-1", "writer-2"]
+
+
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 302])
 def test_a_refusal_is_not_repeated(cluster, serve, observe, status):
     server = serve(status=(status, {"Location": "http://127.0.0.1:1/elsewhere"}))
