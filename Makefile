@@ -199,7 +199,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@$(CC) $(LDFLAGS) $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBRARIES) -lcmocka -o $@
 
 # These tests make one allocation after the other fail.
-$(BUILD)/tests/test_memory $(BUILD)/tests/test_fair_observer $(BUILD)/tests/test_certs: \
+$(BUILD)/tests/test_memory $(BUILD)/tests/test_fair_observer $(BUILD)/tests/test_certs \
+	$(BUILD)/tests/test_receivers: \
 	LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 
 # Each fuzz target is also a test: it must process its corpus without an error. It is linked with all

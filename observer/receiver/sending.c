@@ -15,7 +15,6 @@ struct sending {
 	struct sending *next;
 	struct receiver *receiver;
 	struct receiver_delivery *list;
-	size_t count;
 	struct request *request;
 };
 
@@ -242,7 +241,8 @@ static void set_failing(struct receiver *receiver, const char *problem, int64_t 
 		receiver->failing_since = loop->now;
 		log_failing(receiver, "a receiver cannot be notified, trying again", problem);
 	}
-	receiver->failures++;
+	/* Requests that were in flight together fail together, which counts once. */
+	receiver->failures += receiver->retry.index == 0;
 	int64_t delay = backoff_delay(receiver->failures, retry_after, event_loop_random(loop));
 	/* Several requests may fail at a time: the longest wait counts. */
 	if (receiver->retry.index == 0 || receiver->retry.due < loop->now + delay)
@@ -427,7 +427,7 @@ static bool send_batch(struct receiver *receiver, struct receiver_delivery *list
 		free(sending);
 		return false;
 	}
-	*sending = (struct sending){.receiver = receiver, .list = list, .count = count};
+	*sending = (struct sending){.receiver = receiver, .list = list};
 	request.finish = responded;
 	request.context = sending;
 	sending->request = event_loop_add_request(receiver->receivers->loop, &request);

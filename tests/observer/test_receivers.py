@@ -133,7 +133,7 @@ def test_trouble_that_passes(cluster, serve, observe, trouble):
     assert observer.metric('lastword_notifications_total{receiver="hook",result="retried"}') == 2
 
 
-def test_it_dies_and_comes_back(cluster, serve, observe):
+def test_it_stops_and_starts_again(cluster, serve, observe):
     server = serve()
     observer = observe(webhook(server))
     cluster.end("writer-1")

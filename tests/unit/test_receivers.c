@@ -16,6 +16,7 @@
 #include "observer/receiver/receiver_queue.h"
 #include "observer/receiver/receivers.h"
 #include "observer/receiver/storm.h"
+#include "tests/unit/failing_malloc.h"
 #include "tests/unit/loop_world.h"
 
 /* ---- What a response means ---- */
@@ -446,6 +447,32 @@ static void test_tried_again_and_given_up(void **state)
 	end();
 }
 
+/* Four requests at a time; their failures count once, and then there is one at a time. */
+static void test_failures_of_several_requests(void **state)
+{
+	struct request *requests[RECEIVER_IN_FLIGHT];
+	char name[16];
+	(void)state;
+	begin("[{name: hook, type: cloudevents, url: 'http://hook/'}]");
+	for (unsigned i = 0; i < 8; i++) {
+		snprintf(name, sizeof name, "n%u", i);
+		offer(name, AGENT_EXIT_NOTIFICATION_PENDING);
+	}
+	for (unsigned i = 0; i < RECEIVER_IN_FLIGHT; i++)
+		requests[i] = next("POST", "http://hook/");
+	no_request();
+	for (unsigned i = 0; i < RECEIVER_IN_FLIGHT; i++)
+		respond(requests[i], 500, "");
+	world_pass(BACKOFF_MIN);
+	struct request *one = next("POST", "http://hook/");
+	no_request();
+	respond(one, 200, "");
+	for (unsigned i = 0; i < RECEIVER_IN_FLIGHT; i++)
+		requests[i] = next("POST", "http://hook/");
+	no_request();
+	end();
+}
+
 static void test_resolved(void **state)
 {
 	(void)state;
@@ -633,6 +660,49 @@ static void test_alerts_are_sent_again(void **state)
 	end();
 }
 
+/* Whatever allocation fails, nothing is lost: what was not delivered is when it is offered again.
+ */
+static void respond_to_all(unsigned delivered[2])
+{
+	for (unsigned i = 0; i < 20; i++) {
+		struct request *request;
+		event_loop_fire_timers(&world.loop);
+		while ((request = event_loop_next_request(&world.loop)) != NULL) {
+			if (request->outside != NULL)
+				delivered[strstr(request->kube.body, "\"n\":\"b\"") != NULL]++;
+			respond(request, 200, "{}");
+		}
+		world_pass(SECOND);
+	}
+}
+
+static void test_without_memory(void **state)
+{
+	size_t count = 0;
+	(void)state;
+	do {
+		unsigned delivered[2] = {0, 0};
+		begin(HOOK_RESOLVED);
+		fail_after(count++, false);
+		offer("a", AGENT_EXIT_NOTIFICATION_PENDING);
+		offer("b", AGENT_EXIT_NOTIFICATION_PENDING);
+		respond_to_all(delivered);
+		bool any = failed;
+		fail_after(SIZE_MAX, false);
+		if (delivered[0] == 0)
+			offer("a", AGENT_EXIT_NOTIFICATION_PENDING);
+		if (delivered[1] == 0)
+			offer("b", AGENT_EXIT_NOTIFICATION_PENDING);
+		respond_to_all(delivered);
+		assert_int_equal(delivered[0], 1);
+		assert_int_equal(delivered[1], 1);
+		assert_int_equal(receivers.records.count, 0);
+		end();
+		failed = any;
+	} while (failed);
+	assert_true(count > 40);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void)
@@ -650,18 +720,20 @@ int main(void)
 	        TEST(test_delivered_once),
 	        TEST(test_entries_of_other_configurations),
 	        TEST(test_tried_again_and_given_up),
+	        TEST(test_failures_of_several_requests),
 	        TEST(test_resolved),
 	        TEST(test_a_digest),
 	        TEST(test_another_leader),
 	        TEST(test_a_new_configuration),
 	        TEST(test_what_does_not_fit),
 	        TEST(test_alerts_are_sent_again),
+	        TEST(test_without_memory),
 	};
 	int file = mkstemp(config_path);
 	if (file < 0)
 		return 1;
 	close(file);
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	int failures = cmocka_run_group_tests(tests, NULL, NULL);
 	unlink(config_path);
-	return failed;
+	return failures;
 }
