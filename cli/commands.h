@@ -12,6 +12,7 @@ int command_explain(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_images(int argc, char **argv);
 int command_exits(int argc, char **argv);
+int command_status(int argc, char **argv);
 int command_scan(int argc, char **argv);
 int command_groups(int argc, char **argv);
 int command_why(int argc, char **argv);

@@ -14,7 +14,7 @@
 #include "lib/base/buffer.h"
 
 #define MESSAGES_MAX   ((size_t)16 * 1024)
-#define ARGUMENTS_MAX  16
+#define ARGUMENTS_MAX  24
 #define QUIET_MS       1000 /* standard error is passed on when nothing came for so long */
 #define NAMESPACE_FILE "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
@@ -211,6 +211,28 @@ bool kubectl_patch_config_map(const struct kubectl *kubectl, const char *namespa
 	arguments[count++] = "--patch";
 	arguments[count] = patch;
 	return run(arguments, &output, error);
+}
+
+bool kubectl_try_pod(const struct kubectl *kubectl, const char *namespace, const char *name,
+                     const char *labels, struct buffer *ret_pod, struct error *error)
+{
+	const char *arguments[ARGUMENTS_MAX] = {NULL};
+	size_t count = begin_arguments(kubectl, arguments);
+	arguments[count++] = "run";
+	arguments[count++] = name;
+	arguments[count++] = "--namespace";
+	arguments[count++] = namespace;
+	arguments[count++] = "--image";
+	arguments[count++] = name;
+	arguments[count++] = "--labels";
+	arguments[count++] = labels;
+	arguments[count++] = "--restart=Never";
+	arguments[count++] = "--dry-run=server";
+	arguments[count++] = "--output=json";
+	arguments[count++] = "--command";
+	arguments[count++] = "--";
+	arguments[count] = "true";
+	return run(arguments, ret_pod, error);
 }
 
 /* In a pod kubectl takes the service account's; without any configuration there is "default". */

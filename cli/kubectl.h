@@ -31,6 +31,12 @@ bool kubectl_get_raw(const struct kubectl *kubectl, const char *path, struct buf
 bool kubectl_patch_config_map(const struct kubectl *kubectl, const char *namespace,
                               const char *name, const char *patch, struct error *error);
 
+/* Creates a pod, of one container of the same name, as a dry run: nothing is stored. Appends the
+ * pod as the API server would have stored it, with what admission made of it. labels: KEY=VALUE,…
+ */
+bool kubectl_try_pod(const struct kubectl *kubectl, const char *namespace, const char *name,
+                     const char *labels, struct buffer *ret_pod, struct error *error);
+
 /* Appends the namespace that kubectl would use; "default" when nothing names one. Where
  * kubectl fails, the next request has the error. */
 void kubectl_namespace(const struct kubectl *kubectl, struct buffer *name);

@@ -15,6 +15,7 @@ static const struct command {
         {"explain", command_explain, "show what the webhook would do to them, and why"},
         {"check", command_check, "check a configuration"},
         {"images", command_images, "ask registries what images run, for the configuration"},
+        {"status", command_status, "check an installation"},
         {"scan", command_scan, "find silent and failed pods; nothing needs to be installed"},
         {"exits", command_exits, "list the failed terminations of agents in a cluster"},
         {"groups", command_groups, "group those that are similar"},

@@ -37,6 +37,10 @@ def selected(item, selector):
 def get_raw(path):
     url = urllib.parse.urlsplit(path)
     query = dict(urllib.parse.parse_qsl(url.query))
+    if (STATE / "paths.json").exists():
+        paths = json.loads((STATE / "paths.json").read_text())
+        if path in paths:
+            return paths[path]
     if url.path == "/version" and "no_version" not in BEHAVIOUR:
         return {"major": "1", "minor": "36", "gitVersion": "v1.36.2"}
     for pattern, name, kind in LISTS:
@@ -90,6 +94,17 @@ def patch_breaker(arguments):
     print("configmap/lastword-breaker")
 
 
+def run(arguments):
+    """A pod as a dry run, as admission leaves it."""
+    assert "--dry-run=server" in arguments and arguments[-2:] == ["--", "true"], arguments
+    if "refuse" in BEHAVIOUR:
+        fail("Error from server (Forbidden): " + BEHAVIOUR["refuse"])
+    labels = dict(pair.split("=") for pair in arguments[arguments.index("--labels") + 1].split(","))
+    if "trial" in BEHAVIOUR:
+        labels["lastword.dev/injected"] = BEHAVIOUR["trial"]
+    json.dump({"kind": "Pod", "metadata": {"name": arguments[1], "labels": labels}}, sys.stdout)
+
+
 def main():
     arguments = sys.argv[1:]
     with open(STATE / "calls", "a") as calls:
@@ -103,6 +118,8 @@ def main():
         return
     if arguments[0] == "patch":
         return patch_breaker(arguments)
+    if arguments[0] == "run":
+        return run(arguments)
     if arguments[:2] != ["get", "--raw"] or len(arguments) != 3:
         fail(f"error: unexpected {arguments}")
     if "warning" in BEHAVIOUR:
@@ -117,7 +134,8 @@ def main():
     system = BEHAVIOUR.get("system", "lastword-system")
     if arguments[2] == f"/api/v1/namespaces/{system}/configmaps/lastword-breaker":
         return json.dump(breaker(), sys.stdout)
-    json.dump(get_raw(arguments[2]), sys.stdout)
+    answer = get_raw(arguments[2])
+    sys.stdout.write(answer if isinstance(answer, str) else json.dumps(answer))
 
 
 main()

@@ -1,4 +1,6 @@
 """lastword scan, against a kubectl that answers like an API server where nothing is installed."""
+import re
+
 import pytest
 import yaml
 
@@ -17,7 +19,9 @@ def pods(cluster):
 @pytest.mark.parametrize("call, expected", read_transcripts(FOLDER / "transcripts.txt"),
                          ids=lambda x: str(x)[:60])
 def test_transcript(pods, call, expected):
-    assert transcribe(pods, call) == expected
+    def without_seconds(lines):  # five, or some more on a slow machine
+        return [re.sub(r"(?<= )\d{1,2}s(?= ) ?", "<s> ", line) for line in lines]
+    assert without_seconds(transcribe(pods, call)) == without_seconds(expected)
 
 
 def test_it_reads_pods_and_the_version_only(pods):
@@ -35,9 +39,11 @@ def test_nothing_steers_the_terminal_and_every_width_fits(pods):
 
 
 def test_pages_are_one_list(pods):
-    whole = pods.lastword("scan", "-A").stdout
+    def scan():
+        return re.sub(r" \d+s ", " <age> ", pods.lastword("scan", "-A").stdout.decode())
+    whole = scan()
     pods.behave(namespace="agents", page=2, expire=1)
-    assert pods.lastword("scan", "-A").stdout == whole
+    assert scan() == whole
 
 
 def test_a_configuration_of_ones_own(pods, tmp_path):

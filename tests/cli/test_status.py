@@ -1,0 +1,176 @@
+"""lastword status, against a kubectl that answers like an API server where lastword is installed."""
+import copy
+import json
+import subprocess
+import time
+
+import pytest
+
+from record_cluster import BUILD
+from test_records import harmful
+
+VERSION = subprocess.run([BUILD / "bin/lastword", "--version"], capture_output=True, text=True,
+                         check=True).stdout.split()[1]
+SYSTEM = "/api/v1/namespaces/lastword-system"
+APPS = "/apis/apps/v1/namespaces/lastword-system/deployments"
+CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/agentexits.lastword.dev"
+REGISTRATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastword"
+NAMESPACES = "/api/v1/namespaces?labelSelector=lastword.dev%2Finject%3Denabled"
+
+
+def deployment():
+    return {"spec": {"replicas": 2, "template": {"spec": {"containers": [
+        {"image": f"registry.example.com:5000/lastword:{VERSION}"}]}}},
+        "status": {"availableReplicas": 2}}
+
+
+def installation():
+    """Path by path, what the API server answers where all is well."""
+    pods = [{"metadata": {"name": f"{name}-{i}", "labels": {"app.kubernetes.io/name": name}}}
+            for name in ("lastword-webhook", "lastword-observer") for i in "ab"]
+    paths = {
+        CRD: {"status": {"conditions": [{"type": "Established", "status": "True"}]}},
+        f"{APPS}/lastword-webhook": deployment(),
+        f"{APPS}/lastword-observer": deployment(),
+        REGISTRATION: {"webhooks": [{"failurePolicy": "Ignore", "clientConfig": {"caBundle": "YQ=="}}]},
+        NAMESPACES: {"items": [{"metadata": {"name": "agents"}}]},
+        f"{SYSTEM}/pods": {"items": pods + [{"metadata": {"name": "other"}}]},
+    }
+    for i in "ab":
+        paths[metrics_path(f"lastword-webhook-{i}")] = (
+            "# HELP x\n"
+            f"lastword_certificate_expiry_timestamp_seconds {time.time() + 80 * 86400:.0f}\n")
+        paths[metrics_path(f"lastword-observer-{i}")] = (
+            f"lastword_observer_leader {int(i == 'a')}\n"
+            "lastword_observer_seconds_without_progress 12\n"
+            "lastword_observer_pending_records 0\n"
+            'lastword_receiver_dropped_total{receiver="chat"} 0\n')
+    return paths
+
+
+def metrics_path(pod):
+    return f"{SYSTEM}/pods/{pod}:9090/proxy/metrics"
+
+
+@pytest.fixture
+def installed(cluster):
+    cluster.paths = installation()
+    cluster.behave(namespace="agents", trial="true")
+    return cluster
+
+
+def status(cluster, code, *arguments):
+    (cluster.folder / "paths.json").write_text(json.dumps(cluster.paths))
+    text = cluster.lastword("status", *arguments, status=code).stdout.decode()
+    assert harmful(text) == []
+    return text
+
+
+def test_all_is_well(installed):
+    text = status(installed, 0)
+    assert text.endswith("\nAll is well.\n")
+    lines = text.splitlines()[:-2]
+    assert all(line.startswith("ok ") for line in lines), text
+    assert "lastword-webhook: 2 of 2 replicas available" in text
+    assert "certificate of lastword-webhook-b: valid for 80d" in text.replace("79d", "80d")
+    assert "observer: lastword-observer-a leads, its watch made progress 12 s ago" in text
+    assert "a pod as a dry run in agents: injected" in text
+
+
+def test_nothing_is_stored(installed):
+    status(installed, 0)
+    for call in installed.calls():
+        assert call[0] in ("get", "config") or "--dry-run=server" in call, call
+
+
+def drop(path):
+    return lambda cluster: cluster.paths.pop(path)
+
+
+def change(path, *keys):
+    """Sets the member that the last but one of the keys name to the last one."""
+    def apply(cluster):
+        node = cluster.paths[path] = copy.deepcopy(cluster.paths[path])
+        for key in keys[:-2]:
+            node = node[key]
+        node[keys[-2]] = keys[-1]
+    return apply
+
+
+def metric(pod, text):
+    def apply(cluster):
+        name = text.split("{")[0].split()[0]
+        lines = [line for line in cluster.paths[metrics_path(pod)].splitlines()
+                 if not line.startswith(name)]
+        cluster.paths[metrics_path(pod)] = "\n".join([*lines, text]) + "\n"
+    return apply
+
+
+TROUBLE = {
+    "no CRD": (drop(CRD), 1, "CRD agentexits.lastword.dev: "),
+    "a CRD that is refused": (change(CRD, "status", "conditions", []), 1, "not established"),
+    "no webhook": (drop(f"{APPS}/lastword-webhook"), 1, "lastword-webhook: "),
+    "half an observer": (change(f"{APPS}/lastword-observer", "status", "availableReplicas", 1), 0,
+                         "lastword-observer: 1 of 2 replicas available"),
+    "no replica": (change(f"{APPS}/lastword-observer", "status", {}), 1, "0 of 2 replicas"),
+    "another version": (
+        change(f"{APPS}/lastword-webhook", "spec", "template", "spec", "containers",
+               [{"image": "lastword:9.9.9"}]), 0, f"its image is 9.9.9, this program is {VERSION}"),
+    "no registration": (drop(REGISTRATION), 1, "MutatingWebhookConfiguration lastword: "),
+    "no CA": (change(REGISTRATION, "webhooks", 0, "clientConfig", {}), 1, "the caBundle is empty"),
+    "a webhook in the way": (change(REGISTRATION, "webhooks", 0, "failurePolicy", "Fail"), 0,
+                             "failurePolicy is Fail"),
+    "nobody opted in": (change(NAMESPACES, "items", []), 0, "opted-in namespaces: none"),
+    "an expired certificate": (
+        metric("lastword-webhook-a", "lastword_certificate_expiry_timestamp_seconds 1000000000"), 1,
+        "certificate of lastword-webhook-a: expired"),
+    "a stale watch": (
+        metric("lastword-observer-a", "lastword_observer_seconds_without_progress 900"), 1,
+        "its watch made progress 900 s ago"),
+    "nobody leads": (metric("lastword-observer-a", "lastword_observer_leader 0"), 1,
+                     "observer: no replica leads"),
+    "un-injected pods": (
+        metric("lastword-observer-a", 'lastword_uninjected_pods{namespace="a",reason="b"} 3'), 0,
+        "un-injected agent pods: 3"),
+    "silent pods": (metric("lastword-observer-a", 'lastword_silent_pods{namespace="a",agent="b"} 2'),
+                    0, "silent pods now: 2"),
+    "a dead receiver": (
+        metric("lastword-observer-a", 'lastword_receiver_dropped_total{receiver="chat"} 7'), 0,
+        "receivers: 7 notifications were dropped"),
+    "no right to the metrics": (drop(metrics_path("lastword-webhook-b")), 0, "lastword-webhook-b: "),
+    "not injected": (lambda cluster: cluster.behave(namespace="agents"), 1,
+                     "a pod as a dry run in agents: not injected"),
+    "a policy": (lambda cluster: cluster.behave(namespace="agents", refuse="no such image"), 0,
+                 "a pod as a dry run in agents: "),
+    "no API server": (lambda cluster: cluster.behave(fail="Unable to connect to the server"), 1,
+                      "API server: "),
+    "an old API server": (
+        lambda cluster: cluster.paths.update({"/version": {"gitVersion": "v1.19.4"}}), 1,
+        "v1.19.4 is too old"),
+}
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_trouble(installed, name):
+    make, code, says = TROUBLE[name]
+    make(installed)
+    text = status(installed, code)
+    line, = (line for line in text.splitlines() if says in line)
+    assert line.startswith("failed " if code == 1 else "warning ")
+    assert text.endswith("Something is wrong.\n" if code == 1 else "It works, with warnings.\n")
+
+
+def test_an_open_breaker(installed):
+    state = {"version": 1, "namespaces": {"agents": {
+        "state": "open", "since": "2026-11-28T18:37:19Z", "reason": "image", "message": "m"}}}
+    (installed.folder / "breaker.json").write_text(json.dumps(
+        {"metadata": {"resourceVersion": "1"}, "data": {"state.json": json.dumps(state)}}))
+    assert "warning  breaker of agents: open (image)" in status(installed, 0)
+
+
+def test_another_namespace(installed):
+    installed.paths = {path.replace("/lastword-system", "/watch-tower"): value
+                       for path, value in installed.paths.items()}
+    installed.behave(namespace="agents", trial="true", system="watch-tower")
+    assert "All is well." in status(installed, 0, "-n", "watch-tower")
+    assert "Something is wrong." in status(installed, 1)
