@@ -6,6 +6,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/base/hash.h"
+#include "observer/receiver/notice.h"
 #include "observer/record/record_writer.h"
 
 #define STATUS_MAX ((size_t)32 * 1024)
@@ -256,7 +257,9 @@ entry_of(struct agent_exit *exit, const struct receiver_config *config, const ch
 	return entry;
 }
 
-static void set_entries(const struct tracked_record *record, struct agent_exit *exit)
+/* ids: storage for those of the entries. */
+static void set_entries(const struct tracked_record *record, struct agent_exit *exit,
+                        char ids[RECEIVERS_MAX][NOTICE_ID_SIZE])
 {
 	const struct receiver_config *config = record->records->config;
 	for (size_t i = 0; config != NULL && i < config->receiver_count; i++) {
@@ -273,6 +276,9 @@ static void set_entries(const struct tracked_record *record, struct agent_exit *
 			continue;
 		}
 		to->state = from->state;
+		const struct notice notice = {.exit = exit, .settings = &config->receivers[i]};
+		notice_id(&notice, ids[i]);
+		to->id = ids[i];
 		to->time = from->at;
 		to->attempts = from->attempts;
 		to->message = from->message[0] == '\0' ? NULL : from->message;
@@ -310,6 +316,7 @@ static void status_written(void *context, struct kube_response *response, const 
 static void write_status(void *context)
 {
 	struct tracked_record *record = context;
+	char ids[RECEIVERS_MAX][NOTICE_ID_SIZE];
 	struct agent_exit exit;
 	struct buffer body;
 	struct arena *_cleanup_arena_ arena = arena_new(0);
@@ -320,7 +327,7 @@ static void write_status(void *context)
 		schedule(record, SECOND);
 		return;
 	}
-	set_entries(record, &exit);
+	set_entries(record, &exit, ids);
 	struct agent_exit status;
 	agent_exit_init(&status);
 	status.notification_count = exit.notification_count;

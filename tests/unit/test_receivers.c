@@ -391,8 +391,10 @@ static void test_delivered_once(void **state)
 	offer("a", AGENT_EXIT_NOTIFICATION_PENDING);
 	respond(post, 200, "");
 	offer("a", AGENT_EXIT_NOTIFICATION_PENDING);
-	expect_status(PATH("a"), "{\"receiver\":\"hook\",\"state\":\"Delivered\",\"time\":\""
-	                         "2026-11-23T18:38:00.000000Z\",\"attempts\":1}");
+	expect_status(
+	        PATH("a"),
+	        "{\"receiver\":\"hook\",\"state\":\"Delivered\",\"id\":\"1234.main.0\",\"time\":\""
+	        "2026-11-23T18:38:00.000000Z\",\"attempts\":1}");
 	/* Older copies of the record come later, from a list and from a response. */
 	const struct agent_exit old = record("a", AGENT_EXIT_NOTIFICATION_PENDING);
 	receivers_offer(&receivers, &old, true);
@@ -439,7 +441,8 @@ static void test_tried_again_and_given_up(void **state)
 	respond(next("POST", "http://hook/"), 0, "");
 	world_pass(2 * SECOND);
 	respond(next("POST", "http://hook/"), 400, "");
-	expect_status(PATH("a"), "\"state\":\"Failed\",\"time\":\"2026-11-23T18:38:03.000000Z\","
+	expect_status(PATH("a"), "\"state\":\"Failed\",\"id\":\"1234.main.0\",\"time\":\"2026-11-"
+	                         "23T18:38:03.000000Z\","
 	                         "\"attempts\":3,\"message\":\"refused\"");
 	assert_metric("lastword_receiver_dropped_total{receiver=\"hook\"} 1");
 	assert_metric("lastword_notifications_total{receiver=\"hook\",result=\"retried\"} 2");
