@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Measures what an admission review costs without network: each stage, by the size of the review,
 beside cJSON_Parse() of the same bytes; and the worst pods beside the median of recorded reviews.
-Processor time of one thread, the best of many runs."""
+Processor time of one thread: of the stages the median of many runs, of the worst pods
+the best of some."""
 import re
 import subprocess
 import sys
