@@ -134,8 +134,8 @@ def main():
     system = BEHAVIOUR.get("system", "lastword-system")
     if arguments[2] == f"/api/v1/namespaces/{system}/configmaps/lastword-breaker":
         return json.dump(breaker(), sys.stdout)
-    answer = get_raw(arguments[2])
-    sys.stdout.write(answer if isinstance(answer, str) else json.dumps(answer))
+    response = get_raw(arguments[2])
+    sys.stdout.write(response if isinstance(response, str) else json.dumps(response))
 
 
 main()
