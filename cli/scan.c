@@ -324,8 +324,7 @@ static bool load_config(const char *path, struct config **ret_config, struct err
 	struct buffer _cleanup_buffer_ text;
 	buffer_init(&text, CONFIG_SIZE_MAX + 1);
 	if (path == NULL)
-		return config_parse(shipped_config, (size_t)(shipped_config_end - shipped_config),
-		                    ret_config, error);
+		return config_parse(shipped_config, strlen(shipped_config), ret_config, error);
 	return input_read(path, &text, error) &&
 	       (config_parse(buffer_text(&text), text.length, ret_config, error) ||
 	        error_wrap(error, "%s", path));

@@ -4,7 +4,6 @@
 #ifndef LASTWORD_CLI_SHIPPED_CONFIG_H
 #define LASTWORD_CLI_SHIPPED_CONFIG_H
 
-extern const char shipped_config[];     /* without a NUL at its end */
-extern const char shipped_config_end[]; /* the byte behind it */
+extern const char shipped_config[]; /* a string */
 
 #endif

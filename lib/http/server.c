@@ -515,6 +515,7 @@ void http_server_counts(struct http_server *server, struct http_server_counts *r
 	connections_count(server->connections, &counts);
 	*ret_counts = (struct http_server_counts){
 	        .connections = counts.open,
+	        .requests = counts.requests,
 	        .overloaded = atomic_load(&server->overloaded),
 	        .timed_out = counts.timed_out,
 	        .displaced = counts.displaced,

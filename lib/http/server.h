@@ -93,6 +93,7 @@ void http_server_stop(struct http_server *server);
 
 struct http_server_counts {
 	uint64_t connections; /* open now */
+	uint64_t requests;    /* in flight */
 	uint64_t overloaded;  /* answered with 503 here */
 	uint64_t timed_out;   /* connections shut down past a deadline */
 	uint64_t displaced;   /* connections shut down to make room for others */
