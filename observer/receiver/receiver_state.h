@@ -20,7 +20,7 @@
 
 #define RECEIVER_BYTES_MAX ((size_t)4 * 1024 * 1024)
 #define RECEIVER_BATCH_MAX ((size_t)256 * 1024) /* of records in a request */
-#define RECEIVER_IN_FLIGHT 4
+#define RECEIVER_IN_FLIGHT 4 /* requests; one where their order matters (Alertmanager) */
 #define RECEIVER_AGE_MAX   (INT64_C(24) * 3600 * SECOND)
 /* A record without any notification is undecided: its writer has not come to them, or never will.
  */

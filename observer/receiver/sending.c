@@ -463,11 +463,20 @@ static struct receiver_delivery *give_up_old(struct receiver *receiver,
 	return list;
 }
 
+/* How many requests at a time. Several records are one alert to Alertmanager, for which what came
+ * last is true: a request that overtakes the resolution would open the alert again. */
+static unsigned most_in_flight(const struct receiver *receiver)
+{
+	return receiver->failures > 0 || receiver->settings->type == RECEIVER_ALERTMANAGER
+	               ? 1
+	               : RECEIVER_IN_FLIGHT;
+}
+
 static void send_more(struct receiver *receiver)
 {
 	struct receivers *receivers = receiver->receivers;
 	struct error error;
-	unsigned most = receiver->failures > 0 ? 1 : RECEIVER_IN_FLIGHT;
+	unsigned most = most_in_flight(receiver);
 	while (receiver->in_flight < most && receiver->retry.index == 0 &&
 	       receiver->refresh == NULL && !receivers->stopping && receivers->next == NULL &&
 	       receiver->queue.count > 0) {

@@ -330,5 +330,7 @@ def test_a_repeated_failure_resolves_with_the_next_success(world):
     wait_until(lambda: states(w.notified.about(name)).get("nightly") == "resolved",
                lambda: f"{w.notified.about(name)}")
     assert not [one for one in w.prometheus.firing(name) if one["agent"] == "nightly"]
+    wait_until(lambda: any(states([m]).get("nightly") == "resolved"
+                           for m in w.notified.about("LastwordAgentFailed")), "the end of its own alert")
     last = 'lastword_agent_last_success_timestamp_seconds{agent="nightly"}'
     assert abs(w.prometheus.query(last)[0][1] - time.time()) < 600

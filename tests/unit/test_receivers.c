@@ -476,6 +476,24 @@ static void test_failures_of_several_requests(void **state)
 	end();
 }
 
+/* The resolution must not be overtaken by what was sent before it. */
+static void test_alertmanager_has_one_request_at_a_time(void **state)
+{
+	(void)state;
+	begin("[{name: hook, type: alertmanager, url: 'http://am/api/v2/alerts'}]");
+	offer("a", AGENT_EXIT_NOTIFICATION_PENDING);
+	struct request *first = next("POST", "http://am/api/v2/alerts");
+	offer("b", AGENT_EXIT_NOTIFICATION_PENDING);
+	no_request();
+	respond(first, 200, "");
+	struct request *second = next("POST", "http://am/api/v2/alerts");
+	expect_status(PATH("a"), "\"state\":\"Delivered\"");
+	no_request();
+	respond(second, 200, "");
+	expect_status(PATH("b"), "\"state\":\"Delivered\"");
+	end();
+}
+
 static void test_resolved(void **state)
 {
 	(void)state;
@@ -724,6 +742,7 @@ int main(void)
 	        TEST(test_entries_of_other_configurations),
 	        TEST(test_tried_again_and_given_up),
 	        TEST(test_failures_of_several_requests),
+	        TEST(test_alertmanager_has_one_request_at_a_time),
 	        TEST(test_resolved),
 	        TEST(test_a_digest),
 	        TEST(test_another_leader),
