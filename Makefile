@@ -8,13 +8,18 @@ BUILD ?= build
 CC := gcc
 MUSL_CC := musl-gcc
 OBJCOPY := objcopy
+STRIP := strip
+# The folder whose libraries the images get, where it is not this machine.
+SYSROOT :=
 PYTHON := /usr/bin/python3
 
 # ---- Flags -------------------------------------------------------------------------------------
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla -Wformat=2 -Wno-format-nonliteral -Werror
-COMMON := -std=c17 -D_GNU_SOURCE -I. -DLASTWORD_VERSION='"$(VERSION)"' $(WARNINGS) -MMD -MP
+# The same sources make the same bytes, wherever the tree and the build's folder are.
+PATHS := -ffile-prefix-map=$(BUILD)=build -ffile-prefix-map=$(CURDIR)=.
+COMMON := -std=c17 -D_GNU_SOURCE -I. -DLASTWORD_VERSION='"$(VERSION)"' $(WARNINGS) $(PATHS) -MMD -MP
 
 ifdef SANITIZE
 HARDENING := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -23,8 +28,10 @@ HARDENING := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fr
 LINK_HARDENING := -fsanitize=address,undefined -static-libasan -static-libubsan -Wl,--as-needed
 OPTIMISE := -O1 -g
 else
+# What a processor has against jumps to where nobody wanted to go is its architecture's own.
+CONTROL_FLOW := $(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),-mbranch-protection=standard,-fcf-protection)
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=3 -fPIE -fstack-clash-protection \
-	-fcf-protection
+	$(CONTROL_FLOW)
 LINK_HARDENING := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 OPTIMISE := -O2 -g
 endif
@@ -92,11 +99,11 @@ all: $(PROGRAMS:%=$(BUILD)/bin/%) $(BUILD)/bin/kubectl-lastword ## Build the pro
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
-$(BUILD)/obj/%.o: %.c
+$(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
 	@$(CC) $(CFLAGS) -c $< -o $@
-$(BUILD)/obj/generated/%.o: $(BUILD)/generated/%.c
+$(BUILD)/obj/generated/%.o: $(BUILD)/generated/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
 	@$(CC) $(CFLAGS) -c $< -o $@
@@ -113,13 +120,27 @@ $(BUILD)/lib.a: $(BUILD)/obj/generated/secret_tables.o $(BUILD)/obj/generated/ru
 link = @mkdir -p $(@D) && echo '  LINK $@' && $(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
 	-Wl,--end-group $(LIBRARIES) -o $@
 
-$(BUILD)/bin/lastword-webhook: $(BUILD)/obj/webhook/main.o $(BUILD)/webhook.a $(BUILD)/certs.a $(BUILD)/lib.a
+# bin/ has the programs as they are on this machine, image/ those of the images: of the same objects, with
+# a libcurl that can do HTTP and nothing else.
+SERVERS := $(filter-out %-watchdog,$(PROGRAMS))
+$(BUILD)/bin/lastword-webhook $(BUILD)/image/lastword-webhook: $(BUILD)/obj/webhook/main.o $(BUILD)/webhook.a \
+		$(BUILD)/certs.a $(BUILD)/lib.a
 	$(link)
-$(BUILD)/bin/lastword-observer: $(BUILD)/obj/observer/main.o $(BUILD)/observer.a $(BUILD)/webhook.a $(BUILD)/lib.a
+$(BUILD)/bin/lastword-observer $(BUILD)/image/lastword-observer: $(BUILD)/obj/observer/main.o \
+		$(BUILD)/observer.a $(BUILD)/webhook.a $(BUILD)/lib.a
 	$(link)
 $(BUILD)/obj/cli/shipped_config.o: manifests/base/config.yaml
-$(BUILD)/bin/lastword: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/observer.a $(BUILD)/webhook.a $(BUILD)/lib.a
+$(BUILD)/bin/lastword $(BUILD)/image/lastword: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/observer.a \
+		$(BUILD)/webhook.a $(BUILD)/lib.a
 	$(link)
+
+IMAGE_LIBRARIES := $(LIBRARY_cli) $(filter-out -lcurl,$(LIBRARY_lib)) $(BUILD)/curl/libcurl.a $(LIBRARY_certs)
+$(BUILD)/image/%: LIBRARIES = $(IMAGE_LIBRARIES)
+$(SERVERS:%=$(BUILD)/image/%): | $(BUILD)/curl/libcurl.a
+$(BUILD)/curl/libcurl.a: manifests/images/curl.sh
+	@echo '  CURL $@'
+	@rm -f $@
+	@CC='$(CC)' manifests/images/curl.sh $(@D)
 
 # A program of this name in PATH is a plugin of kubectl: `kubectl lastword exits`.
 $(BUILD)/bin/kubectl-lastword: $(BUILD)/bin/lastword
@@ -144,11 +165,11 @@ $(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/obj/%.o) \
 else
 POD_CFLAGS := $(COMMON) -Os -g -ffunction-sections -fdata-sections -fstack-protector-strong \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables
-$(BUILD)/pod/%.o: %.c
+$(BUILD)/pod/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
 	@$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
-$(BUILD)/pod/generated/%.o: $(BUILD)/generated/%.c
+$(BUILD)/pod/generated/%.o: $(BUILD)/generated/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
 	@$(MUSL_CC) $(POD_CFLAGS) -c $< -o $@
@@ -165,22 +186,27 @@ $(BUILD)/bin/lastword-watchdog: $(patsubst %.c,$(BUILD)/pod/%.o,$(filter watchdo
 	@$(OBJCOPY) --strip-all $@.debug $@
 endif
 
-# The program for the pods of arm64 nodes, built with Debian's cross compiler and its musl for arm64.
+# The programs for arm64 nodes, built with Debian's cross compiler: the pod's with its musl for arm64, the
+# servers with a folder of Debian's packages for arm64.
+ARM64_SYSROOT := build/arm64/sysroot
 .PHONY: arm64
-arm64: ## Build the watchdog for arm64 and try it under emulation
+arm64: all ## Build both images' contents for arm64 and try the programs under emulation
 	@[ -e /usr/bin/aarch64-linux-musl-gcc -a -e /usr/bin/qemu-aarch64-static ] || { \
 		dpkg --add-architecture arm64 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends $(ARM64_PACKAGES) >/dev/null; }
+	@manifests/images/sysroot.sh arm64 $(ARM64_SYSROOT) $(LIBRARY_PACKAGES) $(STATIC_PACKAGES)
 	+$(MAKE) --no-print-directory BUILD=build/arm64 MUSL_CC=aarch64-linux-musl-gcc \
-		OBJCOPY=aarch64-linux-gnu-objcopy build/arm64/bin/lastword-watchdog
+		CC='aarch64-linux-gnu-gcc --sysroot=$(CURDIR)/$(ARM64_SYSROOT)' \
+		OBJCOPY=aarch64-linux-gnu-objcopy STRIP=aarch64-linux-gnu-strip SYSROOT=$(CURDIR)/$(ARM64_SYSROOT) rootfs
 	$(PYTHON) tests/arm64.py
 
 # ---- Images ------------------------------------------------------------------------------------
 
 .PHONY: rootfs
-rootfs: all ## Make the images' root folders: build/rootfs/servers, build/rootfs/watchdog
+rootfs: all $(SERVERS:%=$(BUILD)/image/%) ## Make the images' root folders: build/rootfs/servers, build/rootfs/watchdog
 	@for image in servers watchdog; do \
-		manifests/images/rootfs.sh manifests/images/$$image.list $(BUILD) $(BUILD)/rootfs/$$image \
+		VERSION=$(VERSION) SYSROOT=$(SYSROOT) STRIP='$(STRIP)' \
+			manifests/images/rootfs.sh manifests/images/$$image.list $(BUILD) $(BUILD)/rootfs/$$image \
 			|| exit 1; \
 	done
 
@@ -365,8 +391,11 @@ bench-documents: ## Write the figures of build/bench.csv into the tables of docs
 
 # ---- Packages that a fresh Debian 12 lacks ------------------------------------------------------
 
-BUILD_PACKAGES := gcc libc6-dev binutils libmicrohttpd-dev libgnutls28-dev libssl-dev libcjson-dev \
-	libcurl4-openssl-dev libyaml-dev libunistring-dev musl-tools ca-certificates
+LIBRARY_PACKAGES := libmicrohttpd-dev libgnutls28-dev libssl-dev libcjson-dev libcurl4-openssl-dev \
+	libyaml-dev libunistring-dev
+# What the images' lists name as a package.
+STATIC_PACKAGES := musl-dev libgcc-12-dev base-files ca-certificates
+BUILD_PACKAGES := gcc libc6-dev binutils dpkg-dev musl-tools ca-certificates $(LIBRARY_PACKAGES)
 DEBIAN_PACKAGES := $(BUILD_PACKAGES) clang clang-format clang-tidy cppcheck libclang-rt-14-dev \
 	libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonpatch python3-yaml \
 	python3-cryptography docker-registry openssl wrk nginx-light iproute2 procps \
@@ -415,4 +444,4 @@ build-deps: ## Install only those that the programs are built with
 cluster-deps: ## Install those that a cluster of one node consists of
 	$(call install-missing,$(CLUSTER_PACKAGES))
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)

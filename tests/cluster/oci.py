@@ -14,7 +14,7 @@ ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), p
 
 
 def stage_config(dockerfile, stage):
-    """USER, ENV, ENTRYPOINT and CMD of a stage, as an image's config."""
+    """USER, ENV, LABEL, ENTRYPOINT and CMD of a stage, as an image's config."""
     text = pathlib.Path(dockerfile).read_text()
     match = re.search(rf"^FROM scratch AS {stage}$(.*?)(?=^FROM |\Z)", text, re.M | re.S)
     assert match, f"{dockerfile}: expected a stage FROM scratch AS {stage}"
@@ -25,6 +25,9 @@ def stage_config(dockerfile, stage):
             config["User"] = rest
         elif word == "ENV":
             config.setdefault("Env", []).extend(shlex.split(rest))
+        elif word == "LABEL":
+            config.setdefault("Labels", {}).update(
+                one.split("=", 1) for one in shlex.split(rest))
         elif word in ("ENTRYPOINT", "CMD"):
             config[word.capitalize()] = json.loads(rest)
     return config
