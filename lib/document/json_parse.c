@@ -387,27 +387,35 @@ static bool read_key(struct parser *parser, json *node)
 	return true;
 }
 
-/* One of the members before this one has its key. */
-static bool has_before(const json *object, const json *member)
+/* How many members before this one have its tag; *ret_same: one of them has its key. */
+static size_t count_ties(const json *object, const json *member, bool *ret_same)
 {
-	const json *other = object->child;
-	while (other != member &&
-	       (node_tag(other) != node_tag(member) || !same_key(other->string, member->string)))
-		other = other->next;
-	return other != member;
+	size_t ties = 0;
+	*ret_same = false;
+	for (const json *other = object->child; other != member && !*ret_same; other = other->next)
+		if (node_tag(other) == node_tag(member)) {
+			ties++;
+			*ret_same = same_key(other->string, member->string);
+		}
+	return ties;
 }
 
-/* No two members have the same key; false, too, of a long object, which is left to json_keys. */
+/* No two members have the same key. False, too, of an object with many members, or many with the
+ * same tag: that is left to json_keys. */
 static bool keys_differ(const json *object)
 {
-	enum { MEMBERS_MAX = 64 };
+	enum { MEMBERS_MAX = 64, TIES_MAX = 8 };
 	uint64_t seen = 0;
 	size_t members = 0;
+	size_t ties = 0;
 	for (const json *member = object->child; member != NULL; member = member->next) {
 		uint64_t bit = UINT64_C(1) << node_tag(member) % 64;
+		bool same = false;
 		if (++members > MEMBERS_MAX)
 			return false;
-		if ((seen & bit) != 0 && has_before(object, member))
+		if ((seen & bit) != 0)
+			ties += count_ties(object, member, &same);
+		if (same || ties > TIES_MAX)
 			return false;
 		seen |= bit;
 	}
