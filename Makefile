@@ -213,7 +213,8 @@ rootfs: all $(SERVERS:%=$(BUILD)/image/%) ## Make the images' root folders: buil
 .PHONY: manifests
 manifests: ## Render manifests/install.yaml, for kubectl apply -f
 	@tests/tools.sh "$(TOOLS)"
-	"$(TOOLS)/kubectl" kustomize manifests/overlays/self-signed > manifests/install.yaml
+	@{ echo '# Rendered of manifests/overlays/self-signed by `make manifests`; change that.'; \
+		"$(TOOLS)/kubectl" kustomize manifests/overlays/self-signed; } > manifests/install.yaml
 
 # ---- Tests -------------------------------------------------------------------------------------
 

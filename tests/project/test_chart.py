@@ -30,6 +30,13 @@ def test_the_same_as_kustomize(folder, values):
     assert without_helm(helm(values=values)) == expected
 
 
+def test_install_yaml_is_the_default_overlay():
+    """`make manifests` renders it again after a change."""
+    header, _, text = (MANIFESTS / "install.yaml").read_text().partition("\n")
+    assert header.startswith("# Rendered of manifests/overlays/self-signed")
+    assert text == tools.kustomize(MANIFESTS / "overlays/self-signed"), "run make manifests"
+
+
 def test_lint():
     done = subprocess.run([tools.tool("helm"), "lint", "--strict", CHART], capture_output=True,
                           text=True, timeout=60)
