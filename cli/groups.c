@@ -224,8 +224,10 @@ static void append_agents(struct buffer *out, const struct group *group)
 {
 	size_t count = 0;
 	const char **agents = agents_of(group, &count);
-	if (agents == NULL)
+	if (agents == NULL) {
 		out->failed = true;
+		return;
+	}
 	for (size_t i = 0; i < count && i < AGENTS_SHOWN; i++) {
 		if (i > 0)
 			buffer_append_text(out, ", ");

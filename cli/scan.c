@@ -20,6 +20,7 @@
 #include "webhook/config.h"
 
 #define OUTPUT_MAX   ((size_t)256 * 1024 * 1024)
+#define VERSION_MAX  ((size_t)1024 * 1024)
 #define PAGE_PODS    250
 #define SILENT_AFTER (30 * SECOND) /* as the observer has it by default */
 #define CELL_COUNT   7
@@ -337,8 +338,8 @@ static unsigned read_minor(const struct kubectl *kubectl)
 	struct error ignored;
 	unsigned minor = 0;
 	json *root;
-	struct arena *_cleanup_arena_ arena = arena_new(1024 * 1024);
-	buffer_init(&body, 1024 * 1024);
+	struct arena *_cleanup_arena_ arena = arena_new(VERSION_MAX);
+	buffer_init(&body, VERSION_MAX);
 	if (arena != NULL && kubectl_get_raw(kubectl, "/version", &body, &ignored) &&
 	    json_parse(arena, buffer_text(&body), body.length, 0, &root, &ignored) != JSON_INVALID)
 		kube_version_parse(json_get_string_or(root, "gitVersion", ""), &minor, &ignored);

@@ -88,7 +88,7 @@ void record_write(const struct plan *plan, const struct config *config, enum rea
 		for (size_t i = 0; i < plan->container_count; i++)
 			write_container(&writer, &plan->containers[i]);
 		json_write_array_end(&writer);
-		if (plan->rule->fail_when_silent)
+		if (plan->rule != NULL && plan->rule->fail_when_silent)
 			json_write_member(&writer, "onSilentExit", "fail-pod");
 		if (plan->watchdog)
 			write_reports(&writer, &plan->shim);
