@@ -9,17 +9,19 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import yaml
 from waiting import HANG, wait_until
 
 
 class Server:
     """A program that logs the address it listens on: the kernel chooses the port."""
 
-    def __init__(self, folder, *command):
+    def __init__(self, folder, *command, host="127.0.0.1"):
+        self.host = re.escape(host)
         self.log_file = folder / "log"
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
-                [*command, "--web.listen-address=127.0.0.1:0"], cwd=folder,
+                [*command, f"--web.listen-address={host}:0"], cwd=folder,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.address = wait_until(self._listening, lambda: self.log_file.read_text()[-4000:])
         wait_until(lambda: self.get("/-/ready", plain=True), lambda: self.log_file.read_text()[-4000:])
@@ -27,7 +29,7 @@ class Server:
     def _listening(self):
         text = self.log_file.read_text()
         assert self.process.poll() is None, text[-4000:]
-        found = re.search(r'msg="Listening on" address=(127\.0\.0\.1:[1-9]\d*)', text)
+        found = re.search(rf'msg="Listening on" address=({self.host}:[1-9]\d*)', text)
         return found and found.group(1)
 
     def get(self, path, plain=False, **query):
@@ -70,9 +72,17 @@ class Prometheus(Server):
 
 
 class Alertmanager(Server):
-    def __init__(self, folder):
+    """Notifies url of each alert at once, grouped by name and namespace, and of its resolution."""
+
+    def __init__(self, folder, url, host="127.0.0.1"):
+        (folder / "alertmanager.yml").write_text(yaml.safe_dump({
+            "route": {"receiver": "test", "group_by": ["alertname", "namespace"],
+                      "group_wait": "1s", "group_interval": "1s", "repeat_interval": "1h"},
+            "receivers": [{"name": "test",
+                           "webhook_configs": [{"url": url, "send_resolved": True}]}],
+        }))
         super().__init__(folder, "prometheus-alertmanager", "--config.file=alertmanager.yml",
-                         "--storage.path=data", "--cluster.listen-address=")
+                         "--storage.path=data", "--cluster.listen-address=", host=host)
 
 
 class Notified:

@@ -8,8 +8,8 @@ from cluster import Observer
 from failing_agents import Agents, write_config
 from waiting import wait_until
 
-from servers import Notified
-from test_prometheus import QUICK, start_alertmanager
+from servers import Alertmanager, Notified
+from test_prometheus import QUICK
 
 FAILED, SILENT = "LastwordAgentFailed", "LastwordAgentSilent"
 
@@ -25,7 +25,7 @@ def world(tmp_path):
         for name in ("cluster", "observer", "alertmanager"):
             (tmp_path / name).mkdir()
         w.notified = stopped(Notified())
-        w.alertmanager = stopped(start_alertmanager(tmp_path / "alertmanager", w.notified.url))
+        w.alertmanager = stopped(Alertmanager(tmp_path / "alertmanager", w.notified.url))
         w.cluster = stopped(Agents(tmp_path / "cluster"))
         receiver = {"type": "alertmanager", "labels": {"cluster": "west"},
                     "url": f"http://{w.alertmanager.address}/api/v2/alerts"}

@@ -74,15 +74,6 @@ def write_configuration(folder, addresses, alertmanager):
     }))
 
 
-def start_alertmanager(folder, url):
-    (folder / "alertmanager.yml").write_text(yaml.safe_dump({
-        "route": {"receiver": "test", "group_by": ["alertname", "namespace"],
-                  "group_wait": "1s", "group_interval": "1s", "repeat_interval": "1h"},
-        "receivers": [{"name": "test", "webhook_configs": [{"url": url, "send_resolved": True}]}],
-    }))
-    return Alertmanager(folder)
-
-
 def start_webhook(folder):
     config = (ROOT / "tests/data/config/reviews.yaml").read_text().replace("MODE", "classic")
     return Webhook(folder, config, Certificate(days=1))
@@ -128,7 +119,7 @@ def world(tmp_path_factory):
         w.cluster = stopped(Cluster(folder("cluster"), [], []))
         w.webhook = stopped(start_webhook(folder("webhook")))
         w.people, w.refusing = stopped(Notified()), stopped(Notified(status=400))
-        w.alertmanager = stopped(start_alertmanager(folder("alertmanager"), w.notified.url))
+        w.alertmanager = stopped(Alertmanager(folder("alertmanager"), w.notified.url))
         receivers = write_receivers(folder("receivers"), w.alertmanager.address, w.people.url,
                                     w.refusing.url)
         w.cluster.opt_in(NAMESPACE)
