@@ -320,8 +320,11 @@ void receivers_set_leader(struct receivers *receivers, bool leader)
 	 * down. A new leader is offered all records. */
 	for (size_t i = 0; i < receivers->count; i++)
 		sending_drop_waiting(&receivers->list[i]);
-	if (receivers->records.loop != NULL)
+	if (receivers->records.loop != NULL) {
+		if (!leader)
+			tracked_records_forget_postponed(&receivers->records);
 		tracked_records_flush(&receivers->records);
+	}
 	receivers->read_at = receivers->loop->now;
 }
 

@@ -329,6 +329,9 @@ static void responded(void *context, struct kube_response *response, const struc
 		break;
 	default:
 		set_failing(receiver, error == NULL ? "" : error->message, response->retry_after);
+		if (receiver->receivers->leader && list != NULL)
+			tracked_record_postpone(list->record, receiver->number,
+			                        error == NULL ? "no response" : error->message);
 		requeue(receiver, list);
 	}
 	send_more(receiver);

@@ -207,10 +207,29 @@ static void schedule(struct tracked_record *record, int64_t delay)
 
 void tracked_record_change(struct tracked_record *record)
 {
+	bool hurry = record->timer.index == 0 || record->postponed;
 	record->records->changed += !record->changed;
 	record->changed = true;
-	if (record->request == NULL && record->timer.index == 0)
+	record->postponed = false;
+	if (record->request == NULL && hurry)
 		schedule(record, TRACKED_RECORD_DELAY);
+}
+
+void tracked_record_postpone(struct tracked_record *record, size_t receiver, const char *message)
+{
+	struct tracked_entry *entry = &record->entries[receiver];
+	char text[sizeof entry->message];
+	snprintf(text, sizeof text, "%s", message);
+	if (strcmp(text, entry->message) == 0)
+		return;
+	memcpy(entry->message, text, sizeof text);
+	entry->at = record->records->loop->wall;
+	if (record->changed)
+		return;
+	record->records->changed++;
+	record->changed = record->postponed = true;
+	if (record->request == NULL && record->timer.index == 0)
+		schedule(record, TRACKED_RECORD_POSTPONED);
 }
 
 void tracked_records_flush(struct tracked_records *records)
@@ -270,12 +289,13 @@ static void set_entries(const struct tracked_record *record, struct agent_exit *
 		                : entry_of(exit, config, config->receivers[i].name);
 		if (to == NULL)
 			continue;
-		if (from->state == NULL) {
-			/* It waits, to be delivered or to be resolved. */
-			to->state = to->state == NULL ? AGENT_EXIT_NOTIFICATION_PENDING : to->state;
+		/* Without a state it waits, to be delivered or to be resolved. */
+		if (from->state != NULL)
+			to->state = from->state;
+		else if (to->state == NULL)
+			to->state = AGENT_EXIT_NOTIFICATION_PENDING;
+		if (from->state == NULL && from->message[0] == '\0')
 			continue;
-		}
-		to->state = from->state;
 		const struct notice notice = {.exit = exit, .settings = &config->receivers[i]};
 		notice_id(&notice, ids[i]);
 		to->id = ids[i];
@@ -289,8 +309,21 @@ static void set_entries(const struct tracked_record *record, struct agent_exit *
 static void set_unchanged(struct tracked_record *record)
 {
 	record->records->changed -= record->changed;
-	record->changed = false;
+	record->changed = record->postponed = false;
 	record->attempts = 0;
+}
+
+void tracked_records_forget_postponed(struct tracked_records *records)
+{
+	for (size_t i = 0; i < TRACKED_RECORD_BUCKETS; i++)
+		for (struct tracked_record *r = records->buckets[i], *next; r != NULL; r = next) {
+			next = r->next;
+			if (!r->postponed)
+				continue;
+			set_unchanged(r);
+			event_loop_clear_timer(records->loop, &r->timer);
+			tracked_record_release_unused(r);
+		}
 }
 
 static void status_written(void *context, struct kube_response *response, const struct error *error)
@@ -308,7 +341,8 @@ static void status_written(void *context, struct kube_response *response, const 
 	}
 	record->attempts = 0;
 	if (record->changed)
-		schedule(record, TRACKED_RECORD_DELAY);
+		schedule(record,
+		         record->postponed ? TRACKED_RECORD_POSTPONED : TRACKED_RECORD_DELAY);
 	else
 		tracked_record_release_unused(record);
 }

@@ -25,10 +25,11 @@
 #include "observer/base/event_loop.h"
 #include "observer/receiver/receiver_config.h"
 
-#define TRACKED_RECORD_DELAY    SECOND
-#define TRACKED_RECORD_BUCKETS  4096
-#define TRACKED_RECORD_ATTEMPTS 20
-#define FINISHED_MAX            65536
+#define TRACKED_RECORD_DELAY     SECOND
+#define TRACKED_RECORD_POSTPONED (10 * SECOND)
+#define TRACKED_RECORD_BUCKETS   4096
+#define TRACKED_RECORD_ATTEMPTS  20
+#define FINISHED_MAX             65536
 
 struct tracked_records;
 
@@ -38,7 +39,7 @@ struct tracked_entry {
 	bool waiting;      /* a delivery exists */
 	unsigned attempts;
 	int64_t at;
-	char message[48]; /* why it failed; "" else */
+	char message[48]; /* why it failed, or waits; "" else */
 };
 
 struct tracked_record {
@@ -53,6 +54,7 @@ struct tracked_record {
 	struct tracked_entry entries[RECEIVERS_MAX];
 	unsigned users; /* deliveries */
 	bool changed;   /* the status has to be written */
+	bool postponed; /* because of nothing but an attempt that failed */
 	unsigned attempts;
 	struct request *request;
 	struct timer timer;
@@ -94,6 +96,12 @@ void tracked_record_release_unused(struct tracked_record *record);
 /* What the receiver has become; message NULL: none. state: a literal. */
 void tracked_record_finish(struct tracked_record *record, size_t receiver, const char *state,
                            const char *message);
+/* An attempt failed, and it waits for the next one: its status says why, for each such reason once.
+ */
+void tracked_record_postpone(struct tracked_record *record, size_t receiver, const char *message);
+/* Another replica leads now, which knows better: what only says why something waits is not written.
+ */
+void tracked_records_forget_postponed(struct tracked_records *records);
 /* The status has to say what it does not say yet. */
 void tracked_record_change(struct tracked_record *record);
 /* The notification was delivered to that receiver, or grouped, or failed, since then. */

@@ -143,9 +143,15 @@ def test_it_stops_and_starts_again(cluster, serve, observe):
     cluster.end("writer-2")
     wait_until(lambda: observer.lines("a receiver cannot be notified, trying again"), "it to be missed")
     assert cluster.states("hook") == ["Delivered", "Pending"]
+    waiting = lambda: [e for s in cluster.statuses.values() for e in s["notifications"]  # noqa: E731
+                       if e["receiver"] == "hook" and e.get("message")]
+    wait_until(waiting, "the record to say why it waits")
+    entry, = waiting()
+    assert entry["state"] == "Pending" and entry["attempts"] >= 1 and server.url not in str(entry)
     again = serve(port=port)
     wait_until(lambda: cluster.states("hook") == ["Delivered"] * 2, "the second")
     assert [b["pod"] for b in server.bodies() + again.bodies()] == ["writer-1", "writer-2"]
+    assert not waiting()
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 302])

@@ -450,6 +450,34 @@ static void test_tried_again_and_given_up(void **state)
 	end();
 }
 
+/* Trouble that lasts is in the record, and nothing of it is left when it is over; whoever leads no
+ * more writes nothing about it. */
+static void test_why_it_waits(void **state)
+{
+	(void)state;
+	begin(HOOK);
+	offer("a", AGENT_EXIT_NOTIFICATION_PENDING);
+	respond(next("POST", "http://hook/"), 503, "");
+	world_pass(SECOND);
+	respond(next("POST", "http://hook/"), 503, "");
+	world_pass(2 * SECOND);
+	struct request *third = next("POST", "http://hook/");
+	world_pass(TRACKED_RECORD_POSTPONED - 4 * SECOND);
+	no_request();
+	expect_status(PATH("a"), "\"state\":\"Pending\",\"id\":\"1234.main.0\",\"time\":\"2026-11-"
+	                         "23T18:38:00.000000Z\",\"attempts\":2,\"message\":\"refused\"");
+	respond(third, 200, "");
+	expect_status(PATH("a"),
+	              "\"state\":\"Delivered\",\"id\":\"1234.main.0\",\"time\":\"2026-11-"
+	              "23T18:38:10.000000Z\",\"attempts\":3}");
+	offer("b", AGENT_EXIT_NOTIFICATION_PENDING);
+	respond(next("POST", "http://hook/"), 503, "");
+	receivers_set_leader(&receivers, false);
+	world_pass(2 * TRACKED_RECORD_POSTPONED);
+	no_request();
+	end();
+}
+
 /* Four requests at a time; their failures count once, and then there is one at a time. */
 static void test_failures_of_several_requests(void **state)
 {
@@ -741,6 +769,7 @@ int main(void)
 	        TEST(test_delivered_once),
 	        TEST(test_entries_of_other_configurations),
 	        TEST(test_tried_again_and_given_up),
+	        TEST(test_why_it_waits),
 	        TEST(test_failures_of_several_requests),
 	        TEST(test_alertmanager_has_one_request_at_a_time),
 	        TEST(test_resolved),
