@@ -59,7 +59,7 @@ def alerts(notified, name, namespace, status):
             if alert["status"] == status and alert["labels"]["namespace"] == namespace]
 
 
-def test_from_a_silent_death_to_all_is_well(installed, notified):
+def test_from_a_silent_exit_to_all_is_well(installed, notified):
     product.wait_injecting(installed, drivers.INJECTED)
 
     def seen(name, status):
