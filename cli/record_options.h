@@ -33,6 +33,21 @@ struct record_options {
 	char namespace[64];   /* storage */
 };
 
+/* The flags that choose records, in the help of exits and groups. */
+#define RECORD_FILTER_USAGE                                                                        \
+	"  -n, --namespace NS     a namespace (default: kubectl's)\n"                              \
+	"  -A, --all-namespaces   all of them\n"                                                   \
+	"      --since TIME       only exits since then: 24h or 7d ago, or a time in UTC, such "   \
+	"as\n"                                                                                     \
+	"                         2026-11-28 or 2026-11-28T10:30:00Z\n"                            \
+	"      --until TIME       only exits until then\n"                                         \
+	"      --cause CAUSE      only exits of this cause: OOMKilled, Panic …\n"                \
+	"      --agent NAME       only exits of this agent\n"                                      \
+	"  -c, --container NAME   only exits of this container\n"                                  \
+	"      --unresolved       only exits after which no run of the same agent has succeeded\n" \
+	"  -l, --selector LABELS  only records with these labels: lastword.dev/cause=OOMKilled,\n" \
+	"                         lastword.dev/agent=… …\n"
+
 /* Reads the flags; asks kubectl for its namespace where none is named. -1: go on; else the exit
  * status, after a message. */
 int record_options_read(int argc, char **argv, struct record_options *options);
