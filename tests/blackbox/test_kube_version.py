@@ -1,31 +1,22 @@
 """Sidecar mode auto: the API server is asked for its version. A fake one answers here, over TLS,
 and insists on the token."""
-import http.server
 import json
-import ssl
-import threading
 
 import pytest
 
+from account_server import AccountServer, Quiet
 from certificate import Certificate
 from waiting import wait_until
 
 from test_server import CONFIG, record
 
 
-class ApiServer:
+class ApiServer(AccountServer):
     def __init__(self, folder, version, status=200):
-        certificate = Certificate()
-        self.account = folder / "account"
-        self.account.mkdir()
-        (self.account / "ca.crt").write_text(certificate.chain)
-        (self.account / "token").write_text("the-token\n")
-        (folder / "api.crt").write_text(certificate.chain)
-        (folder / "api.key").write_text(certificate.key)
         self.requests = []
         outer = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_GET(self):
                 outer.requests.append((self.path, self.headers["Authorization"]))
                 body = version if isinstance(version, bytes) else json.dumps(
@@ -35,14 +26,7 @@ class ApiServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *arguments):
-                pass
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "api.crt", folder / "api.key")
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.port = self.server.server_address[1]
+        super().__init__(folder, Handler, Certificate())
 
 
 @pytest.fixture
@@ -52,16 +36,15 @@ def start(start_webhook, tmp_path, monkeypatch):
     def start(version, status=200, more=()):
         server = ApiServer(tmp_path, version, status)
         servers.append(server)
-        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "localhost")
-        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")  # is not used
         webhook = start_webhook(config=CONFIG.replace("mode: classic", "mode: auto"),
                                 arguments=["--service-account-dir", str(server.account), *more])
         return webhook, server
     yield start
     for server in servers:
-        server.server.shutdown()
-        server.server.server_close()
+        server.stop()
 
 
 @pytest.mark.parametrize("version,sidecar", [("v1.36.2", "native"), ("v1.31.9", "classic"),

@@ -3,15 +3,13 @@ MutatingWebhookConfiguration and Events, over TLS, with resource versions and co
 one, and faults on demand."""
 import base64
 import copy
-import http.server
 import json
-import ssl
-import sys
 import threading
 import time
 
 import jsonpatch
 
+from account_server import AccountServer, Quiet
 from pki import SelfSigned
 
 SECRETS = "/api/v1/namespaces/lastword-system/secrets"
@@ -57,15 +55,8 @@ class Refused(Exception):
         self.code, self.reason, self.message = code, reason, message
 
 
-class ApiServer:
+class ApiServer(AccountServer):
     def __init__(self, folder):
-        self.account = folder / "account"
-        self.account.mkdir()
-        certificate = SelfSigned("localhost")
-        (self.account / "ca.crt").write_text(certificate.chain)
-        (self.account / "token").write_text("the-token\n")
-        (folder / "api.crt").write_text(certificate.chain)
-        (folder / "api.key").write_text(certificate.key)
         self.bundles_file = folder / "bundles"
         self.lock = threading.RLock()
         self.version = 100
@@ -77,8 +68,7 @@ class ApiServer:
         self.date = None    # seconds to add to the clock
         outer = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+        class Handler(Quiet):
             disable_nagle_algorithm = True
 
             def handle_any(self):
@@ -88,28 +78,7 @@ class ApiServer:
             def date_time_string(self, timestamp=None):
                 return super().date_time_string(time.time() + (outer.date or 0))
 
-            def log_message(self, *arguments):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request, client_address):
-                if not isinstance(sys.exc_info()[1], (OSError, ssl.SSLError)):
-                    super().handle_error(request, client_address)
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "api.crt", folder / "api.key")
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
-                                                 do_handshake_on_connect=False)
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-        self.environment = {"KUBERNETES_SERVICE_HOST": "localhost",
-                            "KUBERNETES_SERVICE_PORT": str(self.server.server_address[1])}
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(folder, Handler, SelfSigned("localhost"))
 
     # ---- What the tests do to it ----
 
