@@ -440,8 +440,10 @@ def webhook_processes(cluster):
 
 def test_webhook_hangs(installed):
     """The webhook accepts the connection and sends nothing: the API server goes on after the timeout."""
-    # A replica of the rollout before may still be about to end.
-    kube.wait_until(lambda: len(webhook_processes(installed)) == 2, "two replicas and no more")
+    # A replica of the rollout before may still be about to end, or one of the new ones to begin.
+    product.wait_available(installed, "lastword-webhook")
+    kube.wait_until(lambda: len(product.pods(installed, "lastword-webhook")) == 2 ==
+                    len(webhook_processes(installed)), "two replicas and no more")
     stopped = webhook_processes(installed)
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
