@@ -5,6 +5,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/buffer.h"
 #include "observer/notify/event.h"
+#include "observer/notify/event_post.h"
 
 #define BODY_MAX ((size_t)16 * 1024)
 
@@ -54,13 +55,6 @@ static uint64_t hash_of(const char *uid)
 	return hash_text(uid) | 1;
 }
 
-static void ignore(void *context, struct kube_response *response, const struct error *error)
-{
-	(void)context;
-	(void)response;
-	(void)error;
-}
-
 static void send(struct uninjected_pods *pods, const struct termination *facts, const char *uid,
                  enum event_target target, enum uninjected_reason reason)
 {
@@ -71,15 +65,7 @@ static void send(struct uninjected_pods *pods, const struct termination *facts, 
 	snprintf(name, sizeof name, "lastword.%.64s.not-injected", uid);
 	buffer_init(&body, BODY_MAX);
 	event_write(facts, target, name, &text, pods->loop->wall, &body);
-	size_t length = body.length;
-	const struct request request = {
-	        .kube = {.method = "POST",
-	                 .path = request_path("/api/v1/namespaces/%s/events", facts->namespace),
-	                 .body = buffer_steal(&body),
-	                 .body_length = length},
-	        .finish = ignore,
-	};
-	event_loop_add_request(pods->loop, &request);
+	event_post(pods->loop, facts->namespace, &body, NULL, NULL);
 }
 
 bool uninjected_pods_send_event(struct uninjected_pods *pods, const struct termination *facts,

@@ -11,6 +11,7 @@
 #include "observer/base/line_splitter.h"
 #include "observer/evidence/log_reader.h"
 #include "observer/notify/event.h"
+#include "observer/notify/event_post.h"
 #include "observer/pod/watchdog_report.h"
 
 #define READ_TIMEOUT (20 * SECOND)
@@ -141,13 +142,6 @@ static void schedule(struct running_look *look)
 
 /* ---- What was found ---- */
 
-static void ignore(void *context, struct kube_response *response, const struct error *error)
-{
-	(void)context;
-	(void)response;
-	(void)error;
-}
-
 static void write_message(struct buffer *out, const struct running_report *report)
 {
 	bool silent = report->event == RUNNING_SILENT;
@@ -183,15 +177,7 @@ static void send_event(struct running_look *look, const struct running_report *r
 	buffer_init(&body, BODY_MAX);
 	event_write(&facts, target, name, &text, look->reports->loop->wall, &body);
 	buffer_free(&message);
-	size_t length = body.length;
-	const struct request request = {
-	        .kube = {.method = "POST",
-	                 .path = request_path("/api/v1/namespaces/%s/events", facts.namespace),
-	                 .body = buffer_steal(&body),
-	                 .body_length = length},
-	        .finish = ignore,
-	};
-	event_loop_add_request(look->reports->loop, &request);
+	event_post(look->reports->loop, facts.namespace, &body, NULL, NULL);
 }
 
 static bool take_line(void *context, const char *text, size_t length)

@@ -12,6 +12,7 @@
 #include "observer/guard/injection_fault.h"
 #include "observer/guard/subject.h"
 #include "observer/notify/event.h"
+#include "observer/notify/event_post.h"
 
 #define PATCH_MAX ((size_t)4 * 1024 * 1024)
 #define EVENT_MAX ((size_t)16 * 1024)
@@ -115,13 +116,6 @@ static void take_over(struct breaker *breaker, struct breaker_state *state)
 	*state = (struct breaker_state){.entries = NULL};
 }
 
-static void ignore(void *context, struct kube_response *response, const struct error *error)
-{
-	(void)context;
-	(void)response;
-	(void)error;
-}
-
 static void send_event(struct breaker *breaker, const struct pending_report *report, bool owner,
                        const struct breaker_entry *entry)
 {
@@ -144,15 +138,7 @@ static void send_event(struct breaker *breaker, const struct pending_report *rep
 	buffer_init(&body, EVENT_MAX);
 	subject_event_write(&report->subject, owner, report->container, name, message,
 	                    breaker->loop->wall, &body);
-	size_t length = body.length;
-	const struct request request = {
-	        .kube = {.method = "POST",
-	                 .path = request_path("/api/v1/namespaces/%s/events", entry->namespace),
-	                 .body = buffer_steal(&body),
-	                 .body_length = length},
-	        .finish = ignore,
-	};
-	event_loop_add_request(breaker->loop, &request);
+	event_post(breaker->loop, entry->namespace, &body, NULL, NULL);
 }
 
 static void notify(struct breaker *breaker, const struct pending_report *report)

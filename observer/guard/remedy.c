@@ -9,6 +9,7 @@
 #include "lib/base/json_write.h"
 #include "lib/base/log.h"
 #include "observer/notify/event.h"
+#include "observer/notify/event_post.h"
 #include "observer/pod/pod.h"
 
 #define BODY_MAX ((size_t)16 * 1024)
@@ -127,13 +128,6 @@ static void failed(struct remedy *remedy, const struct error *error)
 
 /* ---- NOTIFY ---- */
 
-static void ignore(void *context, struct kube_response *response, const struct error *error)
-{
-	(void)context;
-	(void)response;
-	(void)error;
-}
-
 static void notify(struct remedy *remedy, struct remedy_pod *pod)
 {
 	char name[EVENT_NAME_SIZE];
@@ -150,16 +144,7 @@ static void notify(struct remedy *remedy, struct remedy_pod *pod)
 	         pod->facts->container, DEADLINE);
 	buffer_init(&body, BODY_MAX);
 	event_write(pod->facts, EVENT_POD, name, &text, remedy->loop->wall, &body);
-	size_t length = body.length;
-	const struct request request = {
-	        .kube = {.method = "POST",
-	                 .path = request_path("/api/v1/namespaces/%s/events",
-	                                      pod->facts->namespace),
-	                 .body = buffer_steal(&body),
-	                 .body_length = length},
-	        .finish = ignore,
-	};
-	event_loop_add_request(remedy->loop, &request);
+	event_post(remedy->loop, pod->facts->namespace, &body, NULL, NULL);
 }
 
 /* ---- PATCH ---- */

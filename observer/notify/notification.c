@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/buffer.h"
+#include "observer/notify/event_post.h"
 
 #define EVENT_BODY_MAX ((size_t)16 * 1024)
 
@@ -134,17 +135,8 @@ static void send_event(void *context)
 	}
 	buffer_init(&body, EVENT_BODY_MAX);
 	write_event(notification, target, &body);
-	size_t length = body.length;
-	const struct request request = {
-	        .kube = {.method = "POST",
-	                 .path = request_path("/api/v1/namespaces/%s/events",
-	                                      notification->termination->namespace),
-	                 .body = buffer_steal(&body),
-	                 .body_length = length},
-	        .finish = event_sent,
-	        .context = notification,
-	};
-	notification->request = event_loop_add_request(notifier->loop, &request);
+	notification->request = event_post(notifier->loop, notification->termination->namespace,
+	                                   &body, event_sent, notification);
 	if (notification->request == NULL)
 		schedule(notification, SECOND);
 }
