@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base/timestamp.h"
 #include "lib/document/json.h"
 #include "lib/kube/names.h"
+#include "observer/pod/pod.h"
 
 #define TREE_MAX     ((size_t)4 * 1024 * 1024)
 #define RESPONSE_MAX ((size_t)256 * 1024)
@@ -85,13 +85,10 @@ void hook_check_set_leader(struct hook_check *check, bool leader)
 static int64_t time_of(const json *event)
 {
 	static const char *const keys[] = {"lastTimestamp", "eventTime", "firstTimestamp"};
-	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-		int64_t time;
-		const char *text = json_get_string(event, keys[i]);
-		if (text != NULL && timestamp_parse(text, &time) && time > 0)
-			return time;
-	}
-	return 0;
+	int64_t time = 0;
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0] && time == 0; i++)
+		time = pod_time(event, keys[i]);
+	return time;
 }
 
 /* When the watchdog's container was started last; 0: it was not, as far as the Events say. */

@@ -87,7 +87,8 @@ void pod_add_agent(struct pod *pod, const char *name);
 /* The agent's label in metrics: the context field agent, else the owner's name, else "". */
 const char *pod_agent_label(const struct pod *pod);
 
-/* The time in a status or metadata field; 0 when it is absent, not a time, or 1970. */
+/* The time in a field of an object's status or metadata, or of an Event; 0 when it is absent, not a
+ * time, or 1970. */
 int64_t pod_time(const json *object, const char *key);
 
 /* The reason (NULL: there is none) of a pod or a container is that word. */

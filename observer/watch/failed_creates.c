@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base/timestamp.h"
 #include "observer/guard/refusal.h"
+#include "observer/pod/pod.h"
 
 #define END                 \
 	{                   \
@@ -49,18 +49,11 @@ static const struct json_filter watch_filter[] = {
 
 /* ---- Events ---- */
 
-static int64_t time_of(const json *object, const char *key)
-{
-	int64_t time;
-	const char *text = json_get_string(object, key);
-	return text != NULL && timestamp_parse(text, &time) ? time : 0;
-}
-
 /* When it happened last. */
 static int64_t event_time(const json *event)
 {
-	const int64_t times[] = {time_of(event, "lastTimestamp"), time_of(event, "eventTime"),
-	                         time_of(json_get(event, "series"), "lastObservedTime")};
+	const int64_t times[] = {pod_time(event, "lastTimestamp"), pod_time(event, "eventTime"),
+	                         pod_time(json_get(event, "series"), "lastObservedTime")};
 	int64_t latest = 0;
 	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
 		latest = times[i] > latest ? times[i] : latest;
