@@ -1,6 +1,5 @@
 #include "certs/manager.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/duration.h"
 #include "lib/base/json_write.h"
+#include "lib/base/stop_request.h"
 #include "lib/kube/client.h"
 #include "lib/base/timestamp.h"
 
@@ -29,9 +29,7 @@ struct certificate_manager {
 	struct kube_client *client;
 	struct reconciler reconciler;
 	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool stopping;
+	struct stop_request stop;
 
 	/* Used by the thread alone: */
 	struct error failure;         /* of the last reconcile; "": it succeeded */
@@ -71,25 +69,6 @@ static void report_event(struct certificate_manager *manager, enum certificate_e
 }
 
 /* ---- The pause between two reconciles ---- */
-
-static bool is_stopping(struct certificate_manager *manager)
-{
-	pthread_mutex_lock(&manager->lock);
-	bool stopping = manager->stopping;
-	pthread_mutex_unlock(&manager->lock);
-	return stopping;
-}
-
-static void rest(struct certificate_manager *manager, int64_t nanoseconds)
-{
-	int64_t end = clock_now() + nanoseconds;
-	struct timespec until = {.tv_sec = end / SECOND, .tv_nsec = end % SECOND};
-	pthread_mutex_lock(&manager->lock);
-	while (!manager->stopping &&
-	       pthread_cond_timedwait(&manager->wake, &manager->lock, &until) != ETIMEDOUT)
-		;
-	pthread_mutex_unlock(&manager->lock);
-}
 
 /* A random part of most, so that replicas that started together do not stay in step. */
 static int64_t jitter(int64_t most)
@@ -278,11 +257,11 @@ static void reconcile_until_done(struct certificate_manager *manager)
 	for (unsigned step = 0; end == RECONCILE_AGAIN && step < STEPS_MAX; step++) {
 		struct reconcile_report report;
 		end = reconcile(&manager->reconciler, &report, &error);
-		if (is_stopping(manager))
+		if (stop_request_is_made(&manager->stop))
 			return;
 		report_reconcile(manager, &report);
 		if (end == RECONCILE_AGAIN && !report.wrote)
-			rest(manager, jitter(CONFLICT_WAIT));
+			stop_request_wait(&manager->stop, jitter(CONFLICT_WAIT));
 	}
 	read_clock(NULL, &now, &monotonic);
 	if (end == RECONCILE_FAILED)
@@ -296,9 +275,9 @@ static void reconcile_until_done(struct certificate_manager *manager)
 static void *run(void *context)
 {
 	struct certificate_manager *manager = context;
-	while (!is_stopping(manager)) {
+	while (!stop_request_is_made(&manager->stop)) {
 		reconcile_until_done(manager);
-		rest(manager, interval(manager));
+		stop_request_wait(&manager->stop, interval(manager));
 	}
 	return NULL;
 }
@@ -306,23 +285,17 @@ static void *run(void *context)
 static void certificate_manager_free(struct certificate_manager *manager)
 {
 	kube_client_free(manager->client);
-	pthread_cond_destroy(&manager->wake);
-	pthread_mutex_destroy(&manager->lock);
+	stop_request_free(&manager->stop);
 	free(manager);
 }
 
 bool certificate_manager_start(const struct certificate_manager_options *options,
                                struct certificate_manager **ret_manager, struct error *error)
 {
-	pthread_condattr_t monotonic;
 	struct certificate_manager *manager = calloc(1, sizeof *manager);
 	if (manager == NULL)
 		return error_set(error, "no memory for the certificate manager");
-	pthread_mutex_init(&manager->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&manager->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	stop_request_init(&manager->stop);
 	manager->options = *options;
 	manager->reconciler = (struct reconciler){.names = &manager->options.names,
 	                                          .policy = &manager->options.policy,
@@ -345,10 +318,7 @@ void certificate_manager_stop(struct certificate_manager *manager)
 {
 	if (manager == NULL)
 		return;
-	pthread_mutex_lock(&manager->lock);
-	manager->stopping = true;
-	pthread_cond_signal(&manager->wake);
-	pthread_mutex_unlock(&manager->lock);
+	stop_request_make(&manager->stop);
 	kube_stop(manager->client);
 	pthread_join(manager->thread, NULL);
 	certificate_manager_free(manager);

@@ -1,13 +1,12 @@
 #include "webhook/breaker_reader.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/stop_request.h"
 #include "lib/kube/client.h"
 
 #define TIMEOUT (2 * SECOND) /* of a request */
@@ -18,9 +17,7 @@ struct breaker_reader {
 	struct kube_client *client;
 	bool failed; /* the last read did */
 	pthread_t thread;
-	pthread_mutex_t lock; /* of stopping */
-	pthread_cond_t wake;
-	bool stopping;
+	struct stop_request stop;
 };
 
 static bool read_state(struct breaker_reader *reader, struct breaker_state *ret_state,
@@ -39,14 +36,6 @@ static bool read_state(struct breaker_reader *reader, struct breaker_state *ret_
 	                                ret_state, version, error);
 }
 
-static bool is_stopping(struct breaker_reader *reader)
-{
-	pthread_mutex_lock(&reader->lock);
-	bool stopping = reader->stopping;
-	pthread_mutex_unlock(&reader->lock);
-	return stopping;
-}
-
 static void read_once(struct breaker_reader *reader)
 {
 	struct breaker_state state;
@@ -56,7 +45,7 @@ static void read_once(struct breaker_reader *reader)
 		if (reader->failed)
 			log_message(LOG_INFO, "the breaker's state is read again", NULL);
 		reader->failed = false;
-	} else if (!reader->failed && !is_stopping(reader)) {
+	} else if (!reader->failed && !stop_request_is_made(&reader->stop)) {
 		log_message(LOG_WARNING,
 		            "the breaker's state cannot be read, the last one stays in force",
 		            "error", error.message, NULL);
@@ -64,27 +53,10 @@ static void read_once(struct breaker_reader *reader)
 	}
 }
 
-/* False: the reader is to stop. */
-static bool wait(struct breaker_reader *reader)
-{
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	int64_t nanoseconds = until.tv_nsec + reader->options.interval;
-	until.tv_sec += nanoseconds / SECOND;
-	until.tv_nsec = nanoseconds % SECOND;
-	pthread_mutex_lock(&reader->lock);
-	while (!reader->stopping)
-		if (pthread_cond_timedwait(&reader->wake, &reader->lock, &until) == ETIMEDOUT)
-			break;
-	bool stopping = reader->stopping;
-	pthread_mutex_unlock(&reader->lock);
-	return !stopping;
-}
-
 static void *run(void *argument)
 {
 	struct breaker_reader *reader = argument;
-	while (wait(reader))
+	while (!stop_request_wait(&reader->stop, reader->options.interval))
 		read_once(reader);
 	return NULL;
 }
@@ -92,26 +64,20 @@ static void *run(void *argument)
 static void reader_free(struct breaker_reader *reader)
 {
 	kube_client_free(reader->client);
-	pthread_cond_destroy(&reader->wake);
-	pthread_mutex_destroy(&reader->lock);
+	stop_request_free(&reader->stop);
 	free(reader);
 }
 
 bool breaker_reader_start(const struct breaker_reader_options *options,
                           struct breaker_reader **ret_reader, struct error *error)
 {
-	pthread_condattr_t monotonic;
 	struct breaker_reader *reader = calloc(1, sizeof *reader);
 	if (reader == NULL)
 		return error_set(error, "no memory");
 	reader->options = *options;
 	snprintf(reader->path, sizeof reader->path, "/api/v1/namespaces/%.63s/configmaps/%.253s",
 	         options->namespace, options->name);
-	pthread_mutex_init(&reader->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&reader->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	stop_request_init(&reader->stop);
 	if (!kube_client_new(options->service_account_dir, &reader->client, error)) {
 		reader_free(reader);
 		return false;
@@ -130,10 +96,7 @@ void breaker_reader_stop(struct breaker_reader *reader)
 {
 	if (reader == NULL)
 		return;
-	pthread_mutex_lock(&reader->lock);
-	reader->stopping = true;
-	pthread_cond_signal(&reader->wake);
-	pthread_mutex_unlock(&reader->lock);
+	stop_request_make(&reader->stop);
 	kube_stop(reader->client);
 	pthread_join(reader->thread, NULL);
 	reader_free(reader);
