@@ -328,20 +328,6 @@ json *json_new_number_text(struct arena *arena, const char *text)
 	return new_number(arena, text, strlen(text), strtod(text, NULL));
 }
 
-/* Behind the last child; as cJSON has it the first one's prev is the last one. */
-static void link_last(json *parent, json *node)
-{
-	json *first = parent->child;
-	node->next = NULL;
-	if (first == NULL) {
-		parent->child = node->prev = node;
-		return;
-	}
-	node->prev = first->prev;
-	first->prev->next = node;
-	first->prev = node;
-}
-
 static json *copy_node(struct arena *arena, const json *node)
 {
 	json *copy = new_node(arena, node->type & 0xFF);

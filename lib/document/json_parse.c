@@ -29,10 +29,9 @@ struct parser {
 	json *spare; /* zeroed nodes, spare_count of them */
 	size_t spare_count;
 	bool keys_differ;
-	/* The containers that are open, the innermost last, and the last child of each. */
+	/* The containers that are open, the innermost last. */
 	size_t depth;
 	json *open[JSON_PARSE_DEPTH_MAX];
-	json *last[JSON_PARSE_DEPTH_MAX];
 };
 
 static bool refuse(struct parser *parser, const char *problem)
@@ -64,28 +63,11 @@ static inline void set_type(json *node, int type)
 	node->type |= type;
 }
 
-/* Behind the last child of the innermost container. As cJSON has it the first one's prev is the
- * last one. */
-static void link_child(struct parser *parser, json *node)
-{
-	json *parent = parser->open[parser->depth - 1];
-	json **last = &parser->last[parser->depth - 1];
-	if (*last == NULL) {
-		parent->child = node;
-	} else {
-		(*last)->next = node;
-		node->prev = *last;
-	}
-	parent->child->prev = node;
-	*last = node;
-}
-
 static bool open_container(struct parser *parser, json *node)
 {
 	if (parser->depth == JSON_PARSE_DEPTH_MAX)
 		return refuse(parser, "nested deeper than 1000");
 	parser->open[parser->depth] = node;
-	parser->last[parser->depth] = NULL;
 	parser->depth++;
 	return true;
 }
@@ -435,7 +417,7 @@ static bool read_child(struct parser *parser)
 		parser->depth--;
 		return true;
 	}
-	if (parser->last[parser->depth - 1] != NULL) {
+	if (parent->child != NULL) {
 		if (*parser->at != ',')
 			return refuse(parser, object ? "a comma or } was expected"
 			                             : "a comma or ] was expected");
@@ -445,7 +427,7 @@ static bool read_child(struct parser *parser)
 	json *node = new_node(parser);
 	if (node == NULL || (object && !read_key(parser, node)))
 		return false;
-	link_child(parser, node);
+	link_last(parent, node);
 	return read_value(parser, node);
 }
 

@@ -43,6 +43,20 @@ static inline bool same_key(const char *a, const char *b)
 	return *a == *b;
 }
 
+/* Behind the last child; as cJSON has it the first one's prev is the last one. */
+static inline void link_last(json *parent, json *node)
+{
+	json *first = parent->child;
+	node->next = NULL;
+	if (first == NULL) {
+		parent->child = node->prev = node;
+		return;
+	}
+	node->prev = first->prev;
+	first->prev->next = node;
+	first->prev = node;
+}
+
 /* Visits every node once, parents first, in the order of the text. */
 struct walk {
 	const json *node;
