@@ -165,7 +165,7 @@ static bool write_group(struct json_writer *writer, const struct group *group)
 	return true;
 }
 
-static bool print_json(struct buffer *out, const struct group *groups, size_t count)
+static void print_json(struct buffer *out, const struct group *groups, size_t count)
 {
 	struct buffer _cleanup_buffer_ text;
 	struct json_writer writer;
@@ -181,7 +181,7 @@ static bool print_json(struct buffer *out, const struct group *groups, size_t co
 	json_write_object_end(&writer);
 	terminal_json(out, buffer_text(&text), text.length);
 	buffer_append_char(out, '\n');
-	return written && buffer_ok(&text);
+	out->failed = out->failed || !written || !buffer_ok(&text);
 }
 
 /* ---- For people ---- */
@@ -260,7 +260,7 @@ static void append_cell(struct buffer *out, const struct group *group, size_t co
 	buffer_append_char(out, '\0');
 }
 
-static bool print_table(struct buffer *out, const struct group *groups, size_t count,
+static void print_table(struct buffer *out, const struct group *groups, size_t count,
                         const struct record_options *options)
 {
 	struct buffer _cleanup_buffer_ texts;
@@ -271,19 +271,7 @@ static bool print_table(struct buffer *out, const struct group *groups, size_t c
 	buffer_init(&texts, OUTPUT_MAX);
 	for (size_t i = 0; i < count * COLUMN_COUNT; i++)
 		append_cell(&texts, &groups[i / COLUMN_COUNT], i % COLUMN_COUNT, options->now);
-	const char **cells = calloc(count * COLUMN_COUNT + 1, sizeof *cells);
-	if (cells == NULL || !buffer_ok(&texts)) {
-		free((void *)cells);
-		return false;
-	}
-	const char *text = buffer_text(&texts);
-	for (size_t i = 0; i < count * COLUMN_COUNT; i++) {
-		cells[i] = text;
-		text += strlen(text) + 1;
-	}
-	table_print(out, &table, cells, count);
-	free((void *)cells);
-	return true;
+	table_print_texts(out, &table, &texts, count);
 }
 
 int command_groups(int argc, char **argv)
@@ -306,10 +294,12 @@ int command_groups(int argc, char **argv)
 		return list.unreadable == 0 ? EXIT_OK : EXIT_FAILED;
 	}
 	struct group *groups = make_groups(&list, &count);
-	if (groups == NULL ||
-	    !(options.output == RECORDS_TABLE ? print_table(&out, groups, count, &options)
-	                                      : print_json(&out, groups, count)))
+	if (groups == NULL)
 		out.failed = true;
+	else if (options.output == RECORDS_TABLE)
+		print_table(&out, groups, count, &options);
+	else
+		print_json(&out, groups, count);
 	free(groups);
 	return record_print(&options, &out);
 }

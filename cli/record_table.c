@@ -1,6 +1,5 @@
 #include "cli/record_table.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/table.h"
@@ -147,21 +146,9 @@ void record_table_print(const struct record_table *table, const struct exit_row 
 		if (is_shown(table, column))
 			shown[column_count++] = columns[column];
 	write_cells(&texts, table, rows, count);
-	const char **cells = calloc(count * column_count, sizeof *cells);
-	if (cells == NULL || !buffer_ok(&texts)) {
-		free((void *)cells);
-		out->failed = true;
-		return;
-	}
-	const char *text = buffer_text(&texts);
-	for (size_t i = 0; i < count * column_count; i++) {
-		cells[i] = text;
-		text += strlen(text) + 1;
-	}
 	struct table drawn = {.columns = shown,
 	                      .count = column_count,
 	                      .width = table->wide ? SIZE_MAX : terminal_width(),
 	                      .no_titles = table->no_titles};
-	table_print(out, &drawn, cells, count);
-	free((void *)cells);
+	table_print_texts(out, &drawn, &texts, count);
 }

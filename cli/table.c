@@ -1,6 +1,7 @@
 #include "cli/table.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/terminal.h"
@@ -130,4 +131,23 @@ void table_print(struct buffer *out, const struct table *table, const char *cons
 		print_row(out, &layout, NULL);
 	for (size_t r = 0; r < rows; r++)
 		print_row(out, &layout, cells + r * count);
+}
+
+void table_print_texts(struct buffer *out, const struct table *table, const struct buffer *texts,
+                       size_t rows)
+{
+	size_t count = rows * table->count;
+	const char **cells = calloc(count + 1, sizeof *cells);
+	if (cells == NULL || !buffer_ok(texts)) {
+		free((void *)cells);
+		out->failed = true;
+		return;
+	}
+	const char *text = buffer_text(texts);
+	for (size_t i = 0; i < count; i++) {
+		cells[i] = text;
+		text += strlen(text) + 1;
+	}
+	table_print(out, table, cells, rows);
+	free((void *)cells);
 }

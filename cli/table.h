@@ -37,4 +37,8 @@ struct table {
 void table_print(struct buffer *out, const struct table *table, const char *const *cells,
                  size_t rows);
 
+/* The same of texts that stand one after the other, each with its NUL. Fails with the texts. */
+void table_print_texts(struct buffer *out, const struct table *table, const struct buffer *texts,
+                       size_t rows);
+
 #endif
