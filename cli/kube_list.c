@@ -27,11 +27,8 @@ static bool visit_page(const struct kubectl *kubectl, const char *path,
                        struct error *error)
 {
 	struct buffer _cleanup_buffer_ whole;
-	struct buffer _cleanup_buffer_ body;
-	json *root;
 	struct arena *_cleanup_arena_ arena = arena_new(PAGE_ARENA);
 	buffer_init(&whole, PATH_SIZE_MAX);
-	buffer_init(&body, PAGE_MAX);
 	buffer_append_text(&whole, path);
 	if (token->length > 0) {
 		buffer_append_text(&whole, "&continue=");
@@ -39,11 +36,9 @@ static bool visit_page(const struct kubectl *kubectl, const char *path,
 	}
 	if (arena == NULL || !buffer_ok(&whole))
 		return error_set(error, "the label selector is too long, or no memory");
-	if (!kubectl_get_raw(kubectl, buffer_text(&whole), &body, error))
+	const json *root = kubectl_get_json(kubectl, buffer_text(&whole), PAGE_MAX, arena, error);
+	if (root == NULL)
 		return false;
-	if (json_parse(arena, buffer_text(&body), body.length, JSON_KEEP_NUMBERS, &root, error) ==
-	    JSON_INVALID)
-		return error_wrap(error, "the response to %s", buffer_text(&whole));
 	if (!json_is_array(json_get(root, "items")))
 		return error_set(error, "the response to %s: items is %s, expected an array",
 		                 buffer_text(&whole), json_type_name(json_get(root, "items")));

@@ -194,6 +194,21 @@ bool kubectl_get_raw(const struct kubectl *kubectl, const char *path, struct buf
 	return run(arguments, body, error);
 }
 
+json *kubectl_get_json(const struct kubectl *kubectl, const char *path, size_t most,
+                       struct arena *arena, struct error *error)
+{
+	struct buffer _cleanup_buffer_ body;
+	json *root;
+	buffer_init(&body, most);
+	if (!kubectl_get_raw(kubectl, path, &body, error))
+		return NULL;
+	if (json_parse(arena, buffer_text(&body), body.length, JSON_KEEP_NUMBERS, &root, error) !=
+	    JSON_INVALID)
+		return root;
+	error_wrap(error, "the response to %s", path);
+	return NULL;
+}
+
 bool kubectl_patch_config_map(const struct kubectl *kubectl, const char *namespace,
                               const char *name, const char *patch, struct error *error)
 {

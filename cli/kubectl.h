@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "lib/base/error.h"
+#include "lib/document/json.h"
 
 struct buffer;
 
@@ -25,6 +26,11 @@ struct kubectl {
  */
 bool kubectl_get_raw(const struct kubectl *kubectl, const char *path, struct buffer *body,
                      struct error *error);
+
+/* The same parsed, numbers with their texts; at most so many bytes. NULL, and error is set: it
+ * could not be read. */
+json *kubectl_get_json(const struct kubectl *kubectl, const char *path, size_t most,
+                       struct arena *arena, struct error *error);
 
 /* Sends a merge patch of a ConfigMap. The error has "(Conflict)" where that names a resourceVersion
  * that is not the present one. */

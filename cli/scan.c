@@ -334,15 +334,13 @@ static bool load_config(const char *path, struct config **ret_config, struct err
 /* Of the API server; unknown where it does not say it. */
 static unsigned read_minor(const struct kubectl *kubectl)
 {
-	struct buffer _cleanup_buffer_ body;
 	struct error ignored;
 	unsigned minor = 0;
-	json *root;
 	struct arena *_cleanup_arena_ arena = arena_new(VERSION_MAX);
-	buffer_init(&body, VERSION_MAX);
-	if (arena != NULL && kubectl_get_raw(kubectl, "/version", &body, &ignored) &&
-	    json_parse(arena, buffer_text(&body), body.length, 0, &root, &ignored) != JSON_INVALID)
-		kube_version_parse(json_get_string_or(root, "gitVersion", ""), &minor, &ignored);
+	const json *version =
+	        arena == NULL ? NULL
+	                      : kubectl_get_json(kubectl, "/version", VERSION_MAX, arena, &ignored);
+	kube_version_parse(json_get_string_or(version, "gitVersion", ""), &minor, &ignored);
 	return minor;
 }
 

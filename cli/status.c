@@ -77,20 +77,9 @@ static void report(struct status *status, enum outcome outcome, const char *hint
 
 /* ---- Requests ---- */
 
-/* NULL, and error is set: it could not be read. */
 static json *get(struct status *status, const char *path, struct error *error)
 {
-	struct buffer _cleanup_buffer_ body;
-	json *root;
-	buffer_init(&body, RESPONSE_MAX);
-	if (!kubectl_get_raw(status->kubectl, path, &body, error))
-		return NULL;
-	if (json_parse(status->arena, buffer_text(&body), body.length, 0, &root, error) ==
-	    JSON_INVALID) {
-		error_wrap(error, "the response to %s", path);
-		return NULL;
-	}
-	return root;
+	return kubectl_get_json(status->kubectl, path, RESPONSE_MAX, status->arena, error);
 }
 
 static const char *path_in(struct status *status, const char *format, const char *name)
