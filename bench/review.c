@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "lib/base/clock.h"
+#include "bench/processor_time.h"
 #include "lib/base/files.h"
 #include "tests/unit/worst_pods.h"
 #include "webhook/admission.h"
@@ -18,14 +17,6 @@
 
 static struct config *config;
 static struct arena *arena;
-
-/* Of this thread's processor time: others may be at work on the machine. */
-static int64_t processor_time(void)
-{
-	struct timespec time;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return time.tv_sec * SECOND + time.tv_nsec;
-}
 
 /* Microseconds for each KiB: the best of some runs. */
 static double cost(const struct buffer *review, const char **ret_result)

@@ -9,11 +9,10 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <cjson/cJSON.h>
 
-#include "lib/base/clock.h"
+#include "bench/processor_time.h"
 #include "lib/base/files.h"
 #include "webhook/admission.h"
 
@@ -24,14 +23,6 @@ enum stage { STAGE_PARSE, STAGE_DECIDE, STAGE_ALL, STAGE_CJSON, STAGE_COUNT };
 
 static struct admission_context context;
 static struct arena *arena;
-
-/* Of this thread's processor time: others may be at work on the machine. */
-static int64_t processor_time(void)
-{
-	struct timespec time;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return time.tv_sec * SECOND + time.tv_nsec;
-}
 
 static int compare(const void *a, const void *b)
 {
