@@ -56,7 +56,7 @@ def serve(peer):
             break
         elif kind == EXIT:
             total = struct.unpack("=Q", data[144:152])[0]
-            if memory:
+            if memory and not tail:  # a TAIL came of a command that ended before WELCOME was read
                 committed = struct.unpack("=Q", memory[24:32])[0]
                 assert committed == total
                 tail = b"".join(memory[64 + i % SIZE:65 + i % SIZE]
