@@ -344,12 +344,14 @@ static void check_programs(struct status *status)
 	size_t observers = 0;
 	const json *list = get(status, path_in(status, "/api/v1/namespaces/%s/pods%s", ""), &error);
 	for (const json *n = json_first(json_get(list, "items")); n != NULL; n = json_next(n)) {
-		const char *pod = json_get_string_or(json_get(n, "metadata"), "name", "");
+		const json *metadata = json_get(n, "metadata");
+		const char *pod = json_get_string_or(metadata, "name", "");
 		const char *program = json_string(
 		        json_find(n, "metadata", "labels", "app.kubernetes.io/name", NULL));
 		bool webhook = program != NULL && strcmp(program, "lastword-webhook") == 0;
 		bool observer = program != NULL && strcmp(program, "lastword-observer") == 0;
-		if (!webhook && !observer)
+		/* A replica of the previous rollout says nothing of the installation. */
+		if ((!webhook && !observer) || json_get(metadata, "deletionTimestamp") != NULL)
 			continue;
 		const char *metrics = pod_metrics(status, pod, &error);
 		observers += observer;

@@ -77,6 +77,14 @@ def test_all_is_well(installed):
     assert "a pod as a dry run in agents: injected" in text
 
 
+def test_a_pod_of_the_previous_rollout(installed):
+    """It is about to end, and answers no more."""
+    installed.paths[f"{SYSTEM}/pods"]["items"].append({"metadata": {
+        "name": "lastword-webhook-c", "labels": {"app.kubernetes.io/name": "lastword-webhook"},
+        "deletionTimestamp": "2026-11-28T18:37:19Z"}})
+    assert "lastword-webhook-c" not in status(installed, 0)
+
+
 def test_nothing_is_stored(installed):
     status(installed, 0)
     for call in installed.calls():

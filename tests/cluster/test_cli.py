@@ -12,6 +12,9 @@ import product
 
 @pytest.fixture
 def lastword(installed):
+    # A rollout by an earlier test may be under way, with a replica too many.
+    product.wait_available(installed, "lastword-webhook")
+    product.wait_available(installed, "lastword-observer")
     product.wait_injecting(installed, drivers.INJECTED)
 
     def run(*arguments):
