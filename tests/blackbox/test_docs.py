@@ -41,8 +41,8 @@ def test_every_flag_is_documented():
     flags = set(re.findall(r"^\s*(--[a-z-]+)", usage, re.M)) - {"--help", "--version"}
     table = re.findall(r'^\s*\{"([a-z-]+)", \w+, ', (ROOT / "webhook/main.c").read_text(), re.M)
     assert flags == {f"--{name}" for name in table}
-    readme = (ROOT / "README.md").read_text()
-    assert flags and all(f"`{flag}" in readme for flag in flags)
+    document = (ROOT / "docs/webhook.md").read_text()
+    assert flags and all(f"`{flag}" in document for flag in flags)
 
 
 def test_context_cannot_take_a_field_of_the_report(tmp_path):
@@ -63,8 +63,8 @@ def test_context_cannot_take_a_field_of_the_report(tmp_path):
 def test_metrics_are_documented():
     names = {name for source in ("webhook/server.c", "lib/http/process_metrics.c")
              for name in re.findall(r'"((?:lastword|process)_\w+)"', (ROOT / source).read_text())}
-    readme = (ROOT / "README.md").read_text()
-    assert len(names) > 8 and all(f"`{name}" in readme for name in names)
+    document = (ROOT / "docs/webhook.md").read_text()
+    assert len(names) > 8 and all(f"`{name}" in document for name in names)
 
 
 def test_bounds_are_documented():
@@ -73,8 +73,8 @@ def test_bounds_are_documented():
     arenas = int(re.search(r"ADMISSION_ARENA_MAX \(\(size_t\)(\d+) \* 1024 \* 1024\)",
                            (ROOT / "webhook/admission.h").read_text())[1])
     assert value("IDLE_SECONDS") > 90  # the API server's: it closes first
-    readme = (ROOT / "README.md").read_text()
-    row = lambda what, all_, each: f"| {what} | {all_} | {each} |" in readme  # noqa: E731
+    document = (ROOT / "docs/webhook.md").read_text()
+    row = lambda what, all_, each: f"| {what} | {all_} | {each} |" in document  # noqa: E731
     assert row("bodies and responses in memory", f"{value('MEMORY_MAX')} MiB",
                f"{value('MEMORY_EACH')} MiB")
     assert row("requests in flight", value("REQUESTS_MAX"), value("REQUESTS_EACH"))
@@ -84,7 +84,7 @@ def test_bounds_are_documented():
     assert row("trees of reviews", f"{arenas} MiB", f"{arenas // 2} MiB")
     for name, what in (("HEADER_SECONDS", "for a header"), ("BODY_SECONDS", "for a body"),
                        ("IDLE_SECONDS", "between two requests")):
-        assert f"{value(name)} s {what}" in readme
+        assert f"{value(name)} s {what}" in document
 
 
 def test_make_help_lists_what_the_readme_names():

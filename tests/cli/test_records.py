@@ -339,8 +339,8 @@ def test_help_and_documentation_have_the_same_flags(command):
                            text=True, check=True).stdout
     assert max(map(len, usage.splitlines())) <= 100
     flags = re.findall(r"(?<![\w-])(--[a-z-]+)", usage)
-    readme = (ROOT / "README.md").read_text()
-    section = readme.split("## Which agents failed, and why")[1].split("\n## ")[0]
+    document = (ROOT / "docs/cli.md").read_text()
+    section = document.split("## Which agents failed, and why")[1].split("\n## ")[0]
     assert flags and all(f"`{flag}" in section for flag in flags)
 
 
