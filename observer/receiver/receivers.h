@@ -5,16 +5,19 @@
  * Every record that is written, found, resolved, or silent is offered by the leader; what is due to
  * whom follows from the record alone:
  *
- *   the termination   the filter matches, and the receiver's entry in status.notifications is
- *                     Pending; for a receiver of silence alone: the record has the condition
- * Silent, and the entry is Pending, or missing while the silence lasts that it is over   the filter
- * wants it, the entry is Delivered, and the record is resolved (for a receiver of silence alone
- * also: the silence is over)
+ *   that it ended     The filter matches, and the receiver's entry in status.notifications is
+ *                     Pending. For a receiver of silence alone: the record has the condition
+ *                     Silent, and the entry is Pending, or missing while the silence lasts.
+ *   that it is over   The filter wants it, the entry is Delivered, and the record is resolved. For
+ *                     a receiver of silence alone also: the silence is over.
  *
- *   waiting (its own queue; fair between namespaces) → sending (at most RECEIVER_IN_FLIGHT
- * requests, one after a failure)  accepted → Delivered, Resolved;  refused → Failed;  else →
- * waiting, later held (a storm, storm.h) → one digest for all of them → Delivered for the one that
- * it shows, Grouped for the others
+ * A delivery goes through these states:
+ *
+ *   waiting   in the queue of its receiver, fair between namespaces              → sending
+ *   sending   at most RECEIVER_IN_FLIGHT requests, one after a failure;
+ *             accepted → Delivered or Resolved, refused → Failed, else           → waiting, later
+ *   held      in a storm (storm.h): one digest is sent for all of them, then
+ *             Delivered for the one that it shows, Grouped for the others
  *
  * Invariants:
  *  - At least once: an entry says Delivered after the receiver has accepted it; until then it says
