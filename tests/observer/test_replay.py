@@ -119,5 +119,5 @@ def test_what_should_have_been_injected_has_the_same_records(streams):
     ids=lambda value: value if isinstance(value, str) else value[0])
 def test_whatever_happens_to_connections_no_last_words_are_lost(streams, which, modes):
     result = replay(streams, which, *modes)
-    assert "not told" not in result.stderr and "not done" not in result.stderr
+    assert "no status" not in result.stderr and "not done" not in result.stderr
     assert " 0 differ" in result.stderr
