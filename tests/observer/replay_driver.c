@@ -1,7 +1,7 @@
 /*
  * Replays a recorded watch stream to observers, in one process and without a socket: this is the
- * API server, the network and the clock behind observer/event_loop.h. The same seed gives the same
- * run.
+ * API server, the network and the clock behind observer/base/event_loop.h. The same seed gives the
+ * same run.
  *
  *   replay_driver [--webhook-config FILE] STREAM LINES [MODE…]
  *
@@ -20,7 +20,8 @@
  *
  *   half-open        for every tenth event: the connection is there and silent after it
  *
- *   kill N           N runs in which observers are killed and started again at random moments
+ *   kill N           N runs in which observers are killed and started again at random moments:
+ *                    after events, and where those have times also when timers are due
  *
  *   replicas N       N runs with two, of which one is killed at random moments
  *
@@ -29,8 +30,8 @@
  *   unnotified       the observer is killed as soon as a record is written, before anything is sent
  *                    about it, and started again when the stream is over
  *
- *   trouble N        N runs in which the server responses with 429, 500, 503, resets, half
- * responses
+ *   trouble N        N runs in which the server responds with 429, 500, 503 or not at all; then it
+ *                    may have done what a POST or PATCH wanted
  *
  * After `once` every run must give the same records; what does not is printed. Exit 1 then.
  */
@@ -241,8 +242,8 @@ static bool receive(struct request *request, const char *text, size_t length)
 	return true;
 }
 
-static void response(struct replica *replica, struct request *request, long status,
-                     const char *reason, const char *body)
+static void respond(struct replica *replica, struct request *request, long status,
+                    const char *reason, const char *body)
 {
 	struct kube_response _cleanup_kube_response_ reply;
 	struct error error;
@@ -288,11 +289,11 @@ static void create(struct replica *replica, struct request *request)
 	         json_get_string_or(json_get(root, "metadata"), "name", "?"));
 	arena_free(arena);
 	if (find_item(path) != NULL) {
-		response(replica, request, 409, "AlreadyExists", "{}");
+		respond(replica, request, 409, "AlreadyExists", "{}");
 		return;
 	}
 	add_item(path, request->kube.body);
-	response(replica, request, 201, "", request->kube.body);
+	respond(replica, request, 201, "", request->kube.body);
 }
 
 /* The object as it is stored: body, resourceVersion, status. */
@@ -322,12 +323,12 @@ static void get_item(struct replica *replica, struct request *request)
 	const struct item *item = find_item(request->kube.path);
 	struct buffer body;
 	if (item == NULL) {
-		response(replica, request, 404, "NotFound", "{}");
+		respond(replica, request, 404, "NotFound", "{}");
 		return;
 	}
 	buffer_init(&body, (size_t)4 << 20);
 	append_item(&body, item);
-	response(replica, request, 200, "", buffer_text(&body));
+	respond(replica, request, 200, "", buffer_text(&body));
 	buffer_free(&body);
 }
 
@@ -347,7 +348,8 @@ static void merge_status(struct item *item, const json *status)
 	item->version++;
 }
 
-static void patch_status(struct replica *replica, struct request *request)
+/* False: the record has changed since the version that the patch names. */
+static bool patch_record(const struct request *request)
 {
 	char path[1024];
 	json *root;
@@ -360,13 +362,19 @@ static void patch_status(struct replica *replica, struct request *request)
 	              JSON_FAITHFUL,
 	      "a patch is no JSON");
 	const char *version = json_get_string(json_get(root, "metadata"), "resourceVersion");
-	if (version != NULL && (unsigned)atoi(version) != item->version) {
-		response(replica, request, 409, "Conflict", "{}");
-	} else {
+	bool current = version == NULL || (unsigned)atoi(version) == item->version;
+	if (current)
 		merge_status(item, json_get(root, "status"));
-		response(replica, request, 200, "", "{}");
-	}
 	arena_free(arena);
+	return current;
+}
+
+static void patch_status(struct replica *replica, struct request *request)
+{
+	if (patch_record(request))
+		respond(replica, request, 200, "", "{}");
+	else
+		respond(replica, request, 409, "Conflict", "{}");
 }
 
 /* Those of the label that the path selects, or all; in pages of three. */
@@ -399,7 +407,7 @@ static void list_items(struct replica *replica, struct request *request)
 	if (i < world.item_count)
 		buffer_printf(&body, "%zu", i);
 	buffer_printf(&body, "\"},\"items\":[%s]}", buffer_text(&items));
-	response(replica, request, 200, "", buffer_text(&body));
+	respond(replica, request, 200, "", buffer_text(&body));
 	buffer_free(&items);
 	buffer_free(&body);
 }
@@ -410,12 +418,12 @@ static void lease(struct replica *replica, struct request *request)
 	char version[64];
 	bool get = request->kube.method == NULL;
 	if (get && world.lease == NULL) {
-		response(replica, request, 404, "NotFound", "{}");
+		respond(replica, request, 404, "NotFound", "{}");
 		return;
 	}
 	snprintf(version, sizeof version, "\"resourceVersion\":\"%u\"", world.lease_version);
 	if (!get && world.lease != NULL && strstr(request->kube.body, version) == NULL) {
-		response(replica, request, 409, "Conflict", "{}");
+		respond(replica, request, 409, "Conflict", "{}");
 		return;
 	}
 	if (!get) {
@@ -426,7 +434,7 @@ static void lease(struct replica *replica, struct request *request)
 	}
 	snprintf(body, sizeof body, "{\"metadata\":{\"resourceVersion\":\"%u\"},%s",
 	         world.lease_version, world.lease);
-	response(replica, request, 200, "", body);
+	respond(replica, request, 200, "", body);
 }
 
 /* The last event about each pod that is there now, in the order of their first ones. */
@@ -467,7 +475,7 @@ static void list_pods(struct replica *replica, struct request *request)
 	for (size_t i = from; i < count && i < from + PAGE; i++)
 		buffer_printf(&body, "%s%s", i == from ? "" : ",", pods[i]->object);
 	buffer_append_text(&body, "]}");
-	response(replica, request, 200, "", buffer_text(&body));
+	respond(replica, request, 200, "", buffer_text(&body));
 	buffer_free(&body);
 }
 
@@ -506,12 +514,12 @@ static void get_pod(struct replica *replica, struct request *request)
 			last = NULL;
 	}
 	if (last == NULL)
-		response(replica, request, 404, "NotFound", "{}");
+		respond(replica, request, 404, "NotFound", "{}");
 	else if (request->receive == NULL)
-		response(replica, request, 200, "", last->object);
+		respond(replica, request, 200, "", last->object);
 	else {
 		event_loop_receive(request, last->object, strlen(last->object));
-		response(replica, request, 200, "", "");
+		respond(replica, request, 200, "", "");
 	}
 }
 
@@ -592,7 +600,7 @@ static void send_log(struct replica *replica, struct request *request)
 	sscanf(request->kube.path, "/api/v1/namespaces/%63[^/]/pods/%255[^/]/log?container=%63[^&]",
 	       namespace, pod, container);
 	if (!pod_exists(namespace, pod)) {
-		response(replica, request, 404, "NotFound", "{}");
+		respond(replica, request, 404, "NotFound", "{}");
 		return;
 	}
 	if (strcmp(container, "lastword-watchdog") == 0)
@@ -602,7 +610,7 @@ static void send_log(struct replica *replica, struct request *request)
 	const char *trouble = log_trouble(container, &state);
 	if (trouble != NULL) {
 		event_loop_receive(request, trouble, strlen(trouble));
-		response(replica, request, 200, "", "");
+		respond(replica, request, 200, "", "");
 		return;
 	}
 	if (strstr(request->kube.path, "&follow=true") != NULL) {
@@ -621,7 +629,7 @@ static void send_log(struct replica *replica, struct request *request)
 		event_loop_receive(request, line->text, strlen(line->text));
 		event_loop_receive(request, "\n", 1);
 	}
-	response(replica, request, 200, "", "");
+	respond(replica, request, 200, "", "");
 }
 
 /* Every namespace is opted in, and nothing changes about that. */
@@ -639,7 +647,7 @@ static void list_namespaces(struct replica *replica, struct request *request)
 		first = false;
 	}
 	buffer_append_text(&body, "]}");
-	response(replica, request, 200, "", buffer_text(&body));
+	respond(replica, request, 200, "", buffer_text(&body));
 	buffer_free(&body);
 }
 
@@ -653,6 +661,8 @@ static void serve(struct replica *replica, struct request *request)
 		static const long codes[] = {0, 429, 500, 503};
 		long code = codes[chance() % 4];
 		/* It may have been done, and the response lost. */
+		if (code == 0 && strcmp(method, "PATCH") == 0 && chance() % 2 == 0)
+			patch_record(request);
 		if (code == 0 && strcmp(method, "POST") == 0 && chance() % 2 == 0) {
 			struct arena *arena = arena_new((size_t)4 << 20);
 			json *root;
@@ -665,7 +675,7 @@ static void serve(struct replica *replica, struct request *request)
 				add_item(item, request->kube.body);
 			arena_free(arena);
 		}
-		response(replica, request, code, "Trouble", "{}");
+		respond(replica, request, code, "Trouble", "{}");
 	} else if (strstr(path, "/leases") != NULL) {
 		lease(replica, request);
 	} else if (strncmp(path, "/api/v1/namespaces?", 19) == 0 && version == NULL) {
@@ -681,7 +691,7 @@ static void serve(struct replica *replica, struct request *request)
 		if (world.trouble == GONE_AT_WATCH && world.applied >= world.cut &&
 		    !world.cut_done) {
 			world.cut_done = true;
-			response(replica, request, 410, "Expired", "{}");
+			respond(replica, request, 410, "Expired", "{}");
 			return;
 		}
 		open_stream(replica, request, place_of(text));
@@ -708,7 +718,7 @@ static void close_stream(struct replica *replica, size_t index, long status)
 {
 	struct request *request = replica->streams[index].request;
 	replica->streams[index] = replica->streams[--replica->stream_count];
-	response(replica, request, status, "", "");
+	respond(replica, request, status, "", "");
 }
 
 static bool deliver(struct stream *stream, const char *text, size_t length)
@@ -1074,6 +1084,25 @@ static void kill_somebody(unsigned every, bool one_stays)
 	start(victim);
 }
 
+/* Until the next event (after the last one: for so long) somebody is killed at some of the moments
+ * at which timers are due: amid the requests that they lead to. */
+static void kill_between_events(unsigned replicas, int64_t rest)
+{
+	settle();
+	int64_t until = world.now + rest;
+	if (world.applied < event_count)
+		until = events[world.applied].time;
+	for (int64_t next = next_time(); next < until; next = next_time()) {
+		world.now = next;
+		kill_somebody(10, replicas > 1);
+		settle();
+		for (unsigned i = 0; i < replicas; i++)
+			if (!world.replicas[i].alive && chance() % 4 == 0)
+				start(&world.replicas[i]);
+		settle();
+	}
+}
+
 static char *run_killed(uint64_t seed, unsigned replicas)
 {
 	begin(seed);
@@ -1081,6 +1110,8 @@ static char *run_killed(uint64_t seed, unsigned replicas)
 		start(&world.replicas[i]);
 	pass_time(world.now + 5 * SECOND);
 	while (world.applied < event_count) {
+		if (timed)
+			kill_between_events(replicas, 0);
 		apply_next();
 		kill_somebody(3, replicas > 1);
 		pass_some_time((int64_t)(chance() % 5) * SECOND);
@@ -1089,6 +1120,11 @@ static char *run_killed(uint64_t seed, unsigned replicas)
 				start(&world.replicas[i]);
 		settle();
 	}
+	if (timed)
+		kill_between_events(replicas, 60 * SECOND);
+	for (unsigned i = 0; timed && i < replicas; i++)
+		if (!world.replicas[i].alive)
+			start(&world.replicas[i]);
 	return finish();
 }
 
@@ -1169,7 +1205,7 @@ static void print_difference(const char *got)
 	}
 }
 
-static void build(char *got, const char *mode, uint64_t number)
+static void judge(char *got, const char *mode, uint64_t number)
 {
 	runs++;
 	if (strcmp(got, baseline) != 0) {
@@ -1188,7 +1224,7 @@ static void run_cuts(unsigned count)
 		for (unsigned i = 0; i < count; i++) {
 			unsigned kind = (unsigned)(cut + i) % HALF_LINE;
 			enum trouble trouble = (enum trouble)(GONE_IN_STREAM + (int)kind);
-			build(run_cut(trouble, cut, cut * 8 + kind), "cut", cut * 10 + kind);
+			judge(run_cut(trouble, cut, cut * 8 + kind), "cut", cut * 10 + kind);
 		}
 	}
 }
@@ -1198,13 +1234,13 @@ static void run_mode(const char *mode, unsigned count)
 	if (strcmp(mode, "cut") == 0) {
 		run_cuts(count);
 	} else if (strcmp(mode, "unnotified") == 0) {
-		build(run_unnotified(), mode, 1);
+		judge(run_unnotified(), mode, 1);
 	} else if (strcmp(mode, "half-open") == 0) {
 		for (size_t cut = 1; cut < event_count; cut += 10)
-			build(run_cut(HALF_OPEN, cut, cut), mode, cut);
+			judge(run_cut(HALF_OPEN, cut, cut), mode, cut);
 	} else {
 		for (unsigned i = 0; i < count; i++)
-			build(strcmp(mode, "kill") == 0       ? run_killed(i + 1, 1)
+			judge(strcmp(mode, "kill") == 0       ? run_killed(i + 1, 1)
 			      : strcmp(mode, "replicas") == 0 ? run_killed(i + 1, 2)
 			      : strcmp(mode, "leader") == 0   ? run_without_leader(i + 1)
 			                                      : run_troubled(i + 1),
