@@ -177,14 +177,36 @@ def make(seed, deletions=0.5, pods=10):
     return [Pod(number, chance, deletions) for number in range(pods)]
 
 
-def write(folder, pods):
+def last_words(name):
+    """What the run of that record prints at its end."""
+    return f"fatal: these are the last words of {name}"
+
+
+def printed(events):
+    """The lines that agents print: a run's is in its log a moment before the API shows its end."""
+    seen = set()
+    for place, (_, _, pod) in enumerate(events):
+        meta, status = pod["metadata"], pod["status"]["containerStatuses"][0]
+        waits = "waiting" in status["state"]
+        for number, state in ((status["restartCount"], status["state"]),
+                              (status["restartCount"] - (not waits), status.get("lastState", {}))):
+            name = f"{meta['name']}.{meta['uid'][:8]}.main.{number}"
+            if "terminated" in state and name not in seen:
+                seen.add(name)
+                yield {"at": max(place - 1, 0), "namespace": meta["namespace"],
+                       "pod": meta["name"], "container": "main", "run": number,
+                       "line": last_words(name)}
+
+
+def write(folder, pods, logs=False):
     """The two files that replay_driver reads."""
     events = sorted((event for pod in pods for event in pod.events()), key=lambda event: event[0])
     with open(folder / "stream", "w") as file:
         for version, (time, kind, object_) in enumerate(events):
             object_["metadata"]["resourceVersion"] = str(1000 + version)
             file.write(json.dumps({"type": kind, "time": int(time * 1000), "object": object_}) + "\n")
-    (folder / "lines").write_text("")
+    (folder / "lines").write_text("".join(json.dumps(line) + "\n" for line in printed(events))
+                                  if logs else "")
     return folder / "stream", folder / "lines"
 
 

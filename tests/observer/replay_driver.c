@@ -539,6 +539,7 @@ static void open_stream(struct replica *replica, struct request *request, size_t
 struct container_state {
 	int64_t run;
 	bool terminated;
+	bool waiting;  /* for its next start: lastState still is of that run */
 	bool deleting; /* its pod is */
 };
 
@@ -564,6 +565,7 @@ static struct container_state state_of(const char *namespace, const char *pod,
 			continue;
 		json_integer(json_get(n, "restartCount"), &state.run);
 		state.terminated = json_find(n, "state", "terminated", NULL) != NULL;
+		state.waiting = json_find(n, "state", "waiting", NULL) != NULL;
 	}
 	arena_free(arena);
 	return state;
@@ -620,7 +622,8 @@ static void send_log(struct replica *replica, struct request *request)
 		stream->run = state.run;
 		return;
 	}
-	state.run -= strstr(request->kube.path, "&previous=true") != NULL;
+	/* previous is the container of lastState (Kubernetes: validateContainerLogStatus). */
+	state.run -= strstr(request->kube.path, "&previous=true") != NULL && !state.waiting;
 	for (size_t i = 0; i < log_line_count; i++) {
 		const struct printed_line *line = &log_lines[i];
 		if (line->at >= world.applied ||

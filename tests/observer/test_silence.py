@@ -40,6 +40,23 @@ def test_two_replicas_that_are_killed(tmp_path, seed):
     check(tmp_path, histories.make(seed, deletions=0), "replicas", "5")
 
 
+def check_last_words(tmp_path, pods, *modes):
+    records = drive(histories.write(tmp_path, pods, logs=True), "once", *modes)
+    for record in records:
+        assert record["spec"]["source"] == "log", record
+        words = histories.last_words(record["metadata"]["name"])
+        assert record["spec"]["logTail"] == words + "\n", record
+    assert {r["metadata"]["name"] for r in records} == set(histories.expected(pods))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_last_words_of_agents_that_are_not_wrapped(tmp_path, seed):
+    """Where pods are deleted, and their logs with them, only connections are cut."""
+    check_last_words(tmp_path, histories.make(seed), "cut", "0")
+    check_last_words(tmp_path, histories.make(seed, deletions=0), "kill", "3", "replicas", "3",
+                     "half-open")
+
+
 def test_the_random_histories_have_all_that_matters():
     """Silence that lasts, that is over and that never was; records that are resolved, and not."""
     seen = [value for seed in SEEDS for value in histories.expected(histories.make(seed)).values()]
