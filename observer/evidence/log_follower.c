@@ -5,7 +5,7 @@
 
 #include "lib/kube/names.h"
 #include "observer/pod/watchdog_report.h"
-#include "observer/base/line_splitter.h"
+#include "lib/base/line_splitter.h"
 #include "observer/evidence/log_reader.h"
 
 #define REPORT_LINES   20

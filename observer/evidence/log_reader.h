@@ -20,7 +20,7 @@
 
 #include "observer/pod/termination.h"
 #include "observer/base/event_loop.h"
-#include "observer/base/line_splitter.h"
+#include "lib/base/line_splitter.h"
 
 #define LOG_READER_LINE_MAX ((size_t)32 * 1024) /* the watchdog's lines have at most 16000 */
 #define LOG_READER_ATTEMPTS 4

@@ -8,7 +8,7 @@
 #include "lib/base/duration.h"
 #include "lib/base/timestamp.h"
 #include "lib/kube/names.h"
-#include "observer/base/line_splitter.h"
+#include "lib/base/line_splitter.h"
 #include "observer/evidence/log_reader.h"
 #include "observer/notify/event.h"
 #include "observer/notify/event_post.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/base/buffer.h"
-#include "observer/base/line_splitter.h"
+#include "lib/base/line_splitter.h"
 #include "observer/record/record_builder.h"
 
 #define SECOND INT64_C(1000000000)

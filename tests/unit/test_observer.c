@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "lib/base/log.h"
-#include "observer/base/line_splitter.h"
+#include "lib/base/line_splitter.h"
 #include "observer/observer.h"
 
 /* ---- Event loop ---- */

@@ -1,4 +1,4 @@
-#include "observer/base/line_splitter.h"
+#include "lib/base/line_splitter.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /*
  * line_splitter: splits a stream of bytes into lines. Pure.
  */
-#ifndef LASTWORD_OBSERVER_BASE_LINE_SPLITTER_H
-#define LASTWORD_OBSERVER_BASE_LINE_SPLITTER_H
+#ifndef LASTWORD_LIB_BASE_LINE_SPLITTER_H
+#define LASTWORD_LIB_BASE_LINE_SPLITTER_H
 
 #include <stdbool.h>
 #include <stddef.h>
