@@ -1,25 +1,22 @@
 /*
  * kubectl: requests to the API server through the user's own kubectl, and so to their cluster and
- * with their rights. A child process without a shell; the program is $KUBECTL, else kubectl in
- * PATH.
- *
- * Its standard error is passed on while it runs (it may ask for a login there); the last of it
- * before a failure becomes the error.
+ * with their rights. A child process (child.h); the program is $KUBECTL, else kubectl in PATH.
  */
 #ifndef LASTWORD_CLI_KUBECTL_H
 #define LASTWORD_CLI_KUBECTL_H
 
 #include <stdbool.h>
 
+#include "cli/child.h"
 #include "lib/base/error.h"
 #include "lib/document/json.h"
 
 struct buffer;
 
-/* Passed on; NULL: kubectl's own choice. */
 struct kubectl {
-	const char *kubeconfig;
+	const char *kubeconfig; /* passed on, as context; NULL: kubectl's own choice */
 	const char *context;
+	const struct interrupt *interrupt; /* of requests; NULL: none */
 };
 
 /* Appends the response to GET path (as in "/api/v1/pods?limit=1") to the buffer, up to its limit.
@@ -27,8 +24,13 @@ struct kubectl {
 bool kubectl_get_raw(const struct kubectl *kubectl, const char *path, struct buffer *body,
                      struct error *error);
 
-/* The same parsed, numbers with their texts; at most so many bytes. NULL, and error is set: it
- * could not be read. */
+/* The same of a response that comes bit by bit, such as a watch. */
+bool kubectl_follow_raw(const struct kubectl *kubectl, const char *path,
+                        const struct child_output *output, enum child_end *ret_end,
+                        struct error *error);
+
+/* kubectl_get_raw() parsed, numbers with their texts; at most so many bytes. NULL, and error is
+ * set: it could not be read. */
 json *kubectl_get_json(const struct kubectl *kubectl, const char *path, size_t most,
                        struct arena *arena, struct error *error);
 
