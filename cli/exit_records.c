@@ -6,14 +6,13 @@
 
 #include "cli/documents.h"
 #include "cli/kube_list.h"
-#include "lib/base/buffer.h"
 #include "lib/http/url.h"
 
-#define PAGE_RECORDS  250
-#define OBJECT_MAX    ((size_t)64 * 1024 * 1024)
-#define LIST_ARENA    ((size_t)1024 * 1024 * 1024)
-#define ROWS_MAX      ((size_t)1000000)
-#define PATH_SIZE_MAX ((size_t)64 * 1024)
+#define OBJECT_MAX       ((size_t)64 * 1024 * 1024)
+#define LIST_ARENA       ((size_t)1024 * 1024 * 1024)
+#define ROWS_MAX         ((size_t)1000000)
+#define PATH_SIZE_MAX    ((size_t)64 * 1024)
+#define VERSION_SIZE_MAX ((size_t)1024)
 
 int64_t exit_time(const struct agent_exit *exit)
 {
@@ -26,9 +25,7 @@ int64_t exit_time(const struct agent_exit *exit)
 
 struct loading {
 	struct exit_list *list;
-	exit_filter filter;
-	void *context;
-	bool keep_json;
+	const struct exit_choice *choice;
 	const char *namespace; /* only its records, in a file; NULL: all */
 };
 
@@ -61,9 +58,9 @@ static bool make_room(struct exit_list *list)
 	return true;
 }
 
-static bool add_row(struct loading *loading, const json *object, const struct agent_exit *exit)
+static bool add_row(struct exit_list *list, const json *object, const struct agent_exit *exit,
+                    bool keep_json)
 {
-	struct exit_list *list = loading->list;
 	const struct agent_exit_condition *silent =
 	        agent_exit_find_condition(exit, AGENT_EXIT_SILENT);
 	struct exit_row row = {
@@ -88,25 +85,44 @@ static bool add_row(struct loading *loading, const json *object, const struct ag
 	/* Once the arena is full every text is NULL, also the last one. */
 	if (row.fingerprint == NULL || !make_room(list))
 		return false;
-	if (loading->keep_json && !keep_object(list, object, &row))
+	if (keep_json && !keep_object(list, object, &row))
 		return false;
 	list->rows[list->count++] = row;
 	return true;
 }
 
-static bool add_object(struct loading *loading, const json *object, struct error *error)
+static bool add_chosen(struct exit_list *list, const struct exit_choice *choice,
+                       const char *namespace, const json *object, struct error *error)
 {
 	struct agent_exit exit;
 	if (!agent_exit_read(object, &exit, NULL)) {
-		loading->list->unreadable++;
+		list->unreadable++;
 		return true;
 	}
-	if (loading->namespace != NULL &&
-	    (exit.namespace == NULL || strcmp(exit.namespace, loading->namespace) != 0))
+	if (namespace != NULL && (exit.namespace == NULL || strcmp(exit.namespace, namespace) != 0))
 		return true;
-	if (!loading->filter(loading->context, &exit) || add_row(loading, object, &exit))
+	if (!choice->filter(choice->context, &exit) ||
+	    add_row(list, object, &exit, choice->keep_json))
 		return true;
 	return error_set(error, "more than %zu records, or no memory: choose fewer", ROWS_MAX);
+}
+
+static bool add_object(struct loading *loading, const json *object, struct error *error)
+{
+	return add_chosen(loading->list, loading->choice, loading->namespace, object, error);
+}
+
+bool exit_list_add(struct exit_list *list, const struct exit_choice *choice, const json *object,
+                   struct error *error)
+{
+	return add_chosen(list, choice, NULL, object, error);
+}
+
+void exit_list_clear(struct exit_list *list)
+{
+	arena_reset(list->arena);
+	list->count = 0;
+	list->unreadable = 0;
 }
 
 static bool add_list(struct loading *loading, const json *root, struct error *error)
@@ -147,14 +163,14 @@ static bool load_file(struct loading *loading, const char *path, struct error *e
 
 /* ---- From the API server ---- */
 
-static void write_path(const struct exit_source *source, struct buffer *path)
+void exit_source_path(const struct exit_source *source, const char *query, struct buffer *path)
 {
 	buffer_append_text(path, "/apis/" AGENT_EXIT_API_VERSION);
 	if (source->namespace != NULL) {
 		buffer_append_text(path, "/namespaces/");
 		url_escape(path, source->namespace);
 	}
-	buffer_printf(path, "/" AGENT_EXIT_PLURAL "?limit=%d", PAGE_RECORDS);
+	buffer_printf(path, "/" AGENT_EXIT_PLURAL "?%s", query);
 	if (source->selector != NULL) {
 		buffer_append_text(path, "&labelSelector=");
 		url_escape(path, source->selector);
@@ -170,9 +186,7 @@ static bool visit_object(void *context, struct arena *arena, json *item, struct 
 static void restart(void *context)
 {
 	struct loading *loading = context;
-	arena_reset(loading->list->arena);
-	loading->list->count = 0;
-	loading->list->unreadable = 0;
+	exit_list_clear(loading->list);
 }
 
 static const char *hint(const char *message)
@@ -187,26 +201,26 @@ static bool load_pages(struct loading *loading, const struct exit_source *source
 {
 	struct buffer _cleanup_buffer_ path;
 	struct error why;
-	struct kube_list_visitor visitor = {visit_object, restart, loading};
+	struct kube_list_visitor visitor = {visit_object, restart, loading,
+	                                    &loading->list->resource_version};
 	buffer_init(&path, PATH_SIZE_MAX);
-	write_path(source, &path);
+	exit_source_path(source, "limit=250", &path);
 	if (!buffer_ok(&path))
 		return error_set(error, "the label selector is too long, or no memory");
 	return kube_list_visit(&source->kubectl, buffer_text(&path), &visitor, &why) ||
 	       error_set(error, "%s%s", why.message, hint(why.message));
 }
 
-bool exit_list_load(const struct exit_source *source, bool keep_json, exit_filter filter,
-                    void *context, struct exit_list *list, struct error *error)
+bool exit_list_load(const struct exit_source *source, const struct exit_choice *choice,
+                    struct exit_list *list, struct error *error)
 {
 	struct loading loading = {
 	        .list = list,
-	        .filter = filter,
-	        .context = context,
-	        .keep_json = keep_json,
+	        .choice = choice,
 	        .namespace = source->path != NULL ? source->namespace : NULL,
 	};
 	*list = (struct exit_list){.arena = arena_new(LIST_ARENA)};
+	buffer_init(&list->resource_version, VERSION_SIZE_MAX);
 	if (list->arena == NULL)
 		return error_set(error, "no memory");
 	if (source->path != NULL ? !load_file(&loading, source->path, error)
@@ -220,6 +234,7 @@ bool exit_list_load(const struct exit_source *source, bool keep_json, exit_filte
 void exit_list_free(struct exit_list *list)
 {
 	arena_free(list->arena);
+	buffer_free(&list->resource_version);
 	free(list->rows);
 	*list = (struct exit_list){0};
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/exit_watch.h"
 #include "cli/message.h"
 #include "cli/record_options.h"
 #include "cli/record_output.h"
@@ -18,6 +19,8 @@ static const char usage[] =
         "  -o, --output wide|json|yaml|name   wide: all columns, nothing cut; json and yaml: an\n"
         "                         AgentExitList; name: as kubectl takes it\n"
         "      --no-headers       the table without its titles\n"
+        "  -w, --watch            go on with each record that is new or changes, until it is\n"
+        "                         interrupted\n"
         "  -f, --filename FILE    read records from a file, JSON or YAML; - is standard input\n"
         "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
         "\n"
@@ -35,9 +38,11 @@ int command_exits(int argc, char **argv)
 	buffer_init(&out, OUTPUT_MAX);
 	if (status >= 0)
 		return status;
+	if (options.watch)
+		return exit_watch(&options);
 	bool for_machines = record_output_is_for_machines(&options);
-	if (!exit_list_load(&options.source, for_machines, record_is_chosen, &options, &list,
-	                    &error)) {
+	const struct exit_choice choice = {record_is_chosen, &options, for_machines};
+	if (!exit_list_load(&options.source, &choice, &list, &error)) {
 		message(options.command, "%s", error.message);
 		return EXIT_FAILED;
 	}

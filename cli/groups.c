@@ -277,6 +277,7 @@ static void print_table(struct buffer *out, const struct group *groups, size_t c
 int command_groups(int argc, char **argv)
 {
 	struct record_options options = {.command = "groups", .usage = usage, .flags = "nAlofcsu"};
+	const struct exit_choice choice = {record_is_chosen, &options, false};
 	struct exit_list _cleanup_exit_list_ list = {0};
 	struct buffer _cleanup_buffer_ out;
 	struct error error;
@@ -285,7 +286,7 @@ int command_groups(int argc, char **argv)
 	buffer_init(&out, OUTPUT_MAX);
 	if (status >= 0)
 		return status;
-	if (!exit_list_load(&options.source, false, record_is_chosen, &options, &list, &error)) {
+	if (!exit_list_load(&options.source, &choice, &list, &error)) {
 		message(options.command, "%s", error.message);
 		return EXIT_FAILED;
 	}

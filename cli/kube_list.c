@@ -42,8 +42,14 @@ static bool visit_page(const struct kubectl *kubectl, const char *path,
 	if (!json_is_array(json_get(root, "items")))
 		return error_set(error, "the response to %s: items is %s, expected an array",
 		                 buffer_text(&whole), json_type_name(json_get(root, "items")));
+	const json *metadata = json_get(root, "metadata");
 	buffer_clear(token);
-	buffer_append_text(token, json_get_string_or(json_get(root, "metadata"), "continue", ""));
+	buffer_append_text(token, json_get_string_or(metadata, "continue", ""));
+	if (visitor->resource_version != NULL) {
+		buffer_clear(visitor->resource_version);
+		buffer_append_text(visitor->resource_version,
+		                   json_get_string_or(metadata, "resourceVersion", ""));
+	}
 	if (!buffer_ok(token))
 		return error_set(error, "the response to %s: metadata.continue is too long",
 		                 buffer_text(&whole));

@@ -13,6 +13,8 @@
 #include "lib/base/error.h"
 #include "lib/document/json.h"
 
+struct buffer;
+
 struct kube_list_visitor {
 	/* One object, which lives as long as the arena: until the next page. False: error is set.
 	 */
@@ -20,6 +22,7 @@ struct kube_list_visitor {
 	/* The list is begun anew: what was visited does not count. */
 	void (*restart)(void *context);
 	void *context;
+	struct buffer *resource_version; /* gets the list's; NULL: not wanted */
 };
 
 /* path: of the list, with a query that begins with "?limit=". */

@@ -40,6 +40,7 @@ static const struct option long_options[] = {
         {"cause", required_argument, NULL, CODE_CAUSE},
         {"agent", required_argument, NULL, CODE_AGENT},
         {"no-headers", no_argument, NULL, CODE_NO_HEADERS},
+        {"watch", no_argument, NULL, 'w'},
         {"config", required_argument, NULL, CODE_CONFIG},
         {"log", no_argument, NULL, CODE_LOG},
         {"log-file", required_argument, NULL, CODE_LOG_FILE},
@@ -204,6 +205,9 @@ static bool take_option(int code, const char *value, struct record_options *opti
 	case CODE_NO_HEADERS:
 		options->no_headers = true;
 		return true;
+	case 'w':
+		options->watch = true;
+		return true;
 	case CODE_CONFIG:
 		options->config_path = value;
 		return true;
@@ -233,6 +237,10 @@ static bool check(const struct record_options *options, struct error *error)
 		return error_set(error, "-A and -n exclude each other");
 	if (options->source.path != NULL && options->source.selector != NULL)
 		return error_set(error, "-l is for the API server, not for a file");
+	if (options->watch && options->source.path != NULL)
+		return error_set(error, "-w is for the API server, not for a file");
+	if (options->watch && options->until > 0)
+		return error_set(error, "-w and --until exclude each other");
 	if (options->since > 0 && options->until > 0 && options->since > options->until)
 		return error_set(error, "--since is later than --until");
 	return true;
@@ -256,7 +264,7 @@ static bool take_options(int argc, char **argv, struct record_options *options, 
 {
 	int code;
 	option_begin();
-	while ((code = option_next(argc, argv, ":n:Al:o:f:c:h", long_options, error)) !=
+	while ((code = option_next(argc, argv, ":n:Al:o:f:c:wh", long_options, error)) !=
 	       OPTION_END) {
 		*ret_help = code == 'h';
 		if (*ret_help)

@@ -25,6 +25,7 @@ struct record_options {
 	const char *cause;
 	const char *agent;
 	bool no_headers;
+	bool watch;
 	const char *config_path; /* NULL: none */
 	bool log;
 	const char *log_file; /* NULL: none */

@@ -38,10 +38,9 @@ int record_print(const struct record_options *options, const struct buffer *text
 	return EXIT_FAILED;
 }
 
-/* Lines of a printed object, each further in; line ends are layout only. */
-static void append_indented(struct buffer *out, const char *text)
+/* Lines of a printed object, each behind indent; line ends are layout only. */
+static void append_indented(struct buffer *out, const char *text, const char *indent)
 {
-	static const char indent[] = "        ";
 	while (*text != '\0') {
 		size_t length = strcspn(text, "\n");
 		buffer_append_text(out, indent);
@@ -62,15 +61,23 @@ static void write_json(struct buffer *out, const struct exit_list *list)
 	                        "    \"items\": [");
 	for (size_t i = 0; i < list->count; i++) {
 		buffer_append_text(out, i == 0 ? "\n" : ",\n");
-		append_indented(out, list->rows[i].json);
+		append_indented(out, list->rows[i].json, "        ");
 	}
 	buffer_append_text(out, list->count == 0 ? "]\n}\n" : "\n    ]\n}\n");
+}
+
+static json *parse_row(const struct exit_list *list, const struct exit_row *row)
+{
+	json *object;
+	return json_parse(list->arena, row->json, strlen(row->json), JSON_KEEP_NUMBERS, &object,
+	                  NULL) == JSON_INVALID
+	               ? NULL
+	               : object;
 }
 
 static bool write_yaml(struct buffer *out, const struct exit_list *list)
 {
 	struct arena *arena = list->arena;
-	struct error error;
 	json *root = json_new_object(arena);
 	json *items = json_new_array(arena);
 	bool made = root != NULL && items != NULL &&
@@ -81,15 +88,19 @@ static bool write_yaml(struct buffer *out, const struct exit_list *list)
 	            json_add_member(arena, root, "metadata", json_new_object(arena)) &&
 	            json_add_member(arena, root, "items", items);
 	for (size_t i = 0; i < list->count && made; i++) {
-		json *object;
-		const char *text = list->rows[i].json;
-		made = json_parse(arena, text, strlen(text), JSON_KEEP_NUMBERS, &object, &error) !=
-		               JSON_INVALID &&
-		       json_append(items, object);
+		json *object = parse_row(list, &list->rows[i]);
+		made = object != NULL && json_append(items, object);
 	}
 	if (made)
 		yaml_print(out, root);
 	return made;
+}
+
+static void write_name(struct buffer *out, const struct exit_row *row)
+{
+	buffer_append_text(out, NAME_PREFIX);
+	terminal_line(out, row->name);
+	buffer_append_char(out, '\n');
 }
 
 void record_output_write(const struct record_options *options, const struct exit_list *list,
@@ -99,9 +110,27 @@ void record_output_write(const struct record_options *options, const struct exit
 		write_json(out, list);
 	else if (options->output == RECORDS_YAML && !write_yaml(out, list))
 		out->failed = true;
-	for (size_t i = 0; i < list->count && options->output == RECORDS_NAME; i++) {
-		buffer_append_text(out, NAME_PREFIX);
-		terminal_line(out, list->rows[i].name);
-		buffer_append_char(out, '\n');
+	for (size_t i = 0; i < list->count && options->output == RECORDS_NAME; i++)
+		write_name(out, &list->rows[i]);
+}
+
+void record_output_write_each(const struct record_options *options, const struct exit_list *list,
+                              bool first, struct buffer *out)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct exit_row *row = &list->rows[i];
+		if (options->output == RECORDS_NAME) {
+			write_name(out, row);
+		} else if (options->output == RECORDS_JSON) {
+			append_indented(out, row->json, "");
+			buffer_append_char(out, '\n');
+		} else {
+			json *object = parse_row(list, row);
+			if (i > 0 || !first)
+				buffer_append_text(out, "---\n");
+			out->failed = out->failed || object == NULL;
+			if (object != NULL)
+				yaml_print(out, object);
+		}
 	}
 }

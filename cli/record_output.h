@@ -14,6 +14,11 @@ struct buffer;
 void record_output_write(const struct record_options *options, const struct exit_list *list,
                          struct buffer *out);
 
+/* The same, each record by itself as kubectl get -w prints them: JSON objects one after the other,
+ * YAML documents, names. first: nothing is printed yet. */
+void record_output_write_each(const struct record_options *options, const struct exit_list *list,
+                              bool first, struct buffer *out);
+
 /* A message that there is no record, or that there are only items that are none. */
 void record_report_none(const struct record_options *options, const struct exit_list *list);
 

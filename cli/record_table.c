@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "cli/table.h"
 #include "cli/terminal.h"
 #include "lib/base/buffer.h"
+#include "lib/base/hash.h"
 #include "lib/document/json.h"
 
 #define CELLS_MAX ((size_t)1024 * 1024 * 1024)
@@ -123,6 +123,30 @@ static void append_cell(struct buffer *out, const struct record_table *table,
 		buffer_append_char(out, '-');
 }
 
+static uint64_t hash_number(uint64_t hash, int64_t number)
+{
+	return hash_add(hash, &number, sizeof number);
+}
+
+uint64_t record_table_hash(const struct record_table *table, const struct exit_row *row)
+{
+	uint64_t hash = HASH_START;
+	for (size_t column = 0; column < COLUMN_COUNT; column++) {
+		if (!is_shown(table, column) || column == COLUMN_AGE)
+			continue;
+		if (column == COLUMN_EXIT)
+			hash = hash_number(hash, row->exit_code);
+		else if (column == COLUMN_RESTART)
+			hash = hash_number(hash, row->restart_count);
+		else if (column == COLUMN_RESOLVED)
+			hash = hash_number(hash, row->resolved_at);
+		else
+			hash = hash_add(hash, text_of(row, column),
+			                strlen(text_of(row, column)) + 1);
+	}
+	return hash;
+}
+
 /* The text of every cell, one after the other, each with its NUL. */
 static void write_cells(struct buffer *texts, const struct record_table *table,
                         const struct exit_row *rows, size_t count)
@@ -149,6 +173,7 @@ void record_table_print(const struct record_table *table, const struct exit_row 
 	struct table drawn = {.columns = shown,
 	                      .count = column_count,
 	                      .width = table->wide ? SIZE_MAX : terminal_width(),
-	                      .no_titles = table->no_titles};
+	                      .no_titles = table->no_titles,
+	                      .memory = table->memory};
 	table_print_texts(out, &drawn, &texts, count);
 }

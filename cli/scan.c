@@ -348,7 +348,7 @@ static bool read_pods(struct scan *scan, struct error *error)
 {
 	const struct exit_source *source = &scan->options->source;
 	struct buffer _cleanup_buffer_ path;
-	struct kube_list_visitor visitor = {look_at_pod, restart, scan};
+	struct kube_list_visitor visitor = {look_at_pod, restart, scan, NULL};
 	buffer_init(&path, 4096);
 	buffer_append_text(&path, "/api/v1");
 	if (source->namespace != NULL) {

@@ -116,13 +116,14 @@ bool subject_load(const struct record_options *options, struct exit_list *list, 
 	}
 	for (size_t i = 0; i < count && list->count == 0; i++) {
 		char selector[SELECTOR_SIZE] = AGENT_EXIT_LABEL_POD "=";
+		const struct exit_choice choice = {is_wanted, &subjects[i], true};
 		struct exit_source source = options->source;
 		if (subjects[i].kind == SUBJECT_POD) {
 			agent_exit_label_value(subjects[i].text, selector + strlen(selector));
 			source.selector = selector;
 		}
 		exit_list_free(list);
-		if (!exit_list_load(&source, true, is_wanted, &subjects[i], list, error))
+		if (!exit_list_load(&source, &choice, list, error))
 			return false;
 	}
 	return true;

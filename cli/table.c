@@ -110,6 +110,38 @@ static bool says_the_same(const struct table *table, const char *const *cells, s
 	return rows > 1;
 }
 
+/* Columns that say nothing, where there is no room for all. */
+static void drop_repetitions(struct layout *layout, const struct table *table,
+                             const char *const *cells, size_t rows)
+{
+	for (size_t c = 0; c < layout->count && total_width(layout) > table->width; c++)
+		if (table->columns[c].drop_if_same && says_the_same(table, cells, rows, c))
+			layout->widths[c] = 0;
+}
+
+/* The widths of the rows above count, too. */
+static void recall(struct layout *layout, struct table_memory *memory)
+{
+	for (size_t c = 0; c < layout->count; c++) {
+		if (layout->widths[c] > memory->needed[c])
+			memory->needed[c] = layout->widths[c];
+		layout->widths[c] = memory->needed[c];
+	}
+}
+
+/* True: the titles above, if there are any, are of other columns. */
+static bool needs_titles(const struct layout *layout, struct table_memory *memory)
+{
+	bool changed = !memory->titled;
+	for (size_t c = 0; c < layout->count; c++) {
+		bool shown = layout->widths[c] > 0;
+		changed = changed || shown != memory->shown[c];
+		memory->shown[c] = shown;
+	}
+	memory->titled = true;
+	return changed;
+}
+
 void table_print(struct buffer *out, const struct table *table, const char *const *cells,
                  size_t rows)
 {
@@ -123,11 +155,12 @@ void table_print(struct buffer *out, const struct table *table, const char *cons
 				layout.widths[c] = needed;
 		}
 	}
-	for (size_t c = 0; c < count && total_width(&layout) > table->width; c++)
-		if (table->columns[c].drop_if_same && says_the_same(table, cells, rows, c))
-			layout.widths[c] = 0;
+	if (table->memory == NULL)
+		drop_repetitions(&layout, table, cells, rows);
+	else
+		recall(&layout, table->memory);
 	fit(&layout, table->width);
-	if (!table->no_titles)
+	if (!table->no_titles && (table->memory == NULL || needs_titles(&layout, table->memory)))
 		print_row(out, &layout, NULL);
 	for (size_t r = 0; r < rows; r++)
 		print_row(out, &layout, cells + r * count);

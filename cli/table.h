@@ -26,11 +26,21 @@ struct table_column {
 	bool drop_if_same;    /* dropped first where two rows or more all say the same */
 };
 
+/* Of a table that grows, all zero at first: rows that come later fit those above them. The titles
+ * are printed again when other columns are shown. */
+struct table_memory {
+	size_t needed[TABLE_COLUMNS_MAX]; /* the widest text so far */
+	bool shown[TABLE_COLUMNS_MAX];    /* below the last titles */
+	bool titled;
+};
+
 struct table {
 	const struct table_column *columns;
-	size_t count;   /* of columns, at most TABLE_COLUMNS_MAX */
-	size_t width;   /* SIZE_MAX: no limit */
-	bool no_titles; /* the rows alone */
+	size_t count;                /* of columns, at most TABLE_COLUMNS_MAX */
+	size_t width;                /* SIZE_MAX: no limit */
+	bool no_titles;              /* the rows alone */
+	struct table_memory *memory; /* NULL: it does not grow. Else no column is dropped for what
+	                                it says */
 };
 
 /* cells: rows times table->count texts, row by row, safe for a terminal (terminal_line). */

@@ -314,6 +314,7 @@ static bool write_similar(struct buffer *out, const struct record_options *optio
                           struct exit_row *last, int64_t now, struct error *error)
 {
 	struct exit_list _cleanup_exit_list_ list = {0};
+	const struct exit_choice choice = {is_similar, last, false};
 	struct exit_source source = options->source;
 	char selector[SELECTOR_SIZE] = AGENT_EXIT_LABEL_FINGERPRINT "=";
 	/* Standard input cannot be read twice. */
@@ -323,7 +324,7 @@ static bool write_similar(struct buffer *out, const struct record_options *optio
 	agent_exit_label_value(last->fingerprint, selector + strlen(selector));
 	source.namespace = last->namespace;
 	source.selector = selector;
-	if (!exit_list_load(&source, false, is_similar, last, &list, error))
+	if (!exit_list_load(&source, &choice, &list, error))
 		return error_wrap(error, "similar failures");
 	buffer_append_text(out, "\nSimilar failures of other pods in namespace ");
 	terminal_line(out, last->namespace);

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """A kubectl for tests: answers `config view` and `get --raw` out of a JSON file, page by page, as
 an API server does. $FAKE_STATE is a folder: records.json (the objects), behaviour.json (what goes
-wrong), calls (a line of JSON for each call)."""
+wrong), watches.json (what each watch prints, one after the other; the last one stays open), calls (a
+line of JSON for each call)."""
 import json
 import os
 import pathlib
 import re
+import signal
 import sys
 import urllib.parse
 
@@ -66,6 +68,23 @@ def get_raw(path):
     if end < len(items):
         metadata["continue"] = f"{end}/+= &?"
     return {**kind, "metadata": metadata, "items": items[start:end]}
+
+
+def watch():
+    """Events as lines of JSON; {"fail": MESSAGE}, {"records": […]} (the list from then on)."""
+    watches = json.loads((STATE / "watches.json").read_text())
+    (STATE / "watches.json").write_text(json.dumps(watches[1:]))
+    for event in watches[0] if watches else []:
+        if "fail" in event:
+            fail(event["fail"])
+        elif "records" in event:
+            (STATE / "records.json").write_text(json.dumps(event["records"]))
+        elif "raw" in event:
+            print(event["raw"], end="", flush=True)
+        else:
+            print(json.dumps(event), flush=True)
+    if len(watches) <= 1:
+        signal.pause()
 
 
 def breaker():
@@ -134,6 +153,8 @@ def main():
     system = BEHAVIOUR.get("system", "lastword-system")
     if arguments[2] == f"/api/v1/namespaces/{system}/configmaps/lastword-breaker":
         return json.dump(breaker(), sys.stdout)
+    if "watch=true" in arguments[2]:
+        return watch()
     response = get_raw(arguments[2])
     sys.stdout.write(response if isinstance(response, str) else json.dumps(response))
 
