@@ -137,7 +137,7 @@ static void read_messages(struct child *child)
 }
 
 /* How long poll() may wait for one of the streams; -1: as long as it takes. */
-static int patience(const struct child *child, const struct child_output *output)
+static int poll_timeout(const struct child *child, const struct child_output *output)
 {
 	if (child->text.length > 0)
 		return MESSAGES_MS;
@@ -162,7 +162,7 @@ static enum child_end read_streams(struct child *child, const struct child_outpu
 		interrupt_poll(output->interrupt, files);
 		files[OUTPUT] = (struct pollfd){.fd = child->output, .events = POLLIN};
 		files[MESSAGES] = (struct pollfd){.fd = child->messages, .events = POLLIN};
-		int ready = poll(files, COUNT, patience(child, output));
+		int ready = poll(files, COUNT, poll_timeout(child, output));
 		if (ready == 0)
 			pass_on(&child->text);
 		if (is_quiet(child, output))

@@ -174,9 +174,9 @@ def test_what_is_no_event_is_no_end(watch):
 
 
 def test_a_record_is_printed_again_when_what_is_shown_changes(watch):
-    told = record("a", "102")
-    told["status"] = {"notifications": [{"receiver": "x", "state": "Delivered"}]}
-    one = watch(watches=[[added("a"), {"type": "MODIFIED", "object": told},
+    notified = record("a", "102")
+    notified["status"] = {"notifications": [{"receiver": "x", "state": "Delivered"}]}
+    one = watch(watches=[[added("a"), {"type": "MODIFIED", "object": notified},
                           modified("a", silent="True"), added("last")]])
     lines = one.lines(4)
     assert pods(lines) == ["POD", "a", "a", "last"]

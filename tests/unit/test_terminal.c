@@ -170,7 +170,8 @@ static void test_any_table_fits(void **state)
 		}
 		size_t width = 20 + (size_t)(rand_r(&seed) % 120);
 		buffer_init_fixed(&out, storage, sizeof storage);
-		table_print(&out, &(struct table){columns, 3, width, false}, cells, 3);
+		table_print(&out, &(struct table){.columns = columns, .count = 3, .width = width},
+		            cells, 3);
 		assert_int_equal(utf8_valid_prefix(out.data, out.length), out.length);
 		size_t lines = 0;
 		for (char *at = storage, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
@@ -192,19 +193,23 @@ static void test_a_table_as_kubectl_prints_it(void **state)
 	        {.title = "AGE", .drop_turn = 1}};
 	static const char *const cells[] = {"a", "5m", "longer", ""};
 	buffer_init_fixed(&out, storage, sizeof storage);
-	table_print(&out, &(struct table){columns, 2, SIZE_MAX, false}, cells, 2);
+	table_print(&out, &(struct table){.columns = columns, .count = 2, .width = SIZE_MAX}, cells,
+	            2);
 	assert_string_equal(buffer_text(&out), "NAME     AGE\na        5m\nlonger\n");
 	buffer_clear(&out);
-	table_print(&out, &(struct table){columns, 2, 11, false}, cells, 2);
+	table_print(&out, &(struct table){.columns = columns, .count = 2, .width = 11}, cells, 2);
 	assert_string_equal(buffer_text(&out), "NAME    AGE\na       5m\nlong\xe2\x80\xa6\n");
 	buffer_clear(&out);
-	table_print(&out, &(struct table){columns, 2, 9, false}, cells, 2);
+	table_print(&out, &(struct table){.columns = columns, .count = 2, .width = 9}, cells, 2);
 	assert_string_equal(buffer_text(&out), "NAME  AGE\na     5m\nlon\xe2\x80\xa6\n");
 	buffer_clear(&out);
-	table_print(&out, &(struct table){columns, 2, 5, false}, cells, 2);
+	table_print(&out, &(struct table){.columns = columns, .count = 2, .width = 5}, cells, 2);
 	assert_string_equal(buffer_text(&out), "NAME\na\nlong\xe2\x80\xa6\n");
 	buffer_clear(&out);
-	table_print(&out, &(struct table){columns, 2, SIZE_MAX, true}, cells, 2);
+	table_print(&out,
+	            &(struct table){
+	                    .columns = columns, .count = 2, .width = SIZE_MAX, .no_titles = true},
+	            cells, 2);
 	assert_string_equal(buffer_text(&out), "a        5m\nlonger\n");
 }
 
@@ -218,17 +223,36 @@ static void test_columns_that_repeat(void **state)
 	static const char *const cells[] = {"first", "main", "second", "main"};
 	static const char *const differ[] = {"first", "main", "second", "wait"};
 	buffer_init_fixed(&out, storage, sizeof storage);
-	table_print(&out, &(struct table){columns, 2, 13, false}, cells, 2);
+	table_print(&out, &(struct table){.columns = columns, .count = 2, .width = 13}, cells, 2);
 	assert_string_equal(buffer_text(&out), "NAME     OF\nfirst    main\nsecond   main\n");
 	buffer_clear(&out);
-	table_print(&out, &(struct table){columns, 2, 12, false}, cells, 2);
+	table_print(&out, &(struct table){.columns = columns, .count = 2, .width = 12}, cells, 2);
 	assert_string_equal(buffer_text(&out), "NAME\nfirst\nsecond\n");
 	buffer_clear(&out);
-	table_print(&out, &(struct table){columns, 2, 12, false}, differ, 2);
+	table_print(&out, &(struct table){.columns = columns, .count = 2, .width = 12}, differ, 2);
 	assert_string_equal(buffer_text(&out), "NAME    OF\nfirst   main\nseco…   wait\n");
 	buffer_clear(&out); /* a single row repeats nothing */
-	table_print(&out, &(struct table){columns, 2, 11, false}, cells, 1);
+	table_print(&out, &(struct table){.columns = columns, .count = 2, .width = 11}, cells, 1);
 	assert_string_equal(buffer_text(&out), "NAME   OF\nfir…   main\n");
+}
+
+/* Rows that come later fit those above; other columns get titles again. */
+static void test_a_table_that_grows(void **state)
+{
+	(void)state;
+	static const struct table_column columns[] = {
+	        {.title = "NAME"}, {.title = "OF", .drop_turn = 1, .drop_if_same = true}};
+	static const char *const cells[] = {"first", "main", "b", "main", "a-long-name", "main"};
+	struct table_memory memory = {.titled = false};
+	const struct table table = {.columns = columns, .count = 2, .width = 14, .memory = &memory};
+	buffer_init_fixed(&out, storage, sizeof storage);
+	table_print(&out, &table, cells, 1);
+	table_print(&out, &table, cells + 2, 1);
+	assert_string_equal(buffer_text(&out), "NAME    OF\nfirst   main\nb       main\n");
+	buffer_clear(&out);
+	table_print(&out, &table, cells + 4, 1);
+	table_print(&out, &table, cells, 1);
+	assert_string_equal(buffer_text(&out), "NAME\na-long-name\nfirst\n");
 }
 
 int main(void)
@@ -240,6 +264,7 @@ int main(void)
 	        cmocka_unit_test(test_columns),
 	        cmocka_unit_test(test_cuts),
 	        cmocka_unit_test(test_columns_that_repeat),
+	        cmocka_unit_test(test_a_table_that_grows),
 	        cmocka_unit_test(test_ages),
 	        cmocka_unit_test(test_any_table_fits),
 	        cmocka_unit_test(test_a_table_as_kubectl_prints_it),
