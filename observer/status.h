@@ -2,7 +2,8 @@
  * status: the observer's HTTP server, without TLS: /healthz, /readyz, /metrics.
  *
  * Healthy: the observer's thread has run its event loop within STATUS_STUCK. Ready: the first list
- * of pods is complete. Threads: the server has its own; they read atomics and the metrics.
+ * of pods is complete, and list and watch make progress (watcher_is_current()). Threads: the server
+ * has its own; they read atomics and the metrics.
  */
 #ifndef LASTWORD_OBSERVER_STATUS_H
 #define LASTWORD_OBSERVER_STATUS_H
