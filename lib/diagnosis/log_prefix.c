@@ -95,7 +95,9 @@ static enum log_level find_level(const char *text, size_t length)
 		char before = at > 0 ? text[at - 1] : ' ';
 		bool quoted = before == '"' || before == '\'' || before == '.' || before == '-';
 		bool capitals = ascii_is_upper(text[at]) && all_upper(text + at, end - at);
-		if ((capitals && !quoted) ||
+		/* npm's "npm ERR! " stands before everything that npm says of a failure. */
+		bool shouted = text[end] == '!';
+		if ((capitals && !quoted && !shouted) ||
 		    (before != ' ' && ascii_is_letter(text[at]) && is_set_off(text, at, end)))
 			level = log_level_from_word(text + at, end - at);
 		plain += is_plain(text, at, end);

@@ -8,6 +8,7 @@
 #include "lib/base/utf8.h"
 #include "lib/diagnosis/normalise.h"
 #include "lib/diagnosis/log_line.h"
+#include "lib/diagnosis/quoted_output.h"
 #include "lib/diagnosis/weigh.h"
 
 #define CANDIDATES 12
@@ -55,6 +56,7 @@ struct picker {
 	bool ignored;      /* Python said that it ignores what comes next */
 	bool in_causes;    /* of Rust's anyhow: indented lines are ever deeper causes */
 	bool in_object;    /* a printed object, opened by a statement that ends with { */
+	bool in_quoted;    /* what a command printed that an agent ran as a tool */
 	char prefix[96];   /* what stood before the traceback in its line, as "[rank1]: " */
 	size_t prefix_length;
 	struct log_line line;  /* the one that is looked at */
@@ -320,6 +322,8 @@ static void survey(struct picker *picker)
 		size_t end = line_end(picker, start);
 		struct line_weight weight;
 		log_line_read(picker->tail + start, end - start, &picker->line);
+		picker->in_quoted = quoted_output_goes_on(&picker->line, picker->in_quoted);
+		picker->line.transcript |= picker->in_quoted;
 		weigh_line(picker->own, &picker->line, &weight);
 		weight.frame = weight.frame || is_quoted(picker, end);
 		weigh_in_context(picker, &picker->line, &weight);

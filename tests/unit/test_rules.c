@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "lib/base/ascii.h"
+#include "lib/diagnosis/http_status.h"
 #include "lib/diagnosis/snippet.h"
 
 static void test_form(void **state)
@@ -115,13 +116,56 @@ static void test_tables(void **state)
 	assert_int_equal(listed, rules_builtin.rule_count);
 }
 
+/* A line, and the status in it; 0: no number in it is one. */
+static void test_http_status(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *line;
+		unsigned status;
+	} rows[] = {
+	        {"request failed with status code 401", 401},
+	        {"unexpected status: 503", 503},
+	        {"http/1.1 502", 502},
+	        {"http 429 too many requests", 429},
+	        {"urllib.error.httperror: http error 403: forbidden", 403},
+	        {"apierror: status_code=529, body", 529},
+	        {"{\"statuscode\":500}", 500},
+	        {"{\"code\": 404, \"message\": \"x\"}", 404},
+	        {"apiexception: (409)", 409},
+	        {"upload failed (504)", 504},
+	        {"googleapi: error 403: x", 403},
+	        {"the requested url returned error: 500", 500},
+	        {"response status code does not indicate success: 401 (unauthorized).", 401},
+	        {"status [503]", 503},
+	        {"", 0},
+	        {"500", 0},
+	        {"status code 200", 0},
+	        {"status code 5000", 0},
+	        {"status code 50", 0},
+	        {"error: 500 rows were not read", 0},
+	        {"returned 404 ms later", 0},
+	        {"error 500.5", 0},
+	        {"port 443, line 503", 0},
+	        {"where 500 = <response [500]>.status_code", 0},
+	        {"assert response.status_code == 500", 0},
+	        {"failed (500 of 502)", 0},
+	        {"1.1 503", 0},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		size_t at = 0;
+		unsigned status = http_status_find(rows[i].line, strlen(rows[i].line), &at);
+		if (status != rows[i].status || (status != 0 && at == 0))
+			fail_msg("%s: %u", rows[i].line, status);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_form),
-	        cmocka_unit_test(test_own_rules),
-	        cmocka_unit_test(test_work_is_linear),
-	        cmocka_unit_test(test_tables),
+	        cmocka_unit_test(test_form),           cmocka_unit_test(test_own_rules),
+	        cmocka_unit_test(test_work_is_linear), cmocka_unit_test(test_tables),
+	        cmocka_unit_test(test_http_status),
 	};
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
 }
