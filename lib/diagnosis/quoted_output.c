@@ -13,7 +13,7 @@ static bool is_one_of(const char *text, const char *const words[], size_t count)
 }
 
 /* "… exited 101 in 3.4s:", "… succeeded in 25ms:": Codex goes on with what the command printed. */
-static bool tells_of_command(const struct log_line *line)
+static bool is_command_heading(const struct log_line *line)
 {
 	if (line->length < 8 || line->text[line->length - 1] != ':')
 		return false;
@@ -42,7 +42,7 @@ static bool is_heading(const struct log_line *line)
 
 bool quoted_output_goes_on(const struct log_line *line, bool quoted)
 {
-	if (tells_of_command(line) || strcmp(line->text, "--BEGIN AGENT OBSERVATION--") == 0)
+	if (is_command_heading(line) || strcmp(line->text, "--BEGIN AGENT OBSERVATION--") == 0)
 		return true;
 	return quoted && !is_heading(line);
 }
