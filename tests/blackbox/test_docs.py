@@ -30,8 +30,8 @@ def test_every_result_is_documented():
 def test_every_annotation_is_documented():
     source = (ROOT / "webhook/options.c").read_text()
     names = set(re.findall(r'^\s*\{"([a-z-]+)", read_\w+,', source, re.M)) | {"context.NAME"}
-    text = (ROOT / "docs/configuration.md").read_text()
-    table = text[text.index("## Annotations of a pod"):]
+    text = (ROOT / "docs/annotations.md").read_text()
+    table = text[text.index("## Annotations of a pod"):text.index("A pod of which a rule")]
     assert names == set(re.findall(r"`lastword\.dev/([A-Za-z.-]+)`", table))
 
 
