@@ -33,7 +33,6 @@
 #define KUBE_JSON        "application/json"
 #define KUBE_MERGE_PATCH "application/merge-patch+json"
 #define KUBE_JSON_PATCH  "application/json-patch+json"
-#define KUBE_APPLY_PATCH "application/apply-patch+yaml"
 
 struct kube_client;
 struct kube_operation;

@@ -30,7 +30,7 @@ int64_t notice_time(const struct agent_exit *exit)
 	return exit->finished_at != AGENT_EXIT_UNKNOWN ? exit->finished_at : exit->created_at;
 }
 
-const char *notice_severity(const struct notice *notice)
+static const char *severity(const struct notice *notice)
 {
 	return notice_is_silent(notice->exit) ? "critical" : "error";
 }
@@ -59,7 +59,7 @@ void notice_id(const struct notice *notice, char ret_id[NOTICE_ID_SIZE])
 	         notice->resolved ? ".resolved" : "");
 }
 
-void notice_write_title(const struct notice *notice, struct buffer *out)
+static void write_title(const struct notice *notice, struct buffer *out)
 {
 	const struct agent_exit *exit = notice->exit;
 	buffer_printf(out, "%s%s%.32s: %.40s in %.63s/%.80s", notice->resolved ? "Resolved: " : "",
@@ -72,7 +72,7 @@ void notice_write_title(const struct notice *notice, struct buffer *out)
 	              exit->pod == NULL ? "" : exit->pod);
 }
 
-void notice_write_command(const struct notice *notice, struct buffer *out)
+static void write_command(const struct notice *notice, struct buffer *out)
 {
 	buffer_printf(out, "kubectl lastword why -n %s %s",
 	              notice->exit->namespace == NULL ? "" : notice->exit->namespace,
@@ -153,7 +153,7 @@ static void append_own(const struct notice *notice, enum own_field field, struct
 		buffer_append_text(out, notice->resolved ? "resolve" : "trigger");
 		return;
 	case OWN_COMMAND:
-		notice_write_command(notice, out);
+		write_command(notice, out);
 		return;
 	case OWN_ID:
 		append_id(notice, out);
@@ -168,7 +168,7 @@ static void append_own(const struct notice *notice, enum own_field field, struct
 		append_time(out, notice_over_at(exit, notice->settings->filter.silent_only));
 		return;
 	case OWN_SEVERITY:
-		buffer_append_text(out, notice_severity(notice));
+		buffer_append_text(out, severity(notice));
 		return;
 	case OWN_SILENT:
 		buffer_append_text(out, notice_is_silent(exit) ? "true" : "false");
@@ -186,7 +186,7 @@ static void append_own(const struct notice *notice, enum own_field field, struct
 		append_time(out, notice_time(exit));
 		return;
 	case OWN_TITLE:
-		notice_write_title(notice, out);
+		write_title(notice, out);
 		return;
 	default:
 		return;

@@ -58,9 +58,6 @@ int64_t notice_over_at(const struct agent_exit *exit, bool silent_only);
 /* When the run ended, as far as it is known, else when the record was made. */
 int64_t notice_time(const struct agent_exit *exit);
 
-void notice_write_title(const struct notice *notice, struct buffer *out);
-void notice_write_command(const struct notice *notice, struct buffer *out);
-const char *notice_severity(const struct notice *notice);
 /* The key lines, else the summary, else the cause. */
 const char *notice_text(const struct agent_exit *exit);
 

@@ -73,7 +73,7 @@ static bool is_ours(const struct failed_creates *creates, const char *namespace,
 	return refusal_is_ours(message, amounts, count);
 }
 
-void failed_creates_take(struct failed_creates *creates, const json *event)
+static void take_event(struct failed_creates *creates, const json *event)
 {
 	const json *object = json_get(event, "involvedObject");
 	const struct breaker_refusal refusal = {
@@ -102,7 +102,7 @@ static void take(void *context, enum watch_event event, struct arena *arena, con
 {
 	(void)arena;
 	if (event != WATCH_DELETED)
-		failed_creates_take(context, object);
+		take_event(context, object);
 }
 
 static bool may_read(void *context)

@@ -37,7 +37,4 @@ void failed_creates_start(struct failed_creates *creates);
 /* May be called again, and without init() for zeroed memory. */
 void failed_creates_free(struct failed_creates *creates);
 
-/* An Event, as the handler of the watch takes it; for tests. */
-void failed_creates_take(struct failed_creates *creates, const json *event);
-
 #endif
