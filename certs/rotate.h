@@ -12,7 +12,7 @@
  * again.
  *
  *      nothing ──► CA + leaf, serving-ca set (nobody trusts anything yet: nothing can break)
- *                        │ two thirds of the leaf's life        two thirds of the CA's life
+ *                        │ two thirds of the leaf's validity    two thirds of the CA's
  *                        ├──► new leaf ──┐                                 │
  *                        ◄───────────────┘                                 ▼
  *                        ▲                         new CA in ca.crt, its key in ca.key;
@@ -24,9 +24,9 @@
  * caBundle (up to the propagation delay, less the difference of the replicas' clocks):
  *   I1  The leaf that a replica serves is verified by the caBundle that any API server knows, as
  *       long as replicas wrote those caBundles.
- *   I2  A CA is in ca.crt before it is in a caBundle. It is removed from ca.crt before it is
- * removed from the caBundles, and not before all leaves that it may have signed have expired: a
- *       replica that is cut off from the API may serve an old one.
+ *   I2  A CA is in ca.crt before it is in a caBundle. It is removed from ca.crt
+ *       before it is removed from the caBundles, and not before all leaves that it may have
+ *       signed have expired: a replica that is cut off from the API may serve an old one.
  *   I3  The time in next-ca is not before the moment from which every caBundle had the CA. Hence
  *       next-ca is cleared before a caBundle without the CA is written.
  *   I4  Once serving-ca names a CA, and the leaf is valid, that leaf is served until its successor
@@ -112,9 +112,8 @@ struct rotate_policy {
 	int64_t propagation_delay;
 };
 
-/* A leaf is valid for at least six propagation delays (a third of its life must cover a change of
- * the CA, twice) and 3 s, a CA for at least twice as long, and nothing for longer than 100 years.
- */
+/* A leaf is valid for at least six propagation delays (a third of that must cover a change of the
+ * CA, twice) and 3 s, a CA for at least twice as long, and nothing for longer than 100 years. */
 bool rotate_check_policy(const struct rotate_policy *policy, struct error *error);
 
 enum rotate_step {

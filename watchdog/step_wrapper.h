@@ -3,9 +3,10 @@
  * that the user asked for. A step that waits for the one before it is not silent.
  *
  *  - Tekton's entrypoint, with -wait_file: every step but one without predecessors
- * (tektoncd/pipeline, cmd/entrypoint).
+ *    (tektoncd/pipeline, cmd/entrypoint).
  *  - Argo Workflows' "argoexec emissary", in a containerSet with dependencies
- * (argoproj/argo-workflows, cmd/argoexec/commands/emissary.go). It logs to stderr while it waits.
+ *    (argoproj/argo-workflows, cmd/argoexec/commands/emissary.go). It logs to stderr while it
+ *    waits.
  *
  * Both start the step as a child process, and nothing else before.
  */

@@ -7,7 +7,7 @@
  *  - Whatever a client sends or does not send, no other client waits for it: nothing blocks, and
  *    each connection gets a few messages per turn of the loop.
  *  - A container has at most one connected shim, whose end is reported exactly once: by its EXIT,
- * or by its closed connection.
+ *    or by its closed connection.
  *  - Memory is bounded by the containers named on the command line.
  */
 #ifndef LASTWORD_WATCHDOG_WATCH_STATE_H

@@ -12,7 +12,7 @@
  *  - A reader loads `committed` (acquire), copies, then (acquire fence) loads `reserved`: what lies
  *    more than `size` below it may have been overwritten during the copy and is dropped.
  *  - A ring may begin in the middle of the output, with the end of another ring: bytes below
- * `first` were never written to it and are not read. It is raised before `committed`.
+ *    `first` were never written to it and are not read. It is raised before `committed`.
  *  - A writer that died anywhere leaves the bytes below `committed` intact, save the ones that its
  *    last reservation claimed: they are dropped in the same way.
  *

@@ -12,10 +12,10 @@ struct word_row {
 	enum cause cause;
 };
 
-/* pod status.reason, and the DisruptionTarget reasons (Kubernetes: "Pod disruption conditions"). */
 /* How much of what was found in a statement a summary shows at least. */
 #define FOCUS_SHOWN ((size_t)60)
 
+/* pod status.reason, and the DisruptionTarget reasons (Kubernetes: "Pod disruption conditions"). */
 static const struct word_row pod_reasons[] = {
         {"Evicted", CAUSE_EVICTED},
         {"EvictionByEvictionAPI", CAUSE_EVICTED},
@@ -129,8 +129,8 @@ static bool has_statement(const struct observation *o)
 
 static enum cause by_pod(const struct observation *o)
 {
-	bool own_end = o->ended == ENDED_EXITED && o->exit_code != 0 && !is_forced(o);
-	if (own_end && !o->termination_requested)
+	bool own_exit = o->ended == ENDED_EXITED && o->exit_code != 0 && !is_forced(o);
+	if (own_exit && !o->termination_requested)
 		return CAUSE_UNKNOWN;
 	enum cause cause = look_up(ROWS(pod_reasons), o->disruption);
 	enum cause better = look_up(ROWS(pod_reasons), o->pod_reason);
@@ -153,8 +153,8 @@ static enum cause by_number(const struct observation *o)
 	return cause;
 }
 
-/* Steps 4 and after: what the end itself and the output say. */
-static enum cause by_end(const struct observation *o, const char **evidence)
+/* Steps 4 and after: by exit code, signal and output. */
+static enum cause by_exit(const struct observation *o, const char **evidence)
 {
 	*evidence = "exit-code";
 	if (o->ended == ENDED_EXITED && o->exit_code == 0)
@@ -197,7 +197,7 @@ enum cause classify(const struct observation *o, const char **ret_evidence)
 			cause = CAUSE_COMPLETED;
 	}
 	if (cause == CAUSE_UNKNOWN)
-		cause = by_end(o, &evidence);
+		cause = by_exit(o, &evidence);
 	if (ret_evidence != NULL)
 		*ret_evidence = evidence;
 	return cause;
@@ -205,7 +205,7 @@ enum cause classify(const struct observation *o, const char **ret_evidence)
 
 const char *classify_detail(const struct observation *o, enum cause cause)
 {
-	/* Where the end was forced from outside, the output is not asked. */
+	/* If the termination was forced from outside, the output does not count. */
 	if (is_forced(o) || by_statement(o) != cause || cause == CAUSE_UNKNOWN)
 		return NULL;
 	return rules_builtin.details[o->snippet->detail].name;

@@ -1,5 +1,6 @@
 /*
- * classify: what was observed of an end → its cause. Pure; table-driven (classify.c).
+ * classify: finds the cause of a termination from what was observed of it. Pure; table-driven
+ * (classify.c).
  *
  * Precedence, the first that applies:
  *  1. We killed it ourselves: deadline → Timeout, silence → Stalled.
@@ -9,10 +10,10 @@
  *     StartError, DeadlineExceeded, image and configuration errors (NeverStarted). An OOMKilled
  *     with exit code 0 lost a child and finished all the same: Completed.
  *  4. Exit code 0 → Completed. The command could not be executed → StartError.
- *  5. The kernel's count of OOM kills in the cgroup grew and the end is a failure → OOMKilled.
- *  6. The detail of the key lines (snippet.h), which has its cause:
- * lib/diagnosis/rules/causes.rules. It is not asked where the end was forced from outside (SIGKILL,
- * SIGTERM, 137, 143), and a SIGSEGV or SIGBUS is a Segfault whatever was printed.
+ *  5. The kernel's count of OOM kills in the cgroup grew and it failed → OOMKilled.
+ *  6. The detail of the key lines (snippet.h), whose cause is in lib/diagnosis/rules/causes.rules.
+ *     It does not count if the termination was forced from outside (SIGKILL, SIGTERM, 137, 143);
+ *     a SIGSEGV or SIGBUS is a Segfault whatever was printed.
  *  7. The signal or exit code: 139, 134, 137, 143, 130, 124 (timeout(1)), 101 (Rust) where the
  *     output has no statement.
  *  8. A failure → Error; nothing known → Unknown.

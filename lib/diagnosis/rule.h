@@ -8,7 +8,7 @@
  * PLACE   where in the line the pattern may stand: any; word (no letter or digit beside it); start
  *         (of the line, or of its message behind time, level and logger); end; line (both).
  * WEIGHT  how much the line tells of why the program failed, 0 to 99; the highest match counts.
- *         From 40 on it can be the statement (key_lines.h). "70!": also of a line whose own
+ *         From 40 on it can be the statement (snippet.h). "70!": also of a line whose own
  *         level is information or warning. "max15": a line that has this weighs at most 15.
  *         "frame": a line of a stack trace, which is never the statement.
  * DETAIL  what went wrong, a word of lib/diagnosis/rules/causes.rules, which has its cause; or -.

@@ -10,12 +10,13 @@
  * entry are ignored.
  *
  * States of a namespace, and what leads from one to the other:
- *   (none)     as closed, and nothing is remembered
- *   OPEN       no pod is wrapped, until `until` (the observer makes it HALF_OPEN) or, where it is
- * 0, until somebody closes it HALF_OPEN  each webhook lets one pod through, which remembers `since`
- * (its trial); as soon as the observer has seen it, `trial` names it and no further one is let
- * through CLOSED     pods are wrapped; what happens to pods that are older than `since` says
- * nothing any more. The observer drops the entry after a while
+ *   (none)     as CLOSED, and nothing is remembered
+ *   OPEN       no pod is wrapped until the time `until`, when the observer makes it HALF_OPEN; if
+ *              `until` is 0, until somebody closes it
+ *   HALF_OPEN  each webhook lets one pod through, the trial, which remembers `since`; as soon as
+ *              the observer has seen a trial, `trial` names it, and no other one is let through
+ *   CLOSED     pods are wrapped; pods that are older than `since` do not count any more. The
+ *              observer deletes the entry after a while
  *
  * Invariants:
  *  - Namespaces are unique, and valid names (RFC 1123 labels); entries are sorted by them.

@@ -16,7 +16,7 @@
 
 /* How long a quick agent's shim waits for a classic watchdog (run --wait), from its own start: on a
  * busy node the next container of a pod was seen to start seconds later. A watchdog that comes
- * after the agent's end knows of none, and keeps the pod up for its whole start timeout. */
+ * after the agent has ended knows of none, and keeps the pod up for its whole start timeout. */
 #define CLASSIC_WAIT "10s"
 
 #define KEY_PREFIX            "lastword.dev/"

@@ -24,7 +24,7 @@
  *
  * Invariants:
  *  - What was begun ends in exactly one of: handed to the record writer, counted as a success,
- * found recorded, or found not to have happened.
+ *    found recorded, or found not to have happened.
  *  - Missing evidence is never a failure: without any, the record has what the kubelet reports.
  */
 #ifndef LASTWORD_OBSERVER_EVIDENCE_EVIDENCE_H

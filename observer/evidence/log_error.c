@@ -80,7 +80,7 @@ static const char *const runtime_errors[] = {
         "Error: No such container: ",                    /* dockershim */
         "server is not initialized yet",                 /* containerd, while it starts */
         "unknown service runtime.v1",                    /* gRPC, a runtime without its CRI */
-        "context deadline exceeded",                     /* the kubelet's own patience, 2 min */
+        "context deadline exceeded",                     /* the kubelet's own timeout, 2 min */
         "context canceled",
         /* The runtime restarts; from 1.25 on that counts as running. */
         "transport is closing",

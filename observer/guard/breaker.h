@@ -3,19 +3,21 @@
  * changes the ConfigMap by the rules (breaker_rules.h), and notifies. No I/O of its own: requests
  * to the event loop.
  *
- *   WAITING ──timer, or a report that would change something──► READING ──nothing to change──►
- * WAITING │ ▲                                                           ▼ └────────────────
- * written; 409: at once again ────────── WRITING
+ * States:
+ *   WAITING  for the timer, or for a report that would change something               → READING
+ *   READING  GET the ConfigMap       nothing is to be changed → WAITING; something is → WRITING
+ *   WRITING  PATCH it        written, or failed → WAITING; another one wrote (409), → READING
  *
  * Invariants:
  *  - The leader alone reads and writes; others keep reports, so that a new leader has them. One
  *    request at a time.
- *  - A change is made to what was read last, and refused by the API server (409) if that has
- * changed since: no writer undoes another's change. After a refusal it is read again, and the
- * reports are judged anew.
+ *  - A change is made to what was read last, and refused by the API server (409) if that
+ *    has changed since: no writer undoes another's change. After a refusal it is read again, and
+ *    the reports are judged anew.
  *  - What is in the ConfigMap is all that is remembered: a restart loses nothing.
- *  - A namespace has at most one report of each kind waiting, the latest of the latest trial; at
- * most BREAKER_PENDING_MAX wait. Those that do not fit come again with their pods' next events.
+ *  - A namespace has at most one report of each kind waiting, the latest of the latest trial;
+ *    at most BREAKER_PENDING_MAX wait. Those that do not fit come again with their pods' next
+ *    events.
  *  - A report of which the state that was read last says that it changes nothing causes no request.
  *
  * What changed is logged and in the metric lastword_breaker_open, whoever changed it; an Event

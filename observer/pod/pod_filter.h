@@ -8,10 +8,10 @@
  *  - What decides about terminations (who the pod is, its phase, how its containers ended, which of
  *    them are agents) is always kept, for up to POD_FILTER_CONTAINERS containers.
  *  - What only says more (messages, restart rules, the watchdog's flags, annotations
- * lastword.dev/…, labels for the rules) shares POD_FILTER_EXTRA_MAX bytes. A pod that has more than
- * that is read without it: its terminations are recorded as the kubelet reports them. Both ceilings
- * are far above what pods of people have; the kubelet keeps 12 KiB of messages for a pod, and the
- * flags are bounded by the webhook.
+ *    lastword.dev/…, labels for the rules) shares POD_FILTER_EXTRA_MAX bytes. A pod that has more
+ *    than that is read without it: its terminations are recorded as the kubelet reports them.
+ * Both ceilings are far above what pods of people have; the kubelet keeps 12 KiB of messages for a
+ * pod, and the flags are bounded by the webhook.
  */
 #ifndef LASTWORD_OBSERVER_POD_POD_FILTER_H
 #define LASTWORD_OBSERVER_POD_POD_FILTER_H

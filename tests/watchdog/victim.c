@@ -13,7 +13,7 @@
  *   victim eat MEGABYTES        touches so much memory, says "full"
  *   victim talk BYTES CODE      prints so many letters on stdout and a line on stderr, exits
  *   victim child COMMAND...     executes the command in a child, waits for it, exits with 3 when
- * the child was killed, else with 0
+ *                               the child was killed, else with 0
  *   victim spare COMMAND...     the same, but exits with 0 however the child ended
  *
  * Signals are numbers, all 64, so the kernel's own calls are used where libraries keep some back.
