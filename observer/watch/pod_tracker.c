@@ -209,7 +209,7 @@ static void refresh_facts(struct pod_tracker *tracker, const struct pod *pod,
 		return;
 	termination_unobserved(tracker->arena, pod, &pod->agents[0], &facts);
 	if (record_redact(tracker->arena, &facts))
-		cached_pod_set_facts(cached, &facts);
+		silence_tracker_set_facts(&tracker->silence, cached, &facts);
 }
 
 static void take_never_started(struct pod_tracker *tracker, const struct pod *pod,

@@ -2,19 +2,23 @@
 
 #include <stdlib.h>
 
+static void add_to_gauge(struct silence_tracker *tracker, const struct cached_pod *pod, int by)
+{
+	observer_metrics_add_silent_pods(tracker->metrics, pod->facts->namespace, pod->facts->agent,
+	                                 by);
+}
+
 /* The pod counts in the gauge while one of its agents is silent. */
 static void set_silent(struct silence_tracker *tracker, struct cached_pod *pod,
                        struct cached_agent *agent, bool silent)
 {
-	const struct termination *facts = pod->facts;
 	if (agent->silence->silent == silent)
 		return;
 	agent->silence->silent = silent;
 	unsigned before = pod->silent_agents;
 	pod->silent_agents = (uint16_t)(silent ? before + 1 : before - 1);
 	if (before == 0 || pod->silent_agents == 0)
-		observer_metrics_add_silent_pods(tracker->metrics, facts->namespace, facts->agent,
-		                                 silent ? 1 : -1);
+		add_to_gauge(tracker, pod, silent ? 1 : -1);
 }
 
 /* Without memory the record stays as it is until the pod is listed by another observer. */
@@ -160,6 +164,16 @@ void silence_tracker_fire(struct silence_tracker *tracker, struct cached_pod *po
 {
 	if (silence_tracker_due(agent) <= tracker->loop->wall)
 		confirm(tracker, pod, agent);
+}
+
+void silence_tracker_set_facts(struct silence_tracker *tracker, struct cached_pod *pod,
+                               const struct termination *facts)
+{
+	if (pod->silent_agents > 0)
+		add_to_gauge(tracker, pod, -1);
+	cached_pod_set_facts(pod, facts);
+	if (pod->silent_agents > 0)
+		add_to_gauge(tracker, pod, 1);
 }
 
 void silence_tracker_gone(struct silence_tracker *tracker, struct cached_pod *pod)

@@ -47,6 +47,11 @@ int64_t silence_tracker_due(const struct cached_agent *agent);
 void silence_tracker_fire(struct silence_tracker *tracker, struct cached_pod *pod,
                           struct cached_agent *agent);
 
+/* Replaces what is remembered of the pod, under which it counts (cached_pod_set_facts): its agent's
+ * name may be another one, since labels change. */
+void silence_tracker_set_facts(struct silence_tracker *tracker, struct cached_pod *pod,
+                               const struct termination *facts);
+
 /* The pod does not exist any more: what still was silent is over. */
 void silence_tracker_gone(struct silence_tracker *tracker, struct cached_pod *pod);
 

@@ -88,12 +88,17 @@ static void fire(void)
 		silence_tracker_fire(&tracker, cached, &cached->agents[i]);
 }
 
-static void assert_gauge(bool silent)
+static void assert_sample(const char *text, bool there)
 {
 	struct buffer _cleanup_buffer_ out;
 	buffer_init(&out, 1 << 20);
 	observer_metrics_write(world.metrics, &out);
-	assert_int_equal(strstr(buffer_text(&out), GAUGE) != NULL, silent);
+	assert_int_equal(strstr(buffer_text(&out), text) != NULL, there);
+}
+
+static void assert_gauge(bool silent)
+{
+	assert_sample(GAUGE, silent);
 }
 
 /* 30 s and the margin after the failure, not sooner; until the pod has ended. */
@@ -137,6 +142,25 @@ static void test_two_agents_of_a_pod_are_silent(void **state)
 	assert_int_equal(cached->silent_agents, 0);
 }
 
+/* The label has another name when the pod is deleted: nothing is left of the first one. */
+static void test_an_agent_that_changes_its_name(void **state)
+{
+	(void)state;
+	world_pass(40 * SECOND);
+	take(POD("Running", ENDED(1, "38:00"), RUNS, RUNS), false);
+	assert_gauge(true);
+	struct termination facts = *cached->facts;
+	facts.agent = "max";
+	silence_tracker_set_facts(&tracker, cached, &facts);
+	assert_gauge(false);
+	assert_sample("lastword_silent_pods{namespace=\"agents\",agent=\"max\"} 1\n", true);
+	silence_tracker_gone(&tracker, cached);
+	assert_sample("lastword_silent_pods{", false);
+	/* Of a pod that is not silent nothing counts. */
+	silence_tracker_set_facts(&tracker, cached, &facts);
+	assert_sample("lastword_silent_pods{", false);
+}
+
 static void test_what_ends_in_time_is_not_silent(void **state)
 {
 	(void)state;
@@ -157,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(test_a_pod_becomes_silent_and_ends),
 	        TEST(test_two_agents_of_a_pod_are_silent),
+	        TEST(test_an_agent_that_changes_its_name),
 	        TEST(test_what_ends_in_time_is_not_silent),
 	};
 	return cmocka_run_group_tests_name("silence tracker", tests, NULL, NULL);
