@@ -2,6 +2,8 @@
 # to bottom.
 
 VERSION := 0.1.0
+# The date of the man pages.
+RELEASED := 2026-11-28
 
 # The folder for everything that is built. The sanitized build uses the same rules in another folder.
 BUILD ?= build
@@ -44,7 +46,7 @@ LDFLAGS := $(LINK_HARDENING)
 # ---- Sources: a folder with its subfolders is a library, and its main.c the program -------------
 
 FOLDERS := lib webhook certs watchdog observer cli
-sources = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c $(1)/*/*.c))
+sources = $(filter-out $(1)/main.c %/generate.c,$(wildcard $(1)/*.c $(1)/*/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIBRARY_lib := -lmicrohttpd -lgnutls -lcjson -lyaml -lcurl -lpthread
@@ -93,7 +95,7 @@ PROGRAMS := $(if $(wildcard webhook/main.c),lastword-webhook) \
 	$(if $(wildcard cli/main.c),lastword)
 
 .PHONY: all
-all: $(PROGRAMS:%=$(BUILD)/bin/%) $(BUILD)/bin/kubectl-lastword ## Build the programs into build/bin/
+all: $(PROGRAMS:%=$(BUILD)/bin/%) $(BUILD)/bin/kubectl-lastword $(BUILD)/man/lastword.1 ## Build the programs into build/bin/
 
 .PHONY: help
 help: ## List the targets
@@ -146,12 +148,31 @@ $(BUILD)/curl/libcurl.a: manifests/images/curl.sh
 $(BUILD)/bin/kubectl-lastword: $(BUILD)/bin/lastword
 	@ln -sf lastword $@
 
+# A program that runs during the build writes the man pages, and the reference in docs/cli.md, of the table
+# of commands (cli/manuals.c).
+MANUAL_SOURCES := cli/generate.c cli/manual.c cli/manual_page.c cli/manuals.c lib/base/buffer.c
+$(BUILD)/generated/manual: $(MANUAL_SOURCES) cli/manual.h cli/manual_page.h lib/base/buffer.h
+	@mkdir -p $(@D)
+	@echo '  HOST $@'
+	@$(HOST_CC) -std=c17 -D_GNU_SOURCE -I. -O1 -Wall -Wextra $(MANUAL_SOURCES) -o $@
+$(BUILD)/man/lastword.1: $(BUILD)/generated/manual Makefile
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@echo '  MAN  $(@D)'
+	@$< pages $(@D) $(VERSION) $(RELEASED)
+
+.PHONY: reference
+reference: $(BUILD)/generated/manual ## Write the reference of the commands into docs/cli.md
+	@sed '/^<!-- make reference/q' docs/cli.md > $(BUILD)/generated/cli.md
+	@$< reference >> $(BUILD)/generated/cli.md
+	@cp $(BUILD)/generated/cli.md docs/cli.md
+
 PREFIX ?= /usr/local
 .PHONY: install-cli
-install-cli: $(BUILD)/bin/lastword ## Install lastword and kubectl's plugin into DESTDIR and PREFIX
-	@install -d $(DESTDIR)$(PREFIX)/bin
+install-cli: $(BUILD)/bin/lastword $(BUILD)/man/lastword.1 ## Install lastword, kubectl's plugin and man pages: DESTDIR, PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $< $(DESTDIR)$(PREFIX)/bin/lastword
 	ln -sf lastword $(DESTDIR)$(PREFIX)/bin/kubectl-lastword
+	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 
 # The watchdog is static and small: it uses musl and no third-party library, unused sections are removed,
 # and the unwind tables are only in the debug file beside it. The sanitizers do not support musl, so the
@@ -400,7 +421,7 @@ BUILD_PACKAGES := gcc libc6-dev binutils dpkg-dev musl-tools ca-certificates $(L
 DEBIAN_PACKAGES := $(BUILD_PACKAGES) clang clang-format clang-tidy cppcheck libclang-rt-14-dev \
 	libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonpatch python3-yaml \
 	python3-cryptography docker-registry openssl wrk nginx-light iproute2 procps \
-	tini dumb-init catatonit s6 supervisor prometheus prometheus-alertmanager
+	tini dumb-init catatonit s6 supervisor prometheus prometheus-alertmanager groff-base mandoc
 
 BENCH_PACKAGES := golang-1.19-go
 

@@ -19,23 +19,6 @@
 #define ARGUMENT_MAX ((size_t)120 * 1024) /* Linux: MAX_ARG_STRLEN */
 #define ATTEMPTS     5                    /* when others write at the same time */
 
-static const char usage[] =
-        "Usage: lastword breaker [list] [OPTION…]\n"
-        "       lastword breaker open NAMESPACE [--for DURATION] [OPTION…]\n"
-        "       lastword breaker close NAMESPACE [OPTION…]\n"
-        "Shows the breakers that are not closed, and opens or closes that of a namespace. While "
-        "it\n"
-        "is open no pod of the namespace is wrapped: docs/guards.md. Reads and writes through\n"
-        "kubectl the ConfigMap lastword-breaker.\n"
-        "\n"
-        "      --for DURATION     then one pod is tried (default: it stays open until it is "
-        "closed)\n"
-        "  -n, --namespace NS     lastword's own namespace (default lastword-system)\n"
-        "  -o, --output json      list: the state as it is stored\n"
-        "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
-        "\n"
-        "Webhooks know of a change within five seconds. Exit status: 0 ok, 1 failed, 2 usage.\n";
-
 struct breaker_command {
 	struct kubectl kubectl;
 	const char *own; /* lastword's namespace */
@@ -50,20 +33,20 @@ struct breaker_command {
 static bool take_flag(int code, struct breaker_command *command, struct error *error)
 {
 	switch (code) {
-	case 'n':
+	case FLAG_NAMESPACE:
 		command->own = optarg;
 		return true;
-	case 'o':
-		command->json = strcmp(optarg, "json") == 0;
-		return command->json || error_set(error, "--output: expected json, got %s", optarg);
-	case 'f':
+	case FLAG_OUTPUT:
+		command->json = true;
+		return option_is_word(manual_find("breaker"), FLAG_OUTPUT, optarg, error);
+	case FLAG_FOR:
 		if (!duration_parse(optarg, &command->open_for, error))
 			return error_wrap(error, "--for");
 		return command->open_for > 0 || error_set(error, "--for: expected more than 0");
-	case 'k':
+	case FLAG_KUBECONFIG:
 		command->kubectl.kubeconfig = optarg;
 		return true;
-	case 'c':
+	case FLAG_CONTEXT:
 		command->kubectl.context = optarg;
 		return true;
 	default:
@@ -95,19 +78,13 @@ static bool take_arguments(int argc, char **argv, struct breaker_command *comman
 /* -1: go on; else the exit status, after a message. */
 static int read_flags(int argc, char **argv, struct breaker_command *command)
 {
-	static const struct option long_options[] = {{"namespace", required_argument, NULL, 'n'},
-	                                             {"output", required_argument, NULL, 'o'},
-	                                             {"for", required_argument, NULL, 'f'},
-	                                             {"kubeconfig", required_argument, NULL, 'k'},
-	                                             {"context", required_argument, NULL, 'c'},
-	                                             {"help", no_argument, NULL, 'h'},
-	                                             {NULL, 0, NULL, 0}};
+	const struct manual *manual = manual_find("breaker");
 	struct error error = {""};
 	int code;
 	option_begin();
-	while ((code = option_next(argc, argv, ":n:o:", long_options, &error)) != OPTION_END) {
-		if (code == 'h') {
-			fputs(usage, stdout);
+	while ((code = option_next(argc, argv, manual, &error)) != OPTION_END) {
+		if (code == FLAG_HELP) {
+			option_print_help(manual);
 			return EXIT_OK;
 		}
 		if (!take_flag(code, command, &error))

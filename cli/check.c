@@ -4,20 +4,9 @@
 #include "cli/command_options.h"
 #include "observer/receiver/receiver_config.h"
 
-static const char usage[] =
-        "Usage: lastword check -c CONFIG\n"
-        "Reads a configuration, the webhook's (kind Config) or the observer's\n"
-        "(kind ObserverConfig), and checks whether the program would accept it. A\n"
-        "mistake is shown with its line, column and what was expected there.\n"
-        "\n"
-        "  -c, --config FILE  the configuration; - is standard input\n"
-        "\n"
-        "Exit status: 0 good, 1 refused, 2 usage.\n";
-
 int command_check(int argc, char **argv)
 {
-	struct command_options options = {
-	        .command = "check", .usage = usage, .takes_any_config = true};
+	struct command_options options = {.command = "check", .takes_any_config = true};
 	int status = command_options_read(argc, argv, &options);
 	if (status >= 0)
 		return status;

@@ -1,6 +1,5 @@
 #include "cli/command_options.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -13,19 +12,6 @@
 #include "observer/receiver/receiver_config.h"
 #include "webhook/config.h"
 
-enum { CODE_KUBE_VERSION = 1, CODE_WATCHDOG_IMAGE, CODE_HELP };
-
-static const struct option long_options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"filename", required_argument, NULL, 'f'},
-        {"output", required_argument, NULL, 'o'},
-        {"namespace", required_argument, NULL, 'n'},
-        {"kube-version", required_argument, NULL, CODE_KUBE_VERSION},
-        {"watchdog-image", required_argument, NULL, CODE_WATCHDOG_IMAGE},
-        {"help", no_argument, NULL, CODE_HELP},
-        {NULL, 0, NULL, 0},
-};
-
 static const char *const output_names[] = {[OUTPUT_YAML] = "yaml",
                                            [OUTPUT_JSON] = "json",
                                            [OUTPUT_PATCH] = "patch",
@@ -33,41 +19,43 @@ static const char *const output_names[] = {[OUTPUT_YAML] = "yaml",
 
 static bool take_output(const char *text, struct command_options *options, struct error *error)
 {
-	for (unsigned i = OUTPUT_YAML; i <= OUTPUT_TEXT; i++) {
-		if ((options->outputs & 1U << i) != 0 && strcmp(output_names[i], text) == 0) {
+	if (!option_is_word(options->manual, FLAG_OUTPUT, text, error))
+		return false;
+	for (unsigned i = OUTPUT_YAML; i <= OUTPUT_TEXT; i++)
+		if (strcmp(output_names[i], text) == 0)
 			options->output = (enum output)i;
-			return true;
-		}
-	}
-	return error_set(error, "-o %s: unknown output; see --help", text);
+	return true;
 }
 
 static bool take_option(int code, const char *value, struct command_options *options,
                         struct error *error)
 {
-	if (!options->takes_file && code != 'c')
-		return error_set(error, "%s takes only -c; see --help", options->command);
 	switch (code) {
-	case 'c':
+	case FLAG_CONFIG:
 		options->config_path = value;
 		return true;
-	case 'f':
+	case FLAG_FILENAME:
 		options->path = value;
 		return true;
-	case 'n':
+	case FLAG_NAMESPACE:
 		options->namespace = value;
 		return true;
-	case 'o':
+	case FLAG_OUTPUT:
 		return take_output(value, options, error);
-	case CODE_KUBE_VERSION:
+	case FLAG_KUBE_VERSION:
 		return kube_version_parse(value, &options->context.server_minor, error) ||
 		       error_wrap(error, "--kube-version");
-	case CODE_WATCHDOG_IMAGE:
+	case FLAG_WATCHDOG_IMAGE:
 		options->watchdog_image = value;
 		return *value != '\0' || error_set(error, "--watchdog-image: expected an image");
 	default:
 		return true;
 	}
+}
+
+static bool takes_file(const struct command_options *options)
+{
+	return manual_find_flag(options->manual, "filename", strlen("filename"), '\0') != NULL;
 }
 
 /* The flags, all of them; false with error when they make no command. */
@@ -76,8 +64,8 @@ static bool take_options(int argc, char **argv, struct command_options *options,
 {
 	int code;
 	option_begin();
-	while ((code = option_next(argc, argv, ":c:f:o:n:", long_options, error)) != OPTION_END) {
-		*ret_help = code == CODE_HELP;
+	while ((code = option_next(argc, argv, options->manual, error)) != OPTION_END) {
+		*ret_help = code == FLAG_HELP;
 		if (*ret_help)
 			return true;
 		if (code == OPTION_WRONG || !take_option(code, optarg, options, error))
@@ -88,7 +76,7 @@ static bool take_options(int argc, char **argv, struct command_options *options,
 		                 argv[optind]);
 	if (options->config_path == NULL)
 		return error_set(error, "expected a configuration: -c FILE");
-	if (options->takes_file && options->path == NULL)
+	if (takes_file(options) && options->path == NULL)
 		return error_set(error, "expected a file: -f FILE, or -f - for standard input");
 	if (options->path != NULL && strcmp(options->path, "-") == 0 &&
 	    strcmp(options->config_path, "-") == 0)
@@ -123,12 +111,13 @@ int command_options_read(int argc, char **argv, struct command_options *options)
 {
 	struct error error = {""};
 	bool help = false;
+	options->manual = manual_find(options->command);
 	if (!take_options(argc, argv, options, &help, &error)) {
 		message(options->command, "%s", error.message);
 		return EXIT_USAGE;
 	}
 	if (help) {
-		fputs(options->usage, stdout);
+		option_print_help(options->manual);
 		return EXIT_OK;
 	}
 	if (!load_config(options, &error)) {

@@ -4,6 +4,7 @@
 #ifndef LASTWORD_CLI_COMMAND_OPTIONS_H
 #define LASTWORD_CLI_COMMAND_OPTIONS_H
 
+#include "cli/manual.h"
 #include "webhook/admission.h"
 
 struct documents;
@@ -12,13 +13,11 @@ struct receiver_config;
 enum output { OUTPUT_SAME, OUTPUT_YAML, OUTPUT_JSON, OUTPUT_PATCH, OUTPUT_TEXT };
 
 struct command_options {
-	const char *command; /* the subcommand's name */
-	const char *usage;
-	unsigned outputs;           /* the values of -o it takes, a bit (1 << output) each */
-	bool takes_any_config;      /* also the observer's, as its kind says */
-	bool takes_file;            /* -f, -n, --kube-version */
-	const char *watchdog_image; /* NULL: this release's */
-	const char *config_path;    /* "-": standard input */
+	const char *command;         /* the subcommand's name */
+	const struct manual *manual; /* the command's flags; set by command_options_read() */
+	bool takes_any_config;       /* also the observer's, as its kind says */
+	const char *watchdog_image;  /* NULL: this release's */
+	const char *config_path;     /* "-": standard input */
 	const char *path;
 	const char *namespace; /* where the document names none */
 	enum output output;

@@ -27,50 +27,6 @@
 #define OUT_MAX   ((size_t)2 * 1024 * 1024)
 #define FIELD_MAX ((size_t)64)
 
-static const char usage[] =
-        "Usage: lastword diagnose -f LOG [--exit CODE | --signal NUMBER] [OPTION…]\n"
-        "Shows what the watchdog would report of a log, and which rule decided.\n"
-        "\n"
-        "  -f, --filename FILE  the log; - reads standard input\n"
-        "      --exit CODE      the container's exit code (default 1)\n"
-        "      --signal NUMBER  the signal that ended it\n"
-        "      --oom-kills N    how many processes the kernel killed in its cgroup\n"
-        "      --cut            the log does not begin where the output began\n"
-        "  -c, --config FILE    a configuration with diagnosis.rules and redact\n"
-        "      --rule RULE      a rule of one's own, as in diagnosis.rules; may be repeated\n"
-        "      --redact PATTERN a pattern of one's own, as in redact; may be repeated\n"
-        "      --owner NAME, --container NAME   for the fingerprint\n"
-        "  -o, --output FORMAT  text (default) or json\n"
-        "\n"
-        "Exit status: 0 ok, 1 failed, 2 usage.\n";
-
-enum {
-	CODE_EXIT = 1,
-	CODE_SIGNAL,
-	CODE_OOM_KILLS,
-	CODE_CUT,
-	CODE_RULE,
-	CODE_REDACT,
-	CODE_OWNER,
-	CODE_CONTAINER
-};
-
-static const struct option long_options[] = {
-        {"filename", required_argument, NULL, 'f'},
-        {"output", required_argument, NULL, 'o'},
-        {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},
-        {"exit", required_argument, NULL, CODE_EXIT},
-        {"signal", required_argument, NULL, CODE_SIGNAL},
-        {"oom-kills", required_argument, NULL, CODE_OOM_KILLS},
-        {"cut", no_argument, NULL, CODE_CUT},
-        {"rule", required_argument, NULL, CODE_RULE},
-        {"redact", required_argument, NULL, CODE_REDACT},
-        {"owner", required_argument, NULL, CODE_OWNER},
-        {"container", required_argument, NULL, CODE_CONTAINER},
-        {NULL, 0, NULL, 0},
-};
-
 struct diagnosis {
 	const char *path;
 	const char *owner;
@@ -115,37 +71,36 @@ static bool take_option(struct diagnosis *diagnosis, int code, const char *value
 	struct observation *o = &diagnosis->observation;
 	int kills = 0;
 	switch (code) {
-	case 'f':
+	case FLAG_FILENAME:
 		diagnosis->path = value;
 		return true;
-	case 'o':
+	case FLAG_OUTPUT:
 		diagnosis->json = strcmp(value, "json") == 0;
-		return diagnosis->json || strcmp(value, "text") == 0 ||
-		       error_set(error, "-o %s: expected text or json", value);
-	case 'c':
+		return option_is_word(manual_find("diagnose"), FLAG_OUTPUT, value, error);
+	case FLAG_CONFIG:
 		return take_config(diagnosis, value, error);
-	case CODE_EXIT:
+	case FLAG_EXIT:
 		o->ended = ENDED_EXITED;
 		return take_number(value, 255, &o->exit_code, error);
-	case CODE_SIGNAL:
+	case FLAG_SIGNAL:
 		o->ended = ENDED_SIGNALED;
 		if (!take_number(value, 64, &o->signal, error))
 			return false;
 		o->exit_code = 128 + o->signal;
 		return true;
-	case CODE_OOM_KILLS:
+	case FLAG_OOM_KILLS:
 		if (!take_number(value, 1000000, &kills, error))
 			return false;
 		o->oom_kills = (uint64_t)kills;
 		return true;
-	case CODE_CUT:
+	case FLAG_CUT:
 		diagnosis->cut = true;
 		return true;
-	case CODE_RULE:
+	case FLAG_RULE:
 		return own_rules_add(&diagnosis->rules, value, error);
-	case CODE_REDACT:
+	case FLAG_REDACT:
 		return redact_patterns_add(&diagnosis->patterns, value, error);
-	case CODE_OWNER:
+	case FLAG_OWNER:
 		diagnosis->owner = value;
 		return true;
 	default:
@@ -157,12 +112,13 @@ static bool take_option(struct diagnosis *diagnosis, int code, const char *value
 /* -1: go on; else the exit status, after a message. */
 static int read_options(int argc, char **argv, struct diagnosis *diagnosis)
 {
+	const struct manual *manual = manual_find("diagnose");
 	struct error error;
 	int code;
 	option_begin();
-	while ((code = option_next(argc, argv, ":f:o:c:h", long_options, &error)) != OPTION_END) {
-		if (code == 'h') {
-			fputs(usage, stdout);
+	while ((code = option_next(argc, argv, manual, &error)) != OPTION_END) {
+		if (code == FLAG_HELP) {
+			option_print_help(manual);
 			return EXIT_OK;
 		}
 		if (code == OPTION_WRONG || !take_option(diagnosis, code, optarg, &error)) {

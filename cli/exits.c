@@ -11,26 +11,9 @@
 
 #define OUTPUT_MAX ((size_t)1024 * 1024 * 1024)
 
-static const char usage[] =
-        "Usage: lastword exits [OPTION…]\n"
-        "Lists the failed terminations of agent containers, the newest last. Reads the cluster's\n"
-        "AgentExits through kubectl; also as kubectl's plugin: kubectl lastword exits.\n"
-        "\n" RECORD_FILTER_USAGE
-        "  -o, --output wide|json|yaml|name   wide: all columns, nothing cut; json and yaml: an\n"
-        "                         AgentExitList; name: as kubectl takes it\n"
-        "      --no-headers       the table without its titles\n"
-        "  -w, --watch            go on with each record that is new or changes, until it is\n"
-        "                         interrupted\n"
-        "  -f, --filename FILE    read records from a file, JSON or YAML; - is standard input\n"
-        "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
-        "\n"
-        "The table fits the terminal, or as many columns as the variable COLUMNS has. KUBECTL "
-        "names\n"
-        "another kubectl. Exit status: 0 ok, 1 failed, 2 usage.\n";
-
 int command_exits(int argc, char **argv)
 {
-	struct record_options options = {.command = "exits", .usage = usage, .flags = "nAlofcswuy"};
+	struct record_options options = {.command = "exits"};
 	struct exit_list _cleanup_exit_list_ list = {0};
 	struct buffer _cleanup_buffer_ out;
 	struct error error;

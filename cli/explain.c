@@ -7,25 +7,6 @@
 #include "cli/message.h"
 #include "cli/pods.h"
 
-static const char usage[] =
-        "Usage: lastword explain -c CONFIG -f FILE|- [OPTION…]\n"
-        "Shows what the webhook would do to each pod that comes of a file, and why: the decision\n"
-        "record, one JSON object on a line, as in the annotation lastword.dev/status. Pods are as\n"
-        "the webhook would see them: with the labels that their controllers add, and as Argo "
-        "makes\n"
-        "them. Standard error has the warnings, and a line for each object without pods.\n"
-        "\n"
-        "  -c, --config FILE       the configuration\n"
-        "  -f, --filename FILE     Pods, objects with pod templates of any kind, Argo Workflows,\n"
-        "                          Lists, AdmissionReviews; JSON or YAML; - is standard input\n"
-        "  -o, --output json|text  text is for people (default json)\n"
-        "  -n, --namespace NS      where the file names none (default \"default\")\n"
-        "      --kube-version 1.N  the API server's version, for sidecar mode auto\n"
-        "      --watchdog-image IMAGE  of the sidecar, unless the configuration names one\n"
-        "                          (default: that of this version)\n"
-        "\n"
-        "Exit status: 0 ok, 1 failed, 2 usage.\n";
-
 struct explaining {
 	struct command_options *options;
 	struct arena *arena;
@@ -96,11 +77,7 @@ static void report_no_pod(void *context, const struct no_pod *none)
 
 int command_explain(int argc, char **argv)
 {
-	struct command_options options = {.command = "explain",
-	                                  .usage = usage,
-	                                  .outputs = 1U << OUTPUT_JSON | 1U << OUTPUT_TEXT,
-	                                  .takes_file = true,
-	                                  .namespace = "default"};
+	struct command_options options = {.command = "explain", .namespace = "default"};
 	struct documents documents;
 	int status = command_options_load(argc, argv, &options, &documents);
 	if (status >= 0)

@@ -14,23 +14,6 @@
 #define OUTPUT_MAX   ((size_t)256 * 1024 * 1024)
 #define AGENTS_SHOWN ((size_t)3)
 
-static const char usage[] =
-        "Usage: lastword groups [OPTION…]\n"
-        "Groups the failed terminations of agents that are similar: those with the same\n"
-        "fingerprint, the group seen last at the end. Reads the cluster's AgentExits through\n"
-        "kubectl; also as kubectl's plugin: kubectl lastword groups.\n"
-        "\n"
-        "STATE is open, resolved (a later run of each agent has succeeded) or back (it failed\n"
-        "again after it was resolved).\n"
-        "\n" RECORD_FILTER_USAGE "  -o, --output json      the groups as JSON, with all agents\n"
-        "      --no-headers       the table without its titles\n"
-        "  -f, --filename FILE    read records from a file, JSON or YAML; - is standard input\n"
-        "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
-        "\n"
-        "The table fits the terminal, or as many columns as the variable COLUMNS has. KUBECTL "
-        "names\n"
-        "another kubectl. Exit status: 0 ok, 1 failed, 2 usage.\n";
-
 /* Records with the same fingerprint, or without one of the same cause and agent: a run of the
  * sorted list, the newest last. */
 struct group {
@@ -276,7 +259,7 @@ static void print_table(struct buffer *out, const struct group *groups, size_t c
 
 int command_groups(int argc, char **argv)
 {
-	struct record_options options = {.command = "groups", .usage = usage, .flags = "nAlofcsu"};
+	struct record_options options = {.command = "groups"};
 	const struct exit_choice choice = {record_is_chosen, &options, false};
 	struct exit_list _cleanup_exit_list_ list = {0};
 	struct buffer _cleanup_buffer_ out;

@@ -14,24 +14,6 @@
 #define OUTPUT_MAX        ((size_t)8 * 1024 * 1024)
 #define DOCKER_CONFIG_MAX 4096
 
-static const char usage[] =
-        "Usage: lastword images [OPTION…] IMAGE…\n"
-        "Asks the registries what the images run, and prints the entries for \"images:\" in the\n"
-        "configuration: with them agents are wrapped whose pods name no command.\n"
-        "\n"
-        "      --pin tag|digest    name the image as given (the default), or by the digest that "
-        "it\n"
-        "                          has now: a tag may move to an image with another command\n"
-        "      --platform OS/ARCH  what one platform's image runs; without it linux/amd64 and\n"
-        "                          linux/arm64 must run the same\n"
-        "      --docker-config DIR where config.json with the credentials is (the variable\n"
-        "                          DOCKER_CONFIG, else ~/.docker)\n"
-        "      --ca-file FILE      CA certificates of the registries, PEM (the system's)\n"
-        "  -o, --output FORMAT     yaml (the default) or json\n"
-        "\n"
-        "Proxies are taken from the environment (https_proxy, no_proxy). Exit status: 0 all were\n"
-        "resolved, 1 some were not, 2 usage.\n";
-
 struct images_options {
 	bool pin_digest;
 	bool json;
@@ -42,43 +24,24 @@ struct images_options {
 
 /* ---- Flags ---- */
 
-enum { CODE_PIN = 1, CODE_PLATFORM, CODE_DOCKER_CONFIG, CODE_CA_FILE };
-
-static const struct option long_options[] = {
-        {"pin", required_argument, NULL, CODE_PIN},
-        {"platform", required_argument, NULL, CODE_PLATFORM},
-        {"docker-config", required_argument, NULL, CODE_DOCKER_CONFIG},
-        {"ca-file", required_argument, NULL, CODE_CA_FILE},
-        {"output", required_argument, NULL, 'o'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-};
-
-/* One of two words; *ret_second: it was the second. */
-static bool take_word(const char *flag, const char *value, const char *first, const char *second,
-                      bool *ret_second, struct error *error)
-{
-	if (strcmp(value, first) != 0 && strcmp(value, second) != 0)
-		return error_set(error, "%s %s: expected %s or %s", flag, value, first, second);
-	*ret_second = strcmp(value, second) == 0;
-	return true;
-}
-
-static bool take_flag(int code, struct images_options *options, struct error *error)
+static bool take_flag(int code, const struct manual *manual, struct images_options *options,
+                      struct error *error)
 {
 	switch (code) {
-	case CODE_PIN:
-		return take_word("--pin", optarg, "tag", "digest", &options->pin_digest, error);
-	case 'o':
-		return take_word("-o", optarg, "yaml", "json", &options->json, error);
-	case CODE_PLATFORM:
+	case FLAG_PIN:
+		options->pin_digest = strcmp(optarg, "digest") == 0;
+		return option_is_word(manual, FLAG_PIN, optarg, error);
+	case FLAG_OUTPUT:
+		options->json = strcmp(optarg, "json") == 0;
+		return option_is_word(manual, FLAG_OUTPUT, optarg, error);
+	case FLAG_PLATFORM:
 		options->platform = optarg;
 		if (strchr(optarg, '/') == NULL)
 			return error_set(error,
 			                 "--platform %s: expected OS/ARCH, such as linux/arm64",
 			                 optarg);
 		return true;
-	case CODE_DOCKER_CONFIG:
+	case FLAG_DOCKER_CONFIG:
 		options->docker_config = optarg;
 		return true;
 	default:
@@ -93,15 +56,16 @@ static bool take_flag(int code, struct images_options *options, struct error *er
 /* -1: go on, optind is the first image; else the exit status, after a message. */
 static int read_flags(int argc, char **argv, struct images_options *options)
 {
+	const struct manual *manual = manual_find("images");
 	struct error error;
 	int code;
 	option_begin();
-	while ((code = option_next(argc, argv, ":o:h", long_options, &error)) != OPTION_END) {
-		if (code == 'h') {
-			fputs(usage, stdout);
+	while ((code = option_next(argc, argv, manual, &error)) != OPTION_END) {
+		if (code == FLAG_HELP) {
+			option_print_help(manual);
 			return EXIT_OK;
 		}
-		if (code == OPTION_WRONG || !take_flag(code, options, &error)) {
+		if (code == OPTION_WRONG || !take_flag(code, manual, options, &error)) {
 			message("images", "%s", error.message);
 			return EXIT_USAGE;
 		}

@@ -8,29 +8,6 @@
 #include "cli/pods.h"
 #include "lib/document/yaml.h"
 
-static const char usage[] =
-        "Usage: lastword inject -c CONFIG -f FILE|- [OPTION…]\n"
-        "Changes the pods and pod templates in a file as the webhook would, and prints the whole\n"
-        "file. A document in which nothing changes is printed as it stands; the others keep the\n"
-        "order of their keys. Standard error has a line for each object: injected, or left and "
-        "why.\n"
-        "Left as they are: Argo Workflows (only Argo makes their pods, and the webhook sees "
-        "those)\n"
-        "and Knative Services (Knative refuses lifecycle hooks; the webhook sees their pods).\n"
-        "\n"
-        "  -c, --config FILE       the configuration\n"
-        "  -f, --filename FILE     Pods, objects with pod templates of any kind, Lists,\n"
-        "                          AdmissionReviews; JSON or YAML; - is standard input\n"
-        "  -o, --output yaml|json|patch\n"
-        "                          patch: a JSON Patch (RFC 6902) on one line for each document\n"
-        "                          with pods (default: as the input)\n"
-        "  -n, --namespace NS      where the file names none (default \"default\")\n"
-        "      --kube-version 1.N  the API server's version, for sidecar mode auto\n"
-        "      --watchdog-image IMAGE  of the sidecar, unless the configuration names one\n"
-        "                          (default: that of this version)\n"
-        "\n"
-        "Exit status: 0 ok, 1 failed, 2 usage.\n";
-
 #define OUTPUT_MAX ((size_t)256 * 1024 * 1024)
 
 struct injecting {
@@ -262,12 +239,7 @@ static void print_all(struct injecting *injecting)
 
 int command_inject(int argc, char **argv)
 {
-	struct command_options options = {.command = "inject",
-	                                  .usage = usage,
-	                                  .outputs = 1U << OUTPUT_YAML | 1U << OUTPUT_JSON |
-	                                             1U << OUTPUT_PATCH,
-	                                  .takes_file = true,
-	                                  .namespace = "default"};
+	struct command_options options = {.command = "inject", .namespace = "default"};
 	struct documents documents;
 	int status = command_options_load(argc, argv, &options, &documents);
 	if (status >= 0)

@@ -4,38 +4,31 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/manual.h"
+#include "cli/option.h"
+#include "lib/base/buffer.h"
 #include "lib/base/nearest.h"
 
-static const struct command {
+#define USAGE_MAX ((size_t)64 * 1024)
+
+/* What runs each command of the table (manual.h). */
+static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
-	const char *summary;
 } commands[] = {
-        {"inject", command_inject, "change the pods in a file as the webhook would"},
-        {"explain", command_explain, "show what the webhook would do to them, and why"},
-        {"check", command_check, "check a configuration"},
-        {"images", command_images, "ask registries what images run, for the configuration"},
-        {"status", command_status, "check an installation"},
-        {"scan", command_scan, "find silent and failed pods; nothing needs to be installed"},
-        {"exits", command_exits, "list the failed terminations of agents in a cluster"},
-        {"groups", command_groups, "group those that are similar"},
-        {"why", command_why, "show why a pod's agent failed"},
-        {"breaker", command_breaker, "show, open or close the breakers of namespaces"},
-        {"diagnose", command_diagnose, "show what the watchdog would report of a log"},
+        {"inject", command_inject},   {"explain", command_explain},   {"check", command_check},
+        {"images", command_images},   {"status", command_status},     {"scan", command_scan},
+        {"exits", command_exits},     {"groups", command_groups},     {"why", command_why},
+        {"breaker", command_breaker}, {"diagnose", command_diagnose},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static void print_usage(FILE *out)
 {
-	fputs("Usage: lastword COMMAND [OPTION…]\n"
-	      "\n",
-	      out);
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-	fputs("\n"
-	      "lastword COMMAND --help describes a command. Exit status: 0 ok, 1 failed, 2 "
-	      "usage.\n",
-	      out);
+	struct buffer _cleanup_buffer_ text;
+	buffer_init(&text, USAGE_MAX);
+	manual_write_usage(&text);
+	fputs(buffer_text(&text), out);
 }
 
 static void report_unknown(const char *name)
@@ -48,16 +41,29 @@ static void report_unknown(const char *name)
 	        nearest.word == NULL ? "" : nearest.word, nearest.word == NULL ? "" : "?");
 }
 
+/* lastword help [COMMAND] */
+static int help(int argc, char **argv)
+{
+	const struct manual *manual = argc > 2 ? manual_find(argv[2]) : NULL;
+	if (argc > 2 && manual == NULL) {
+		report_unknown(argv[2]);
+		return EXIT_USAGE;
+	}
+	if (manual == NULL)
+		print_usage(stdout);
+	else
+		option_print_help(manual);
+	return EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (strcmp(commands[i].name, name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
-	if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
-		print_usage(stdout);
-		return EXIT_OK;
-	}
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+		return help(argc, argv);
 	if (strcmp(name, "--version") == 0) {
 		puts("lastword " LASTWORD_VERSION);
 		return EXIT_OK;

@@ -1,9 +1,12 @@
 #include "cli/option.h"
 
-#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "lib/base/buffer.h"
 #include "lib/base/nearest.h"
+
+#define HELP_MAX ((size_t)64 * 1024)
 
 void option_begin(void)
 {
@@ -11,35 +14,120 @@ void option_begin(void)
 	opterr = 0;
 }
 
-/* The flag that was meant; NULL: none is near. */
-static const char *meant_flag(const char *given, const struct option *long_options)
+/* The table in getopt's form: the long flags, and the letters behind ":". */
+static void write_tables(const struct manual *manual, struct option longs[MANUAL_FLAGS_MAX + 1],
+                         char letters[2 * MANUAL_FLAGS_MAX + 2])
 {
-	char name[NEAREST_LENGTH_MAX + 1];
-	struct nearest nearest = {.text = name};
-	size_t length = strncmp(given, "--", 2) == 0 ? strcspn(given + 2, "=") : sizeof name;
-	if (length >= sizeof name)
+	size_t length = 0;
+	letters[length++] = ':';
+	for (size_t i = 0; i < manual->flag_count && i < MANUAL_FLAGS_MAX; i++) {
+		const struct manual_flag *flag = &manual->flags[i];
+		int takes = flag->value == NULL ? no_argument : required_argument;
+		longs[i] = (struct option){flag->name, takes, NULL, (int)flag->flag};
+		if (flag->letter == '\0')
+			continue;
+		letters[length++] = flag->letter;
+		if (flag->value != NULL)
+			letters[length++] = ':';
+	}
+	longs[manual->flag_count] = (struct option){NULL, 0, NULL, 0};
+	letters[length] = '\0';
+}
+
+/* Another command has a flag of this name. */
+static bool is_of_another(const char *name, size_t length, char letter)
+{
+	for (size_t i = 0; i < manual_count; i++)
+		if (manual_find_flag(&manuals[i], name, length, letter) != NULL)
+			return true;
+	return false;
+}
+
+/* The flag that was meant; NULL: none is near. */
+static const char *meant_flag(const struct manual *manual, const char *name, size_t length)
+{
+	char text[NEAREST_LENGTH_MAX + 1];
+	struct nearest nearest = {.text = text};
+	if (length >= sizeof text)
 		return NULL;
-	memcpy(name, given + 2, length);
-	name[length] = '\0';
-	for (; long_options->name != NULL; long_options++)
-		nearest_offer(&nearest, long_options->name);
+	memcpy(text, name, length);
+	text[length] = '\0';
+	for (size_t i = 0; i < manual->flag_count; i++)
+		nearest_offer(&nearest, manual->flags[i].name);
 	return nearest.word == NULL || nearest.distance == 0 ? NULL : nearest.word;
 }
 
-int option_next(int argc, char **argv, const char *letters, const struct option *long_options,
-                struct error *error)
+static int fail_unknown(const struct manual *manual, const char *given, struct error *error)
 {
-	int code = getopt_long(argc, argv, letters, long_options, NULL);
-	const char *given = optind > 0 && optind <= argc ? argv[optind - 1] : "";
-	if (code == ':')
-		error_set(error, "%s: expected a value; see --help", given);
-	else if (code == '?' && optopt != 0 && given[1] != '-')
+	bool is_long = strncmp(given, "--", 2) == 0;
+	const char *name = is_long ? given + 2 : NULL;
+	size_t length = is_long ? strcspn(name, "=") : 0;
+	if (!is_long && is_of_another(NULL, 0, (char)optopt))
+		error_set(error, "-%c: not a flag of this command; see --help", optopt);
+	else if (!is_long)
 		error_set(error, "-%c: unknown flag; see --help", optopt);
-	else if (code == '?') {
-		const char *meant = meant_flag(given, long_options);
-		error_set(error, "%s: unknown flag, or one that takes no value; see --help%s%s%s",
-		          given, meant == NULL ? "" : "; did you mean --",
-		          meant == NULL ? "" : meant, meant == NULL ? "" : "?");
+	else if (manual_find_flag(manual, name, length, '\0') != NULL)
+		error_set(error, "--%.*s: takes no value; see --help", (int)length, name);
+	else if (is_of_another(name, length, '\0'))
+		error_set(error, "--%.*s: not a flag of this command; see --help", (int)length,
+		          name);
+	else {
+		const char *meant = meant_flag(manual, name, length);
+		error_set(error, "--%.*s: unknown flag%s%s%s; see --help", (int)length, name,
+		          meant == NULL ? "" : ", did you mean --", meant == NULL ? "" : meant,
+		          meant == NULL ? "" : "?");
 	}
-	return code == ':' ? OPTION_WRONG : code;
+	return OPTION_WRONG;
+}
+
+int option_next(int argc, char **argv, const struct manual *manual, struct error *error)
+{
+	struct option longs[MANUAL_FLAGS_MAX + 1];
+	char letters[2 * MANUAL_FLAGS_MAX + 2];
+	write_tables(manual, longs, letters);
+	int code = getopt_long(argc, argv, letters, longs, NULL);
+	const char *given = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+	if (code == ':') {
+		error_set(error, "%s: expected a value; see --help", given);
+		return OPTION_WRONG;
+	}
+	if (code == '?')
+		return fail_unknown(manual, optopt != 0 && given[1] != '-' ? "-" : given, error);
+	const struct manual_flag *flag = code > 0 && code < FLAG_AGENT
+	                                         ? manual_find_flag(manual, NULL, 0, (char)code)
+	                                         : NULL;
+	return flag == NULL ? code : (int)flag->flag;
+}
+
+bool option_is_word(const struct manual *manual, enum flag flag, const char *value,
+                    struct error *error)
+{
+	const struct manual_flag *found = NULL;
+	for (size_t i = 0; i < manual->flag_count; i++)
+		if (manual->flags[i].flag == flag)
+			found = &manual->flags[i];
+	const char *words = found == NULL || found->words == NULL ? "" : found->words;
+	for (const char *word = words; *word != '\0';) {
+		size_t length = strcspn(word, "|");
+		if (strlen(value) == length && strncmp(value, word, length) == 0)
+			return true;
+		word += length + (word[length] == '|');
+	}
+	char expected[80] = "";
+	for (size_t i = 0, n = 0; words[i] != '\0' && n + 3 < sizeof expected; i++)
+		n += (size_t)snprintf(expected + n, 3, words[i] == '|' ? ", " : "%c", words[i]);
+	char name[32] = "-";
+	if (found != NULL)
+		snprintf(name, sizeof name, found->letter == '\0' ? "--%s" : "-%.1s",
+		         found->letter == '\0' ? found->name : &found->letter);
+	return error_set(error, "%s %s: expected %s%s", name, value,
+	                 strchr(words, '|') == NULL ? "" : "one of ", expected);
+}
+
+void option_print_help(const struct manual *manual)
+{
+	struct buffer _cleanup_buffer_ text;
+	buffer_init(&text, HELP_MAX);
+	manual_write_help(manual, &text);
+	fputs(buffer_text(&text), stdout);
 }

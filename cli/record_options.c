@@ -14,73 +14,6 @@
 
 #define DAY (INT64_C(24) * 3600 * SECOND)
 
-enum {
-	CODE_SINCE = 1,
-	CODE_UNTIL,
-	CODE_CAUSE,
-	CODE_AGENT,
-	CODE_NO_HEADERS,
-	CODE_KUBECONFIG,
-	CODE_CONTEXT,
-	CODE_CONFIG,
-	CODE_LOG,
-	CODE_LOG_FILE,
-	CODE_UNRESOLVED
-};
-
-static const struct option long_options[] = {
-        {"namespace", required_argument, NULL, 'n'},
-        {"all-namespaces", no_argument, NULL, 'A'},
-        {"selector", required_argument, NULL, 'l'},
-        {"output", required_argument, NULL, 'o'},
-        {"filename", required_argument, NULL, 'f'},
-        {"container", required_argument, NULL, 'c'},
-        {"since", required_argument, NULL, CODE_SINCE},
-        {"until", required_argument, NULL, CODE_UNTIL},
-        {"cause", required_argument, NULL, CODE_CAUSE},
-        {"agent", required_argument, NULL, CODE_AGENT},
-        {"no-headers", no_argument, NULL, CODE_NO_HEADERS},
-        {"watch", no_argument, NULL, 'w'},
-        {"config", required_argument, NULL, CODE_CONFIG},
-        {"log", no_argument, NULL, CODE_LOG},
-        {"log-file", required_argument, NULL, CODE_LOG_FILE},
-        {"unresolved", no_argument, NULL, CODE_UNRESOLVED},
-        {"kubeconfig", required_argument, NULL, CODE_KUBECONFIG},
-        {"context", required_argument, NULL, CODE_CONTEXT},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-};
-
-static const char *long_name(int code)
-{
-	size_t i = 0;
-	while (long_options[i].name != NULL && long_options[i].val != code)
-		i++;
-	return long_options[i].name == NULL ? "" : long_options[i].name;
-}
-
-/* Which letter of options.flags allows the long ones. */
-static char letter_of(int code)
-{
-	switch (code) {
-	case CODE_SINCE:
-	case CODE_UNTIL:
-	case CODE_CAUSE:
-	case CODE_AGENT:
-	case CODE_NO_HEADERS:
-		return 's';
-	case CODE_CONFIG:
-		return 'C';
-	case CODE_LOG:
-	case CODE_LOG_FILE:
-		return 'L';
-	case CODE_UNRESOLVED:
-		return 'u';
-	default:
-		return (char)code;
-	}
-}
-
 /* A number of days, as in 7d, or a Go duration: 24h, 90m. */
 static bool read_length(const char *text, int64_t *ret_length)
 {
@@ -126,35 +59,22 @@ static bool take_time(const char *flag, const char *text, int64_t now, int64_t *
 	               flag, text);
 }
 
-/* Each with the letter of options.flags that allows it; NUL: all commands do. */
-static const struct {
-	const char *text;
-	enum record_output output;
-	char letter;
-} outputs[] = {
-        {"json", RECORDS_JSON, '\0'},
-        {"yaml", RECORDS_YAML, 'y'},
-        {"wide", RECORDS_WIDE, 'w'},
-        {"name", RECORDS_NAME, 'w'},
-};
-
 static bool take_output(const struct record_options *options, const char *text,
                         enum record_output *ret_output, struct error *error)
 {
-	char known[64] = "";
-	for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
-		if (strchr(options->flags, outputs[i].letter) == NULL) /* NUL is in every string */
-			continue;
-		if (strcmp(outputs[i].text, text) == 0) {
+	static const struct {
+		const char *text;
+		enum record_output output;
+	} outputs[] = {{"wide", RECORDS_WIDE},
+	               {"json", RECORDS_JSON},
+	               {"yaml", RECORDS_YAML},
+	               {"name", RECORDS_NAME}};
+	if (!option_is_word(options->manual, FLAG_OUTPUT, text, error))
+		return false;
+	for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++)
+		if (strcmp(outputs[i].text, text) == 0)
 			*ret_output = outputs[i].output;
-			return true;
-		}
-		size_t length = strlen(known);
-		snprintf(known + length, sizeof known - length, "%s%s", length == 0 ? "" : ", ",
-		         outputs[i].text);
-	}
-	return error_set(error, "-o %s: expected %s%s", text,
-	                 strchr(known, ',') == NULL ? "" : "one of ", known);
+	return true;
 }
 
 /* It becomes part of a path. */
@@ -171,59 +91,55 @@ static bool take_namespace(const char *text, struct record_options *options, str
 static bool take_option(int code, const char *value, struct record_options *options,
                         struct error *error)
 {
-	if (code != CODE_KUBECONFIG && code != CODE_CONTEXT)
-		if (strchr(options->flags, letter_of(code)) == NULL)
-			return error_set(error, "--%s: not a flag of this command; see --help",
-			                 long_name(code));
 	switch (code) {
-	case 'n':
+	case FLAG_NAMESPACE:
 		return take_namespace(value, options, error);
-	case 'A':
+	case FLAG_ALL_NAMESPACES:
 		options->all_namespaces = true;
 		return true;
-	case 'l':
+	case FLAG_SELECTOR:
 		options->source.selector = value;
 		return true;
-	case 'o':
+	case FLAG_OUTPUT:
 		return take_output(options, value, &options->output, error);
-	case 'f':
+	case FLAG_FILENAME:
 		options->source.path = value;
 		return true;
-	case 'c':
+	case FLAG_CONTAINER:
 		options->container = value;
 		return true;
-	case CODE_SINCE:
+	case FLAG_SINCE:
 		return take_time("since", value, options->now, &options->since, error);
-	case CODE_UNTIL:
+	case FLAG_UNTIL:
 		return take_time("until", value, options->now, &options->until, error);
-	case CODE_CAUSE:
+	case FLAG_CAUSE:
 		options->cause = value;
 		return true;
-	case CODE_AGENT:
+	case FLAG_AGENT:
 		options->agent = value;
 		return true;
-	case CODE_NO_HEADERS:
+	case FLAG_NO_HEADERS:
 		options->no_headers = true;
 		return true;
-	case 'w':
+	case FLAG_WATCH:
 		options->watch = true;
 		return true;
-	case CODE_CONFIG:
+	case FLAG_CONFIG:
 		options->config_path = value;
 		return true;
-	case CODE_LOG:
+	case FLAG_LOG:
 		options->log = true;
 		return true;
-	case CODE_LOG_FILE:
+	case FLAG_LOG_FILE:
 		options->log_file = value;
 		return true;
-	case CODE_UNRESOLVED:
+	case FLAG_UNRESOLVED:
 		options->unresolved = true;
 		return true;
-	case CODE_KUBECONFIG:
+	case FLAG_KUBECONFIG:
 		options->source.kubectl.kubeconfig = value;
 		return true;
-	case CODE_CONTEXT:
+	case FLAG_CONTEXT:
 		options->source.kubectl.context = value;
 		return true;
 	default:
@@ -264,15 +180,14 @@ static bool take_options(int argc, char **argv, struct record_options *options, 
 {
 	int code;
 	option_begin();
-	while ((code = option_next(argc, argv, ":n:Al:o:f:c:wh", long_options, error)) !=
-	       OPTION_END) {
-		*ret_help = code == 'h';
+	while ((code = option_next(argc, argv, options->manual, error)) != OPTION_END) {
+		*ret_help = code == FLAG_HELP;
 		if (*ret_help)
 			return true;
 		if (code == OPTION_WRONG || !take_option(code, optarg, options, error))
 			return false;
 	}
-	bool takes_argument = strchr(options->flags, 'p') != NULL;
+	bool takes_argument = options->manual->argument == VALUE_SUBJECT;
 	if (takes_argument && optind < argc)
 		options->argument = argv[optind++];
 	if (optind < argc)
@@ -287,12 +202,13 @@ int record_options_read(int argc, char **argv, struct record_options *options)
 	struct error error = {""};
 	bool help = false;
 	options->now = clock_wall();
+	options->manual = manual_find(options->command);
 	if (!take_options(argc, argv, options, &help, &error)) {
 		message(options->command, "%s", error.message);
 		return EXIT_USAGE;
 	}
 	if (help) {
-		fputs(options->usage, stdout);
+		option_print_help(options->manual);
 		return EXIT_OK;
 	}
 	choose_namespace(options);

@@ -1,5 +1,5 @@
 /*
- * record_options: the flags that exits and why share.
+ * record_options: the flags of the commands that read a cluster.
  */
 #ifndef LASTWORD_CLI_RECORD_OPTIONS_H
 #define LASTWORD_CLI_RECORD_OPTIONS_H
@@ -8,13 +8,13 @@
 #include <stdint.h>
 
 #include "cli/exit_records.h"
+#include "cli/manual.h"
 
 enum record_output { RECORDS_TABLE, RECORDS_WIDE, RECORDS_JSON, RECORDS_YAML, RECORDS_NAME };
 
 struct record_options {
 	const char *command;
-	const char *usage;
-	const char *flags; /* the letters that the command takes */
+	const struct manual *manual; /* the command's flags; set by record_options_read() */
 	struct exit_source source;
 	bool all_namespaces;
 	int64_t now;   /* when the flags were read; nanoseconds since 1970, as the next two */
@@ -33,21 +33,6 @@ struct record_options {
 	const char *argument; /* the one argument that is no flag, or NULL */
 	char namespace[64];   /* storage */
 };
-
-/* The flags that choose records, in the help of exits and groups. */
-#define RECORD_FILTER_USAGE                                                                        \
-	"  -n, --namespace NS     a namespace (default: kubectl's)\n"                              \
-	"  -A, --all-namespaces   all of them\n"                                                   \
-	"      --since TIME       only exits since then: 24h or 7d ago, or a time in UTC, such "   \
-	"as\n"                                                                                     \
-	"                         2026-11-28 or 2026-11-28T10:30:00Z\n"                            \
-	"      --until TIME       only exits until then\n"                                         \
-	"      --cause CAUSE      only exits of this cause: OOMKilled, Panic …\n"                \
-	"      --agent NAME       only exits of this agent\n"                                      \
-	"  -c, --container NAME   only exits of this container\n"                                  \
-	"      --unresolved       only exits after which no run of the same agent has succeeded\n" \
-	"  -l, --selector LABELS  only records with these labels: lastword.dev/cause=OOMKilled,\n" \
-	"                         lastword.dev/agent=… …\n"
 
 /* Reads the flags; asks kubectl for its namespace where none is named. -1: go on; else the exit
  * status, after a message. */

@@ -26,23 +26,6 @@
 #define CELL_COUNT   7
 #define GROUPS_MAX   10000
 
-static const char usage[] =
-        "Usage: lastword scan [OPTION…]\n"
-        "Looks at the pods of a cluster, where nothing needs to be installed: which are silent\n"
-        "now (a container has failed for good, and another one keeps the pod Running), which\n"
-        "containers have failed, and which pods the webhook would inject, if they were created\n"
-        "in namespaces that are opted in. Only reads, through kubectl; also as kubectl's plugin:\n"
-        "kubectl lastword scan.\n"
-        "\n"
-        "  -n, --namespace NS    a namespace (default: kubectl's)\n"
-        "  -A, --all-namespaces  all of them\n"
-        "      --config FILE     a configuration of the webhook (default: the one that is "
-        "shipped)\n"
-        "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
-        "\n"
-        "Tables fit the terminal, or as many columns as the variable COLUMNS has. KUBECTL names\n"
-        "another kubectl. Exit status: 0 ok, 1 failed, 2 usage.\n";
-
 /* A container that failed. */
 struct finding {
 	int64_t time; /* since when it is silent, or when it failed */
@@ -375,7 +358,7 @@ static int run(struct scan *scan)
 
 int command_scan(int argc, char **argv)
 {
-	struct record_options options = {.command = "scan", .usage = usage, .flags = "nAC"};
+	struct record_options options = {.command = "scan"};
 	struct error error;
 	struct config *config;
 	int status = record_options_read(argc, argv, &options);

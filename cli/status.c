@@ -24,19 +24,6 @@
 #define EXPIRY_WARNING   (INT64_C(7) * 24 * 3600 * SECOND)
 #define STALE_SECONDS    180 /* three bookmarks of the API server */
 
-static const char usage[] =
-        "Usage: lastword status [OPTION…]\n"
-        "Checks an installation, a line for each check: the API server, the CRD, webhook and\n"
-        "observer, the registration and its CA, a pod that is created as a dry run, certificates,\n"
-        "opted-in namespaces, un-injected pods, breakers and receivers. Stores nothing. Reads the\n"
-        "cluster through kubectl; also as kubectl's plugin: kubectl lastword status.\n"
-        "\n"
-        "  -n, --namespace NS     lastword's own namespace (default lastword-system)\n"
-        "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
-        "\n"
-        "KUBECTL names another kubectl. Exit status: 0 all is well, or there are only warnings,\n"
-        "1 something is wrong, 2 usage.\n";
-
 enum outcome { OUTCOME_OK, OUTCOME_WARNING, OUTCOME_FAILED };
 
 struct status {
@@ -419,7 +406,7 @@ static void check_all(struct status *status)
 
 int command_status(int argc, char **argv)
 {
-	struct record_options options = {.command = "status", .usage = usage, .flags = "n"};
+	struct record_options options = {.command = "status"};
 	options.source.namespace = SYSTEM_NAMESPACE;
 	int code = record_options_read(argc, argv, &options);
 	if (code >= 0)

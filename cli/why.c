@@ -19,27 +19,6 @@
 #define OTHERS_SHOWN  ((size_t)10)
 #define SIMILAR_SHOWN ((size_t)5)
 
-static const char usage[] =
-        "Usage: lastword why SUBJECT [OPTION…]\n"
-        "Shows the last termination of an agent: the cause, the key log lines, and which recent\n"
-        "failures were similar. The pod may be deleted already. Reads the cluster's AgentExits\n"
-        "through kubectl; also as kubectl's plugin: kubectl lastword why.\n"
-        "\n"
-        "SUBJECT is a pod (coder-7f9 or pod/coder-7f9), an owner (job/NAME, statefulset/NAME …),\n"
-        "workflow/ID or task/ID. A name alone is looked for as a pod, then as any of the others,\n"
-        "then as the beginning of a pod's name.\n"
-        "\n"
-        "  -n, --namespace NS    its namespace (default: kubectl's)\n"
-        "  -c, --container NAME  only terminations of this container\n"
-        "      --log             with the end of the output, as far as the record has it\n"
-        "      --log-file FILE   write only that end, to a file\n"
-        "  -o, --output json|yaml   all records of the subject, an AgentExitList\n"
-        "  -f, --filename FILE   read records from a file, JSON or YAML; - is standard input\n"
-        "      --kubeconfig FILE, --context NAME   passed on to kubectl\n"
-        "\n"
-        "Tables fit the terminal, or as many columns as the variable COLUMNS has. KUBECTL names\n"
-        "another kubectl. Exit status: 0 ok, 1 failed or no record, 2 usage.\n";
-
 /* ---- One termination ---- */
 
 static void write_text(struct buffer *out, const char *title, const char *text)
@@ -394,7 +373,7 @@ static bool write_report(const struct record_options *options, const struct exit
 
 int command_why(int argc, char **argv)
 {
-	struct record_options options = {.command = "why", .usage = usage, .flags = "nofcLpy"};
+	struct record_options options = {.command = "why"};
 	struct exit_list _cleanup_exit_list_ list = {0};
 	struct buffer _cleanup_buffer_ out;
 	struct error error;

@@ -224,12 +224,14 @@ def test_argos_pod_is_as_argo_made_it(lastword):
 @pytest.mark.parametrize("arguments,says", [
     (["inject", "-c", "-", "-f", "-"], "only one of -c and -f can be standard input"),
     (["inject", "--wrong"], "--wrong: unknown flag"),
-    (["inject", "--confgi", "x"], "--confgi: unknown flag, or one that takes no value; see --help; did you mean --config?"),
+    (["inject", "--confgi", "x"], "--confgi: unknown flag, did you mean --config?; see --help"),
     (["exits", "--namespce=x"], "did you mean --namespace?"), (["inject", "-x"], "-x: unknown flag"),
-    (["inject", "-c"], "-c: expected a value"), (["why", "--since"], "--since: expected a value"),
+    (["inject", "-c"], "-c: expected a value"), (["exits", "--since"], "--since: expected a value"),
     (["exits", "--log"], "--log: not a flag of this command"),
+    (["exits", "--unresolved=x"], "--unresolved: takes no value"),
+    (["inject", "-A"], "-A: not a flag of this command"),
     (["diagnose"], "expected a log"), (["images"], "expected at least one image"),
-    (["check", "-c", "x", "-f", "y"], "check takes only -c")])
+    (["check", "-c", "x", "-f", "y"], "-f: not a flag of this command")])
 def test_wrong_usage_is_a_line(arguments, says):
     done = subprocess.run([BUILD / "bin/lastword", *arguments], capture_output=True, text=True,
                           timeout=60)
