@@ -265,6 +265,22 @@ static size_t random_id(const char *text, size_t length)
 	return shape.length >= RANDOM_MIN && random ? shape.length : 0;
 }
 
+/* A random id behind what it is of: toolu_…, msg_…, cus_…. The prefix says nothing of randomness.
+ */
+static size_t prefixed_id(const char *text, size_t length)
+{
+	size_t prefix = 0;
+	while (prefix < length && prefix <= 10 && ascii_is_lower(text[prefix]))
+		prefix++;
+	if (prefix < 2 || prefix > 10 || prefix + RANDOM_MIN >= length || text[prefix++] != '_')
+		return 0;
+	struct word_shape shape = {0};
+	read_shape(text + prefix, length - prefix, &shape);
+	bool random = shape.counts[KIND_JOINT] == 0 && shape.counts[KIND_DIGIT] > 0 &&
+	              shape.runs * 7 > shape.length * 2;
+	return shape.length >= RANDOM_MIN && random ? prefix + shape.length : 0;
+}
+
 size_t generated_shape(const char *text, size_t length, size_t at)
 {
 	char before = at > 0 ? text[-1] : ' ';
@@ -287,5 +303,8 @@ size_t generated_shape(const char *text, size_t length, size_t at)
 		n = n > 0 ? n : ulid(text, length);
 	}
 	bool may_begin = ascii_is_alnum(text[0]) || text[0] == '_' || text[0] == '-';
-	return n > 0 || !may_begin ? n : random_id(text, length);
+	if (n > 0 || !may_begin)
+		return n;
+	n = random_id(text, length);
+	return n > 0 ? n : prefixed_id(text, length);
 }

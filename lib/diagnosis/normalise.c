@@ -90,9 +90,10 @@ static bool is_name_suffix(const char *text, size_t at, size_t word)
 	return true;
 }
 
+/* Behind the name of a month or day: "Jul 28", "Jul/2013" */
 static bool is_before_digit(const char *text, size_t length, size_t at)
 {
-	while (at < length && (text[at] == ' ' || text[at] == ','))
+	while (at < length && strchr(" ,/-", text[at]) != NULL && text[at] != '\0')
 		at++;
 	return at < length && ascii_is_digit(text[at]);
 }
@@ -103,6 +104,19 @@ static size_t count_digits(const struct normaliser *n, size_t at)
 	while (at + digits < n->length && ascii_is_digit(n->text[at + digits]))
 		digits++;
 	return digits;
+}
+
+/* The length of a number's unit at text, which depends on the number: " MiB" and "µs". */
+static size_t unit_length(const char *text, size_t length)
+{
+	if (length >= 3 && (memcmp(text, "\xC2\xB5s", 3) == 0 || memcmp(text, "\xCE\xBCs", 3) == 0))
+		return 3;
+	if (length < 3 || text[0] != ' ' || strchr("KkMGT", text[1]) == NULL)
+		return 0;
+	size_t unit = text[2] == 'i' ? 3 : 2;
+	if (unit >= length || text[unit] != 'B')
+		return 0;
+	return unit + 1 == length || !ascii_is_alnum(text[unit + 1]) ? unit + 1 : 0;
 }
 
 /* --- Numbers that say what failed --- */
@@ -154,6 +168,9 @@ static bool follows_code_word(const struct normaliser *n, size_t digits)
 	bool colon = n->text[n->word_end] == ':';
 	if (is_word_at_end(n, "error"))
 		return status || !colon;
+	if (is_word_at_end(n, "response") || is_word_at_end(n, "returned") ||
+	    is_word_at_end(n, "got"))
+		return status;
 	if (is_word_at_end(n, "exception"))
 		return n->text[n->in - 1] == '(';
 	return is_code_word(n);
@@ -210,7 +227,7 @@ static bool keeps_number(const struct normaliser *n, size_t word)
 	size_t digits = count_digits(n, n->in);
 	if (digits == word) {
 		bool beside =
-		        n->keeps_number && n->in > 0 && strchr(".(", n->text[n->in - 1]) != NULL;
+		        n->keeps_number && n->in > 0 && strchr(".([", n->text[n->in - 1]) != NULL;
 		return follows_code_word(n, digits) || is_status_with_words(n, digits) ||
 		       (digits < 6 && follows_capitals(n)) || beside;
 	}
@@ -235,12 +252,15 @@ static void take_word(struct normaliser *n, size_t word)
 	buffer_append(n->out, text, stays);
 	if (stays < word)
 		write_mark(n);
+	size_t unit = 0;
+	if (digit && stays < word)
+		unit = unit_length(text + word, n->length - n->in - word);
 	if (!digit && stays == word) {
 		n->word = n->in;
 		n->word_end = n->in + word;
 		n->keeps_number = false;
 	}
-	n->in += word;
+	n->in += word + unit;
 }
 
 void normalise(const char *text, size_t length, struct buffer *out)

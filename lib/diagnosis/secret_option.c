@@ -111,6 +111,10 @@ static size_t option_value(struct secret_scanner *s, enum option_how how, size_t
                            char *ret_quote, bool *ret_escaped)
 {
 	bool separate = end < s->length && strchr(" '\"=", s->text[end]) != NULL;
+	/* The quote of the value (-p'x'), and not of the option ('-p', 'x'). */
+	if (separate && (s->text[end] == '\'' || s->text[end] == '"') && end + 1 < s->length &&
+	    s->text[end + 1] != ',' && !ascii_is_space(s->text[end + 1]))
+		separate = false;
 	if (how == OPTION_ATTACHED || (!separate && (how == OPTION_BOTH || how == OPTION_PAIR)))
 		return separate && s->text[end] != '\'' && s->text[end] != '"'
 		               ? 0

@@ -148,7 +148,7 @@ bool take_token(struct secret_scanner *s)
 static size_t word_end(struct secret_scanner *s, size_t from)
 {
 	size_t end = from;
-	while (end < s->length && end - from < 256 && !ascii_is_space(s->text[end]) &&
+	while (end < s->length && !ascii_is_space(s->text[end]) &&
 	       strchr("\"'`<>()[]{},;", s->text[end]) == NULL)
 		end++;
 	s->work += end - from;
@@ -192,6 +192,28 @@ static bool take_prose(struct secret_scanner *s)
 	return true;
 }
 
+/* Oracle's "user/password@//host:1521/service". */
+static bool take_easy_connect(struct secret_scanner *s)
+{
+	size_t slash = s->in;
+	while (slash < s->length && slash - s->in < VALUE_GLANCE &&
+	       (ascii_is_alnum(s->text[slash]) || s->text[slash] == '_'))
+		slash++;
+	s->work += slash - s->in;
+	if (slash >= s->length || s->text[slash] != '/')
+		return false;
+	size_t at = slash + 1;
+	while (at < s->length && at - slash < VALUE_GLANCE && !ascii_is_space(s->text[at]) &&
+	       s->text[at] != '/' && s->text[at] != '@')
+		at++;
+	s->work += at - slash;
+	if (at == slash + 1 || !scanner_text_at(s, at, "@//") || is_placeholder(s, slash + 1))
+		return false;
+	scanner_copy(s, slash + 1 - s->in);
+	scanner_replace(s, at, NULL);
+	return true;
+}
+
 bool take_scheme(struct secret_scanner *s)
 {
 	size_t word = 0;
@@ -200,7 +222,7 @@ bool take_scheme(struct secret_scanner *s)
 		word = word > 0 ? word : word_at(s, s->in, "basic ");
 	}
 	if (word == 0)
-		return take_prose(s);
+		return take_prose(s) || take_easy_connect(s);
 	size_t end = s->in + word;
 	while (end < s->length && (ascii_is_alnum(s->text[end]) ||
 	                           (s->text[end] != '\0' && strchr("_-.+/=~", s->text[end]))))

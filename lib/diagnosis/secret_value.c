@@ -306,6 +306,32 @@ bool take_value(struct secret_scanner *s)
 	return true;
 }
 
+/*
+ * The key of the element whose tag is text[at..end), or without one has ended with an attribute:
+ * <property name="db.password">x</property>, <name>db.password</name><value>x</value>.
+ */
+static struct key element_key(struct secret_scanner *s, size_t at, size_t end)
+{
+	struct key key = {0};
+	size_t from = s->in + 1;
+	size_t length = end - at;
+	if (length == 0 || (length == 5 && memcmp(s->text + at, "value", 5) == 0)) {
+		key = s->named;
+		s->named = (struct key){0};
+		return key;
+	}
+	key_look_up(s, at, end, &key);
+	if (length != 4 || memcmp(s->text + at, "name", 4) != 0)
+		return key;
+	size_t last = from;
+	while (last < s->length && last - from < KEY_MAX && is_name_byte(s->text[last]))
+		last++;
+	s->work += last - from;
+	s->named = (struct key){0};
+	key_look_up(s, from, last, &s->named);
+	return key;
+}
+
 bool take_element(struct secret_scanner *s)
 {
 	size_t end = s->out;
@@ -313,13 +339,13 @@ bool take_element(struct secret_scanner *s)
 	while (at > 0 && end - at < KEY_MAX && is_name_byte(s->text[at - 1]))
 		at--;
 	s->work += end - at;
-	if (at == end || at == 0 || s->text[at - 1] != '<')
-		return false;
-	struct key key = {0};
-	key_look_up(s, at, end, &key);
-	if (key.strength == KEY_NONE || key.strength == KEY_NEVER)
+	bool named = at == end && at > 0 && s->text[at - 1] == '"';
+	if (!named && (at == end || at == 0 || s->text[at - 1] != '<'))
 		return false;
 	size_t from = s->in + 1;
+	struct key key = element_key(s, at, end);
+	if (key.strength == KEY_NONE || key.strength == KEY_NEVER)
+		return false;
 	size_t limit = s->length - from < ELEMENT_MAX ? s->length : from + ELEMENT_MAX;
 	const char *close = memchr(s->text + from, '<', limit - from);
 	size_t last = close == NULL ? limit : (size_t)(close - s->text);

@@ -143,6 +143,15 @@ static void test_random_ids(void **state)
 	        {"session", "ses_%26a"},
 	        {"temporary path", "/tmp/%8a/plan.json"},
 	        {"path with an id", "/runs/%8h-%4h-%4h-%4h-%12h/out.json"},
+	        {"MAC with dashes", "%2H-%2H-%2H-%2H-%2H-%2H"},
+	        {"time of an access log", "1%<9>/Jul/201%<9>:1%<9>:%<5>0:%<5>0 +0000"},
+	        {"message", "msg_01%22a"},
+	        {"tool use", "toolu_01%22a"},
+	        {"completion", "chatcmpl-%29a"},
+	        {"call", "call_%24a"},
+	        {"pool and thread", "pool-%<99>-thread-%<99>"},
+	        {"node", "ip-10-%<255>-%<255>-%<255>.ec2.internal"},
+	        {"instance", "i-0%16h"},
 	        {"URL with an id", "http://x/runs/%24a/out"},
 	};
 	size_t wrong = 0;
@@ -178,6 +187,9 @@ static void test_similar(void **state)
 	        {"lookup train-model-x7k2p: refused", "lookup train-model-wqzpk: refused"},
 	        {"Agent Controller dccb2a92-69a0-4a1e-bc70-288c51da044a: stuck",
 	         "Agent Controller 00000000-69a0-4a1e-bc70-aaaaaaaaaaaa: stuck"},
+	        {"[28/Jul/2013:02:50:54 +0000] bad", "[01/Aug/2027:18:50:37 +0000] bad"},
+	        {"needs 414.9 KiB of memory", "needs 1.2 GiB of memory"},
+	        {"lost after 613.046\xC2\xB5s", "lost after 8ms"},
 	        {"12 of 30 steps failed", "7 of 30 steps failed"},
 	};
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
@@ -199,6 +211,9 @@ static void test_different(void **state)
 	        {"404 Client Error: x", "403 Client Error: x"},
 	        {"Error code: 429 - x", "Error code: 529 - x"},
 	        {"\"code\": 429, x", "\"code\": 400, x"},
+	        {"got 429 from upstream", "got 503 from upstream"},
+	        {"response: 403", "response: 404"},
+	        {"SQLSTATE[HY000] [2002] x", "SQLSTATE[HY000] [1045] x"},
 	        {"[Errno 111] x", "[Errno 104] x"},
 	        {"errno=2 x", "errno=13 x"},
 	        {"exit code 2", "exit code 3"},
