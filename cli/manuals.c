@@ -10,33 +10,34 @@
 
 /* ---- Flags that several commands have ---- */
 
-#define HELP                FLAG(HELP, 'h', "help", NULL, ANY, NULL, "print this text")
-#define OUTPUT(words, text) FLAG(OUTPUT, 'o', "output", words, WORDS, words, text)
+#define HELP_FLAG                FLAG(HELP, 'h', "help", NULL, ANY, NULL, "print this text")
+#define OUTPUT_FLAG(words, text) FLAG(OUTPUT, 'o', "output", words, WORDS, words, text)
 #define KUBECTL_FLAGS                                                                     \
 	FLAG(KUBECONFIG, '\0', "kubeconfig", "FILE", FILE, NULL, "passed on to kubectl"), \
 	        FLAG(CONTEXT, '\0', "context", "NAME", CONTEXT, NULL, "passed on to kubectl")
 #define KUBECTL_NOTE "The variable KUBECTL names another kubectl."
 #define TABLE_NOTE \
 	"Tables fit the terminal, or as many columns as the variable COLUMNS has. " KUBECTL_NOTE
-#define WEBHOOK_CONFIG \
+#define WEBHOOK_CONFIG_FLAG \
 	FLAG(CONFIG, 'c', "config", "FILE", FILE, NULL, "the webhook's configuration")
-#define POD_NAMESPACE                                            \
+#define POD_NAMESPACE_FLAG                                       \
 	FLAG(NAMESPACE, 'n', "namespace", "NS", NAMESPACE, NULL, \
 	     "where the file names none (default: \"default\")")
-#define KUBE_VERSION                                               \
+#define KUBE_VERSION_FLAG                                          \
 	FLAG(KUBE_VERSION, '\0', "kube-version", "1.N", ANY, NULL, \
 	     "the API server's version, for sidecar mode auto")
-#define WATCHDOG_IMAGE                                                   \
+#define WATCHDOG_IMAGE_FLAG                                              \
 	FLAG(WATCHDOG_IMAGE, '\0', "watchdog-image", "IMAGE", ANY, NULL, \
 	     "of the sidecar, unless the configuration names one (default: that of this version)")
-#define NAMESPACE \
+#define NAMESPACE_FLAG \
 	FLAG(NAMESPACE, 'n', "namespace", "NS", NAMESPACE, NULL, "a namespace (default: kubectl's)")
-#define ALL_NAMESPACES FLAG(ALL_NAMESPACES, 'A', "all-namespaces", NULL, ANY, NULL, "all of them")
-#define OWN_NAMESPACE                                            \
+#define ALL_NAMESPACES_FLAG \
+	FLAG(ALL_NAMESPACES, 'A', "all-namespaces", NULL, ANY, NULL, "all of them")
+#define OWN_NAMESPACE_FLAG                                       \
 	FLAG(NAMESPACE, 'n', "namespace", "NS", NAMESPACE, NULL, \
 	     "lastword's own namespace (default: lastword-system)")
 #define RECORD_FILTERS                                                                             \
-	NAMESPACE, ALL_NAMESPACES,                                                                 \
+	NAMESPACE_FLAG, ALL_NAMESPACES_FLAG,                                                       \
 	        FLAG(SINCE, '\0', "since", "TIME", ANY, NULL,                                      \
 	             "only exits since then: 24h or 7d ago, or a time in UTC, such as 2026-11-28 " \
 	             "or 2026-11-28T10:30:00Z"),                                                   \
@@ -51,42 +52,43 @@
 	        FLAG(SELECTOR, 'l', "selector", "LABELS", ANY, NULL,                               \
 	             "only records with these labels: lastword.dev/cause=OOMKilled, "              \
 	             "lastword.dev/agent=coder …")
-#define NO_HEADERS \
+#define NO_HEADERS_FLAG \
 	FLAG(NO_HEADERS, '\0', "no-headers", NULL, ANY, NULL, "the table without its titles")
-#define RECORD_FILE                                         \
+#define RECORD_FILE_FLAG                                    \
 	FLAG(FILENAME, 'f', "filename", "FILE", FILE, NULL, \
 	     "read records from a file, JSON or YAML; - is standard input")
 
 /* ---- The flags of each command ---- */
 
 static const struct manual_flag inject_flags[] = {
-        WEBHOOK_CONFIG,
+        WEBHOOK_CONFIG_FLAG,
         FLAG(FILENAME, 'f', "filename", "FILE", FILE, NULL,
              "Pods, objects with pod templates of any kind, Lists, AdmissionReviews; JSON or YAML; "
              "- is standard input"),
-        OUTPUT("yaml|json|patch", "patch: a JSON Patch (RFC 6902) on one line for each document "
-                                  "with pods (default: as the input)"),
-        POD_NAMESPACE,
-        KUBE_VERSION,
-        WATCHDOG_IMAGE,
-        HELP,
+        OUTPUT_FLAG("yaml|json|patch",
+                    "patch: a JSON Patch (RFC 6902) on one line for each document "
+                    "with pods (default: as the input)"),
+        POD_NAMESPACE_FLAG,
+        KUBE_VERSION_FLAG,
+        WATCHDOG_IMAGE_FLAG,
+        HELP_FLAG,
 };
 
 static const struct manual_flag explain_flags[] = {
-        WEBHOOK_CONFIG,
+        WEBHOOK_CONFIG_FLAG,
         FLAG(FILENAME, 'f', "filename", "FILE", FILE, NULL,
              "Pods, objects with pod templates of any kind, Argo Workflows, Lists, "
              "AdmissionReviews; JSON or YAML; - is standard input"),
-        OUTPUT("json|text", "text is for people (default: json)"),
-        POD_NAMESPACE,
-        KUBE_VERSION,
-        WATCHDOG_IMAGE,
-        HELP,
+        OUTPUT_FLAG("json|text", "text is for people (default: json)"),
+        POD_NAMESPACE_FLAG,
+        KUBE_VERSION_FLAG,
+        WATCHDOG_IMAGE_FLAG,
+        HELP_FLAG,
 };
 
 static const struct manual_flag check_flags[] = {
         FLAG(CONFIG, 'c', "config", "FILE", FILE, NULL, "the configuration; - is standard input"),
-        HELP,
+        HELP_FLAG,
 };
 
 static const struct manual_flag images_flags[] = {
@@ -101,37 +103,37 @@ static const struct manual_flag images_flags[] = {
              "~/.docker)"),
         FLAG(CA_FILE, '\0', "ca-file", "FILE", FILE, NULL,
              "CA certificates of the registries, PEM (default: the system's)"),
-        OUTPUT("yaml|json", "the form of the entries (default: yaml)"),
-        HELP,
+        OUTPUT_FLAG("yaml|json", "the form of the entries (default: yaml)"),
+        HELP_FLAG,
 };
 
-static const struct manual_flag status_flags[] = {OWN_NAMESPACE, KUBECTL_FLAGS, HELP};
+static const struct manual_flag status_flags[] = {OWN_NAMESPACE_FLAG, KUBECTL_FLAGS, HELP_FLAG};
 
 static const struct manual_flag scan_flags[] = {
-        NAMESPACE,
-        ALL_NAMESPACES,
+        NAMESPACE_FLAG,
+        ALL_NAMESPACES_FLAG,
         FLAG(CONFIG, '\0', "config", "FILE", FILE, NULL,
              "a configuration of the webhook (default: the one that is shipped)"),
         KUBECTL_FLAGS,
-        HELP,
+        HELP_FLAG,
 };
 
 static const struct manual_flag exits_flags[] = {
         RECORD_FILTERS,
-        OUTPUT("wide|json|yaml|name", "wide: all columns, nothing cut; json and yaml: an "
-                                      "AgentExitList; name: as kubectl takes it"),
-        NO_HEADERS,
+        OUTPUT_FLAG("wide|json|yaml|name", "wide: all columns, nothing cut; json and yaml: an "
+                                           "AgentExitList; name: as kubectl takes it"),
+        NO_HEADERS_FLAG,
         FLAG(WATCH, 'w', "watch", NULL, ANY, NULL,
              "go on with each record that is new or changes, until it is interrupted"),
-        RECORD_FILE,
+        RECORD_FILE_FLAG,
         KUBECTL_FLAGS,
-        HELP,
+        HELP_FLAG,
 };
 
 static const struct manual_flag groups_flags[] = {
-        RECORD_FILTERS, OUTPUT("json", "the groups as JSON, with all agents"),
-        NO_HEADERS,     RECORD_FILE,
-        KUBECTL_FLAGS,  HELP,
+        RECORD_FILTERS,  OUTPUT_FLAG("json", "the groups as JSON, with all agents"),
+        NO_HEADERS_FLAG, RECORD_FILE_FLAG,
+        KUBECTL_FLAGS,   HELP_FLAG,
 };
 
 static const struct manual_flag why_flags[] = {
@@ -142,19 +144,19 @@ static const struct manual_flag why_flags[] = {
         FLAG(LOG, '\0', "log", NULL, ANY, NULL,
              "with the end of the output, as far as the record has it"),
         FLAG(LOG_FILE, '\0', "log-file", "FILE", FILE, NULL, "write only that end, to a file"),
-        OUTPUT("json|yaml", "all records of the subject, an AgentExitList"),
-        RECORD_FILE,
+        OUTPUT_FLAG("json|yaml", "all records of the subject, an AgentExitList"),
+        RECORD_FILE_FLAG,
         KUBECTL_FLAGS,
-        HELP,
+        HELP_FLAG,
 };
 
 static const struct manual_flag breaker_flags[] = {
         FLAG(FOR, '\0', "for", "DURATION", ANY, NULL,
              "of open: then one pod is tried (default: it stays open until it is closed)"),
-        OWN_NAMESPACE,
-        OUTPUT("json", "of list: the state as it is stored"),
+        OWN_NAMESPACE_FLAG,
+        OUTPUT_FLAG("json", "of list: the state as it is stored"),
         KUBECTL_FLAGS,
-        HELP,
+        HELP_FLAG,
 };
 
 static const struct manual_flag diagnose_flags[] = {
@@ -172,8 +174,8 @@ static const struct manual_flag diagnose_flags[] = {
              "a pattern of one's own, as in redact; may be repeated"),
         FLAG(OWNER, '\0', "owner", "NAME", ANY, NULL, "for the fingerprint"),
         FLAG(CONTAINER, '\0', "container", "NAME", ANY, NULL, "for the fingerprint"),
-        OUTPUT("text|json", "text is for people (default: text)"),
-        HELP,
+        OUTPUT_FLAG("text|json", "text is for people (default: text)"),
+        HELP_FLAG,
 };
 
 /* ---- The commands ---- */
