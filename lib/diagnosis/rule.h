@@ -12,6 +12,7 @@
  *         level is information or warning. "max15": a line that has this weighs at most 15.
  *         "frame": a line of a stack trace, which is never the statement.
  * DETAIL  what went wrong, a word of lib/diagnosis/rules/causes.rules, which has its cause; or -.
+ *         Of several that a line has, the first in that file counts; with "max15" this one does.
  * TAKE    what of the line is the statement: line; from (from the pattern on); after (what is
  *         behind the pattern); next (a heading: the next line that is not empty weighs as much).
  * PATTERN bytes, of which at least four in a row at its start are literal. # is one or more digits,

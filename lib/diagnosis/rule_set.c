@@ -43,11 +43,17 @@ static void note(struct rule_findings *findings, const struct diagnosis_rule *ru
 	if (rule->kind == RULE_CEILING) {
 		if (rule->weight < findings->ceiling)
 			findings->ceiling = rule->weight;
+		if (rule->detail != 0) {
+			findings->detail = rule->detail;
+			findings->detail_rule = number;
+			findings->detail_settled = true;
+		}
 		return;
 	}
 	if (rule->insists && rule->weight > findings->insisting)
 		findings->insisting = rule->weight;
-	if (rule->detail != 0 && (findings->detail == 0 || rule->detail < findings->detail)) {
+	if (rule->detail != 0 && !findings->detail_settled &&
+	    (findings->detail == 0 || rule->detail < findings->detail)) {
 		findings->detail = rule->detail;
 		findings->detail_rule = number;
 	}

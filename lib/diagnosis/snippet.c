@@ -53,6 +53,7 @@ struct picker {
 	size_t last_lines[3]; /* offsets of the last lines that are no frames; newest last */
 	size_t last_count;
 	bool in_traceback; /* of Python: the next line without an indent is the statement */
+	bool has_frames;   /* of that traceback, one was seen */
 	bool ignored;      /* Python said that it ignores what comes next */
 	bool in_causes;    /* of Rust's anyhow: indented lines are ever deeper causes */
 	bool in_object;    /* a printed object, opened by a statement that ends with { */
@@ -119,6 +120,7 @@ static void begin_traceback(struct picker *picker, const struct log_line *line,
                             const char *traceback)
 {
 	picker->in_traceback = true;
+	picker->has_frames = false;
 	picker->prefix_length = (size_t)(traceback - line->text);
 	if (picker->prefix_length > sizeof picker->prefix)
 		picker->prefix_length = 0;
@@ -202,7 +204,11 @@ static void weigh_in_context(struct picker *picker, const struct log_line *line,
 		begin_traceback(picker, line, traceback);
 		weight->weight = 0;
 	} else if (picker->in_traceback && is_in_traceback(picker, line)) {
+		picker->has_frames = true;
 		weight->weight = 0;
+	} else if (picker->in_traceback && !picker->has_frames) {
+		/* A heading alone was quoted. */
+		picker->in_traceback = false;
 	} else if (is_ignored(line->text)) {
 		picker->ignored = true;
 		weight->weight = WEIGHT_HINT;
@@ -211,7 +217,7 @@ static void weigh_in_context(struct picker *picker, const struct log_line *line,
 	} else if (opens_causes(line->text)) {
 		picker->in_causes = true;
 		weight->weight = 0;
-	} else if ((picker->in_causes && line->indent > 0 && line->length > 0) ||
+	} else if ((picker->in_causes && line->indent > 0 && line->length > 0 && !weight->frame) ||
 	           (picker->in_object && is_key_member(line->text))) {
 		weight->weight = WEIGHT_LISTED;
 	} else {
