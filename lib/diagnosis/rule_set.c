@@ -46,13 +46,13 @@ static void note(struct rule_findings *findings, const struct diagnosis_rule *ru
 		if (rule->detail != 0) {
 			findings->detail = rule->detail;
 			findings->detail_rule = number;
-			findings->detail_settled = true;
+			findings->detail_is_final = true;
 		}
 		return;
 	}
 	if (rule->insists && rule->weight > findings->insisting)
 		findings->insisting = rule->weight;
-	if (rule->detail != 0 && !findings->detail_settled &&
+	if (rule->detail != 0 && !findings->detail_is_final &&
 	    (findings->detail == 0 || rule->detail < findings->detail)) {
 		findings->detail = rule->detail;
 		findings->detail_rule = number;

@@ -70,7 +70,7 @@ struct rule_findings {
 	uint8_t detail;       /* number of the first in precedence; 0: none */
 	unsigned rule;        /* that gave the weight; RULE_NONE: none did */
 	unsigned detail_rule; /* that gave the detail */
-	bool detail_settled;  /* by a ceiling's rule: no other one changes it */
+	bool detail_is_final; /* by a ceiling's rule: no other one changes it */
 	enum rule_take take;  /* of the rule that gave the weight */
 	size_t at;            /* where that one matched */
 	size_t end;
