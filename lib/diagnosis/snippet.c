@@ -291,6 +291,8 @@ static void consider(struct picker *picker, struct message *message, struct line
                      size_t start)
 {
 	const struct log_line *line = &picker->line;
+	if (message->continues != CONTINUES_NOT)
+		weigh_status(line, weight);
 	if (is_continuation(picker, message, line, weight, start))
 		return;
 	if (weight->frame || picker->in_traceback || weight->ceiling < WEIGHT_HINT)
@@ -306,6 +308,7 @@ static void consider(struct picker *picker, struct message *message, struct line
 	message->statement = NULL;
 	if (weight->weight < WEIGHT_HINT)
 		return;
+	weigh_status(line, weight);
 	struct candidate candidate = {
 	        .offset = start,
 	        .index = picker->lines,

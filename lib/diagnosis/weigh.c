@@ -156,22 +156,6 @@ static void weigh_level(const struct log_line *line, struct line_weight *weight)
 		weight->ceiling = 30;
 }
 
-/* An HTTP status means what the rules say of "status code 503", however the line words it. */
-static void find_status_detail(const struct log_line *line, struct line_weight *weight)
-{
-	char words[32];
-	size_t at;
-	unsigned status = http_status_find(line->folded, line->length, &at);
-	if (status == 0 || weight->detail != 0)
-		return;
-	struct rule_findings found;
-	size_t length = (size_t)snprintf(words, sizeof words, "status code %u", status);
-	const struct rule_text text = {words, words, length, 0};
-	rules_find(&rules_builtin, NULL, &text, &found, NULL);
-	weight->detail = found.detail;
-	weight->detail_rule = found.detail_rule;
-}
-
 void weigh_line(const struct own_rules *own, const struct log_line *line,
                 struct line_weight *ret_weight)
 {
@@ -189,7 +173,6 @@ void weigh_line(const struct own_rules *own, const struct log_line *line,
 	        .at = found.rule != RULE_NONE ? found.at : line->message,
 	        .end = found.rule != RULE_NONE ? found.end : line->message,
 	};
-	find_status_detail(line, &weight);
 	const char *message = line->text + line->message;
 	if (weight.weight < WEIGHT_EXCEPTION &&
 	    (names_exception(message) || ends_with_exception(line))) {
@@ -209,4 +192,21 @@ void weigh_line(const struct own_rules *own, const struct log_line *line,
 	if (line->length <= 2)
 		weight.weight = 0;
 	*ret_weight = weight;
+}
+
+void weigh_status(const struct log_line *line, struct line_weight *weight)
+{
+	char words[32];
+	size_t at;
+	if (weight->detail != 0)
+		return;
+	unsigned status = http_status_find(line->folded, line->length, &at);
+	if (status == 0)
+		return;
+	struct rule_findings found;
+	size_t length = (size_t)snprintf(words, sizeof words, "status code %u", status);
+	const struct rule_text text = {words, words, length, 0};
+	rules_find(&rules_builtin, NULL, &text, &found, NULL);
+	weight->detail = found.detail;
+	weight->detail_rule = found.detail_rule;
 }

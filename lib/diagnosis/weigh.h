@@ -33,4 +33,11 @@ struct line_weight {
 void weigh_line(const struct own_rules *own, const struct log_line *line,
                 struct line_weight *ret_weight);
 
+/*
+ * Gives the line that has no detail that of the HTTP status in it (http_status.h): it means what
+ * the rules say of "status code 503", whatever the line's words are. For lines that may be shown;
+ * most are not.
+ */
+void weigh_status(const struct log_line *line, struct line_weight *weight);
+
 #endif
