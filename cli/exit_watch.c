@@ -261,7 +261,8 @@ int exit_watch(struct record_options *options)
 	        .choice = {record_is_chosen, options, record_output_is_for_machines(options)},
 	        .table = {.namespaces = options->source.namespace == NULL,
 	                  .wide = options->output == RECORDS_WIDE,
-	                  .no_titles = options->no_headers},
+	                  .no_titles = options->no_headers,
+	                  .color = options->color},
 	        .first = true,
 	        .arena = arena_new(4 * EVENT_MAX),
 	};

@@ -36,6 +36,7 @@ int command_exits(int argc, char **argv)
 		        .namespaces = options.source.namespace == NULL,
 		        .wide = options.output == RECORDS_WIDE,
 		        .no_titles = options.no_headers,
+		        .color = options.color,
 		        .now = options.now,
 		};
 		record_table_print(&table, list.rows, list.count, &out);

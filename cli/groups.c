@@ -243,6 +243,16 @@ static void append_cell(struct buffer *out, const struct group *group, size_t co
 	buffer_append_char(out, '\0');
 }
 
+static enum color color_of(const struct group *group, size_t column)
+{
+	const char *state = state_of(group);
+	if (strcmp(state, "resolved") == 0)
+		return COLOR_DONE;
+	if (column != COLUMN_STATE)
+		return COLOR_NONE;
+	return strcmp(state, "back") == 0 ? COLOR_ALARM : COLOR_WARNING;
+}
+
 static void print_table(struct buffer *out, const struct group *groups, size_t count,
                         const struct record_options *options)
 {
@@ -251,10 +261,18 @@ static void print_table(struct buffer *out, const struct group *groups, size_t c
 	                      .count = COLUMN_COUNT,
 	                      .width = terminal_width(),
 	                      .no_titles = options->no_headers};
+	enum color *colors =
+	        options->color ? calloc(count + 1, COLUMN_COUNT * sizeof *colors) : NULL;
 	buffer_init(&texts, OUTPUT_MAX);
-	for (size_t i = 0; i < count * COLUMN_COUNT; i++)
-		append_cell(&texts, &groups[i / COLUMN_COUNT], i % COLUMN_COUNT, options->now);
+	for (size_t i = 0; i < count * COLUMN_COUNT; i++) {
+		const struct group *group = &groups[i / COLUMN_COUNT];
+		append_cell(&texts, group, i % COLUMN_COUNT, options->now);
+		if (colors != NULL)
+			colors[i] = color_of(group, i % COLUMN_COUNT);
+	}
+	table.colors = colors;
 	table_print_texts(out, &table, &texts, count);
+	free(colors);
 }
 
 int command_groups(int argc, char **argv)

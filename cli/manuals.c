@@ -15,6 +15,10 @@
 #define KUBECTL_FLAGS                                                                     \
 	FLAG(KUBECONFIG, '\0', "kubeconfig", "FILE", FILE, NULL, "passed on to kubectl"), \
 	        FLAG(CONTEXT, '\0', "context", "NAME", CONTEXT, NULL, "passed on to kubectl")
+#define COLOR_FLAG                                                                               \
+	FLAG(COLOR, '\0', "color", "WHEN", WORDS, "auto|always|never",                           \
+	     "what is silent or wrong stands out: auto (the default: on a terminal), always or " \
+	     "never")
 #define KUBECTL_NOTE "The variable KUBECTL names another kubectl."
 #define TABLE_NOTE \
 	"Tables fit the terminal, or as many columns as the variable COLUMNS has. " KUBECTL_NOTE
@@ -107,13 +111,15 @@ static const struct manual_flag images_flags[] = {
         HELP_FLAG,
 };
 
-static const struct manual_flag status_flags[] = {OWN_NAMESPACE_FLAG, KUBECTL_FLAGS, HELP_FLAG};
+static const struct manual_flag status_flags[] = {OWN_NAMESPACE_FLAG, COLOR_FLAG, KUBECTL_FLAGS,
+                                                  HELP_FLAG};
 
 static const struct manual_flag scan_flags[] = {
         NAMESPACE_FLAG,
         ALL_NAMESPACES_FLAG,
         FLAG(CONFIG, '\0', "config", "FILE", FILE, NULL,
              "a configuration of the webhook (default: the one that is shipped)"),
+        COLOR_FLAG,
         KUBECTL_FLAGS,
         HELP_FLAG,
 };
@@ -125,15 +131,17 @@ static const struct manual_flag exits_flags[] = {
         NO_HEADERS_FLAG,
         FLAG(WATCH, 'w', "watch", NULL, ANY, NULL,
              "go on with each record that is new or changes, until it is interrupted"),
+        COLOR_FLAG,
         RECORD_FILE_FLAG,
         KUBECTL_FLAGS,
         HELP_FLAG,
 };
 
 static const struct manual_flag groups_flags[] = {
-        RECORD_FILTERS,  OUTPUT_FLAG("json", "the groups as JSON, with all agents"),
-        NO_HEADERS_FLAG, RECORD_FILE_FLAG,
-        KUBECTL_FLAGS,   HELP_FLAG,
+        RECORD_FILTERS,   OUTPUT_FLAG("json", "the groups as JSON, with all agents"),
+        NO_HEADERS_FLAG,  COLOR_FLAG,
+        RECORD_FILE_FLAG, KUBECTL_FLAGS,
+        HELP_FLAG,
 };
 
 static const struct manual_flag why_flags[] = {
@@ -145,6 +153,7 @@ static const struct manual_flag why_flags[] = {
              "with the end of the output, as far as the record has it"),
         FLAG(LOG_FILE, '\0', "log-file", "FILE", FILE, NULL, "write only that end, to a file"),
         OUTPUT_FLAG("json|yaml", "all records of the subject, an AgentExitList"),
+        COLOR_FLAG,
         RECORD_FILE_FLAG,
         KUBECTL_FLAGS,
         HELP_FLAG,
@@ -303,6 +312,7 @@ const struct manual_variable manual_variables[] = {
         {"KUBECTL", "the kubectl through which the cluster is read (default: kubectl in PATH)"},
         {"KUBECONFIG", "read by kubectl"},
         {"COLUMNS", "how many columns a table may have (default: as many as the terminal has)"},
+        {"NO_COLOR", "not empty: --color is never by default; so it is where TERM is dumb"},
         {"DOCKER_CONFIG", "of lastword images: the folder of config.json with the credentials"},
         {"https_proxy, no_proxy", "of lastword images: how registries are reached"},
 };

@@ -77,6 +77,16 @@ static bool take_output(const struct record_options *options, const char *text,
 	return true;
 }
 
+static bool take_color(const char *text, struct record_options *options, struct error *error)
+{
+	if (!option_is_word(options->manual, FLAG_COLOR, text, error))
+		return false;
+	options->color_when = strcmp(text, "always") == 0  ? COLOR_ALWAYS
+	                      : strcmp(text, "never") == 0 ? COLOR_NEVER
+	                                                   : COLOR_AUTO;
+	return true;
+}
+
 /* It becomes part of a path. */
 static bool take_namespace(const char *text, struct record_options *options, struct error *error)
 {
@@ -127,6 +137,8 @@ static bool take_option(int code, const char *value, struct record_options *opti
 	case FLAG_CONFIG:
 		options->config_path = value;
 		return true;
+	case FLAG_COLOR:
+		return take_color(value, options, error);
 	case FLAG_LOG:
 		options->log = true;
 		return true;
@@ -211,6 +223,7 @@ int record_options_read(int argc, char **argv, struct record_options *options)
 		option_print_help(options->manual);
 		return EXIT_OK;
 	}
+	options->color = color_is_wanted(options->color_when);
 	choose_namespace(options);
 	return -1;
 }

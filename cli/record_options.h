@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/color.h"
 #include "cli/exit_records.h"
 #include "cli/manual.h"
 
@@ -26,6 +27,8 @@ struct record_options {
 	const char *agent;
 	bool no_headers;
 	bool watch;
+	enum color_when color_when;
+	bool color;              /* what stands out is written with escapes */
 	const char *config_path; /* NULL: none */
 	bool log;
 	const char *log_file; /* NULL: none */

@@ -1,5 +1,6 @@
 #include "cli/record_table.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/terminal.h"
@@ -159,6 +160,27 @@ static void write_cells(struct buffer *texts, const struct record_table *table,
 			}
 }
 
+static enum color color_of(const struct exit_row *row, size_t column)
+{
+	if (row->resolved_at != AGENT_EXIT_UNKNOWN)
+		return COLOR_DONE;
+	return column == COLUMN_SILENT && strcmp(row->silent, "True") == 0 ? COLOR_ALARM
+	                                                                   : COLOR_NONE;
+}
+
+/* Of every cell, as write_cells() has them; NULL: none, or no memory. The caller frees it. */
+static enum color *make_colors(const struct record_table *table, const struct exit_row *rows,
+                               size_t count)
+{
+	enum color *colors = table->color ? calloc(count + 1, COLUMN_COUNT * sizeof *colors) : NULL;
+	size_t cell = 0;
+	for (size_t r = 0; colors != NULL && r < count; r++)
+		for (size_t column = 0; column < COLUMN_COUNT; column++)
+			if (is_shown(table, column))
+				colors[cell++] = color_of(&rows[r], column);
+	return colors;
+}
+
 void record_table_print(const struct record_table *table, const struct exit_row *rows, size_t count,
                         struct buffer *out)
 {
@@ -170,10 +192,13 @@ void record_table_print(const struct record_table *table, const struct exit_row 
 		if (is_shown(table, column))
 			shown[column_count++] = columns[column];
 	write_cells(&texts, table, rows, count);
+	enum color *colors = make_colors(table, rows, count);
 	struct table drawn = {.columns = shown,
 	                      .count = column_count,
 	                      .width = table->wide ? SIZE_MAX : terminal_width(),
 	                      .no_titles = table->no_titles,
+	                      .colors = colors,
 	                      .memory = table->memory};
 	table_print_texts(out, &drawn, &texts, count);
+	free(colors);
 }

@@ -17,6 +17,7 @@ struct record_table {
 	bool namespaces;             /* with the column NAMESPACE */
 	bool wide;                   /* all columns, nothing cut; else as wide as the terminal */
 	bool no_titles;              /* the rows alone */
+	bool color;                  /* what is silent stands out, and what is resolved does not */
 	int64_t now;                 /* for AGE; nanoseconds since 1970 */
 	struct table_memory *memory; /* of a table that grows; NULL: it does not */
 };

@@ -219,8 +219,9 @@ static void draw(struct buffer *out, const struct table_column *columns, size_t 
 	table_print(out, &table, cells, rows);
 }
 
+/* color: of the title, where there is anything. */
 static bool write_findings(struct buffer *out, const char *title, struct findings *findings,
-                           const char *last_title)
+                           const char *last_title, enum color color)
 {
 	const struct table_column columns[CELL_COUNT] = {
 	        {.title = "NAMESPACE", .shrink_turn = 2, .drop_turn = 2, .min_width = 9},
@@ -239,7 +240,11 @@ static bool write_findings(struct buffer *out, const char *title, struct finding
 	for (size_t i = 0; i < findings->count; i++)
 		memcpy((void *)&cells[i * CELL_COUNT], findings->items[i].cells,
 		       sizeof findings->items[i].cells);
-	buffer_printf(out, "%s: %zu\n", title, findings->count);
+	color = findings->count == 0 ? COLOR_NONE : color;
+	color_begin(out, color);
+	buffer_printf(out, "%s: %zu", title, findings->count);
+	color_end(out, color);
+	buffer_append_char(out, '\n');
 	if (findings->count > 0)
 		draw(out, columns, CELL_COUNT, cells, findings->count);
 	buffer_append_char(out, '\n');
@@ -287,8 +292,11 @@ static bool write_groups(struct buffer *out, struct scan *scan)
 
 static bool write_report(struct buffer *out, struct scan *scan)
 {
-	if (!write_findings(out, "Silent now", &scan->silent, "STILL RUNNING") ||
-	    !write_findings(out, "Other containers that failed", &scan->failed, "RESTART") ||
+	bool color = scan->options->color;
+	if (!write_findings(out, "Silent now", &scan->silent, "STILL RUNNING",
+	                    color ? COLOR_ALARM : COLOR_NONE) ||
+	    !write_findings(out, "Other containers that failed", &scan->failed, "RESTART",
+	                    color ? COLOR_WARNING : COLOR_NONE) ||
 	    !write_groups(out, scan))
 		return false;
 	buffer_append_text(

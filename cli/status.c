@@ -30,6 +30,7 @@ struct status {
 	const struct kubectl *kubectl;
 	const char *system; /* lastword's own namespace */
 	int64_t now;
+	bool color;
 	struct arena *arena;
 	struct buffer out;
 	bool failed;
@@ -48,12 +49,18 @@ static void report(struct status *status, enum outcome outcome, const char *hint
 	static const char *const marks[] = {[OUTCOME_OK] = "ok       ",
 	                                    [OUTCOME_WARNING] = "warning  ",
 	                                    [OUTCOME_FAILED] = "failed   "};
+	static const enum color colors[] = {[OUTCOME_OK] = COLOR_GOOD,
+	                                    [OUTCOME_WARNING] = COLOR_WARNING,
+	                                    [OUTCOME_FAILED] = COLOR_ALARM};
+	enum color color = status->color ? colors[outcome] : COLOR_NONE;
 	char text[1024];
 	va_list arguments;
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
+	color_begin(&status->out, color);
 	buffer_append_text(&status->out, marks[outcome]);
+	color_end(&status->out, color);
 	terminal_line(&status->out, text);
 	buffer_append_char(&status->out, '\n');
 	if (outcome != OUTCOME_OK && hint != NULL)
@@ -414,6 +421,7 @@ int command_status(int argc, char **argv)
 	struct status status = {.kubectl = &options.source.kubectl,
 	                        .system = options.source.namespace,
 	                        .now = options.now,
+	                        .color = options.color,
 	                        .arena = arena_new(4 * RESPONSE_MAX)};
 	if (status.arena == NULL) {
 		message(options.command, "no memory");

@@ -79,8 +79,9 @@ static void fit(struct layout *layout, size_t width)
 	shrink(layout, width);
 }
 
-/* cells NULL: the titles. */
-static void print_row(struct buffer *out, const struct layout *layout, const char *const *cells)
+/* cells NULL: the titles. colors NULL: none. Escapes have no width. */
+static void print_row(struct buffer *out, const struct layout *layout, const char *const *cells,
+                      const enum color *colors)
 {
 	size_t start = out->length;
 	size_t padding = 0;
@@ -88,11 +89,14 @@ static void print_row(struct buffer *out, const struct layout *layout, const cha
 		size_t width = layout->widths[c];
 		if (width == 0)
 			continue;
+		enum color color = colors == NULL ? COLOR_NONE : colors[c];
 		buffer_printf(out, "%*s", (int)padding, "");
+		color_begin(out, color);
 		size_t before = out->length;
 		const char *cell = cells == NULL ? layout->columns[c].title : cells[c];
 		terminal_cut(out, cell, width, layout->columns[c].middle);
 		padding = width - terminal_columns(buffer_text(out) + before) + layout->gap;
+		color_end(out, color);
 	}
 	size_t end = out->length;
 	while (end > start && out->data[end - 1] == ' ')
@@ -161,9 +165,10 @@ void table_print(struct buffer *out, const struct table *table, const char *cons
 		recall(&layout, table->memory);
 	fit(&layout, table->width);
 	if (!table->no_titles && (table->memory == NULL || needs_titles(&layout, table->memory)))
-		print_row(out, &layout, NULL);
+		print_row(out, &layout, NULL, NULL);
 	for (size_t r = 0; r < rows; r++)
-		print_row(out, &layout, cells + r * count);
+		print_row(out, &layout, cells + r * count,
+		          table->colors == NULL ? NULL : table->colors + r * count);
 }
 
 void table_print_texts(struct buffer *out, const struct table *table, const struct buffer *texts,

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli/color.h"
+
 struct buffer;
 
 #define TABLE_COLUMNS_MAX 16
@@ -39,6 +41,7 @@ struct table {
 	size_t count;                /* of columns, at most TABLE_COLUMNS_MAX */
 	size_t width;                /* SIZE_MAX: no limit */
 	bool no_titles;              /* the rows alone */
+	const enum color *colors;    /* of each cell, where there are any; NULL: none */
 	struct table_memory *memory; /* NULL: it does not grow. Else no column is dropped for what
 	                                it says */
 };

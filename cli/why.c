@@ -124,8 +124,18 @@ static void write_usage(struct buffer *out, const struct agent_exit *exit)
 	}
 }
 
+/* Ends the color of the line that was written last, before its line end. */
+static void end_line(struct buffer *out, enum color color)
+{
+	if (color == COLOR_NONE || out->length == 0)
+		return;
+	buffer_truncate(out, out->length - 1);
+	color_end(out, color);
+	buffer_append_char(out, '\n');
+}
+
 /* What else ran in the pod, and whether the pod looked healthy because of it. */
-static void write_silence(struct buffer *out, const struct agent_exit *exit)
+static void write_silence(struct buffer *out, const struct agent_exit *exit, bool color)
 {
 	const struct agent_exit_condition *silent =
 	        agent_exit_find_condition(exit, AGENT_EXIT_SILENT);
@@ -138,12 +148,19 @@ static void write_silence(struct buffer *out, const struct agent_exit *exit)
 	}
 	if (exit->running_container_count > 0)
 		buffer_append_char(out, '\n');
-	if (silent != NULL)
-		write_pair(out, "Silent:", silent->status, silent->message);
+	if (silent == NULL)
+		return;
+	bool alarms = color && exit->resolved_at == AGENT_EXIT_UNKNOWN &&
+	              strcmp(silent->status, "True") == 0;
+	color_begin(out, alarms ? COLOR_ALARM : COLOR_NONE);
+	write_pair(out, "Silent:", silent->status, silent->message);
+	end_line(out, alarms ? COLOR_ALARM : COLOR_NONE);
 }
 
-static void write_cause(struct buffer *out, const struct agent_exit *exit)
+static void write_cause(struct buffer *out, const struct agent_exit *exit, bool color)
 {
+	enum color title = color ? COLOR_TITLE : COLOR_NONE;
+	color_begin(out, title);
 	buffer_printf(out, "%-14s", "Cause:");
 	terminal_line(out, exit->error_type == NULL ? "Unknown" : exit->error_type);
 	if (exit->detail != NULL && exit->detail[0] != '\0') {
@@ -155,11 +172,12 @@ static void write_cause(struct buffer *out, const struct agent_exit *exit)
 		terminal_line(out, exit->evidence);
 		buffer_append_char(out, ')');
 	}
+	color_end(out, title);
 	buffer_append_char(out, '\n');
 	write_text(out, "Summary:", exit->summary);
 	write_number(out, "Exit Code:", exit->exit_code);
 	write_text(out, "Signal:", exit->signal);
-	write_silence(out, exit);
+	write_silence(out, exit, color);
 	write_pair(out, "Kubelet:", exit->reason, exit->message);
 	write_pair(out, "Pod Reason:", exit->pod_reason, exit->disruption);
 	write_text(out, "Source:", exit->source);
@@ -182,7 +200,7 @@ static void write_notifications(struct buffer *out, const struct agent_exit *exi
 }
 
 /* All but Silent, which has a line of its own (write_silence). */
-static void write_conditions(struct buffer *out, const struct agent_exit *exit)
+static void write_conditions(struct buffer *out, const struct agent_exit *exit, bool color)
 {
 	const char *title = "Conditions:";
 	for (size_t i = 0; i < exit->condition_count; i++) {
@@ -201,9 +219,13 @@ static void write_conditions(struct buffer *out, const struct agent_exit *exit)
 		buffer_append_char(out, '\n');
 	}
 	if (exit->resolved_at > 0) {
+		enum color good = color ? COLOR_GOOD : COLOR_NONE;
+		color_begin(out, good);
 		buffer_printf(out, "%-14s", "Resolved:");
 		append_time(out, exit->resolved_at);
-		buffer_append_text(out, ", a later run succeeded\n");
+		buffer_append_text(out, ", a later run succeeded");
+		color_end(out, good);
+		buffer_append_char(out, '\n');
 	}
 }
 
@@ -231,9 +253,9 @@ static void write_output(struct buffer *out, const struct agent_exit *exit, bool
 /* ---- Other terminations ---- */
 
 static void write_table(struct buffer *out, const struct exit_row *rows, size_t count, size_t shown,
-                        int64_t now)
+                        const struct record_options *options)
 {
-	struct record_table table = {.now = now};
+	struct record_table table = {.now = options->now, .color = options->color};
 	size_t skipped = count > shown ? count - shown : 0;
 	record_table_print(&table, rows + skipped, count - skipped, out);
 }
@@ -258,7 +280,8 @@ static size_t part_rows(const struct exit_list *list, struct exit_row *ret_rows)
 }
 
 /* The newest is described above. */
-static void write_earlier(struct buffer *out, const struct exit_list *list, int64_t now)
+static void write_earlier(struct buffer *out, const struct exit_list *list,
+                          const struct record_options *options)
 {
 	size_t count = list->count - 1;
 	struct exit_row *rows = calloc(list->count, sizeof *rows);
@@ -271,12 +294,12 @@ static void write_earlier(struct buffer *out, const struct exit_list *list, int6
 	if (own > 0) {
 		buffer_printf(out, "\nEarlier terminations of this pod (%zu%s):\n", own,
 		              own > OTHERS_SHOWN ? ", the newest" : "");
-		write_table(out, rows, own, OTHERS_SHOWN, now);
+		write_table(out, rows, own, OTHERS_SHOWN, options);
 	}
 	if (others > 0) {
 		buffer_printf(out, "\nEarlier terminations of other pods that match (%zu%s):\n",
 		              others, others > OTHERS_SHOWN ? ", the newest" : "");
-		write_table(out, rows + own, others, OTHERS_SHOWN, now);
+		write_table(out, rows + own, others, OTHERS_SHOWN, options);
 	}
 	free(rows);
 }
@@ -290,7 +313,7 @@ static bool is_similar(void *context, const struct agent_exit *exit)
 }
 
 static bool write_similar(struct buffer *out, const struct record_options *options,
-                          struct exit_row *last, int64_t now, struct error *error)
+                          struct exit_row *last, struct error *error)
 {
 	struct exit_list _cleanup_exit_list_ list = {0};
 	const struct exit_choice choice = {is_similar, last, false};
@@ -315,7 +338,7 @@ static bool write_similar(struct buffer *out, const struct record_options *optio
 	}
 	buffer_printf(out, " (%zu%s):\n", list.count,
 	              list.count > SIMILAR_SHOWN ? ", the newest" : "");
-	write_table(out, list.rows, list.count, SIMILAR_SHOWN, now);
+	write_table(out, list.rows, list.count, SIMILAR_SHOWN, options);
 	return true;
 }
 
@@ -362,13 +385,13 @@ static bool write_report(const struct record_options *options, const struct exit
 		return write_log_file(options->log_file, &exit, error);
 	write_who(out, &exit);
 	write_when(out, &exit, now);
-	write_cause(out, &exit);
+	write_cause(out, &exit, options->color);
 	write_usage(out, &exit);
 	write_notifications(out, &exit);
-	write_conditions(out, &exit);
+	write_conditions(out, &exit, options->color);
 	write_output(out, &exit, options->log);
-	write_earlier(out, list, now);
-	return write_similar(out, options, newest, now, error);
+	write_earlier(out, list, options);
+	return write_similar(out, options, newest, error);
 }
 
 int command_why(int argc, char **argv)
