@@ -19,7 +19,7 @@ static const struct {
         {"inject", command_inject},   {"explain", command_explain},   {"check", command_check},
         {"images", command_images},   {"status", command_status},     {"scan", command_scan},
         {"exits", command_exits},     {"groups", command_groups},     {"why", command_why},
-        {"breaker", command_breaker}, {"diagnose", command_diagnose},
+        {"breaker", command_breaker}, {"diagnose", command_diagnose}, {"version", command_version},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

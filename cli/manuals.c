@@ -187,6 +187,15 @@ static const struct manual_flag diagnose_flags[] = {
         HELP_FLAG,
 };
 
+static const struct manual_flag version_flags[] = {
+        FLAG(CLIENT, '\0', "client", NULL, ANY, NULL,
+             "only that of this program, without a cluster"),
+        OWN_NAMESPACE_FLAG,
+        OUTPUT_FLAG("json|yaml", "the versions as an object"),
+        KUBECTL_FLAGS,
+        HELP_FLAG,
+};
+
 /* ---- The commands ---- */
 
 #define FLAGS(array) .flags = (array), .flag_count = COUNT(array)
@@ -304,6 +313,16 @@ const struct manual manuals[] = {
          .description = "Shows what the watchdog would report of a log, and which rule decided.",
          FLAGS(diagnose_flags),
          .statuses = STATUSES},
+        {.name = "version",
+         .summary = "show the versions of this program and of the installation",
+         .synopsis = "[OPTION…]",
+         .description = "Shows the versions of this program, of the webhook, the observer and the "
+                        "watchdog that are installed, as their images' tags say, and of "
+                        "Kubernetes. lastword --version shows only the first.",
+         FLAGS(version_flags),
+         .notes = KUBECTL_NOTE,
+         .statuses = "0 ok, 1 the cluster could not be read, or lastword is not installed there, 2 "
+                     "usage."},
 };
 
 const size_t manual_count = COUNT(manuals);

@@ -137,6 +137,9 @@ static bool take_option(int code, const char *value, struct record_options *opti
 	case FLAG_CONFIG:
 		options->config_path = value;
 		return true;
+	case FLAG_CLIENT:
+		options->client = true;
+		return true;
 	case FLAG_COLOR:
 		return take_color(value, options, error);
 	case FLAG_LOG:

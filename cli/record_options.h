@@ -27,6 +27,7 @@ struct record_options {
 	const char *agent;
 	bool no_headers;
 	bool watch;
+	bool client; /* nothing of a cluster */
 	enum color_when color_when;
 	bool color;              /* what stands out is written with escapes */
 	const char *config_path; /* NULL: none */
