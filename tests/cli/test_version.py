@@ -45,7 +45,7 @@ def test_an_image_that_the_flag_names(versions):
     assert b"Watchdog Version: 3\n" in cluster.lastword("version").stdout
 
 
-def test_the_client_alone_asks_nobody(cluster):
+def test_the_client_alone_reads_no_cluster(cluster):
     assert cluster.lastword("version", "--client").stdout.decode() == f"Client Version: {VERSION}\n"
     assert cluster.lastword("--version").stdout.decode() == f"lastword {VERSION}\n"
     assert cluster.calls() == []
