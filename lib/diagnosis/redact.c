@@ -45,6 +45,8 @@ static bool take_secret(struct secret_scanner *s, char c)
 		       take_value(s);
 	case '>':
 		return take_element(s);
+	case '@':
+		return take_easy_connect(s);
 	case '-':
 		return take_key_block(s) || (s->program != NULL && take_option(s)) ||
 		       take_user_password(s) || take_flag(s);

@@ -90,6 +90,7 @@ bool take_token(struct secret_scanner *s);   /* secret_token.c */
 bool take_scheme(struct secret_scanner *s);  /* "Bearer xyz", "password is xyz" */
 bool take_key_block(struct secret_scanner *s);
 bool take_url(struct secret_scanner *s);
+bool take_easy_connect(struct secret_scanner *s);  /* at an @ */
 bool take_value(struct secret_scanner *s);         /* secret_value.c: at =, :, %3D behind a key */
 bool take_element(struct secret_scanner *s);       /* at > behind an XML tag's name */
 bool take_flag(struct secret_scanner *s);          /* secret_option.c: "--password x" */

@@ -192,28 +192,6 @@ static bool take_prose(struct secret_scanner *s)
 	return true;
 }
 
-/* Oracle's "user/password@//host:1521/service". */
-static bool take_easy_connect(struct secret_scanner *s)
-{
-	size_t slash = s->in;
-	while (slash < s->length && slash - s->in < VALUE_GLANCE &&
-	       (ascii_is_alnum(s->text[slash]) || s->text[slash] == '_'))
-		slash++;
-	s->work += slash - s->in;
-	if (slash >= s->length || s->text[slash] != '/')
-		return false;
-	size_t at = slash + 1;
-	while (at < s->length && at - slash < VALUE_GLANCE && !ascii_is_space(s->text[at]) &&
-	       s->text[at] != '/' && s->text[at] != '@')
-		at++;
-	s->work += at - slash;
-	if (at == slash + 1 || !scanner_text_at(s, at, "@//") || is_placeholder(s, slash + 1))
-		return false;
-	scanner_copy(s, slash + 1 - s->in);
-	scanner_replace(s, at, NULL);
-	return true;
-}
-
 bool take_scheme(struct secret_scanner *s)
 {
 	size_t word = 0;
@@ -222,7 +200,7 @@ bool take_scheme(struct secret_scanner *s)
 		word = word > 0 ? word : word_at(s, s->in, "basic ");
 	}
 	if (word == 0)
-		return take_prose(s) || take_easy_connect(s);
+		return take_prose(s);
 	size_t end = s->in + word;
 	while (end < s->length && (ascii_is_alnum(s->text[end]) ||
 	                           (s->text[end] != '\0' && strchr("_-.+/=~", s->text[end]))))
@@ -295,6 +273,29 @@ static bool take_oracle(struct secret_scanner *s)
 		return false;
 	scanner_copy(s, slash + 1 - s->in);
 	scanner_replace(s, i, NULL);
+	return true;
+}
+
+/* Oracle's "user/password@//host:1521/service", at its @: the password was copied already. */
+bool take_easy_connect(struct secret_scanner *s)
+{
+	static const char mark[] = "[redacted]";
+	if (!scanner_text_at(s, s->in, "@//"))
+		return false;
+	size_t from = s->out;
+	while (from > 0 && s->out - from < VALUE_GLANCE && !ascii_is_space(s->text[from - 1]) &&
+	       s->text[from - 1] != '/')
+		from--;
+	s->work += s->out - from;
+	bool user = from >= 2 && s->text[from - 1] == '/' &&
+	            (ascii_is_alnum(s->text[from - 2]) || s->text[from - 2] == '_');
+	size_t room = s->out - from;
+	if (!user || room == 0 || strchr("$*[{<", s->text[from]) != NULL)
+		return false;
+	size_t length = room < strlen(mark) ? 1 : strlen(mark);
+	memcpy(s->text + from, length == 1 ? "*" : mark, length);
+	s->out = from + length;
+	s->redactions++;
 	return true;
 }
 
