@@ -259,6 +259,25 @@ static json *ensure_object(struct arena *arena, json *parent, const char *key)
 	return child != NULL && json_add_member(arena, parent, key, child) ? child : NULL;
 }
 
+/* Knative names the containers that a Service leaves without a name. */
+static bool name_containers(struct arena *arena, json *pod)
+{
+	json *containers = json_find(pod, "spec", "containers", NULL);
+	json *first = json_first(containers);
+	bool alone = first != NULL && json_next(first) == NULL;
+	size_t index = 0;
+	for (json *n = first; n != NULL; n = json_next(n), index++) {
+		if (!json_is_object(n) || json_get(n, "name") != NULL)
+			continue;
+		const char *text =
+		        alone ? "user-container" : arena_printf(arena, "user-container-%zu", index);
+		json *name = text == NULL ? NULL : json_new_string(arena, text);
+		if (name == NULL || !json_add_member(arena, n, "name", name))
+			return false;
+	}
+	return true;
+}
+
 json *pod_as_created(struct arena *arena, const struct found_pod *found)
 {
 	json *pod = json_duplicate(arena, found->pod);
@@ -266,6 +285,8 @@ json *pod_as_created(struct arena *arena, const struct found_pod *found)
 		return NULL;
 	if (found->origin != POD_TEMPLATE && found->origin != POD_OF_KNATIVE)
 		return pod;
+	if (found->origin == POD_OF_KNATIVE && !name_containers(arena, pod))
+		return NULL;
 	json *metadata = ensure_object(arena, pod, "metadata");
 	json *labels = metadata == NULL ? NULL : ensure_object(arena, metadata, "labels");
 	if (labels == NULL || (json_is_object(labels) &&
