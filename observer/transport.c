@@ -14,13 +14,24 @@ struct transfer {
 	struct kube_operation *operation; /* NULL: it goes to another server */
 	struct http_exchange *exchange;
 	size_t received; /* from another server */
+	int64_t sent_at;
 };
 
 /* Bytes are waited for: it is later now than when the turn began. */
 static void update_clocks(struct event_loop *loop)
 {
 	loop->now = clock_now();
-	loop->wall = clock_wall();
+	loop->wall = wall_clock_read(&loop->wall_clock, loop->now, clock_wall());
+}
+
+/* A stream's Date is of its beginning, and other servers' clocks are no matter. */
+static void take_date(struct event_loop *loop, const struct transfer *in_flight,
+                      const struct kube_response *response)
+{
+	const struct request *request = in_flight->request;
+	if (request->receive == NULL && request->outside == NULL)
+		wall_clock_take_date(&loop->wall_clock, clock_now(), in_flight->sent_at,
+		                     response->date);
 }
 
 static bool receive(void *context, const char *bytes, size_t length)
@@ -35,6 +46,7 @@ static void finish(void *context, struct kube_response *response, const struct e
 	struct transfer *in_flight = context;
 	struct event_loop *loop = in_flight->loop;
 	struct request *request = in_flight->request;
+	take_date(loop, in_flight, response);
 	free(in_flight);
 	update_clocks(loop);
 	event_loop_finish_request(loop, request, response, error);
@@ -113,7 +125,8 @@ static void send(struct event_loop *loop, struct kube_client *client, struct req
 	struct error error = {"out of memory"};
 	struct transfer *in_flight = calloc(1, sizeof *in_flight);
 	if (in_flight != NULL) {
-		*in_flight = (struct transfer){.loop = loop, .request = request};
+		*in_flight =
+		        (struct transfer){.loop = loop, .request = request, .sent_at = clock_now()};
 		request->operation = in_flight;
 		if (start(client, in_flight, &error))
 			return;
@@ -134,7 +147,8 @@ void transport_run_once(struct observer *observer, struct kube_client *client, i
 {
 	struct event_loop *loop = &observer->loop;
 	struct request *request;
-	observer_advance(observer, clock_now(), clock_wall());
+	update_clocks(loop);
+	observer_advance(observer, loop->now, loop->wall);
 	while ((request = event_loop_next_request(loop)) != NULL)
 		send(loop, client, request);
 	int64_t next = event_loop_next_timer(loop);

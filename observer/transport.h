@@ -1,5 +1,6 @@
 /*
- * transport: sends the observer's requests with lib/kube/client, and sets its clocks.
+ * transport: sends the observer's requests with lib/kube/client, and sets its clocks
+ * (wall_clock.h).
  */
 #ifndef LASTWORD_OBSERVER_TRANSPORT_H
 #define LASTWORD_OBSERVER_TRANSPORT_H

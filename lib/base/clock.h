@@ -1,6 +1,8 @@
 /*
  * clock: the two clocks. Every wait and length of time is measured on the monotonic one, so a jump
- * of the wall clock changes what is printed and nothing else. Nanoseconds. Thread-safe.
+ * of the wall clock changes what is printed and nothing else; where it is compared with other
+ * machines' times, observer/base/wall_clock.h and certs/reconcile.h say what is done about jumps.
+ * Nanoseconds. Thread-safe.
  */
 #ifndef LASTWORD_LIB_BASE_CLOCK_H
 #define LASTWORD_LIB_BASE_CLOCK_H

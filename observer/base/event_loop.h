@@ -31,6 +31,7 @@
 #include "lib/base/error.h"
 #include "lib/kube/client.h"
 #include "observer/base/fair_share.h"
+#include "observer/base/wall_clock.h"
 
 /* ---- Timers ---- */
 
@@ -97,7 +98,8 @@ struct event_loop {
 	/* Aborts a request that is in flight; the transport must not finish it any more. */
 	void (*cancel)(void *transport, struct request *request);
 	void *transport;
-	uint64_t requests; /* that were sent, ever */
+	struct wall_clock wall_clock; /* the transport's: gives `wall` */
+	uint64_t requests;            /* that were sent, ever */
 };
 
 void event_loop_init(struct event_loop *loop, uint64_t seed, size_t limit);

@@ -4,6 +4,7 @@ import http.server
 import json
 import ssl
 import threading
+import time
 
 from certificate import Certificate
 from waiting import HANG
@@ -13,6 +14,9 @@ class Request(http.server.BaseHTTPRequestHandler):
     """Hands every request to the server's answer(request); helpers for answering."""
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(timestamp or time.time() + self.server.ahead)
 
     def handle_any(self):
         length = int(self.headers.get("Content-Length") or 0)
@@ -71,6 +75,7 @@ class ApiServer(http.server.ThreadingHTTPServer):
 
     def __init__(self, folder, respond):
         self.respond = respond
+        self.ahead = 0  # seconds, of this machine's clock
         certificate = Certificate()
         self.chain = certificate.chain
         self.account = folder / "account"

@@ -30,6 +30,8 @@
  *   unnotified       the observer is killed as soon as a record is written, before anything is sent
  *                    about it, and started again when the stream is over
  *
+ *   clock N          N runs with two, whose machines' clocks jump by an hour, and back
+ *
  *   trouble N        N runs in which the server responds with 429, 500, 503 or not at all; then it
  *                    may have done what a POST or PATCH wanted
  *
@@ -204,6 +206,7 @@ struct replica {
 static struct {
 	uint64_t random;
 	int64_t now;
+	int64_t ahead;  /* how far the observers' machines are ahead of the server */
 	size_t applied; /* events that have happened */
 	struct item items[ITEMS_MAX];
 	size_t item_count;
@@ -250,6 +253,8 @@ static void respond(struct replica *replica, struct request *request, long statu
 	kube_response_init(&reply);
 	reply.body.limit = (size_t)64 << 20;
 	reply.status = status;
+	wall_clock_take_date(&replica->observer.loop.wall_clock, world.now, world.now,
+	                     START + world.now - world.now % SECOND);
 	snprintf(reply.reason, sizeof reply.reason, "%s", reason);
 	if (request->receive == NULL || status / 100 != 2)
 		buffer_append_text(&reply.body, body);
@@ -826,7 +831,8 @@ static void start(struct replica *replica)
 	options.identity = names[replica - world.replicas];
 	options.webhook_config = config;
 	options.seed = chance();
-	check(observer_init(&replica->observer, &options, world.now, START + world.now, &error),
+	check(observer_init(&replica->observer, &options, world.now,
+	                    START + world.now + world.ahead, &error),
 	      "no observer");
 	replica->observer.loop.cancel = on_drop;
 	replica->observer.loop.transport = replica;
@@ -853,7 +859,9 @@ static bool move(void)
 		struct replica *replica = &world.replicas[(i + first) % REPLICAS];
 		if (!replica->alive)
 			continue;
-		observer_advance(&replica->observer, world.now, START + world.now);
+		observer_advance(&replica->observer, world.now,
+		                 wall_clock_read(&replica->observer.loop.wall_clock, world.now,
+		                                 START + world.now + world.ahead));
 		struct request *request = event_loop_next_request(&replica->observer.loop);
 		if (request != NULL)
 			serve(replica, request);
@@ -923,6 +931,7 @@ static void begin(uint64_t seed)
 {
 	world.random = seed;
 	world.now = SECOND;
+	world.ahead = 0;
 	world.applied = 0;
 	world.lease_version = 1;
 	world.trouble = NO_TROUBLE;
@@ -1170,6 +1179,22 @@ static char *run_unnotified(void)
 	return finish();
 }
 
+/* The clock of the observers' machines is set forward or back by an hour, or right. */
+static char *run_jumping(uint64_t seed)
+{
+	begin(seed);
+	for (unsigned i = 0; i < REPLICAS; i++)
+		start(&world.replicas[i]);
+	pass_time(world.now + 5 * SECOND);
+	while (world.applied < event_count) {
+		if (chance() % 4 == 0)
+			world.ahead = ((int64_t)(chance() % 3) - 1) * 3600 * SECOND;
+		apply_next();
+		pass_some_time((int64_t)(chance() % 3) * SECOND);
+	}
+	return finish();
+}
+
 static char *run_troubled(uint64_t seed)
 {
 	begin(seed);
@@ -1246,6 +1271,7 @@ static void run_mode(const char *mode, unsigned count)
 			judge(strcmp(mode, "kill") == 0       ? run_killed(i + 1, 1)
 			      : strcmp(mode, "replicas") == 0 ? run_killed(i + 1, 2)
 			      : strcmp(mode, "leader") == 0   ? run_without_leader(i + 1)
+			      : strcmp(mode, "clock") == 0    ? run_jumping(i + 1)
 			                                      : run_troubled(i + 1),
 			      mode, i + 1);
 	}

@@ -3,6 +3,7 @@ import datetime
 import json
 import re
 import signal
+import time
 
 import pytest
 import yaml
@@ -31,10 +32,11 @@ def spec_of(record):
     return {"labels": record["metadata"]["labels"], **spec}
 
 
-def of_today(events):
-    """The recorded pods began a few seconds ago: what takes time counts from their own times."""
+def of_today(events, ahead):
+    """The recorded pods began a few seconds ago, by a clock that is ahead by so many seconds: what
+    takes time counts from their own times."""
     begin = datetime.datetime(2026, 11, 23, 18, 38, 5)
-    shift = datetime.datetime.utcnow() - begin
+    shift = datetime.datetime.utcnow() + datetime.timedelta(seconds=ahead) - begin
 
     def moved(match):
         time = datetime.datetime.strptime(match.group(0), "%Y-%m-%dT%H:%M:%S") + shift
@@ -46,13 +48,14 @@ def of_today(events):
 def cluster(tmp_path):
     made = []
 
-    def make(which):
+    def make(which, ahead=0):
         if which == "plain":
             both = list(map(json.loads, STREAM.read_text().splitlines())), []
         else:
             both = injected.variant(tmp_path)
-        events, lines = of_today(both)
+        events, lines = of_today(both, ahead)
         made.append(Cluster(tmp_path, events, lines))
+        made[0].server.ahead = ahead
         return made[0]
     yield make
     for cluster in made:
@@ -188,6 +191,17 @@ def test_connections_break(cluster, observe):
     wait_for_all(c, expected("plain"))
     assert len(made) == 14
     assert observer.metric("lastword_observer_lists_total") >= 4
+
+
+def test_the_api_servers_clock(cluster, observe):
+    """It is right, and so are its objects' times: this machine's clock is behind by an hour."""
+    c = cluster("plain", ahead=3600)
+    observer = observe(c, "one", *QUICK)
+    wait_until(lambda: observer.metric("lastword_observer_leader") == 1, "it to lead")
+    step_through(c, observer)
+    wait_for_all(c, expected("plain"))
+    sent = [seconds(event["firstTimestamp"]) for event in c.event_objects.values()]
+    assert sent and all(3000 < at - time.time() < 4200 for at in sent), (sent, time.time())
 
 
 def test_a_restart_writes_nothing_twice(cluster, observe):

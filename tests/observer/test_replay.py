@@ -74,7 +74,8 @@ def test_every_end_has_a_record():
 
 @pytest.mark.parametrize("which", ["plain", "injected"])
 @pytest.mark.parametrize("modes", [("cut", WAYS), ("half-open",), ("kill", RUNS),
-                                   ("replicas", RUNS), ("trouble", RUNS)], ids=lambda modes: modes[0])
+                                   ("replicas", RUNS), ("trouble", RUNS), ("clock", RUNS)],
+                         ids=lambda modes: modes[0])
 def test_whatever_happens_the_records_are_the_same(streams, which, modes):
     result = replay(streams, which, *modes)
     assert "no status" not in result.stderr and "not done" not in result.stderr
@@ -113,7 +114,7 @@ def test_what_should_have_been_injected_has_the_same_records(streams):
 # Where a replica starts anew, or the API server is away for longer than the grace period, logs may be
 # gone that nobody else had read.
 @pytest.mark.parametrize("which,modes", [
-    ("unwrapped", ("cut", WAYS)), ("unwrapped", ("leader", 2 * RUNS)),
+    ("unwrapped", ("cut", WAYS)), ("unwrapped", ("leader", 2 * RUNS)), ("unwrapped", ("clock", RUNS)),
     ("audited-unwrapped", ("cut", WAYS)), ("audited-unwrapped", ("leader", 2 * RUNS)),
     ("audited", ("kill", RUNS)), ("audited", ("trouble", RUNS))],
     ids=lambda value: value if isinstance(value, str) else value[0])

@@ -30,7 +30,8 @@ def check(tmp_path, pods, *modes):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_histories(tmp_path, seed):
-    check(tmp_path, histories.make(seed), "cut", "0", "kill", "3", "trouble", "2", "half-open")
+    check(tmp_path, histories.make(seed), "cut", "0", "kill", "3", "trouble", "2", "half-open",
+          "clock", "3")
 
 
 @pytest.mark.parametrize("seed", SEEDS)

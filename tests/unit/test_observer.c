@@ -544,6 +544,55 @@ static void test_records_of_one_namespace(void **state)
 	observer_metrics_free(metrics);
 }
 
+/* ---- The time of day ---- */
+
+enum { DAY = 24 * 3600 }; /* when it is, by the right clock, at 0 of the monotonic one; seconds */
+
+/* The machine's clock is ahead by so many seconds; where the observer's is then. */
+static int64_t read_ahead(struct wall_clock *clock, int64_t now, int64_t ahead)
+{
+	return wall_clock_read(clock, now * SECOND, (DAY + now + ahead) * SECOND) / SECOND - DAY -
+	       now;
+}
+
+static void take_date(struct wall_clock *clock, int64_t now)
+{
+	wall_clock_take_date(clock, now * SECOND, now * SECOND, (DAY + now) * SECOND);
+}
+
+static void test_a_machine_whose_clock_jumps(void **state)
+{
+	(void)state;
+	struct wall_clock clock = {.known = false};
+	assert_int_equal(read_ahead(&clock, 1, 0), 0);
+	assert_int_equal(read_ahead(&clock, 2, 3600), 0);
+	assert_int_equal(read_ahead(&clock, 3, -3600), 0);
+	take_date(&clock, 3);
+	assert_int_equal(read_ahead(&clock, 4, -3600), 0);
+	/* It is corrected little by little, or was never far off. */
+	for (int64_t ahead = 1; ahead <= 4; ahead++)
+		assert_int_equal(read_ahead(&clock, 4 + ahead, ahead), ahead);
+	take_date(&clock, 9);
+	assert_int_equal(read_ahead(&clock, 9, 4), 4);
+}
+
+/* A machine whose clock is wrong, until somebody sets it. */
+static void test_a_machine_whose_clock_is_wrong(void **state)
+{
+	(void)state;
+	struct wall_clock clock = {.known = false};
+	assert_int_equal(read_ahead(&clock, 1, 3600), 3600);
+	wall_clock_take_date(&clock, 2 * SECOND, 2 * SECOND, -1);
+	assert_int_equal(read_ahead(&clock, 2, 3600), 3600);
+	/* Nobody knows when in this response that was. */
+	wall_clock_take_date(&clock, 9 * SECOND, 2 * SECOND, (DAY + 2) * SECOND);
+	assert_int_equal(read_ahead(&clock, 9, 3600), 3600);
+	take_date(&clock, 10);
+	assert_int_equal(read_ahead(&clock, 10, 3600), 0);
+	assert_int_equal(read_ahead(&clock, 1000, 3600), 0);
+	assert_int_equal(read_ahead(&clock, 1001, 2), 2);
+}
+
 int main(void)
 {
 	log_set_level(LOG_ERROR);
@@ -558,6 +607,8 @@ int main(void)
 	        cmocka_unit_test(test_one_leads),
 	        cmocka_unit_test(test_old_records_go),
 	        cmocka_unit_test(test_records_of_one_namespace),
+	        cmocka_unit_test(test_a_machine_whose_clock_jumps),
+	        cmocka_unit_test(test_a_machine_whose_clock_is_wrong),
 	};
 	return cmocka_run_group_tests_name("observer", tests, NULL, NULL);
 }
