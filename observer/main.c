@@ -20,8 +20,6 @@
 #define DRAIN_WAIT   (8 * SECOND) /* both together: a third of the default grace period of a pod */
 #define RELEASE_WAIT (2 * SECOND)
 
-enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1 };
-
 struct settings {
 	struct observer_options observer;
 	const char *service_account_dir;
@@ -231,12 +229,6 @@ static const char *default_identity(uint64_t seed)
 	return identity;
 }
 
-static int fail(const struct error *error)
-{
-	log_message(LOG_ERROR, "cannot start", "error", error->message, NULL);
-	return EXIT_FAILED;
-}
-
 int main(int argc, char **argv)
 {
 	static struct observer observer;
@@ -259,11 +251,11 @@ int main(int argc, char **argv)
 		settings.observer.identity = default_identity(settings.observer.seed);
 	if (!kube_client_new(settings.service_account_dir, &client, &error) ||
 	    !observer_init(&observer, &settings.observer, clock_now(), clock_wall(), &error))
-		return fail(&error);
+		return log_cannot_start(&error);
 	transport_attach(&observer, client);
 	if (!status_start(&status, &observer, settings.metrics, &error)) {
 		observer_free(&observer);
-		return fail(&error);
+		return log_cannot_start(&error);
 	}
 	take_signals(client);
 	log_message(LOG_INFO, "the observer has started", "version", LASTWORD_VERSION, "identity",
@@ -274,5 +266,5 @@ int main(int argc, char **argv)
 	observer_free(&observer);
 	atomic_store(&waiting_client, NULL);
 	log_message(LOG_INFO, "stopped", NULL);
-	return EXIT_OK;
+	return EXIT_SUCCESS;
 }

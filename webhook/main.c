@@ -30,8 +30,6 @@
 #define PEM_SIZE_MAX     65536
 #define THREADS_MAX      64
 
-enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1 };
-
 struct settings {
 	struct webhook_options server;
 	struct watched_file config;
@@ -440,12 +438,6 @@ static unsigned default_threads(void)
 	return processors < 1 ? 2 : processors > 4 ? 8 : 2 * (unsigned)processors;
 }
 
-static int fail(const struct error *error)
-{
-	log_message(LOG_ERROR, "cannot start", "error", error->message, NULL);
-	return EXIT_FAILED;
-}
-
 /* Takes over the configuration; on failure it is freed. */
 static bool start_server(struct settings *settings, struct config *config,
                          struct webhook_server **ret_server, struct error *error)
@@ -529,17 +521,17 @@ int main(int argc, char **argv)
 	struct config *config;
 	watched_file_changed(&settings.config);
 	if (!load_config(&settings, &config, &error))
-		return fail(&error);
+		return log_cannot_start(&error);
 	int signals = block_signals();
 	struct webhook_server *server;
 	struct helpers helpers = {.manager = NULL};
 	if (signals < 0) {
 		error_set_errno(&error, errno, "signals");
 		config_free(config);
-		return fail(&error);
+		return log_cannot_start(&error);
 	}
 	if (!start(&settings, config, &helpers, &server, &error))
-		return fail(&error);
+		return log_cannot_start(&error);
 	run(server, &settings, signals);
 	certificate_manager_stop(helpers.manager);
 	helpers.manager = NULL;
@@ -549,5 +541,5 @@ int main(int argc, char **argv)
 	free_tables(&settings);
 	close(signals);
 	log_message(LOG_INFO, "stopped", NULL);
-	return EXIT_OK;
+	return EXIT_SUCCESS;
 }

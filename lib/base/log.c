@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -117,6 +118,12 @@ void log_message(enum log_level level, const char *message, ...)
 		log_text(&line, key, va_arg(fields, const char *));
 	va_end(fields);
 	log_end(&line);
+}
+
+int log_cannot_start(const struct error *error)
+{
+	log_message(LOG_ERROR, "cannot start", "error", error->message, NULL);
+	return EXIT_FAILURE;
 }
 
 bool log_limit_pass_at(struct log_limit *limit, const struct log_rate *rate, int64_t now,

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "lib/base/buffer.h"
+#include "lib/base/error.h"
 #include "lib/base/json_write.h"
 
 #define LOG_LINE_MAX    16384
@@ -44,6 +45,9 @@ void log_end(struct log_line *line);
 
 /* A whole line: keys and texts in pairs, up to a NULL key. */
 void log_message(enum log_level level, const char *message, ...) __attribute__((sentinel));
+
+/* Why a program cannot start. Returns the exit status that it ends with. */
+int log_cannot_start(const struct error *error);
 
 struct log_limit {
 	_Atomic int64_t next; /* nanoseconds, monotonic: when the line after the burst is free */

@@ -144,7 +144,7 @@ static const struct metric_definition definitions[FAMILY_COUNT] = {
                             .limit = SERIES_MAX},
         [FAMILY_MISSED_LOGS] = {.type = METRIC_COUNTER,
                                 .name = "lastword_observer_missed_logs_total",
-                                .help = "Records with the kubelet's word alone, though the "
+                                .help = "Records of the kubelet's status alone, though the "
                                         "agent's log was to be followed.",
                                 .labels = {"reason"}},
         [FAMILY_LOST_REPORTS] = {.type = METRIC_COUNTER,

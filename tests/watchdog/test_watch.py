@@ -236,7 +236,7 @@ def test_wall_clock_that_jumps(pod):
     assert watch.next()["exit_code"] == 0 and watch.ended() == 0
 
 
-# ---- Lives ----
+# ---- The sidecar's lifecycle ----
 
 def test_native_exits_only_after_sigterm(pod):
     watch = pod.watch("--mode", "native", "--start-timeout", "100ms")
