@@ -132,6 +132,7 @@ $(BUILD)/bin/lastword-observer $(BUILD)/image/lastword-observer: $(BUILD)/obj/ob
 		$(BUILD)/observer.a $(BUILD)/webhook.a $(BUILD)/lib.a
 	$(link)
 $(BUILD)/obj/cli/shipped_config.o: manifests/base/config.yaml
+$(BUILD)/obj/cli/completion.o: $(wildcard cli/completion.*sh)
 $(BUILD)/bin/lastword $(BUILD)/image/lastword: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/observer.a \
 		$(BUILD)/webhook.a $(BUILD)/lib.a
 	$(link)
@@ -168,10 +169,14 @@ reference: $(BUILD)/generated/manual ## Write the reference of the commands into
 
 PREFIX ?= /usr/local
 .PHONY: install-cli
-install-cli: $(BUILD)/bin/lastword $(BUILD)/man/lastword.1 ## Install lastword, kubectl's plugin and man pages: DESTDIR, PREFIX
+install-cli: $(BUILD)/bin/lastword $(BUILD)/man/lastword.1 ## Install lastword, kubectl's plugin, man pages, completion: DESTDIR, PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 -D cli/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lastword
+	install -m 644 -D cli/completion.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lastword
+	install -m 644 -D cli/completion.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lastword.fish
 	install -m 755 $< $(DESTDIR)$(PREFIX)/bin/lastword
 	ln -sf lastword $(DESTDIR)$(PREFIX)/bin/kubectl-lastword
+	ln -sf lastword $(DESTDIR)$(PREFIX)/bin/kubectl_complete-lastword
 	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 
 # The watchdog is static and small: it uses musl and no third-party library, unused sections are removed,
@@ -421,7 +426,7 @@ BUILD_PACKAGES := gcc libc6-dev binutils dpkg-dev musl-tools ca-certificates $(L
 DEBIAN_PACKAGES := $(BUILD_PACKAGES) clang clang-format clang-tidy cppcheck libclang-rt-14-dev \
 	libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonpatch python3-yaml \
 	python3-cryptography docker-registry openssl wrk nginx-light iproute2 procps \
-	tini dumb-init catatonit s6 supervisor prometheus prometheus-alertmanager groff-base mandoc
+	tini dumb-init catatonit s6 supervisor prometheus prometheus-alertmanager groff-base mandoc zsh fish
 
 BENCH_PACKAGES := golang-1.19-go
 

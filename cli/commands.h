@@ -17,6 +17,7 @@ int command_scan(int argc, char **argv);
 int command_groups(int argc, char **argv);
 int command_why(int argc, char **argv);
 int command_breaker(int argc, char **argv);
+int command_completion(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_diagnose(int argc, char **argv);
 

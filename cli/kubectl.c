@@ -52,6 +52,10 @@ static size_t begin_arguments(const struct kubectl *kubectl, const char *argumen
 		arguments[count++] = "--context";
 		arguments[count++] = kubectl->context;
 	}
+	if (kubectl->timeout != NULL) {
+		arguments[count++] = "--request-timeout";
+		arguments[count++] = kubectl->timeout;
+	}
 	return count;
 }
 
@@ -132,6 +136,16 @@ bool kubectl_try_pod(const struct kubectl *kubectl, const char *namespace, const
 	arguments[count++] = "--";
 	arguments[count] = "true";
 	return run(kubectl, arguments, ret_pod, error);
+}
+
+bool kubectl_contexts(const struct kubectl *kubectl, struct buffer *names, struct error *error)
+{
+	const char *arguments[ARGUMENTS_MAX] = {NULL};
+	size_t count = begin_arguments(kubectl, arguments);
+	arguments[count++] = "config";
+	arguments[count++] = "get-contexts";
+	arguments[count] = "--output=name";
+	return run(kubectl, arguments, names, error);
 }
 
 /* In a pod kubectl takes the service account's; without any configuration there is "default". */

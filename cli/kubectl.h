@@ -16,6 +16,7 @@ struct buffer;
 struct kubectl {
 	const char *kubeconfig; /* passed on, as context; NULL: kubectl's own choice */
 	const char *context;
+	const char *timeout;               /* of requests, as "5s"; NULL: kubectl's own */
 	const struct interrupt *interrupt; /* of requests; NULL: none */
 };
 
@@ -44,6 +45,9 @@ bool kubectl_patch_config_map(const struct kubectl *kubectl, const char *namespa
  */
 bool kubectl_try_pod(const struct kubectl *kubectl, const char *namespace, const char *name,
                      const char *labels, struct buffer *ret_pod, struct error *error);
+
+/* Appends the names of kubectl's contexts, a line each. */
+bool kubectl_contexts(const struct kubectl *kubectl, struct buffer *names, struct error *error);
 
 /* Appends the namespace that kubectl would use; "default" when nothing names one. Where
  * kubectl fails, the next request has the error. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/completion.h"
 #include "cli/manual.h"
 #include "cli/option.h"
 #include "lib/base/buffer.h"
@@ -16,10 +17,19 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-        {"inject", command_inject},   {"explain", command_explain},   {"check", command_check},
-        {"images", command_images},   {"status", command_status},     {"scan", command_scan},
-        {"exits", command_exits},     {"groups", command_groups},     {"why", command_why},
-        {"breaker", command_breaker}, {"diagnose", command_diagnose}, {"version", command_version},
+        {"inject", command_inject},
+        {"explain", command_explain},
+        {"check", command_check},
+        {"images", command_images},
+        {"status", command_status},
+        {"scan", command_scan},
+        {"exits", command_exits},
+        {"groups", command_groups},
+        {"why", command_why},
+        {"breaker", command_breaker},
+        {"diagnose", command_diagnose},
+        {"version", command_version},
+        {"completion", command_completion},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -59,6 +69,12 @@ static int help(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	const char *program = argc == 0 ? "" : slash == NULL ? argv[0] : slash + 1;
+	if (strcmp(program, "kubectl_complete-lastword") == 0)
+		return completion_print(argc - 1, argv + 1);
+	if (strcmp(name, "__complete") == 0)
+		return completion_print(argc - 2, argv + 2);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (strcmp(commands[i].name, name) == 0)
 			return commands[i].run(argc - 1, argv + 1);

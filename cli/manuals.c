@@ -196,6 +196,8 @@ static const struct manual_flag version_flags[] = {
         HELP_FLAG,
 };
 
+static const struct manual_flag completion_flags[] = {HELP_FLAG};
+
 /* ---- The commands ---- */
 
 #define FLAGS(array) .flags = (array), .flag_count = COUNT(array)
@@ -323,6 +325,19 @@ const struct manual manuals[] = {
          .notes = KUBECTL_NOTE,
          .statuses = "0 ok, 1 the cluster could not be read, or lastword is not installed there, 2 "
                      "usage."},
+        {.name = "completion",
+         .summary = "print a script that completes lastword in a shell",
+         .synopsis = "bash|zsh|fish",
+         .description = "Prints a script that completes commands, flags, namespaces, contexts, "
+                        "agents, causes and pods of records: source <(lastword completion bash), "
+                        "source <(lastword completion zsh), or lastword completion fish | "
+                        "source.\nkubectl completes kubectl lastword by itself where a program of "
+                        "the name kubectl_complete-lastword is in PATH: a symbolic link to "
+                        "lastword, which make install-cli makes.",
+         FLAGS(completion_flags),
+         .statuses = "0 ok, 1 failed, 2 usage.",
+         .argument = VALUE_WORDS,
+         .argument_words = "bash|zsh|fish"},
 };
 
 const size_t manual_count = COUNT(manuals);

@@ -128,12 +128,15 @@ def main():
     arguments = sys.argv[1:]
     with open(STATE / "calls", "a") as calls:
         calls.write(json.dumps(arguments) + "\n")
-    while arguments[0] in ("--kubeconfig", "--context"):
+    while arguments[0] in ("--kubeconfig", "--context", "--request-timeout"):
         arguments = arguments[2:]
     if arguments[:2] == ["config", "view"]:
         if "namespace" not in BEHAVIOUR:
             fail("error: current-context must exist in order to minify")
         sys.stdout.write(BEHAVIOUR["namespace"])
+        return
+    if arguments == ["config", "get-contexts", "--output=name"]:
+        print("\n".join(BEHAVIOUR.get("contexts", [])))
         return
     if arguments[0] == "patch":
         return patch_breaker(arguments)

@@ -341,4 +341,7 @@ def test_install_makes_program_and_plugin(tmp_path):
                               check=True)
         assert done.stdout.startswith(b"lastword ")
     assert pathlib.Path(tmp_path / "usr/bin/kubectl-lastword").is_symlink()
-    assert (tmp_path / "usr/share/man/man1/lastword-exits.1").is_file()
+    for path in ("man/man1/lastword-exits.1", "bash-completion/completions/lastword",
+                 "zsh/site-functions/_lastword", "fish/vendor_completions.d/lastword.fish"):
+        assert (tmp_path / "usr/share" / path).is_file()
+    assert os.readlink(tmp_path / "usr/bin/kubectl_complete-lastword") == "lastword"
