@@ -30,7 +30,7 @@
 /* Bytes of the queue to stdout for reports of all kinds; each container's end has room besides. */
 #define QUEUE_SHARED ((size_t)128 * 1024)
 
-/* Connections that have not identified themselves yet: so many at a time. */
+/* How many connections that have not identified themselves yet there may be at a time. */
 #define PENDING_MAX 8
 
 /* What is limited for each container by itself. */

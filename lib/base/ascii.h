@@ -62,7 +62,7 @@ static inline size_t ascii_count_spaces(const char *text)
 	return count;
 }
 
-/* The value of a hexadecimal digit; -1: it is none. */
+/* The value of a hexadecimal digit; -1 if it is not one. */
 static inline int ascii_hex_value(char c)
 {
 	char lower = ascii_to_lower(c);

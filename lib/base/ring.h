@@ -56,7 +56,7 @@ size_t ring_memory_size(size_t size);
 /* Makes an empty ring that fills memory of memory_size bytes (aligned to 8, above the header's). */
 struct ring ring_format(void *memory, size_t memory_size);
 
-/* The ring in memory that another process made. false: it is none of this version; its size is
+/* The ring in memory that another process made. false: it is not of this version; its size is
  * taken from memory_size all the same. */
 bool ring_open(void *memory, size_t memory_size, struct ring *ret_ring);
 

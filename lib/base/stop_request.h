@@ -21,7 +21,7 @@ void stop_request_free(struct stop_request *request);
 void stop_request_make(struct stop_request *request);
 bool stop_request_is_made(struct stop_request *request);
 
-/* Waits so many nanoseconds on the monotonic clock, or until it is made. True: it is. */
+/* Waits for that time on the monotonic clock, or until the request is made. True: it is made. */
 bool stop_request_wait(struct stop_request *request, int64_t nanoseconds);
 
 #endif

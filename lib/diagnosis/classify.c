@@ -256,7 +256,7 @@ static void write_end(const struct observation *o, struct buffer *line)
 	}
 }
 
-/* Where the clause begins that has text[focus], at most so many bytes before it. */
+/* Where the clause that contains text[focus] begins, at most `most` bytes before it. */
 static size_t clause_start(const char *text, size_t focus, size_t most)
 {
 	size_t from = focus;

@@ -171,7 +171,7 @@ static size_t date(const char *text, size_t length)
 	return ends(text, length, at) ? at : 0;
 }
 
-/* Length of a temporary path at text; 0: it is none. */
+/* Length of a temporary path at text; 0 if it is not one. */
 static size_t temporary_path(const char *text, size_t length)
 {
 	static const char *const starts[] = {"/tmp/", "/var/tmp/", "/dev/shm/", "/proc/"};

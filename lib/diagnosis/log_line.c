@@ -7,7 +7,7 @@
 #include "lib/diagnosis/json_line.h"
 #include "lib/diagnosis/log_prefix.h"
 
-/* Length of the terminal sequence at text (ECMA-48: CSI, OSC, or two bytes); 0: it is none. */
+/* Length of the terminal sequence at text (ECMA-48: CSI, OSC, or two bytes); 0 if there is none. */
 static size_t escape_sequence(const char *text, size_t length)
 {
 	if (length < 2 || text[0] != '\033')

@@ -9,7 +9,7 @@
 #define CUT_LINE_MAX      ((size_t)1024)
 #define CUT_LONG_LINE_MAX ((size_t)4096)
 #define LONG_TEXT         ((size_t)16 * 1024)
-/* How much goes where no line end is near: a quarter, but so much at least and at most. */
+/* How much is dropped if no line end is near: a quarter, within these bounds. */
 #define CUT_LEAST ((size_t)256)
 #define CUT_MOST  ((size_t)1024)
 /* A line of nothing but base64, at least so long, at the beginning may be a key's. */

@@ -144,7 +144,7 @@ static bool ends_value(const struct secret_scanner *s, size_t at)
 	       (s->text[at] != '\0' && strchr("\"'`&;,)]}>@/:\\", s->text[at]) != NULL);
 }
 
-/* The length of $NAME at value; 0: it is none. */
+/* The length of $NAME at value; 0 if it is not one. */
 static size_t variable_length(const char *value, size_t left)
 {
 	size_t i = 1;

@@ -111,7 +111,7 @@ bool kube_start(struct kube_client *client, const struct kube_request *request,
                 struct kube_operation **ret_operation, struct error *error);
 /* finish() is not called. Not from receive(). */
 void kube_cancel(struct kube_operation *operation);
-/* Handles what has arrived; waits for at most so many nanoseconds until something does. */
+/* Handles what has arrived; if nothing has, waits for it for at most that time. */
 void kube_run(struct kube_client *client, int64_t nanoseconds);
 /* Ends the wait of kube_run(). From any thread. */
 void kube_wake(struct kube_client *client);

@@ -51,7 +51,7 @@ void agent_series_free(struct agent_series *series);
 struct agent_pair *agent_series_use(struct agent_series *series, const char *namespace,
                                     const char *agent);
 
-/* The pair gets so many more (a handful); others may be evicted for them. */
+/* The pair gets `count` more series (a handful); others may be evicted for them. */
 void agent_series_add(struct agent_series *series, struct agent_pair *pair, size_t count);
 
 #endif

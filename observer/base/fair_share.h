@@ -51,7 +51,7 @@ const struct fair_holder *fair_share_largest(const struct fair_share *share);
 bool fair_share_may_displace(const struct fair_share *share, const struct fair_holder *holder,
                              size_t amount);
 
-/* The holder may have so much more of what is limited to capacity in all. */
+/* Whether the holder may have `amount` more of what is limited to capacity in all. */
 bool fair_share_fits(const struct fair_share *share, const struct fair_holder *holder,
                      size_t amount, size_t capacity, unsigned eagerness);
 

@@ -100,7 +100,7 @@ void observer_metrics_count_lost_reports(struct observer_metrics *metrics, const
                                          uint64_t count);
 /* A log that was to be followed, and of which nothing is there; why. */
 void observer_metrics_count_missed_log(struct observer_metrics *metrics, const char *reason);
-/* Live pods that were not injected for that reason: so many more. */
+/* Adds to the number of live pods that were not injected for that reason. */
 void observer_metrics_add_uninjected(struct observer_metrics *metrics, const char *namespace,
                                      const char *reason, int change);
 /* The breaker of that namespace is open, or half-open. */

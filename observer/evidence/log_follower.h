@@ -102,8 +102,8 @@ void log_followers_init(struct log_followers *followers, struct event_loop *loop
 /* Before the pod cache is freed, and with it what the followers have kept. */
 void log_followers_free(struct log_followers *followers);
 
-/* Follows what is to be followed of the pod, of which a grace period of so many nanoseconds is
- * left. Each log once; to be called again when further agents run. */
+/* Follows what is to be followed of the pod. grace: what is left of its grace period, nanoseconds.
+ * Each log once; to be called again when further agents run. */
 void log_follower_start(struct log_followers *followers, struct cached_pod *pod, int64_t grace);
 
 /* A log that may tell of the agent's termination is still being read. */

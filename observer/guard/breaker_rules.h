@@ -52,7 +52,8 @@ struct breaker_report {
 bool breaker_rules_take(struct breaker_state *state, const struct breaker_report *report,
                         int64_t now, int64_t open_for);
 
-/* namespace: only that one's; NULL: of all. */
+/* Does what is due by time alone: of the entry of that namespace; NULL: of all. True: the state has
+ * changed. */
 bool breaker_rules_advance(struct breaker_state *state, const char *namespace, int64_t now);
 
 #endif

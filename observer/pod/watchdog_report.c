@@ -31,7 +31,7 @@ static int64_t time_of(const json *object, const char *key)
 	return value == 0 ? AGENT_EXIT_UNKNOWN : value;
 }
 
-/* Every member that is none of the report's own is context. */
+/* Every member that is not one of the report's own is context. */
 static void read_context(const json *object, struct watchdog_report *report)
 {
 	for (const json *n = json_first(object); n != NULL; n = json_next(n)) {

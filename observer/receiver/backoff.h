@@ -21,7 +21,7 @@ enum outcome { OUTCOME_ACCEPTED, OUTCOME_RETRY, OUTCOME_REFUSED };
 /* status: of HTTP, 0: no response. retry_after: nanoseconds; -1: none. */
 enum outcome backoff_outcome(long status, int64_t retry_after);
 
-/* How long to wait after so many failures in a row (1, 2, …): doubles from BACKOFF_MIN to
+/* How long to wait after that number of failures in a row (1, 2, …): doubles from BACKOFF_MIN to
  * BACKOFF_MAX, half of it random; never shorter than retry_after, to which jitter is added. */
 int64_t backoff_delay(unsigned failures, int64_t retry_after, uint64_t random);
 

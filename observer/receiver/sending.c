@@ -161,7 +161,7 @@ static void send_digests(void *context)
 
 /* ---- Adding ---- */
 
-/* Room for so many bytes more, perhaps by displacing those of another namespace. */
+/* Makes room for `bytes` more, if need be by displacing deliveries of another namespace. */
 static bool make_room(struct receiver *receiver, const char *namespace, size_t bytes)
 {
 	while (sending_bytes(receiver) + bytes > RECEIVER_BYTES_MAX) {

@@ -28,7 +28,7 @@ struct failed_creates {
 	struct watcher watcher;
 };
 
-/* namespace: only that one's; NULL: of all. What is pointed to outlives it. */
+/* namespace: only Events of this one; NULL: of all. What is pointed to must outlive creates. */
 bool failed_creates_init(struct failed_creates *creates, struct event_loop *loop,
                          struct breaker *breaker, const struct injection_policy *policy,
                          const struct opted_in_namespaces *namespaces, const char *namespace,
