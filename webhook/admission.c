@@ -176,7 +176,7 @@ static bool read_envelope(const json *root, struct admission_response *response,
 		        json_get_string_or(root, "apiVersion", "none"));
 		return false;
 	}
-	const json *uid = json_find(root, "request", "uid", NULL);
+	const json *uid = json_get_in(root, "request", "uid");
 	if (json_string(uid) == NULL || json_string(uid)[0] == '\0') {
 		invalid(response, 400, "a request with a uid (a string)", json_type_name(uid));
 		return false;

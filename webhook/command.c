@@ -27,14 +27,14 @@ static enum reason pod_obstacle(const struct policy_input *input, const struct p
 
 static bool is_localhost_profile(const json *security_context, const char *profile)
 {
-	return json_string_is(json_find(security_context, profile, "type", NULL), "Localhost");
+	return json_string_is(json_get_in(security_context, profile, "type"), "Localhost");
 }
 
 /* A profile from the node's files may forbid what the shim does, or kill it. */
 static bool has_localhost_profile(const json *pod, const json *container)
 {
 	static const char *const profiles[] = {"seccompProfile", "appArmorProfile"};
-	const json *pod_context = json_find(pod, "spec", "securityContext", NULL);
+	const json *pod_context = json_get_in(pod, "spec", "securityContext");
 	const json *own_context = json_get(container, "securityContext");
 	for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++)
 		if (is_localhost_profile(own_context, profiles[i]) ||
@@ -49,7 +49,7 @@ static bool has_localhost_profile(const json *pod, const json *container)
 static void mark_localhost_profiles(struct wrapping *wrapping)
 {
 	static const char prefix[] = "container.apparmor.security.beta.kubernetes.io/";
-	const json *annotations = json_find(wrapping->input->pod, "metadata", "annotations", NULL);
+	const json *annotations = json_get_in(wrapping->input->pod, "metadata", "annotations");
 	for (const json *n = json_first(annotations); n != NULL; n = json_next(n)) {
 		const char *key = json_key(n);
 		const char *value = json_string(n);

@@ -4,7 +4,7 @@
 
 bool container_index_init(struct container_index *index, struct arena *arena, const json *pod)
 {
-	const json *list = json_find(pod, "spec", "containers", NULL);
+	const json *list = json_get_in(pod, "spec", "containers");
 	size_t size = json_size(list);
 	struct container_index made = {.containers =
 	                                       arena_allocate(arena, (size + 1) * sizeof(json *))};

@@ -24,7 +24,7 @@ static void set_termination_message_policy(struct maker *maker, const struct con
 static void fill_kind(struct maker *maker, const struct container_plan *plan, const char *index,
                       const char *kind, const char *const *texts)
 {
-	const json *present = json_find(plan->container, "resources", kind, NULL);
+	const json *present = json_get_in(plan->container, "resources", kind);
 	if (!any_quantity(texts))
 		return;
 	if (!json_is_object(present)) {
@@ -127,7 +127,7 @@ static void set_pre_stop(struct maker *maker, const struct container_plan *plan,
 	json *command = flush_command(maker, plan);
 	const json *lifecycle = json_get(plan->container, "lifecycle");
 	const json *hook = json_get(lifecycle, "preStop");
-	if (json_find(hook, "exec", "command", NULL) != NULL) {
+	if (json_get_in(hook, "exec", "command") != NULL) {
 		patch_replace(maker->patch, command, "spec", "containers", index, "lifecycle",
 		              "preStop", "exec", "command", NULL);
 		return;
@@ -170,7 +170,7 @@ struct map {
 static void put_in_map(struct map *map, const char *key, const char *value)
 {
 	struct maker *maker = map->maker;
-	const json *present = json_find(maker->pod, "metadata", map->name, NULL);
+	const json *present = json_get_in(maker->pod, "metadata", map->name);
 	json *text = json_new_string(maker->arena, value);
 	if (json_get(present, key) != NULL)
 		patch_replace(maker->patch, text, "metadata", map->name, key, NULL);

@@ -158,7 +158,7 @@ void options_read(struct arena *arena, const json *pod, struct plan *plan)
 {
 	plan->shim = plan->rule->shim;
 	struct reader reader = {.arena = arena, .plan = plan};
-	const json *all = json_find(pod, "metadata", "annotations", NULL);
+	const json *all = json_get_in(pod, "metadata", "annotations");
 	for (const json *node = json_first(all); node != NULL; node = json_next(node))
 		read_annotation(&reader, node);
 }
@@ -262,7 +262,7 @@ bool options_context(struct arena *arena, const struct config *config, const jso
 			return false;
 	}
 	size_t annotated = 0;
-	const json *all = json_find(pod, "metadata", "annotations", NULL);
+	const json *all = json_get_in(pod, "metadata", "annotations");
 	for (const json *node = json_first(all); node != NULL; node = json_next(node)) {
 		const char *key = json_key(node);
 		if (strncmp(key, KEY_CONTEXT, sizeof KEY_CONTEXT - 1) != 0 || !json_is_string(node))

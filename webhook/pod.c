@@ -8,16 +8,6 @@
 static const char *const container_lists[] = {"initContainers", "containers"};
 #define CONTAINER_LISTS (sizeof container_lists / sizeof container_lists[0])
 
-const char *pod_annotation(const json *pod, const char *key)
-{
-	return json_string(json_find(pod, "metadata", "annotations", key, NULL));
-}
-
-const char *pod_label(const json *pod, const char *key)
-{
-	return json_string(json_find(pod, "metadata", "labels", key, NULL));
-}
-
 static json *named(const json *array, const char *name, size_t *ret_index)
 {
 	size_t index = 0;
@@ -33,17 +23,17 @@ static json *named(const json *array, const char *name, size_t *ret_index)
 
 json *pod_container(const json *pod, const char *name, size_t *ret_index)
 {
-	return named(json_find(pod, "spec", "containers", NULL), name, ret_index);
+	return named(json_get_in(pod, "spec", "containers"), name, ret_index);
 }
 
 json *pod_init_container(const json *pod, const char *name)
 {
-	return named(json_find(pod, "spec", "initContainers", NULL), name, NULL);
+	return named(json_get_in(pod, "spec", "initContainers"), name, NULL);
 }
 
 json *pod_volume(const json *pod, const char *name)
 {
-	return named(json_find(pod, "spec", "volumes", NULL), name, NULL);
+	return named(json_get_in(pod, "spec", "volumes"), name, NULL);
 }
 
 const char *pod_restart_policy(const json *pod)
@@ -54,7 +44,7 @@ const char *pod_restart_policy(const json *pod)
 int64_t pod_grace_seconds(const json *pod)
 {
 	int64_t seconds;
-	const json *grace = json_find(pod, "spec", "terminationGracePeriodSeconds", NULL);
+	const json *grace = json_get_in(pod, "spec", "terminationGracePeriodSeconds");
 	if (!json_integer(grace, &seconds) || seconds < 0)
 		return GRACE_SECONDS_DEFAULT;
 	return seconds < GRACE_SECONDS_MAX ? seconds : GRACE_SECONDS_MAX;
@@ -126,7 +116,7 @@ static bool selects_windows_node(const json *spec)
 
 static bool has_windows_options(const json *holder)
 {
-	return json_is_object(json_find(holder, "securityContext", "windowsOptions", NULL));
+	return json_is_object(json_get_in(holder, "securityContext", "windowsOptions"));
 }
 
 bool pod_is_windows(const json *pod)
@@ -138,14 +128,14 @@ bool pod_is_windows(const json *pod)
 			if (has_windows_options(c))
 				return true;
 	}
-	return json_string_is(json_find(spec, "os", "name", NULL), "windows") ||
+	return json_string_is(json_get_in(spec, "os", "name"), "windows") ||
 	       has_windows_options(spec) || selects_windows_node(spec) ||
 	       requires_windows_node(spec);
 }
 
 const json *pod_controller(const json *pod)
 {
-	const json *owners = json_find(pod, "metadata", "ownerReferences", NULL);
+	const json *owners = json_get_in(pod, "metadata", "ownerReferences");
 	for (const json *owner = json_first(owners); owner != NULL; owner = json_next(owner))
 		if (json_is_true(json_get(owner, "controller")))
 			return owner;
@@ -157,9 +147,9 @@ static bool guaranteed(const json *container)
 	static const char *const names[] = {"cpu", "memory"};
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		const char *limit = json_scalar_text(
-		        json_find(container, "resources", "limits", names[i], NULL));
+		        json_get(json_get_in(container, "resources", "limits"), names[i]));
 		const char *request = json_scalar_text(
-		        json_find(container, "resources", "requests", names[i], NULL));
+		        json_get(json_get_in(container, "resources", "requests"), names[i]));
 		struct quantity limit_value;
 		struct quantity request_value;
 		if (limit == NULL || !quantity_parse(limit, &limit_value, NULL) ||
@@ -180,7 +170,7 @@ static bool is_ours(const json *container)
 bool pod_is_guaranteed(const json *pod)
 {
 	for (size_t list = 0; list < CONTAINER_LISTS; list++) {
-		const json *containers = json_find(pod, "spec", container_lists[list], NULL);
+		const json *containers = json_get_in(pod, "spec", container_lists[list]);
 		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
 			if (!is_ours(c) && !guaranteed(c))
 				return false;
@@ -209,9 +199,9 @@ static uint64_t used_by_context(const json *context, int64_t first)
 
 uint64_t pod_used_ids(const json *pod, int64_t first)
 {
-	uint64_t used = used_by_context(json_find(pod, "spec", "securityContext", NULL), first);
+	uint64_t used = used_by_context(json_get_in(pod, "spec", "securityContext"), first);
 	for (size_t list = 0; list < CONTAINER_LISTS; list++) {
-		const json *containers = json_find(pod, "spec", container_lists[list], NULL);
+		const json *containers = json_get_in(pod, "spec", container_lists[list]);
 		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
 			if (!is_ours(c))
 				used |= used_by_context(json_get(c, "securityContext"), first);
@@ -222,7 +212,7 @@ uint64_t pod_used_ids(const json *pod, int64_t first)
 size_t pod_annotations_size(const json *pod)
 {
 	size_t size = 0;
-	const json *annotations = json_find(pod, "metadata", "annotations", NULL);
+	const json *annotations = json_get_in(pod, "metadata", "annotations");
 	for (const json *n = json_first(annotations); n != NULL; n = json_next(n)) {
 		const char *value = json_string(n);
 		size += strlen(json_key(n)) + (value == NULL ? 0 : strlen(value));
@@ -362,5 +352,5 @@ bool volume_is_ours(const json *volume, const char *image)
 	const json *memory = json_get(volume, "emptyDir");
 	return (json_string_is(json_get(memory, "medium"), "Memory") &&
 	        json_string_is(json_get(memory, "sizeLimit"), SHIM_VOLUME_SIZE)) ||
-	       json_string_is(json_find(volume, "image", "reference", NULL), image);
+	       json_string_is(json_get_in(volume, "image", "reference"), image);
 }

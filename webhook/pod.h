@@ -12,8 +12,14 @@
 
 #include "lib/document/json.h"
 
-const char *pod_annotation(const json *pod, const char *key);
-const char *pod_label(const json *pod, const char *key);
+static inline const char *pod_annotation(const json *pod, const char *key)
+{
+	return json_get_string(json_get_in(pod, "metadata", "annotations"), key);
+}
+static inline const char *pod_label(const json *pod, const char *key)
+{
+	return json_get_string(json_get_in(pod, "metadata", "labels"), key);
+}
 
 /* The regular container (or init container) of that name; *ret_index only when found. */
 json *pod_container(const json *pod, const char *name, size_t *ret_index);

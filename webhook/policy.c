@@ -165,8 +165,8 @@ static enum reason decide_pre_stop(const struct container_plan *plan)
 		return REASON_ALREADY;
 	if (!container_plan_is_wrapped(plan))
 		return REASON_NOT_WRAPPED;
-	const json *hook = json_find(plan->container, "lifecycle", "preStop", NULL);
-	const json *command = json_find(hook, "exec", "command", NULL);
+	const json *hook = json_get_in(plan->container, "lifecycle", "preStop");
+	const json *command = json_get_in(hook, "exec", "command");
 	if (hook != NULL && !json_is_null(hook) && !is_string_array(command))
 		return REASON_OTHER_HANDLER;
 	return REASON_APPLIED;
@@ -265,7 +265,7 @@ static enum reason sidecar_obstacle(const struct policy_input *input, struct pla
 		return REASON_APPLIED;
 	if (plan->user < 0 && !plan->user_of_scc && input->config->sidecar.user >= 0)
 		return REASON_TOO_LARGE;
-	if (json_find(input->pod, "spec", "resources", NULL) == NULL)
+	if (json_get_in(input->pod, "spec", "resources") == NULL)
 		return REASON_APPLIED;
 	if (!resources_fit(input->pod, &plan->sidecar_resources))
 		return REASON_POD_RESOURCES;

@@ -20,12 +20,12 @@ static const char *larger(const char *a, const char *b)
 /* What is there, as text; YAML may have a number. */
 static const char *quantity_text(const json *container, const char *kind, const char *name)
 {
-	return json_scalar_text(json_find(container, "resources", kind, name, NULL));
+	return json_scalar_text(json_get(json_get_in(container, "resources", kind), name));
 }
 
 static bool is_given(const json *container, const char *kind, const char *name)
 {
-	const json *node = json_find(container, "resources", kind, name, NULL);
+	const json *node = json_get(json_get_in(container, "resources", kind), name);
 	return node != NULL && !json_is_null(node);
 }
 
@@ -34,7 +34,7 @@ static bool is_given(const json *container, const char *kind, const char *name)
 enum reason resources_fill(const json *pod, const struct rule *rule, const json *container,
                            struct resources *ret_fill)
 {
-	if (json_find(pod, "spec", "resources", NULL) != NULL)
+	if (json_get_in(pod, "spec", "resources") != NULL)
 		return REASON_POD_LEVEL;
 
 	struct resources fill = {0};
@@ -62,7 +62,7 @@ enum reason resources_fill(const json *pod, const struct rule *rule, const json 
 /* The plan's containers are in the pod's order. */
 static bool all_have_limit(const struct plan *plan, const json *pod, size_t resource)
 {
-	const json *containers = json_find(pod, "spec", "containers", NULL);
+	const json *containers = json_get_in(pod, "spec", "containers");
 	size_t next = 0;
 	for (const json *c = json_first(containers); c != NULL; c = json_next(c)) {
 		bool filled = false;
@@ -107,7 +107,7 @@ static bool is_best_effort(const struct plan *plan, const json *pod)
 		if (is_filled(&plan->containers[i].fill))
 			return false;
 	for (size_t list = 0; list < 2; list++) {
-		const json *containers = json_find(pod, "spec", lists[list], NULL);
+		const json *containers = json_get_in(pod, "spec", lists[list]);
 		for (const json *c = json_first(containers); c != NULL; c = json_next(c))
 			for (size_t i = 0; i < 2 * ((size_t)RESOURCE_MEMORY + 1); i++)
 				if (has_resource(c, kinds[i % 2], resource_names[i / 2]) &&
@@ -126,7 +126,7 @@ static struct resources keep_quality(const struct config *config, const json *po
                                      const struct plan *plan)
 {
 	struct resources resources = config->sidecar.resources;
-	if (json_find(pod, "spec", "resources", NULL) != NULL)
+	if (json_get_in(pod, "spec", "resources") != NULL)
 		return resources;
 	if (is_best_effort(plan, pod))
 		return (struct resources){0};
@@ -191,7 +191,7 @@ static bool sum_requests(const json *pod, const char *name, struct quantity *sum
 {
 	static const char *const lists[] = {"initContainers", "containers"};
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-		const json *list = json_find(pod, "spec", lists[i], NULL);
+		const json *list = json_get_in(pod, "spec", lists[i]);
 		for (const json *c = json_first(list); c != NULL; c = json_next(c)) {
 			bool counts =
 			        i == 1 || json_string_is(json_get(c, "restartPolicy"), "Always");

@@ -190,7 +190,7 @@ static json *volume(struct maker *maker)
 /* Appends to spec.<list>; creates the list when it is missing. *made: this patch has created it. */
 static void append_to_list(struct maker *maker, const char *list, json *value, bool *made)
 {
-	if (*made || json_is_array(json_find(maker->pod, "spec", list, NULL)))
+	if (*made || json_is_array(json_get_in(maker->pod, "spec", list)))
 		patch_add(maker->patch, value, "spec", list, "-", NULL);
 	else
 		patch_add(maker->patch, make_array_of(maker, value), "spec", list, NULL);
@@ -199,7 +199,7 @@ static void append_to_list(struct maker *maker, const char *list, json *value, b
 
 static bool has_pull_secret(const json *pod, const char *name)
 {
-	const json *secrets = json_find(pod, "spec", "imagePullSecrets", NULL);
+	const json *secrets = json_get_in(pod, "spec", "imagePullSecrets");
 	for (const json *n = json_first(secrets); n != NULL; n = json_next(n))
 		if (json_string_is(json_get(n, "name"), name))
 			return true;

@@ -81,8 +81,8 @@ static bool verify_mounts(struct arena *arena, const json *container, bool has_v
 
 static bool verify_resources(const json *container, struct error *error)
 {
-	const json *requests = json_find(container, "resources", "requests", NULL);
-	const json *limits = json_find(container, "resources", "limits", NULL);
+	const json *requests = json_get_in(container, "resources", "requests");
+	const json *limits = json_get_in(container, "resources", "limits");
 	for (size_t i = 0; i < RESOURCE_COUNT; i++) {
 		const char *limit = json_scalar_text(json_get(limits, resource_names[i]));
 		const char *request = json_scalar_text(json_get(requests, resource_names[i]));
@@ -104,7 +104,7 @@ static bool verify_commands(const json *container, struct error *error)
 	if (json_size(command) > 0 && !is_string_array(command))
 		return error_set(error, "command is not a list of strings");
 
-	const json *hook = json_find(container, "lifecycle", "preStop", NULL);
+	const json *hook = json_get_in(container, "lifecycle", "preStop");
 	size_t handlers = 0;
 	for (const json *handler = json_first(hook); handler != NULL; handler = json_next(handler))
 		handlers += !json_is_null(handler);

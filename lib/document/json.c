@@ -213,17 +213,6 @@ const char *json_string(const json *node)
 	return is_type(node, cJSON_String) ? node->valuestring : NULL;
 }
 
-const char *json_get_string(const json *object, const char *key)
-{
-	return json_string(json_get(object, key));
-}
-
-const char *json_get_string_or(const json *object, const char *key, const char *fallback)
-{
-	const char *text = json_get_string(object, key);
-	return text == NULL ? fallback : text;
-}
-
 bool json_string_is(const json *node, const char *text)
 {
 	const char *own = json_string(node);

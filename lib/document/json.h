@@ -78,7 +78,13 @@ static inline json *json_get(const json *object, const char *key)
 {
 	return json_get_tagged(object, key, json_tag(key, strlen(key)));
 }
-/* Walks down by keys; the list ends with NULL: json_find(pod, "spec", "containers", NULL). */
+/* The member's member: json_get_in(pod, "spec", "containers"). */
+static inline json *json_get_in(const json *object, const char *key, const char *inner)
+{
+	return json_get(json_get(object, key), inner);
+}
+/* Walks down by keys; the list ends with NULL: json_find(pod, "spec", "os", "name", NULL). Tags are
+ * computed each time, so that json_get_in() is quicker. */
 json *json_find(const json *node, ...) __attribute__((sentinel));
 json *json_at(const json *array, size_t index);
 /* Number of members or elements; 0 for everything else. */
@@ -91,9 +97,17 @@ const char *json_key(const json *node);
 
 /* The string's text (never with a NUL inside when JSON_FAITHFUL), else NULL. */
 const char *json_string(const json *node);
-const char *json_get_string(const json *object, const char *key);
+static inline const char *json_get_string(const json *object, const char *key)
+{
+	return json_string(json_get(object, key));
+}
 /* json_get_string() with another answer than NULL. */
-const char *json_get_string_or(const json *object, const char *key, const char *fallback);
+static inline const char *json_get_string_or(const json *object, const char *key,
+                                             const char *fallback)
+{
+	const char *text = json_get_string(object, key);
+	return text == NULL ? fallback : text;
+}
 /* The node is the string text. */
 bool json_string_is(const json *node, const char *text);
 /* A boolean that is true. */
