@@ -16,43 +16,53 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 #define WORD          sizeof(uint64_t)
 #define REPEAT(byte)  (UINT64_C(0x0101010101010101) * (byte))
 
+/* A container that is open. */
+struct level {
+	json *container;
+	json *last; /* of its children so far; NULL: there is none */
+	char end;   /* the bracket that closes it */
+};
+
+/* Functions that read take the place to read at and return the one behind what they have read;
+ * NULL: the text is refused there. */
 struct parser {
 	struct arena *arena;
 	char *text; /* the copy: length bytes and a word of NULs, which are no JSON */
 	size_t length;
-	char *at;
 	bool keep_numbers;
-	const char *problem; /* why it is no JSON; NULL: none so far */
+	char *refused;       /* where it is no JSON */
+	const char *problem; /* why */
 	bool full;           /* the arena is */
 	char *not_utf8;
 	char *nul;
 	json *spare; /* zeroed nodes, spare_count of them */
 	size_t spare_count;
 	bool keys_differ;
-	/* The containers that are open, the innermost last. */
 	size_t depth;
-	json *open[JSON_PARSE_DEPTH_MAX];
+	struct level levels[JSON_PARSE_DEPTH_MAX]; /* depth of them, the innermost last */
 };
 
-static bool refuse(struct parser *parser, const char *problem)
+static char *refuse(struct parser *parser, char *at, const char *problem)
 {
+	parser->refused = at;
 	parser->problem = problem;
-	return false;
+	return NULL;
 }
 
 /* ---- Nodes ---- */
 
-static json *new_node(struct parser *parser)
+static bool make_spare_nodes(struct parser *parser)
 {
-	if (parser->spare_count == 0) {
-		parser->spare =
-		        arena_allocate(parser->arena, NODES_AT_ONCE * sizeof *parser->spare);
-		if (parser->spare == NULL) {
-			parser->full = true;
-			return NULL;
-		}
-		parser->spare_count = NODES_AT_ONCE;
-	}
+	parser->spare = arena_allocate(parser->arena, NODES_AT_ONCE * sizeof *parser->spare);
+	parser->full = parser->spare == NULL;
+	parser->spare_count = NODES_AT_ONCE;
+	return !parser->full;
+}
+
+static inline json *new_node(struct parser *parser)
+{
+	if (parser->spare_count == 0 && !make_spare_nodes(parser))
+		return NULL;
 	parser->spare_count--;
 	return parser->spare++;
 }
@@ -63,33 +73,42 @@ static inline void set_type(json *node, int type)
 	node->type |= type;
 }
 
-static bool open_container(struct parser *parser, json *node)
+static inline void add_child(struct level *level, json *node)
+{
+	if (level->last == NULL) {
+		level->container->child = node;
+	} else {
+		level->last->next = node;
+		node->prev = level->last;
+	}
+	level->last = node;
+}
+
+static char *open_container(struct parser *parser, char *at, json *node)
 {
 	if (parser->depth == JSON_PARSE_DEPTH_MAX)
-		return refuse(parser, "nested deeper than 1000");
-	parser->open[parser->depth] = node;
-	parser->depth++;
-	return true;
+		return refuse(parser, at, "nested deeper than 1000");
+	bool object = *at == '{';
+	set_type(node, object ? cJSON_Object : cJSON_Array);
+	parser->levels[parser->depth++] =
+	        (struct level){.container = node, .end = object ? '}' : ']'};
+	return at + 1;
 }
 
 /* ---- Strings ---- */
 
-/* A bit at the top of each byte that is zero; those above the lowest one may be wrong. */
-static inline uint64_t zero_bytes(uint64_t word)
-{
-	return (word - REPEAT(0x01)) & ~word & REPEAT(0x80);
-}
-
 /* The next byte that is a quote, a backslash, below 0x20 or above 0x7f; the NULs behind the text
- * end the search. */
+ * end the search. Of eight bytes at once: each that is meant, and perhaps some above the lowest of
+ * them, have a bit at their top. */
 static inline char *find_special(char *at)
 {
 	for (;; at += WORD) {
 		uint64_t word;
 		memcpy(&word, at, WORD);
-		uint64_t found = zero_bytes(word ^ REPEAT('"')) | zero_bytes(word ^ REPEAT('\\')) |
-		                 ((word - REPEAT(0x20)) & ~word & REPEAT(0x80)) |
-		                 (word & REPEAT(0x80));
+		uint64_t found =
+		        (((word ^ REPEAT('"')) - REPEAT(1)) | ((word ^ REPEAT('\\')) - REPEAT(1)) |
+		         (word - REPEAT(0x20)) | word) &
+		        REPEAT(0x80);
 		if (found != 0)
 			return at + (__builtin_ctzll(found) >> 3);
 	}
@@ -129,104 +148,114 @@ static char *write_utf8(char *to, uint32_t point)
 	return to;
 }
 
-/* \uXXXX at parser->at, a pair of them for what is beyond U+FFFF. */
-static bool read_unicode_escape(struct parser *parser, char **to)
+/* \uXXXX, a pair of them for what is beyond U+FFFF. */
+static char *read_unicode_escape(struct parser *parser, char *at, char **to)
 {
 	uint32_t point;
 	uint32_t low;
-	char *at = parser->at;
+	char *start = at;
 	if (!read_hex(at + 2, &point))
-		return refuse(parser, "expected four hexadecimal digits");
+		return refuse(parser, start, "expected four hexadecimal digits");
 	at += 6;
 	if (point >= 0xdc00 && point <= 0xdfff)
-		return refuse(parser, "half of a surrogate pair");
+		return refuse(parser, start, "half of a surrogate pair");
 	if (point >= 0xd800 && point <= 0xdbff) {
 		if (at[0] != '\\' || at[1] != 'u' || !read_hex(at + 2, &low) || low < 0xdc00 ||
 		    low > 0xdfff)
-			return refuse(parser, "half of a surrogate pair");
+			return refuse(parser, start, "half of a surrogate pair");
 		point = 0x10000 + ((point - 0xd800) << 10 | (low - 0xdc00));
 		at += 6;
 	}
 	if (point == 0 && parser->nul == NULL)
-		parser->nul = parser->at;
+		parser->nul = start;
 	*to = write_utf8(*to, point);
-	parser->at = at;
-	return true;
+	return at;
 }
 
-static bool read_escape(struct parser *parser, char **to)
+/* What a backslash and the letter stand for; NUL: nothing. */
+static char meaning(char letter)
 {
-	static const char letters[] = "\"\\/bfnrt";
-	static const char meanings[] = "\"\\/\b\f\n\r\t";
-	char letter = parser->at[1];
-	if (letter == 'u')
-		return read_unicode_escape(parser, to);
-	const char *found = letter == '\0' ? NULL : strchr(letters, letter);
-	if (found == NULL)
-		return refuse(parser, "an escape that is none");
-	*(*to)++ = meanings[found - letters];
-	parser->at += 2;
-	return true;
+	switch (letter) {
+	case '"':
+	case '\\':
+	case '/':
+		return letter;
+	case 'b':
+		return '\b';
+	case 'f':
+		return '\f';
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	default:
+		return '\0';
+	}
+}
+
+static char *read_escape(struct parser *parser, char *at, char **to)
+{
+	if (at[1] == 'u')
+		return read_unicode_escape(parser, at, to);
+	char character = meaning(at[1]);
+	if (character == '\0')
+		return refuse(parser, at, "an escape that is none");
+	*(*to)++ = character;
+	return at + 2;
 }
 
 /* Bytes above 0x7f: copied, and looked at. */
-static void copy_high_bytes(struct parser *parser, char **to)
+static char *copy_high_bytes(struct parser *parser, char *at, char **to)
 {
-	char *at = parser->at;
-	while ((unsigned char)*at > 0x7f)
-		at++;
-	size_t length = (size_t)(at - parser->at);
-	size_t valid = utf8_valid_prefix(parser->at, length);
+	char *end = at;
+	while ((unsigned char)*end > 0x7f)
+		end++;
+	size_t length = (size_t)(end - at);
+	size_t valid = utf8_valid_prefix(at, length);
 	if (valid < length && parser->not_utf8 == NULL)
-		parser->not_utf8 = parser->at + valid;
-	memmove(*to, parser->at, length);
+		parser->not_utf8 = at + valid;
+	memmove(*to, at, length);
 	*to += length;
-	parser->at = at;
+	return end;
 }
 
 /* The rest of a string at what is special in it: the bytes move up where escapes were. */
-static bool read_special_string(struct parser *parser, char *start, char **ret_string,
-                                size_t *ret_length)
+static char *read_special_string(struct parser *parser, char *start, char *special,
+                                 size_t *ret_length)
 {
-	char *to = parser->at;
-	for (;;) {
-		char *special = find_special(parser->at);
-		size_t length = (size_t)(special - parser->at);
-		if (to != parser->at)
-			memmove(to, parser->at, length);
+	char *to = special;
+	while (*special != '"') {
+		char *at;
+		if (*special == '\\')
+			at = read_escape(parser, special, &to);
+		else if ((unsigned char)*special > 0x7f)
+			at = copy_high_bytes(parser, special, &to);
+		else
+			at = refuse(parser, special, "a control character in a string");
+		if (at == NULL)
+			return NULL;
+		special = find_special(at);
+		size_t length = (size_t)(special - at);
+		if (to != at)
+			memmove(to, at, length);
 		to += length;
-		parser->at = special;
-		if (*special == '"')
-			break;
-		if (*special == '\\') {
-			if (!read_escape(parser, &to))
-				return false;
-		} else if ((unsigned char)*special > 0x7f) {
-			copy_high_bytes(parser, &to);
-		} else {
-			return refuse(parser, "a control character in a string");
-		}
 	}
-	parser->at++;
 	*to = '\0';
-	*ret_string = start;
 	*ret_length = (size_t)(to - start);
-	return true;
+	return special + 1;
 }
 
-/* At its opening quote. The string stays in its place. */
-static inline bool read_string(struct parser *parser, char **ret_string, size_t *ret_length)
+/* From behind its opening quote. The string stays in its place, at start. */
+static inline char *read_string(struct parser *parser, char *start, size_t *ret_length)
 {
-	char *start = parser->at + 1;
 	char *special = find_special(start);
-	parser->at = special;
 	if (*special != '"')
-		return read_special_string(parser, start, ret_string, ret_length);
+		return read_special_string(parser, start, special, ret_length);
 	*special = '\0';
-	parser->at++;
-	*ret_string = start;
 	*ret_length = (size_t)(special - start);
-	return true;
+	return special + 1;
 }
 
 /* ---- Numbers and words ---- */
@@ -279,26 +308,24 @@ static double number_value(char *start, char *end, bool integer)
 	return number;
 }
 
-static bool read_number(struct parser *parser, json *node)
+static char *read_number(struct parser *parser, char *start, json *node)
 {
 	bool integer;
-	char *start = parser->at;
 	char *end = number_end(start, &integer);
 	if (end == NULL)
-		return refuse(parser, "a number that is none");
+		return refuse(parser, start, "a number that is none");
 	double value = number_value(start, end, integer);
 	set_type(node, cJSON_Number);
 	node->valuedouble = value;
 	node->valueint = value >= INT_MAX ? INT_MAX : value <= INT_MIN ? INT_MIN : (int)value;
-	parser->at = end;
 	if (!parser->keep_numbers)
-		return true;
+		return end;
 	node->valuestring = arena_copy(parser->arena, start, (size_t)(end - start));
 	parser->full = node->valuestring == NULL;
-	return !parser->full;
+	return parser->full ? NULL : end;
 }
 
-static bool read_word(struct parser *parser, json *node)
+static char *read_word(struct parser *parser, char *at, json *node)
 {
 	static const struct {
 		const char *text;
@@ -306,67 +333,72 @@ static bool read_word(struct parser *parser, json *node)
 		int type;
 	} words[] = {{"true", 4, cJSON_True}, {"false", 5, cJSON_False}, {"null", 4, cJSON_NULL}};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-		if (memcmp(parser->at, words[i].text, words[i].length) != 0)
+		if (memcmp(at, words[i].text, words[i].length) != 0)
 			continue;
 		set_type(node, words[i].type);
 		node->valueint = words[i].type == cJSON_True;
-		parser->at += words[i].length;
-		return true;
+		return at + words[i].length;
 	}
-	return refuse(parser, "a value was expected");
+	return refuse(parser, at, "a value was expected");
 }
 
 /* ---- Values ---- */
 
-static inline void skip_space(struct parser *parser)
+static inline bool is_space(char c)
 {
-	char *at = parser->at;
-	while (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')
-		at++;
-	parser->at = at;
+	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-/* A value, or the beginning of a container. */
-static bool read_value(struct parser *parser, json *node)
+/* An API server sends none: one comparison says so. */
+static inline char *skip_space(char *at)
 {
-	size_t length;
-	switch (*parser->at) {
+	while ((unsigned char)*at <= ' ' && is_space(*at))
+		at++;
+	return at;
+}
+
+static char *read_other_value(struct parser *parser, char *at, json *node)
+{
+	switch (*at) {
 	case '{':
 	case '[':
-		set_type(node, *parser->at == '{' ? cJSON_Object : cJSON_Array);
-		if (!open_container(parser, node))
-			return false;
-		parser->at++;
-		return true;
-	case '"':
-		set_type(node, cJSON_String);
-		return read_string(parser, &node->valuestring, &length);
+		return open_container(parser, at, node);
 	case 't':
 	case 'f':
 	case 'n':
-		return read_word(parser, node);
+		return read_word(parser, at, node);
 	default:
-		if (*parser->at != '-' && !ascii_is_digit(*parser->at))
-			return refuse(parser, "a value was expected");
-		return read_number(parser, node);
+		if (*at != '-' && !ascii_is_digit(*at))
+			return refuse(parser, at, "a value was expected");
+		return read_number(parser, at, node);
 	}
 }
 
-static bool read_key(struct parser *parser, json *node)
+/* A value, or the beginning of a container. */
+static inline char *read_value(struct parser *parser, char *at, json *node)
 {
-	char *key;
 	size_t length;
-	if (*parser->at != '"')
-		return refuse(parser, "a key in quotes was expected");
-	if (!read_string(parser, &key, &length))
-		return false;
+	if (*at != '"')
+		return read_other_value(parser, at, node);
+	set_type(node, cJSON_String);
+	node->valuestring = at + 1;
+	return read_string(parser, at + 1, &length);
+}
+
+static inline char *read_key(struct parser *parser, char *at, json *node)
+{
+	size_t length;
+	if (*at != '"')
+		return refuse(parser, at, "a key in quotes was expected");
+	char *key = at + 1;
+	at = read_string(parser, key, &length);
+	if (at == NULL)
+		return NULL;
 	set_key(node, key, json_tag(key, length));
-	skip_space(parser);
-	if (*parser->at != ':')
-		return refuse(parser, "a colon was expected");
-	parser->at++;
-	skip_space(parser);
-	return true;
+	at = skip_space(at);
+	if (*at != ':')
+		return refuse(parser, at, "a colon was expected");
+	return skip_space(at + 1);
 }
 
 /* How many members before this one have its tag; *ret_same: one of them has its key. */
@@ -404,62 +436,70 @@ static bool keys_differ(const json *object)
 	return true;
 }
 
-/* The next child of the innermost container, or that container's end. */
-static bool read_child(struct parser *parser)
+static char *close_container(struct parser *parser, struct level *level, char *at)
 {
-	json *parent = parser->open[parser->depth - 1];
-	bool object = is_type(parent, cJSON_Object);
-	skip_space(parser);
-	if (*parser->at == (object ? '}' : ']')) {
-		if (object && parser->keys_differ)
-			parser->keys_differ = keys_differ(parent);
-		parser->at++;
-		parser->depth--;
-		return true;
-	}
-	if (parent->child != NULL) {
-		if (*parser->at != ',')
-			return refuse(parser, object ? "a comma or } was expected"
-			                             : "a comma or ] was expected");
-		parser->at++;
-		skip_space(parser);
+	if (level->last != NULL)
+		level->container->child->prev = level->last; /* as cJSON has it */
+	if (level->end == '}' && parser->keys_differ)
+		parser->keys_differ = keys_differ(level->container);
+	parser->depth--;
+	return at + 1;
+}
+
+/* The next child of the innermost container, or that container's end. */
+static char *read_child(struct parser *parser, char *at)
+{
+	struct level *level = &parser->levels[parser->depth - 1];
+	at = skip_space(at);
+	if (*at == level->end)
+		return close_container(parser, level, at);
+	if (level->last != NULL) {
+		if (*at != ',')
+			return refuse(parser, at,
+			              level->end == '}' ? "a comma or } was expected"
+			                                : "a comma or ] was expected");
+		at = skip_space(at + 1);
 	}
 	json *node = new_node(parser);
-	if (node == NULL || (object && !read_key(parser, node)))
-		return false;
-	link_last(parent, node);
-	return read_value(parser, node);
+	if (node == NULL)
+		return NULL;
+	if (level->end == '}')
+		at = read_key(parser, at, node);
+	if (at == NULL)
+		return NULL;
+	add_child(level, node);
+	return read_value(parser, at, node);
 }
 
 static bool read_root(struct parser *parser, json **ret_root)
 {
 	static const char byte_order_mark[] = "\xef\xbb\xbf";
-	if (strncmp(parser->at, byte_order_mark, sizeof byte_order_mark - 1) == 0)
-		parser->at += sizeof byte_order_mark - 1;
-	skip_space(parser);
+	char *at = parser->text;
+	if (strncmp(at, byte_order_mark, sizeof byte_order_mark - 1) == 0)
+		at += sizeof byte_order_mark - 1;
 	json *root = new_node(parser);
-	if (root == NULL || !read_value(parser, root))
+	at = root == NULL ? NULL : read_value(parser, skip_space(at), root);
+	while (at != NULL && parser->depth > 0)
+		at = read_child(parser, at);
+	if (at == NULL)
 		return false;
-	while (parser->depth > 0)
-		if (!read_child(parser))
-			return false;
-	skip_space(parser);
-	if (parser->at != parser->text + parser->length)
-		return refuse(parser, "something follows the value");
+	at = skip_space(at);
+	if (at != parser->text + parser->length)
+		return refuse(parser, at, "something follows the value") != NULL;
 	*ret_root = root;
 	return true;
 }
 
 static bool set_problem(const struct parser *parser, struct error *error)
 {
-	size_t at = (size_t)(parser->at - parser->text);
 	if (parser->full)
 		return error_set(error, "too large: no memory is left for it");
+	size_t at = (size_t)(parser->refused - parser->text);
 	if (at >= parser->length)
 		return error_set(error, "not JSON: ends at byte %zu in the middle of a value",
 		                 parser->length);
 	return error_set(error, "not JSON at byte %zu: %s", at,
-	                 *parser->at == '\0' ? "a NUL byte" : parser->problem);
+	                 *parser->refused == '\0' ? "a NUL byte" : parser->problem);
 }
 
 static size_t offset(const struct parser *parser, const char *place)
@@ -475,7 +515,6 @@ bool json_parse_tree(struct arena *arena, const char *text, size_t length, bool 
 	parser.arena = arena;
 	parser.length = length;
 	parser.keep_numbers = keep_numbers;
-	parser.problem = NULL;
 	parser.full = false;
 	parser.keys_differ = true;
 	parser.not_utf8 = parser.nul = NULL;
@@ -485,7 +524,6 @@ bool json_parse_tree(struct arena *arena, const char *text, size_t length, bool 
 		return error_set(error, "too large: no memory is left for it");
 	memcpy(parser.text, text, length);
 	memset(parser.text + length, 0, 2 * WORD);
-	parser.at = parser.text;
 	if (!read_root(&parser, &root))
 		return set_problem(&parser, error);
 	*ret_parsed = (struct json_parsed){
