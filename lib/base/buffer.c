@@ -67,8 +67,9 @@ static char *grow(struct buffer *buffer, size_t capacity)
 	return data;
 }
 
-/* Makes room for length more bytes and a NUL; false and marked as failed when there is none. */
-static bool reserve(struct buffer *buffer, size_t length)
+/* Room for length more bytes and a NUL where there is none yet; false and marked as failed when it is
+ * not to be had. */
+static bool make_room(struct buffer *buffer, size_t length)
 {
 	if (buffer->failed)
 		return false;
@@ -78,12 +79,11 @@ static bool reserve(struct buffer *buffer, size_t length)
 	}
 
 	size_t needed = buffer->length + length + 1;
-	if (needed <= buffer->capacity)
-		return true;
-
 	size_t capacity = buffer->capacity == 0 ? BUFFER_FIRST_CAPACITY : buffer->capacity;
 	while (capacity < needed)
 		capacity *= 2; /* limit < SIZE_MAX / 2: cannot overflow */
+	if (capacity > buffer->limit + 1)
+		capacity = buffer->limit + 1;
 	char *data = grow(buffer, capacity);
 	if (data == NULL) {
 		buffer->failed = true;
@@ -92,6 +92,11 @@ static bool reserve(struct buffer *buffer, size_t length)
 	buffer->data = data;
 	buffer->capacity = capacity;
 	return true;
+}
+
+static inline bool reserve(struct buffer *buffer, size_t length)
+{
+	return buffer_has_room(buffer, length) || make_room(buffer, length);
 }
 
 char *buffer_extend(struct buffer *buffer, size_t length)
@@ -116,12 +121,9 @@ void buffer_append_text(struct buffer *buffer, const char *text)
 	buffer_append(buffer, text, strlen(text));
 }
 
-void buffer_append_char(struct buffer *buffer, char character)
+void buffer_grow_and_append_char(struct buffer *buffer, char character)
 {
-	if (!reserve(buffer, 1))
-		return;
-	buffer->data[buffer->length++] = character;
-	buffer->data[buffer->length] = '\0';
+	buffer_append(buffer, &character, 1);
 }
 
 void buffer_printf(struct buffer *buffer, const char *format, ...)

@@ -18,7 +18,7 @@
 struct buffer {
 	char *data;      /* NULL until the first append to a growing buffer */
 	size_t length;   /* bytes in use */
-	size_t capacity; /* bytes at data, the NUL included */
+	size_t capacity; /* bytes at data, the NUL included; at most limit + 1 */
 	size_t limit;    /* the most that length may be */
 	bool fixed;      /* data is the caller's */
 	bool secret;     /* memory is wiped before it is given back */
@@ -43,9 +43,25 @@ void buffer_clear(struct buffer *buffer);
 
 void buffer_append(struct buffer *buffer, const void *bytes, size_t length);
 void buffer_append_text(struct buffer *buffer, const char *text);
-void buffer_append_char(struct buffer *buffer, char character);
 void buffer_printf(struct buffer *buffer, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
+
+/* There is room for length more bytes without growing. */
+static inline bool buffer_has_room(const struct buffer *buffer, size_t length)
+{
+	return !buffer->failed && length < buffer->capacity - buffer->length;
+}
+
+void buffer_grow_and_append_char(struct buffer *buffer, char character);
+static inline void buffer_append_char(struct buffer *buffer, char character)
+{
+	if (!buffer_has_room(buffer, 1)) {
+		buffer_grow_and_append_char(buffer, character);
+		return;
+	}
+	buffer->data[buffer->length++] = character;
+	buffer->data[buffer->length] = '\0';
+}
 
 /* Room for length more bytes at the end, uninitialised, counted at once; NULL when it failed. */
 char *buffer_extend(struct buffer *buffer, size_t length);

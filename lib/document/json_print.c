@@ -6,17 +6,6 @@
 #include "lib/document/json.h"
 #include "lib/document/json_tree.h"
 
-/* buffer_append_char() for where there is room, nearly always. */
-static inline void put(struct buffer *out, char character)
-{
-	if (out->failed || out->length + 1 >= out->capacity || out->length >= out->limit) {
-		buffer_append_char(out, character);
-		return;
-	}
-	out->data[out->length++] = character;
-	out->data[out->length] = '\0';
-}
-
 static void print_number(struct buffer *out, const json *node)
 {
 	int64_t integer;
@@ -53,9 +42,9 @@ static void print_line_start(struct buffer *out, unsigned indent, size_t depth)
 {
 	if (indent == 0)
 		return;
-	put(out, '\n');
+	buffer_append_char(out, '\n');
 	for (size_t i = 0; i < depth * indent; i++)
-		put(out, ' ');
+		buffer_append_char(out, ' ');
 }
 
 void json_print(struct buffer *out, const json *node, unsigned indent)
@@ -67,17 +56,17 @@ void json_print(struct buffer *out, const json *node, unsigned indent)
 		if (depth > 0) {
 			const json *parent = parents[depth - 1];
 			if (node != parent->child)
-				put(out, ',');
+				buffer_append_char(out, ',');
 			print_line_start(out, indent, depth);
 			if (is_type(parent, cJSON_Object)) {
 				json_escape(out, node->string, strlen(node->string));
-				put(out, ':');
+				buffer_append_char(out, ':');
 				if (indent > 0)
-					put(out, ' ');
+					buffer_append_char(out, ' ');
 			}
 		}
 		if (node->child != NULL && depth < JSON_DEPTH_MAX) {
-			put(out, is_type(node, cJSON_Object) ? '{' : '[');
+			buffer_append_char(out, is_type(node, cJSON_Object) ? '{' : '[');
 			parents[depth++] = node;
 			node = node->child;
 			continue;
@@ -86,7 +75,7 @@ void json_print(struct buffer *out, const json *node, unsigned indent)
 		while (depth > 0 && node->next == NULL) {
 			node = parents[--depth];
 			print_line_start(out, indent, depth);
-			put(out, is_type(node, cJSON_Object) ? '}' : ']');
+			buffer_append_char(out, is_type(node, cJSON_Object) ? '}' : ']');
 		}
 		if (depth == 0)
 			return;
