@@ -86,48 +86,50 @@ static void escape_ascii(struct buffer *out, unsigned char c)
 	}
 }
 
-/* Printable ASCII without " and \\ stands for itself in any text. */
-static inline bool is_clean(unsigned char c)
-{
-	static const uint32_t clean[8] = {0, ~(UINT32_C(1) << 2), ~(UINT32_C(1) << 28),
-	                                  ~(UINT32_C(1) << 31)};
-	return clean[c >> 5] >> (c & 31) & 1;
-}
-
+#define WORD         sizeof(uint64_t)
 #define REPEAT(byte) (UINT64_C(0x0101010101010101) * (byte))
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "clean_bytes() counts from the low byte");
 
-/* A bit at the top of each byte of the word that may not stand for itself; only whether there is
- * one counts. */
-static inline uint64_t unclean_bytes(uint64_t word)
+/* How many bytes at the start of the word stand for themselves in any text: printable ASCII without
+ * " and \. Each other byte, and perhaps some above the lowest of them, have a bit at their top. */
+static inline size_t clean_bytes(uint64_t word)
 {
-	uint64_t quote = word ^ REPEAT('"');
-	uint64_t backslash = word ^ REPEAT('\\');
-	uint64_t unclean = ((quote - REPEAT(1)) & ~quote) | ((backslash - REPEAT(1)) & ~backslash) |
-	                   ((word - REPEAT(0x20)) & ~word) | (word + REPEAT(1)) | word;
-	return unclean & REPEAT(0x80);
+	uint64_t unclean =
+	        (((word ^ REPEAT('"')) - REPEAT(1)) | ((word ^ REPEAT('\\')) - REPEAT(1)) |
+	         (word - REPEAT(0x20)) | (word + REPEAT(1)) | word) &
+	        REPEAT(0x80);
+	return unclean == 0 ? WORD : (size_t)__builtin_ctzll(unclean) >> 3;
 }
 
-static inline uint64_t load_word(const char *text)
+/* The next bytes, zeros behind the last one. */
+static inline uint64_t load_word(const char *text, size_t length)
 {
-	uint64_t word;
-	memcpy(&word, text, sizeof word);
+	uint64_t word = 0;
+	if (length >= WORD) {
+		memcpy(&word, text, WORD);
+	} else if (length >= WORD / 2) { /* two halves that overlap */
+		uint32_t low;
+		uint32_t high;
+		memcpy(&low, text, sizeof low);
+		memcpy(&high, text + length - sizeof high, sizeof high);
+		word = low | (uint64_t)high << 8 * (length - sizeof high);
+	} else {
+		for (size_t i = 0; i < length; i++)
+			word |= (uint64_t)(unsigned char)text[i] << 8 * i;
+	}
 	return word;
 }
 
-/* All of the text stands for itself. A word at a time; the last one overlaps the one before. */
-static bool is_clean_text(const char *text, size_t length)
+/* All of the text stands for itself. */
+static inline bool is_clean(const char *text, size_t length)
 {
-	const size_t size = sizeof(uint64_t);
-	if (length < size) {
-		bool clean = true;
-		for (size_t i = 0; i < length; i++)
-			clean = clean && is_clean((unsigned char)text[i]);
-		return clean;
-	}
-	uint64_t unclean = unclean_bytes(load_word(text + length - size));
-	for (size_t i = 0; i + size < length && unclean == 0; i += size)
-		unclean = unclean_bytes(load_word(text + i));
-	return unclean == 0;
+	if (length < WORD)
+		return clean_bytes(load_word(text, length)) >= length;
+	size_t last = length - WORD; /* this word overlaps the one before */
+	for (size_t i = 0; i < last; i += WORD)
+		if (clean_bytes(load_word(text + i, WORD)) < WORD)
+			return false;
+	return clean_bytes(load_word(text + last, WORD)) == WORD;
 }
 
 /* Appends the character at the start of text, which is not clean; returns its length. */
@@ -143,36 +145,40 @@ static size_t escape_one(struct buffer *out, const char *text, size_t length, bo
 	return sequence == 0 ? 1 : sequence;
 }
 
-/* Gathered in pieces: JSON in a string has a quote every few bytes. */
+/* Gathered in pieces, a word at a time: JSON in a string has a quote every few bytes. */
 static void escape_in_pieces(struct buffer *out, const char *text, size_t length, bool safe)
 {
 	char piece[256];
 	size_t used = 0;
 	piece[used++] = '"';
 	for (size_t i = 0; i < length;) {
-		char c = text[i];
-		if (used + 2 > sizeof piece) {
+		if (used + WORD + 1 > sizeof piece) {
 			buffer_append(out, piece, used);
 			used = 0;
 		}
-		if (c == '"' || c == '\\')
+		uint64_t word = load_word(text + i, length - i);
+		size_t clean = clean_bytes(word);
+		memcpy(piece + used, &word, WORD);
+		used += clean;
+		i += clean;
+		if (clean == WORD || i == length)
+			continue;
+		if (text[i] == '"' || text[i] == '\\') {
 			piece[used++] = '\\';
-		if (is_clean((unsigned char)c) || c == '"' || c == '\\') {
-			piece[used++] = c;
-			i++;
-		} else {
-			buffer_append(out, piece, used);
-			used = 0;
-			i += escape_one(out, text + i, length - i, safe);
+			piece[used++] = text[i++];
+			continue;
 		}
+		buffer_append(out, piece, used);
+		used = 0;
+		i += escape_one(out, text + i, length - i, safe);
 	}
+	piece[used++] = '"';
 	buffer_append(out, piece, used);
-	buffer_append_char(out, '"');
 }
 
 static void escape(struct buffer *out, const char *text, size_t length, bool safe)
 {
-	if (!is_clean_text(text, length)) {
+	if (!is_clean(text, length)) {
 		escape_in_pieces(out, text, length, safe);
 		return;
 	}
