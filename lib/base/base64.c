@@ -1,6 +1,7 @@
 #include "lib/base/base64.h"
 
 #include <endian.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -9,18 +10,30 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* The digits of one group of up to three bytes, as if those that are missing were zero. */
-static inline void put_digits(char *text, uint32_t group)
+/* The two digits of each 12 bits: a look-up for two digits makes a review's patch in less than half
+ * of the time. */
+static char pairs[1 << 12][2];
+static pthread_once_t pairs_made = PTHREAD_ONCE_INIT;
+
+static void make_pairs(void)
 {
-	text[0] = alphabet[group >> 18];
-	text[1] = alphabet[group >> 12 & 63];
-	text[2] = alphabet[group >> 6 & 63];
-	text[3] = alphabet[group & 63];
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		pairs[i][0] = alphabet[i >> 6];
+		pairs[i][1] = alphabet[i & 63];
+	}
+}
+
+/* The digits of one group of up to three bytes, as if those that are missing were zero. */
+static inline void put_digits(char *text, uint64_t group)
+{
+	memcpy(text, pairs[group >> 12 & 0xFFF], sizeof *pairs);
+	memcpy(text + 2, pairs[group & 0xFFF], sizeof *pairs);
 }
 
 void base64_encode(struct buffer *out, const void *bytes, size_t length)
 {
 	const unsigned char *in = bytes;
+	pthread_once(&pairs_made, make_pairs);
 	if (length > SIZE_MAX / 2)
 		length = SIZE_MAX / 2; /* far beyond any buffer's limit: fails below */
 	char *text = buffer_extend(out, (length + 2) / 3 * 4);
@@ -31,8 +44,8 @@ void base64_encode(struct buffer *out, const void *bytes, size_t length)
 		uint64_t group;
 		memcpy(&group, in, sizeof group);
 		group = be64toh(group);
-		put_digits(text, (uint32_t)(group >> 40));
-		put_digits(text + 4, (uint32_t)(group >> 16) & 0xFFFFFF);
+		put_digits(text, group >> 40);
+		put_digits(text + 4, group >> 16);
 	}
 	for (; length >= 3; in += 3, length -= 3, text += 4)
 		put_digits(text, (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2]);
