@@ -6,17 +6,6 @@
 #include "lib/kube/names.h"
 #include "webhook/pod.h"
 
-void make_member(struct maker *maker, json *object, const char *key, json *value)
-{
-	if (object == NULL || !json_add_member(maker->arena, object, key, value))
-		maker->patch->failed = true;
-}
-
-void make_member_text(struct maker *maker, json *object, const char *key, const char *text)
-{
-	make_member(maker, object, key, json_new_string(maker->arena, text));
-}
-
 void make_append(struct maker *maker, json *array, json *value)
 {
 	if (array == NULL || !json_append(array, value))
@@ -25,7 +14,7 @@ void make_append(struct maker *maker, json *array, json *value)
 
 void make_append_text(struct maker *maker, json *array, const char *text)
 {
-	make_append(maker, array, text == NULL ? NULL : json_new_string(maker->arena, text));
+	make_append(maker, array, json_new_string_ref(maker->arena, text));
 }
 
 void make_flag(struct maker *maker, json *array, const char *flag, const char *value)
@@ -57,8 +46,8 @@ void make_duration_flag(struct maker *maker, json *array, const char *flag, int6
 void make_integer_flag(struct maker *maker, json *array, const char *flag, int64_t value)
 {
 	char text[DECIMAL_SIZE];
-	decimal_print_signed(value, text);
-	make_flag(maker, array, flag, text);
+	size_t length = decimal_print_signed(value, text);
+	make_flag(maker, array, flag, arena_copy(maker->arena, text, length));
 }
 
 const char *make_index_text(struct maker *maker, size_t index)
@@ -69,13 +58,6 @@ const char *make_index_text(struct maker *maker, size_t index)
 	if (text == NULL)
 		maker->patch->failed = true;
 	return text == NULL ? "" : text;
-}
-
-json *make_around(struct maker *maker, const char *key, json *value)
-{
-	json *object = json_new_object(maker->arena);
-	make_member(maker, object, key, value);
-	return object;
 }
 
 json *make_array_of(struct maker *maker, json *value)

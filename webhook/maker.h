@@ -21,9 +21,18 @@ struct maker {
 	struct patch *patch;
 };
 
-/* A member of an object, an element of an array. NULL as value: the arena is full. */
-void make_member(struct maker *maker, json *object, const char *key, json *value);
-void make_member_text(struct maker *maker, json *object, const char *key, const char *text);
+/* A member of an object, an element of an array. NULL as value: the arena is full. Keys and texts
+ * are not copied: they are literals, or of the configuration, the pod or the arena. */
+static inline void make_member(struct maker *maker, json *object, const char *key, json *value)
+{
+	if (!json_add_member_ref(object, key, value))
+		maker->patch->failed = true;
+}
+static inline void make_member_text(struct maker *maker, json *object, const char *key,
+                                    const char *text)
+{
+	make_member(maker, object, key, json_new_string_ref(maker->arena, text));
+}
 void make_append(struct maker *maker, json *array, json *value);
 void make_append_text(struct maker *maker, json *array, const char *text);
 
@@ -37,7 +46,12 @@ const char *make_duration_text(struct maker *maker, int64_t nanoseconds);
 const char *make_index_text(struct maker *maker, size_t index);
 
 /* A missing or null parent is made around the value: {"key": value}, or [value]. */
-json *make_around(struct maker *maker, const char *key, json *value);
+static inline json *make_around(struct maker *maker, const char *key, json *value)
+{
+	json *object = json_new_object(maker->arena);
+	make_member(maker, object, key, value);
+	return object;
+}
 json *make_array_of(struct maker *maker, json *value);
 
 json *make_quantities(struct maker *maker, const char *const *texts);

@@ -14,7 +14,7 @@ static void set_termination_message_policy(struct maker *maker, const struct con
                                            const char *index)
 {
 	static const char key[] = "terminationMessagePolicy";
-	json *value = json_new_string(maker->arena, "FallbackToLogsOnError");
+	json *value = json_new_string_ref(maker->arena, "FallbackToLogsOnError");
 	if (json_get(plan->container, key) != NULL)
 		patch_replace(maker->patch, value, "spec", "containers", index, key, NULL);
 	else
@@ -34,7 +34,7 @@ static void fill_kind(struct maker *maker, const struct container_plan *plan, co
 	}
 	for (size_t i = 0; i < RESOURCE_COUNT; i++)
 		if (texts[i] != NULL)
-			patch_add(maker->patch, json_new_string(maker->arena, texts[i]), "spec",
+			patch_add(maker->patch, json_new_string_ref(maker->arena, texts[i]), "spec",
 			          "containers", index, "resources", kind, resource_names[i], NULL);
 }
 
@@ -171,7 +171,7 @@ static void put_in_map(struct map *map, const char *key, const char *value)
 {
 	struct maker *maker = map->maker;
 	const json *present = json_get_in(maker->pod, "metadata", map->name);
-	json *text = json_new_string(maker->arena, value);
+	json *text = json_new_string_ref(maker->arena, value);
 	if (json_get(present, key) != NULL)
 		patch_replace(maker->patch, text, "metadata", map->name, key, NULL);
 	else if (json_is_object(present))

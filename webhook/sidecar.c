@@ -9,7 +9,7 @@
 static json *security_context(struct maker *maker)
 {
 	json *context = json_new_object(maker->arena);
-	json *drop = make_array_of(maker, json_new_string(maker->arena, "ALL"));
+	json *drop = make_array_of(maker, json_new_string_ref(maker->arena, "ALL"));
 	make_member(maker, context, "allowPrivilegeEscalation", json_new_bool(maker->arena, false));
 	make_member(maker, context, "capabilities", make_around(maker, "drop", drop));
 	make_member(maker, context, "privileged", json_new_bool(maker->arena, false));
@@ -21,15 +21,16 @@ static json *security_context(struct maker *maker)
 		make_member(maker, context, "runAsGroup",
 		            json_new_integer(maker->arena, maker->plan->user));
 	}
-	make_member(maker, context, "seccompProfile",
-	            make_around(maker, "type", json_new_string(maker->arena, "RuntimeDefault")));
+	make_member(
+	        maker, context, "seccompProfile",
+	        make_around(maker, "type", json_new_string_ref(maker->arena, "RuntimeDefault")));
 	/* Our container would inherit a profile file that is meant for the agents. */
 	if (json_string_is(json_find(maker->pod, "spec", "securityContext", "appArmorProfile",
 	                             "type", NULL),
 	                   "Localhost"))
 		make_member(maker, context, "appArmorProfile",
 		            make_around(maker, "type",
-		                        json_new_string(maker->arena, "RuntimeDefault")));
+		                        json_new_string_ref(maker->arena, "RuntimeDefault")));
 	return context;
 }
 
@@ -216,7 +217,7 @@ static void add_pull_secrets(struct maker *maker)
 			append_to_list(
 			        maker, "imagePullSecrets",
 			        make_around(maker, "name",
-			                    json_new_string(maker->arena, secrets->items[i])),
+			                    json_new_string_ref(maker->arena, secrets->items[i])),
 			        &made);
 }
 

@@ -11,21 +11,11 @@
  * reset keeps. Further ones are of a size that malloc maps, so that freeing gives them back. */
 #define BLOCK_SIZE       ((size_t)128 * 1024)
 #define LARGE_BLOCK_SIZE ((size_t)1024 * 1024)
-#define ALIGNMENT        16
 
 struct block {
 	struct block *next; /* older */
 	size_t size;        /* bytes at memory */
-	_Alignas(ALIGNMENT) unsigned char memory[];
-};
-
-struct arena {
-	struct block *newest;
-	size_t used;      /* of the newest block */
-	size_t allocated; /* memory of all blocks */
-	size_t limit;
-	struct arena_budget *budget; /* NULL: none */
-	bool secret;                 /* memory is wiped before it is given back */
+	_Alignas(ARENA_ALIGNMENT) unsigned char memory[];
 };
 
 /* What an arena with so many bytes takes of its budget: the first block is free. */
@@ -84,15 +74,22 @@ static bool set_allocated(struct arena *arena, size_t allocated)
 	return true;
 }
 
-void *arena_take(struct arena *arena, size_t size)
+/* The block whose memory is taken from now on. */
+static void use_block(struct arena *arena, struct block *block)
+{
+	arena->newest = block;
+	arena->free = block == NULL ? NULL : block->memory;
+	arena->free_size = block == NULL ? 0 : block->size;
+}
+
+void *arena_take_slowly(struct arena *arena, size_t size)
 {
 	if (size > SIZE_MAX / 2)
 		return NULL;
-	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-
-	if (arena->newest == NULL || size > arena->newest->size - arena->used) {
+	if (arena->newest == NULL || size > arena->free_size) {
+		size_t rounded = arena_round(size);
 		size_t usual = arena->newest == NULL ? BLOCK_SIZE : LARGE_BLOCK_SIZE;
-		size_t block_size = size > usual ? size : usual;
+		size_t block_size = rounded > usual ? rounded : usual;
 		size_t before = arena->allocated;
 		if (!set_allocated(arena, before + block_size))
 			return NULL;
@@ -103,11 +100,11 @@ void *arena_take(struct arena *arena, size_t size)
 		}
 		block->next = arena->newest;
 		block->size = block_size;
-		arena->newest = block;
-		arena->used = 0;
+		use_block(arena, block);
 	}
-	void *memory = arena->newest->memory + arena->used;
-	arena->used += size;
+	void *memory = arena->free;
+	arena->free += arena_round(size);
+	arena->free_size -= arena_round(size);
 	return memory;
 }
 
@@ -162,8 +159,7 @@ void arena_reset(struct arena *arena)
 	}
 	if (keep != NULL)
 		keep->next = NULL;
-	arena->newest = keep;
-	arena->used = 0;
+	use_block(arena, keep);
 	set_allocated(arena, keep == NULL ? 0 : keep->size);
 }
 
@@ -179,12 +175,6 @@ void arena_free(struct arena *arena)
 	}
 	set_allocated(arena, 0);
 	free(arena);
-}
-
-void *arena_allocate(struct arena *arena, size_t size)
-{
-	void *memory = arena_take(arena, size);
-	return memory == NULL ? NULL : memset(memory, 0, size);
 }
 
 char *arena_copy(struct arena *arena, const char *text, size_t length)

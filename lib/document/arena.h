@@ -11,8 +11,21 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
-struct arena;
+#define ARENA_ALIGNMENT 16
+
+/* For arena.c, and for arena_take(), which is inline since a review takes hundreds of small parts.
+ */
+struct arena {
+	unsigned char *free; /* of the newest block */
+	size_t free_size;    /* a multiple of the alignment */
+	struct block *newest;
+	size_t allocated; /* memory of all blocks */
+	size_t limit;
+	struct arena_budget *budget; /* NULL: none */
+	bool secret;                 /* memory is wiped before it is given back */
+};
 
 /* limit: how many bytes the arena may allocate. NULL when there is no memory. */
 struct arena *arena_new(size_t limit);
@@ -38,10 +51,29 @@ static inline void arena_cleanup(struct arena **arena)
 	arena_free(*arena);
 }
 #define _cleanup_arena_ __attribute__((cleanup(arena_cleanup)))
-/* Zeroed memory, aligned for anything; NULL past the limit. */
-void *arena_allocate(struct arena *arena, size_t size);
-/* arena_allocate() without the zeroes. */
-void *arena_take(struct arena *arena, size_t size);
+
+static inline size_t arena_round(size_t size)
+{
+	return (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+}
+
+/* Memory as it is, aligned for anything; NULL past the limit. */
+void *arena_take_slowly(struct arena *arena, size_t size);
+static inline void *arena_take(struct arena *arena, size_t size)
+{
+	if (size >= arena->free_size)
+		return arena_take_slowly(arena, size);
+	void *memory = arena->free;
+	arena->free += arena_round(size);
+	arena->free_size -= arena_round(size);
+	return memory;
+}
+/* arena_take() with zeroes. */
+static inline void *arena_allocate(struct arena *arena, size_t size)
+{
+	void *memory = arena_take(arena, size);
+	return memory == NULL ? NULL : memset(memory, 0, size);
+}
 /* A copy of length bytes and a NUL. */
 char *arena_copy(struct arena *arena, const char *text, size_t length);
 char *arena_printf(struct arena *arena, const char *format, ...)

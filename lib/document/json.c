@@ -295,6 +295,14 @@ json *json_new_string(struct arena *arena, const char *text)
 	return new_string(arena, text, strlen(text));
 }
 
+json *json_new_string_ref(struct arena *arena, const char *text)
+{
+	json *node = text == NULL ? NULL : new_node(arena, cJSON_String);
+	if (node != NULL)
+		node->valuestring = (char *)text;
+	return node;
+}
+
 static json *new_number(struct arena *arena, const char *text, size_t length, double value)
 {
 	json *node = new_string(arena, text, length);
@@ -388,15 +396,20 @@ bool json_is_shared(const json *node)
 	return node != NULL && (node->type & cJSON_IsReference) != 0;
 }
 
+bool json_add_member_tagged(json *object, const char *key, unsigned tag, json *value)
+{
+	if (object == NULL || key == NULL || value == NULL)
+		return false;
+	set_key(value, (char *)key, tag);
+	link_last(object, value);
+	return true;
+}
+
 bool json_add_member(struct arena *arena, json *object, const char *key, json *value)
 {
 	size_t length = strlen(key);
-	char *copy = object == NULL || value == NULL ? NULL : arena_copy(arena, key, length);
-	if (copy == NULL)
-		return false;
-	set_key(value, copy, json_tag(key, length));
-	link_last(object, value);
-	return true;
+	return json_add_member_tagged(object, arena_copy(arena, key, length), json_tag(key, length),
+	                              value);
 }
 
 bool json_append(json *array, json *value)

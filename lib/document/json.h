@@ -125,6 +125,8 @@ const char *json_scalar_text(const json *node);
 json *json_new_object(struct arena *arena);
 json *json_new_array(struct arena *arena);
 json *json_new_string(struct arena *arena, const char *text);
+/* Of a text that outlives the tree, such as a literal: it is not copied. */
+json *json_new_string_ref(struct arena *arena, const char *text);
 json *json_new_integer(struct arena *arena, int64_t value);
 /* A number that keeps its text. */
 json *json_new_number_text(struct arena *arena, const char *text);
@@ -138,6 +140,12 @@ json *json_share(struct arena *arena, const json *node);
 bool json_is_shared(const json *node);
 /* Adds at the end, without a check whether the key is there already. */
 bool json_add_member(struct arena *arena, json *object, const char *key, json *value);
+/* The same with a key that outlives the tree and is not copied; its tag is json_tag()'s. */
+bool json_add_member_tagged(json *object, const char *key, unsigned tag, json *value);
+static inline bool json_add_member_ref(json *object, const char *key, json *value)
+{
+	return json_add_member_tagged(object, key, json_tag(key, strlen(key)), value);
+}
 bool json_append(json *array, json *value);
 /* Before the element at index; index may be the size. */
 bool json_insert(json *array, size_t index, json *value);
