@@ -254,9 +254,10 @@ bool is_string_array(const json *array)
 
 static bool runs(const json *container, const char *name, const char *job)
 {
+	if (!json_string_is(json_get(container, "name"), name))
+		return false;
 	const json *command = json_get(container, "command");
-	return json_string_is(json_get(container, "name"), name) &&
-	       array_string_is(command, 0, PATH_IMAGE) && array_string_is(command, 1, job);
+	return array_string_is(command, 0, PATH_IMAGE) && array_string_is(command, 1, job);
 }
 
 bool container_is_watchdog(const json *container)

@@ -81,15 +81,18 @@ static bool verify_mounts(struct arena *arena, const json *container, bool has_v
 
 static bool verify_resources(const json *container, struct error *error)
 {
-	const json *requests = json_get_in(container, "resources", "requests");
-	const json *limits = json_get_in(container, "resources", "limits");
+	const json *resources = json_get(container, "resources");
+	const json *requests = json_get(resources, "requests");
+	const json *limits = json_get(resources, "limits");
+	if (requests == NULL || limits == NULL)
+		return true; /* nothing to compare */
 	for (size_t i = 0; i < RESOURCE_COUNT; i++) {
 		const char *limit = json_scalar_text(json_get(limits, resource_names[i]));
 		const char *request = json_scalar_text(json_get(requests, resource_names[i]));
 		struct quantity most;
 		struct quantity least;
 		if (limit == NULL || request == NULL)
-			continue; /* nothing to compare, or a number without its text */
+			continue; /* one is missing, or a number without its text */
 		if (!quantity_parse(limit, &most, error) || !quantity_parse(request, &least, error))
 			return error_wrap(error, "resources of %s", resource_names[i]);
 		if (quantity_compare(&most, &least) < 0)

@@ -67,8 +67,8 @@ static char *grow(struct buffer *buffer, size_t capacity)
 	return data;
 }
 
-/* Room for length more bytes and a NUL where there is none yet; false and marked as failed when it is
- * not to be had. */
+/* Room for length more bytes and a NUL where there is none yet; false and marked as failed when it
+ * is not to be had. */
 static bool make_room(struct buffer *buffer, size_t length)
 {
 	if (buffer->failed)
@@ -94,19 +94,9 @@ static bool make_room(struct buffer *buffer, size_t length)
 	return true;
 }
 
-static inline bool reserve(struct buffer *buffer, size_t length)
+char *buffer_grow_and_extend(struct buffer *buffer, size_t length)
 {
-	return buffer_has_room(buffer, length) || make_room(buffer, length);
-}
-
-char *buffer_extend(struct buffer *buffer, size_t length)
-{
-	if (!reserve(buffer, length))
-		return NULL;
-	char *start = buffer->data + buffer->length;
-	buffer->length += length;
-	buffer->data[buffer->length] = '\0';
-	return start;
+	return make_room(buffer, length) ? buffer_extend(buffer, length) : NULL;
 }
 
 void buffer_append(struct buffer *buffer, const void *bytes, size_t length)
@@ -137,7 +127,7 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
 
 	if (length < 0)
 		buffer->failed = true;
-	else if (reserve(buffer, (size_t)length)) {
+	else if (buffer_has_room(buffer, (size_t)length) || make_room(buffer, (size_t)length)) {
 		vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, again);
 		buffer->length += (size_t)length;
 	}

@@ -64,7 +64,16 @@ static inline void buffer_append_char(struct buffer *buffer, char character)
 }
 
 /* Room for length more bytes at the end, uninitialised, counted at once; NULL when it failed. */
-char *buffer_extend(struct buffer *buffer, size_t length);
+char *buffer_grow_and_extend(struct buffer *buffer, size_t length);
+static inline char *buffer_extend(struct buffer *buffer, size_t length)
+{
+	if (!buffer_has_room(buffer, length))
+		return buffer_grow_and_extend(buffer, length);
+	char *start = buffer->data + buffer->length;
+	buffer->length += length;
+	buffer->data[buffer->length] = '\0';
+	return start;
+}
 
 /* Cuts the buffer back to length bytes; longer than it is: no change. */
 void buffer_truncate(struct buffer *buffer, size_t length);

@@ -26,16 +26,17 @@ bool glob_match(const char *pattern, const char *text)
 	return *pattern == '\0';
 }
 
-/* The ends of a pattern and of a text, most of which differ, are compared first. */
-static bool ends_fit(const char *pattern, const char *text, size_t length)
+static inline bool fits(char pattern, char text)
 {
-	size_t size = strlen(pattern);
-	if (size == 0 || length == 0)
+	return pattern == '*' || pattern == '?' || pattern == text;
+}
+
+/* The ends of a pattern and of a text, most of which differ, are compared first. */
+static inline bool ends_fit(const char *pattern, const char *text, size_t length)
+{
+	if (pattern[0] == '\0' || length == 0)
 		return true; /* glob_match() knows */
-	char first = pattern[0];
-	char last = pattern[size - 1];
-	return (first == '*' || first == '?' || first == text[0]) &&
-	       (last == '*' || last == '?' || last == text[length - 1]);
+	return fits(pattern[0], text[0]) && fits(pattern[strlen(pattern) - 1], text[length - 1]);
 }
 
 bool glob_match_any(const char *const *patterns, size_t count, const char *text)

@@ -8,13 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HASH_START UINT64_C(0xcbf29ce484222325)
+#define HASH_START  UINT64_C(0xcbf29ce484222325)
+#define HASH_FACTOR UINT64_C(0x100000001b3)
 
 static inline uint64_t hash_add(uint64_t hash, const void *bytes, size_t length)
 {
 	const unsigned char *byte = bytes;
 	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
+		hash = (hash ^ byte[i]) * HASH_FACTOR;
 	return hash;
 }
 
@@ -27,7 +28,7 @@ static inline uint64_t hash_text(const char *text)
 {
 	uint64_t hash = HASH_START;
 	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+		hash = (hash ^ (unsigned char)*text) * HASH_FACTOR;
 	return hash;
 }
 

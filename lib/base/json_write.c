@@ -8,6 +8,7 @@
 #include "lib/base/decimal.h"
 #include "lib/base/timestamp.h"
 #include "lib/base/utf8.h"
+#include "lib/base/word.h"
 
 #define DEPTH_MAX 64
 
@@ -86,50 +87,27 @@ static void escape_ascii(struct buffer *out, unsigned char c)
 	}
 }
 
-#define WORD         sizeof(uint64_t)
-#define REPEAT(byte) (UINT64_C(0x0101010101010101) * (byte))
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "clean_bytes() counts from the low byte");
-
 /* How many bytes at the start of the word stand for themselves in any text: printable ASCII without
  * " and \. Each other byte, and perhaps some above the lowest of them, have a bit at their top. */
 static inline size_t clean_bytes(uint64_t word)
 {
 	uint64_t unclean =
-	        (((word ^ REPEAT('"')) - REPEAT(1)) | ((word ^ REPEAT('\\')) - REPEAT(1)) |
-	         (word - REPEAT(0x20)) | (word + REPEAT(1)) | word) &
-	        REPEAT(0x80);
-	return unclean == 0 ? WORD : (size_t)__builtin_ctzll(unclean) >> 3;
-}
-
-/* The next bytes, zeros behind the last one. */
-static inline uint64_t load_word(const char *text, size_t length)
-{
-	uint64_t word = 0;
-	if (length >= WORD) {
-		memcpy(&word, text, WORD);
-	} else if (length >= WORD / 2) { /* two halves that overlap */
-		uint32_t low;
-		uint32_t high;
-		memcpy(&low, text, sizeof low);
-		memcpy(&high, text + length - sizeof high, sizeof high);
-		word = low | (uint64_t)high << 8 * (length - sizeof high);
-	} else {
-		for (size_t i = 0; i < length; i++)
-			word |= (uint64_t)(unsigned char)text[i] << 8 * i;
-	}
-	return word;
+	        (((word ^ WORD_OF('"')) - WORD_OF(1)) | ((word ^ WORD_OF('\\')) - WORD_OF(1)) |
+	         (word - WORD_OF(0x20)) | (word + WORD_OF(1)) | word) &
+	        WORD_OF(0x80);
+	return unclean == 0 ? WORD_SIZE : word_first_byte(unclean);
 }
 
 /* All of the text stands for itself. */
 static inline bool is_clean(const char *text, size_t length)
 {
-	if (length < WORD)
-		return clean_bytes(load_word(text, length)) >= length;
-	size_t last = length - WORD; /* this word overlaps the one before */
-	for (size_t i = 0; i < last; i += WORD)
-		if (clean_bytes(load_word(text + i, WORD)) < WORD)
+	if (length < WORD_SIZE)
+		return clean_bytes(word_load(text, length)) >= length;
+	size_t last = length - WORD_SIZE; /* this word overlaps the one before */
+	for (size_t i = 0; i < last; i += WORD_SIZE)
+		if (clean_bytes(word_load_whole(text + i)) < WORD_SIZE)
 			return false;
-	return clean_bytes(load_word(text + last, WORD)) == WORD;
+	return clean_bytes(word_load_whole(text + last)) == WORD_SIZE;
 }
 
 /* Appends the character at the start of text, which is not clean; returns its length. */
@@ -152,16 +130,16 @@ static void escape_in_pieces(struct buffer *out, const char *text, size_t length
 	size_t used = 0;
 	piece[used++] = '"';
 	for (size_t i = 0; i < length;) {
-		if (used + WORD + 1 > sizeof piece) {
+		if (used + WORD_SIZE + 1 > sizeof piece) {
 			buffer_append(out, piece, used);
 			used = 0;
 		}
-		uint64_t word = load_word(text + i, length - i);
+		uint64_t word = word_load(text + i, length - i);
 		size_t clean = clean_bytes(word);
-		memcpy(piece + used, &word, WORD);
+		memcpy(piece + used, &word, WORD_SIZE);
 		used += clean;
 		i += clean;
-		if (clean == WORD || i == length)
+		if (clean == WORD_SIZE || i == length)
 			continue;
 		if (text[i] == '"' || text[i] == '\\') {
 			piece[used++] = '\\';

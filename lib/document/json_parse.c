@@ -7,14 +7,10 @@
 
 #include "lib/base/ascii.h"
 #include "lib/base/utf8.h"
+#include "lib/base/word.h"
 #include "lib/document/json_tree.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "find_special() counts from the low byte");
-
 #define NODES_AT_ONCE 32
-#define WORD          sizeof(uint64_t)
-#define REPEAT(byte)  (UINT64_C(0x0101010101010101) * (byte))
 
 /* A container that is open. */
 struct level {
@@ -38,8 +34,8 @@ struct parser {
 	json *spare; /* zeroed nodes, spare_count of them */
 	size_t spare_count;
 	bool keys_differ;
-	size_t depth;
-	struct level levels[JSON_PARSE_DEPTH_MAX]; /* depth of them, the innermost last */
+	struct level *innermost;
+	struct level levels[1 + JSON_PARSE_DEPTH_MAX]; /* the first stands for none */
 };
 
 static char *refuse(struct parser *parser, char *at, const char *problem)
@@ -82,16 +78,19 @@ static inline void add_child(struct level *level, json *node)
 		node->prev = level->last;
 	}
 	level->last = node;
+	level->container->valueint |= tag_bit(node_tag(node));
 }
 
 static char *open_container(struct parser *parser, char *at, json *node)
 {
-	if (parser->depth == JSON_PARSE_DEPTH_MAX)
+	if (parser->innermost == &parser->levels[JSON_PARSE_DEPTH_MAX])
 		return refuse(parser, at, "nested deeper than 1000");
 	bool object = *at == '{';
 	set_type(node, object ? cJSON_Object : cJSON_Array);
-	parser->levels[parser->depth++] =
-	        (struct level){.container = node, .end = object ? '}' : ']'};
+	struct level *level = ++parser->innermost;
+	level->container = node;
+	level->last = NULL;
+	level->end = object ? '}' : ']';
 	return at + 1;
 }
 
@@ -102,15 +101,14 @@ static char *open_container(struct parser *parser, char *at, json *node)
  * them, have a bit at their top. */
 static inline char *find_special(char *at)
 {
-	for (;; at += WORD) {
-		uint64_t word;
-		memcpy(&word, at, WORD);
+	for (;; at += WORD_SIZE) {
+		uint64_t word = word_load_whole(at);
 		uint64_t found =
-		        (((word ^ REPEAT('"')) - REPEAT(1)) | ((word ^ REPEAT('\\')) - REPEAT(1)) |
-		         (word - REPEAT(0x20)) | word) &
-		        REPEAT(0x80);
+		        (((word ^ WORD_OF('"')) - WORD_OF(1)) |
+		         ((word ^ WORD_OF('\\')) - WORD_OF(1)) | (word - WORD_OF(0x20)) | word) &
+		        WORD_OF(0x80);
 		if (found != 0)
-			return at + (__builtin_ctzll(found) >> 3);
+			return at + word_first_byte(found);
 	}
 }
 
@@ -442,14 +440,14 @@ static char *close_container(struct parser *parser, struct level *level, char *a
 		level->container->child->prev = level->last; /* as cJSON has it */
 	if (level->end == '}' && parser->keys_differ)
 		parser->keys_differ = keys_differ(level->container);
-	parser->depth--;
+	parser->innermost--;
 	return at + 1;
 }
 
 /* The next child of the innermost container, or that container's end. */
 static char *read_child(struct parser *parser, char *at)
 {
-	struct level *level = &parser->levels[parser->depth - 1];
+	struct level *level = parser->innermost;
 	at = skip_space(at);
 	if (*at == level->end)
 		return close_container(parser, level, at);
@@ -479,7 +477,7 @@ static bool read_root(struct parser *parser, json **ret_root)
 		at += sizeof byte_order_mark - 1;
 	json *root = new_node(parser);
 	at = root == NULL ? NULL : read_value(parser, skip_space(at), root);
-	while (at != NULL && parser->depth > 0)
+	while (at != NULL && parser->innermost > parser->levels)
 		at = read_child(parser, at);
 	if (at == NULL)
 		return false;
@@ -518,12 +516,13 @@ bool json_parse_tree(struct arena *arena, const char *text, size_t length, bool 
 	parser.full = false;
 	parser.keys_differ = true;
 	parser.not_utf8 = parser.nul = NULL;
-	parser.spare_count = parser.depth = 0;
-	parser.text = length > SIZE_MAX / 2 ? NULL : arena_take(arena, length + 2 * WORD);
+	parser.spare_count = 0;
+	parser.innermost = parser.levels;
+	parser.text = length > SIZE_MAX / 2 ? NULL : arena_take(arena, length + 2 * WORD_SIZE);
 	if (parser.text == NULL)
 		return error_set(error, "too large: no memory is left for it");
 	memcpy(parser.text, text, length);
-	memset(parser.text + length, 0, 2 * WORD);
+	memset(parser.text + length, 0, 2 * WORD_SIZE);
 	if (!read_root(&parser, &root))
 		return set_problem(&parser, error);
 	*ret_parsed = (struct json_parsed){
