@@ -150,7 +150,7 @@ const char *json_type_name(const json *node)
 
 json *json_get_tagged(const json *object, const char *key, unsigned tag)
 {
-	if (!is_type(object, cJSON_Object))
+	if (!is_type(object, cJSON_Object) || !may_have(object, tag))
 		return NULL;
 	uint64_t left = work_left;
 	json *member = object->child;

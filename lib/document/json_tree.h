@@ -33,6 +33,18 @@ static inline void set_key(json *node, char *key, unsigned tag)
 	node->type = (int)(((unsigned)node->type & ((1U << TAG_SHIFT) - 1)) | tag << TAG_SHIFT);
 }
 
+/* An object has a bit for each of its members' tags in valueint, which cJSON needs for numbers alone:
+ * most keys that it does not have are told without a look at its members. */
+static inline int tag_bit(unsigned tag)
+{
+	return (int)(1U << (tag & 31));
+}
+
+static inline bool may_have(const json *object, unsigned tag)
+{
+	return (object->valueint & tag_bit(tag)) != 0;
+}
+
 /* Keys are short and mostly differ early: a loop here beats a call. */
 static inline bool same_key(const char *a, const char *b)
 {
@@ -47,6 +59,7 @@ static inline bool same_key(const char *a, const char *b)
 static inline void link_last(json *parent, json *node)
 {
 	json *first = parent->child;
+	parent->valueint |= tag_bit(node_tag(node));
 	node->next = NULL;
 	if (first == NULL) {
 		parent->child = node->prev = node;
