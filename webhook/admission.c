@@ -12,6 +12,8 @@
 #include "webhook/verify.h"
 
 #define API_VERSION "admission.k8s.io/v1"
+/* Bytes that nearly all responses fit into. */
+#define RESPONSE_USUAL ((size_t)8 * 1024 - 1)
 
 const char *admission_result_name(enum admission_result result)
 {
@@ -209,23 +211,22 @@ static void write_warnings(struct json_writer *writer, const struct response_con
 	json_write_array_end(writer);
 }
 
-/* Writes the patch as base64, as the API wants it; false: it does not fit. */
-static bool write_patch(struct json_writer *writer, const struct patch *patch)
+/* Writes the patch as base64, as the API wants it. */
+static void write_patch(struct json_writer *writer, const struct patch *patch)
 {
-	struct buffer _cleanup_buffer_ text;
-	buffer_init(&text, ADMISSION_RESPONSE_MAX);
-	patch_print(patch, "", &text);
 	json_write_member(writer, "patchType", "JSONPatch");
 	json_write_key(writer, "patch");
 	json_write_raw(writer, "\"", 1);
-	base64_encode(writer->out, buffer_text(&text), text.length);
+	size_t start = writer->out->length;
+	patch_print(patch, "", writer->out);
+	base64_encode_from(writer->out, start);
 	buffer_append_char(writer->out, '"');
-	return buffer_ok(&text);
 }
 
 static bool write_response(struct buffer *out, const struct response_content *content)
 {
 	struct json_writer writer;
+	buffer_reserve(out, RESPONSE_USUAL);
 	json_writer_init(&writer, out);
 	json_write_object_begin(&writer);
 	json_write_member(&writer, "kind", "AdmissionReview");
@@ -234,7 +235,8 @@ static bool write_response(struct buffer *out, const struct response_content *co
 	json_write_object_begin(&writer);
 	json_write_member(&writer, "uid", content->uid);
 	json_write_member_bool(&writer, "allowed", true);
-	bool patch_fits = content->patch == NULL || write_patch(&writer, content->patch);
+	if (content->patch != NULL)
+		write_patch(&writer, content->patch);
 	if (content->record != NULL) {
 		json_write_key(&writer, "auditAnnotations");
 		json_write_object_begin(&writer);
@@ -244,7 +246,7 @@ static bool write_response(struct buffer *out, const struct response_content *co
 	write_warnings(&writer, content);
 	json_write_object_end(&writer);
 	json_write_object_end(&writer);
-	return buffer_ok(out) && patch_fits;
+	return buffer_ok(out);
 }
 
 /* The pod is always allowed; a response that does not fit is replaced by one without a patch. */

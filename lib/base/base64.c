@@ -23,38 +23,57 @@ static void make_pairs(void)
 	}
 }
 
-/* The digits of one group of up to three bytes, as if those that are missing were zero. */
+/* The digits of one group of three bytes. */
 static inline void put_digits(char *text, uint64_t group)
 {
 	memcpy(text, pairs[group >> 12 & 0xFFF], sizeof *pairs);
 	memcpy(text + 2, pairs[group & 0xFFF], sizeof *pairs);
 }
 
+static inline uint32_t read_group(const unsigned char *in)
+{
+	return (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
+}
+
+/* The last group, of one or two bytes. */
+static void put_rest(char *text, const unsigned char *in, size_t length)
+{
+	const unsigned char group[3] = {in[0], length > 1 ? in[1] : 0, 0};
+	put_digits(text, read_group(group));
+	text[3] = '=';
+	if (length == 1)
+		text[2] = '=';
+}
+
+/* From the last group to the first: the digits, which are more than the bytes, then stay behind the
+ * bytes that are still to be read. */
+void base64_encode_from(struct buffer *buffer, size_t start)
+{
+	size_t length = buffer->length - start;
+	size_t groups = length / 3;
+	pthread_once(&pairs_made, make_pairs);
+	if (!buffer_ok(buffer) || buffer_extend(buffer, (length + 2) / 3 * 4 - length) == NULL)
+		return;
+	char *text = buffer->data + start;
+	const unsigned char *in = (const unsigned char *)text;
+	if (length % 3 != 0)
+		put_rest(text + 4 * groups, in + 3 * groups, length % 3);
+	for (; groups >= 3; groups -= 2) { /* two from one load, which has two bytes more */
+		uint64_t two;
+		memcpy(&two, in + 3 * groups - sizeof two, sizeof two);
+		two = be64toh(two);
+		put_digits(text + 4 * groups - 4, two);
+		put_digits(text + 4 * groups - 8, two >> 24);
+	}
+	for (; groups > 0; groups--)
+		put_digits(text + 4 * groups - 4, read_group(in + 3 * groups - 3));
+}
+
 void base64_encode(struct buffer *out, const void *bytes, size_t length)
 {
-	const unsigned char *in = bytes;
-	pthread_once(&pairs_made, make_pairs);
-	if (length > SIZE_MAX / 2)
-		length = SIZE_MAX / 2; /* far beyond any buffer's limit: fails below */
-	char *text = buffer_extend(out, (length + 2) / 3 * 4);
-	if (text == NULL)
-		return;
-	/* Eight digits from one load, as long as it stays within the bytes. */
-	for (; length >= 8; in += 6, length -= 6, text += 8) {
-		uint64_t group;
-		memcpy(&group, in, sizeof group);
-		group = be64toh(group);
-		put_digits(text, group >> 40);
-		put_digits(text + 4, group >> 16);
-	}
-	for (; length >= 3; in += 3, length -= 3, text += 4)
-		put_digits(text, (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2]);
-	if (length > 0) {
-		put_digits(text, (uint32_t)in[0] << 16 | (length > 1 ? (uint32_t)in[1] << 8 : 0));
-		text[3] = '=';
-		if (length == 1)
-			text[2] = '=';
-	}
+	size_t start = out->length;
+	buffer_append(out, bytes, length);
+	base64_encode_from(out, start);
 }
 
 static int value_of(char c)

@@ -94,6 +94,12 @@ static bool make_room(struct buffer *buffer, size_t length)
 	return true;
 }
 
+void buffer_reserve(struct buffer *buffer, size_t length)
+{
+	if (!buffer_has_room(buffer, length))
+		make_room(buffer, length);
+}
+
 char *buffer_grow_and_extend(struct buffer *buffer, size_t length)
 {
 	return make_room(buffer, length) ? buffer_extend(buffer, length) : NULL;
@@ -127,7 +133,9 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
 
 	if (length < 0)
 		buffer->failed = true;
-	else if (buffer_has_room(buffer, (size_t)length) || make_room(buffer, (size_t)length)) {
+	else
+		buffer_reserve(buffer, (size_t)length);
+	if (buffer_ok(buffer)) {
 		vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, again);
 		buffer->length += (size_t)length;
 	}

@@ -63,6 +63,9 @@ static inline void buffer_append_char(struct buffer *buffer, char character)
 	buffer->data[buffer->length] = '\0';
 }
 
+/* Takes the memory for length more bytes at once, where they are known to come. */
+void buffer_reserve(struct buffer *buffer, size_t length);
+
 /* Room for length more bytes at the end, uninitialised, counted at once; NULL when it failed. */
 char *buffer_grow_and_extend(struct buffer *buffer, size_t length);
 static inline char *buffer_extend(struct buffer *buffer, size_t length)
