@@ -33,8 +33,8 @@ static inline void set_key(json *node, char *key, unsigned tag)
 	node->type = (int)(((unsigned)node->type & ((1U << TAG_SHIFT) - 1)) | tag << TAG_SHIFT);
 }
 
-/* An object has a bit for each of its members' tags in valueint, which cJSON needs for numbers alone:
- * most keys that it does not have are told without a look at its members. */
+/* An object has a bit for each of its members' tags in valueint, which cJSON needs for numbers
+ * alone: a look-up of a key that it does not have mostly ends there. */
 static inline int tag_bit(unsigned tag)
 {
 	return (int)(1U << (tag & 31));
