@@ -105,22 +105,38 @@ static bool pod_has_shape(const json *pod)
 	       list_has_shape(json_get(spec, "volumes"), json_is_object);
 }
 
+/* What the pod has under our names; NULL: nothing. */
+struct our_parts {
+	const json *watchdog;
+	bool watchdog_is_native; /* an init container */
+	const json *install;
+	const json *volume;
+};
+
+static struct our_parts find_our_parts(const json *pod)
+{
+	struct our_parts parts = {
+	        .watchdog = pod_container(pod, NAME_WATCHDOG, NULL),
+	        .install = pod_init_container(pod, NAME_INSTALL),
+	        .volume = pod_volume(pod, NAME_VOLUME),
+	};
+	if (parts.watchdog == NULL) {
+		parts.watchdog = pod_init_container(pod, NAME_WATCHDOG);
+		parts.watchdog_is_native = parts.watchdog != NULL;
+	}
+	return parts;
+}
+
 /* Something that is not ours has one of our names. */
 static enum reason find_collision(const json *pod, const char *image)
 {
-	const json *watchdog = pod_container(pod, NAME_WATCHDOG, NULL);
-	if (watchdog == NULL)
-		watchdog = pod_init_container(pod, NAME_WATCHDOG);
-	if (watchdog != NULL && !container_is_watchdog(watchdog))
+	struct our_parts parts = find_our_parts(pod);
+	if (parts.watchdog != NULL && !container_is_watchdog(parts.watchdog))
 		return REASON_NAME_TAKEN;
-
-	const json *install = pod_init_container(pod, NAME_INSTALL);
 	if (pod_container(pod, NAME_INSTALL, NULL) != NULL ||
-	    (install != NULL && !container_is_install(install)))
+	    (parts.install != NULL && !container_is_install(parts.install)))
 		return REASON_NAME_TAKEN;
-
-	const json *volume = pod_volume(pod, NAME_VOLUME);
-	if (volume != NULL && !volume_is_ours(volume, image))
+	if (parts.volume != NULL && !volume_is_ours(parts.volume, image))
 		return REASON_VOLUME_TAKEN;
 	return REASON_APPLIED;
 }
@@ -217,11 +233,9 @@ static bool is_native(const struct policy_input *input)
 }
 
 /* Whether the sidecar is native; a sidecar that is already in the pod keeps its mode. */
-static bool plan_is_native(const struct policy_input *input)
+static bool plan_is_native(const struct policy_input *input, const struct our_parts *parts)
 {
-	if (pod_container(input->pod, NAME_WATCHDOG, NULL) != NULL)
-		return false;
-	return pod_init_container(input->pod, NAME_WATCHDOG) != NULL || is_native(input);
+	return parts->watchdog == NULL ? is_native(input) : parts->watchdog_is_native;
 }
 
 /* The first uid and gid from this one on that no container of the pod has; -1: the next 64 are
@@ -235,19 +249,17 @@ static int64_t choose_user(int64_t first, const json *pod)
 	return -1;
 }
 
-static void decide_sidecar(const struct policy_input *input, struct plan *plan)
+static void decide_sidecar(const struct policy_input *input, const struct our_parts *parts,
+                           struct plan *plan)
 {
 	const json *pod = input->pod;
 	const struct sidecar_config *sidecar = &input->config->sidecar;
-	plan->add_watchdog = pod_container(pod, NAME_WATCHDOG, NULL) == NULL &&
-	                     pod_init_container(pod, NAME_WATCHDOG) == NULL;
-	plan->add_volume = pod_volume(pod, NAME_VOLUME) == NULL;
-	plan->image_volume =
-	        plan->add_volume
-	                ? sidecar->shim == SHIM_IMAGE && input->server_minor >= MINOR_IMAGE_VOLUME
-	                : json_get(pod_volume(pod, NAME_VOLUME), "image") != NULL;
-	plan->add_install = !plan->native && !plan->image_volume &&
-	                    pod_init_container(pod, NAME_INSTALL) == NULL;
+	plan->add_watchdog = parts->watchdog == NULL;
+	plan->add_volume = parts->volume == NULL;
+	plan->image_volume = plan->add_volume ? sidecar->shim == SHIM_IMAGE &&
+	                                                input->server_minor >= MINOR_IMAGE_VOLUME
+	                                      : json_get(parts->volume, "image") != NULL;
+	plan->add_install = !plan->native && !plan->image_volume && parts->install == NULL;
 	plan->user_of_scc = sidecar->user_auto && pod_annotation(pod, KEY_SCC) != NULL;
 	plan->user = sidecar->user < 0 || plan->user_of_scc ? -1 : choose_user(sidecar->user, pod);
 	plan->grace_seconds = pod_grace_seconds(pod);
@@ -365,14 +377,14 @@ static bool decide_pod(const struct policy_input *input, const struct container_
                        struct arena *arena, struct plan *plan)
 {
 	const json *pod = input->pod;
-	plan->native = plan_is_native(input);
-	const json *watchdog = pod_container(pod, NAME_WATCHDOG, NULL);
+	struct our_parts parts = find_our_parts(pod);
+	plan->native = plan_is_native(input, &parts);
 	struct wrapping wrapping = {
 	        .input = input,
 	        .arena = arena,
 	        .plan = plan,
 	        .index = index,
-	        .watchdog = watchdog != NULL ? watchdog : pod_init_container(pod, NAME_WATCHDOG),
+	        .watchdog = parts.watchdog,
 	        .only_one = count_without_command(plan) <= 1,
 	};
 	if (!command_prepare(&wrapping))
@@ -380,7 +392,7 @@ static bool decide_pod(const struct policy_input *input, const struct container_
 	for (size_t i = 0; i < plan->container_count; i++)
 		decide_container(&wrapping, &plan->containers[i]);
 
-	decide_sidecar(input, plan);
+	decide_sidecar(input, &parts, plan);
 	enum reason obstacle = sidecar_obstacle(input, plan);
 	if (obstacle != REASON_APPLIED)
 		unwrap_all(plan, obstacle);
