@@ -15,8 +15,10 @@
 /* A container that is open. */
 struct level {
 	json *container;
-	json *last; /* of its children so far; NULL: there is none */
-	char end;   /* the bracket that closes it */
+	json *last;    /* of its children so far; NULL: there is none */
+	uint64_t seen; /* a bit for each of its keys' tags */
+	bool ties;     /* two keys have the same bit */
+	char end;      /* the bracket that closes it */
 };
 
 /* Functions that read take the place to read at and return the one behind what they have read;
@@ -78,7 +80,6 @@ static inline void add_child(struct level *level, json *node)
 		node->prev = level->last;
 	}
 	level->last = node;
-	level->container->valueint |= tag_bit(node_tag(node));
 }
 
 static char *open_container(struct parser *parser, char *at, json *node)
@@ -90,6 +91,8 @@ static char *open_container(struct parser *parser, char *at, json *node)
 	struct level *level = ++parser->innermost;
 	level->container = node;
 	level->last = NULL;
+	level->seen = 0;
+	level->ties = false;
 	level->end = object ? '}' : ']';
 	return at + 1;
 }
@@ -383,7 +386,7 @@ static inline char *read_value(struct parser *parser, char *at, json *node)
 	return read_string(parser, at + 1, &length);
 }
 
-static inline char *read_key(struct parser *parser, char *at, json *node)
+static inline char *read_key(struct parser *parser, char *at, struct level *level, json *node)
 {
 	size_t length;
 	if (*at != '"')
@@ -392,7 +395,11 @@ static inline char *read_key(struct parser *parser, char *at, json *node)
 	at = read_string(parser, key, &length);
 	if (at == NULL)
 		return NULL;
-	set_key(node, key, json_tag(key, length));
+	unsigned tag = json_tag(key, length);
+	uint64_t bit = UINT64_C(1) << tag % 64;
+	level->ties = level->ties || (level->seen & bit) != 0;
+	level->seen |= bit;
+	set_key(node, key, tag);
 	at = skip_space(at);
 	if (*at != ':')
 		return refuse(parser, at, "a colon was expected");
@@ -438,7 +445,8 @@ static char *close_container(struct parser *parser, struct level *level, char *a
 {
 	if (level->last != NULL)
 		level->container->child->prev = level->last; /* as cJSON has it */
-	if (level->end == '}' && parser->keys_differ)
+	level->container->valueint = tag_bits(level->seen);
+	if (level->ties && parser->keys_differ)
 		parser->keys_differ = keys_differ(level->container);
 	parser->innermost--;
 	return at + 1;
@@ -462,7 +470,7 @@ static char *read_child(struct parser *parser, char *at)
 	if (node == NULL)
 		return NULL;
 	if (level->end == '}')
-		at = read_key(parser, at, node);
+		at = read_key(parser, at, level, node);
 	if (at == NULL)
 		return NULL;
 	add_child(level, node);

@@ -40,6 +40,12 @@ static inline int tag_bit(unsigned tag)
 	return (int)(1U << (tag & 31));
 }
 
+/* The same of all tags at once, whose remainders by 64 have a bit each. */
+static inline int tag_bits(uint64_t tags)
+{
+	return (int)(uint32_t)(tags | tags >> 32);
+}
+
 static inline bool may_have(const json *object, unsigned tag)
 {
 	return (object->valueint & tag_bit(tag)) != 0;
