@@ -82,7 +82,7 @@ static inline void add_child(struct level *level, json *node)
 	level->last = node;
 }
 
-static char *open_container(struct parser *parser, char *at, json *node)
+static inline char *open_container(struct parser *parser, char *at, json *node)
 {
 	if (parser->innermost == &parser->levels[JSON_PARSE_DEPTH_MAX])
 		return refuse(parser, at, "nested deeper than 1000");
@@ -358,29 +358,23 @@ static inline char *skip_space(char *at)
 	return at;
 }
 
-static char *read_other_value(struct parser *parser, char *at, json *node)
+static char *read_scalar(struct parser *parser, char *at, json *node)
 {
-	switch (*at) {
-	case '{':
-	case '[':
-		return open_container(parser, at, node);
-	case 't':
-	case 'f':
-	case 'n':
+	if (*at == 't' || *at == 'f' || *at == 'n')
 		return read_word(parser, at, node);
-	default:
-		if (*at != '-' && !ascii_is_digit(*at))
-			return refuse(parser, at, "a value was expected");
+	if (*at == '-' || ascii_is_digit(*at))
 		return read_number(parser, at, node);
-	}
+	return refuse(parser, at, "a value was expected");
 }
 
 /* A value, or the beginning of a container. */
 static inline char *read_value(struct parser *parser, char *at, json *node)
 {
 	size_t length;
+	if (*at == '{' || *at == '[')
+		return open_container(parser, at, node);
 	if (*at != '"')
-		return read_other_value(parser, at, node);
+		return read_scalar(parser, at, node);
 	set_type(node, cJSON_String);
 	node->valuestring = at + 1;
 	return read_string(parser, at + 1, &length);
