@@ -149,8 +149,12 @@ static void test_an_agent_that_changes_its_name(void **state)
 	world_pass(40 * SECOND);
 	take(POD("Running", ENDED(1, "38:00"), RUNS, RUNS), false);
 	assert_gauge(true);
-	struct termination facts = *cached->facts;
-	facts.agent = "max";
+	const struct termination facts = {.kind = TERMINATION_UNOBSERVED,
+	                                  .namespace = "agents",
+	                                  .pod = "coder",
+	                                  .uid = "u",
+	                                  .container = "first",
+	                                  .agent = "max"};
 	silence_tracker_set_facts(&tracker, cached, &facts);
 	assert_gauge(false);
 	assert_sample("lastword_silent_pods{namespace=\"agents\",agent=\"max\"} 1\n", true);
