@@ -173,12 +173,15 @@ def deployment(cluster, name):
 
 
 def wait_available(cluster, name):
+    """Waits until the Deployment is rolled out and each of its pods is ready. Its status alone may still
+    be that of before its pods were deleted."""
     def available():
         found = deployment(cluster, name)
         status = found["status"]
         return (status.get("observedGeneration") == found["metadata"]["generation"]
                 and status.get("updatedReplicas") == status.get("replicas")
-                == status.get("availableReplicas") == found["spec"]["replicas"])
+                == status.get("availableReplicas") == found["spec"]["replicas"]
+                == len(current_pods(cluster, name)) == len(ready_pods(cluster, name)))
     kube.wait_until(available, lambda: f"{name}: {describe(cluster)}")
     wait_endpoints(cluster, name)
 
@@ -195,6 +198,17 @@ def wait_endpoints(cluster, name):
 def pods(cluster, name):
     return cluster.get(f"/api/v1/namespaces/{SYSTEM}/pods?labelSelector="
                        f"app.kubernetes.io%2Fname%3D{name}")["items"]
+
+
+def current_pods(cluster, name):
+    """Without those that are being deleted."""
+    return [pod for pod in pods(cluster, name) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def ready_pods(cluster, name):
+    return [pod for pod in current_pods(cluster, name)
+            if any(one["type"] == "Ready" and one["status"] == "True"
+                   for one in pod["status"].get("conditions", []))]
 
 
 def describe(cluster):

@@ -366,8 +366,7 @@ class Dialers(dialer.Dialers):
         cluster.watch(f"{folder}?watch=1&fieldSelector=metadata.name%3D{name}",
                       lambda: self.stopped, self.take)
         addresses = [f"{pod['status']['podIP']}:8443"
-                     for pod in product.pods(cluster, "lastword-webhook")
-                     if "deletionTimestamp" not in pod["metadata"]]
+                     for pod in product.current_pods(cluster, "lastword-webhook")]
         assert len(addresses) == 2
         super().__init__(file, (0, 1), 5, f"lastword-webhook.{product.SYSTEM}.svc", addresses)
 

@@ -25,7 +25,7 @@ STUBBORN = ("trap 'echo \"" + LAST.format("$(hostname)") + "\" >&2; exit 7' TERM
 def metric(cluster, observer, name):
     """The sum of a metric's series, of all replicas."""
     total = 0
-    for pod in product.pods(cluster, observer):
+    for pod in product.current_pods(cluster, observer):
         path = (f"/api/v1/namespaces/{product.SYSTEM}/pods/{pod['metadata']['name']}:9090"
                 "/proxy/metrics")
         for line in cluster.get(path).splitlines():
