@@ -192,6 +192,7 @@ bool is_harmless(const struct secret_scanner *s, size_t from, size_t end)
 	        "unset",    "missing", "yes",     "no",       "invalid", "incorrect", "wrong",
 	        "required", "is",      "must",    "was",      "not",     "and",       "or",
 	        "option",   "flag",    "expired", "rejected", "denied",  "failed",    "provided",
+	        "str",      "string",  "string;",
 	};
 	size_t length = end - from;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)

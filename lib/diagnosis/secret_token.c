@@ -7,6 +7,7 @@
 #include "lib/base/ascii.h"
 
 #define CUT_TOKEN_LEAST 8
+#define WRAPPED_LEAST   ((size_t)10)
 /* How far behind an AWS key its secret may stand, and how long that is. */
 #define AWS_SECRET_NEAR   ((size_t)24)
 #define AWS_SECRET_LENGTH ((size_t)40)
@@ -24,6 +25,18 @@ static size_t continued_end(struct secret_scanner *s, unsigned set, size_t from)
 		return from;
 	size_t end = scanner_set_end(s, set, next + 1);
 	return end > next + 1 ? end : from;
+}
+
+/* The same of a token that was long enough: only what is random beyond doubt goes on with it. */
+static size_t wrapped_end(struct secret_scanner *s, unsigned set, size_t from)
+{
+	size_t end = continued_end(s, set, from);
+	const char *line_end = end == from ? NULL : memchr(s->text + from, '\n', end - from);
+	if (line_end == NULL)
+		return from;
+	size_t start = (size_t)(line_end - s->text) + 1;
+	bool ends = end == s->length || strchr(" \t\r\n\"',;)", s->text[end]) != NULL;
+	return ends && is_random(s, start, end, WRAPPED_LEAST) ? end : from;
 }
 
 /* Digits or capitals are there: no mere word, as in hf_transfer. */
@@ -60,6 +73,8 @@ static enum element_result match_set(struct secret_scanner *s, const unsigned ch
 			return ELEMENT_FAILS;
 		taken = cut ? taken : rest - *at;
 	}
+	if (run && last)
+		taken = wrapped_end(s, set, *at + taken) - *at;
 	*at += taken;
 	return ELEMENT_FITS;
 }

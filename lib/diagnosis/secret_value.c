@@ -8,6 +8,8 @@
 
 /* How long an XML element's text may be. */
 #define ELEMENT_MAX ((size_t)512)
+/* How much of a value may be on its second line. */
+#define WRAPPED_MAX ((size_t)256)
 
 /* --- Names --- */
 
@@ -201,7 +203,8 @@ static bool is_complaint(const struct secret_scanner *s, size_t from)
 	return false;
 }
 
-/* A call stands there, as in a source line under a traceback: "password = ask(prompt)". */
+/* A call or a look-up stands there, as in a source line under a traceback: "password =
+ * ask(prompt)", "token := os.Getenv(name)", "key = os.environ[name]". */
 static bool is_call(const struct secret_scanner *s, size_t from)
 {
 	size_t i = from;
@@ -210,7 +213,18 @@ static bool is_call(const struct secret_scanner *s, size_t from)
 	while (i < s->length && i - from < VALUE_GLANCE &&
 	       (ascii_is_letter(s->text[i]) || s->text[i] == '_' || s->text[i] == '.'))
 		i++;
-	return i > from && i < s->length && s->text[i] == '(';
+	return i > from && i < s->length && (s->text[i] == '(' || s->text[i] == '[');
+}
+
+/* The path of a file with the secret: GOOGLE_APPLICATION_CREDENTIALS=/var/secrets/key.json */
+static bool is_path(const struct secret_scanner *s, size_t from, size_t end)
+{
+	size_t i = from;
+	while (i < end && (ascii_is_alnum(s->text[i]) || strchr("/._-", s->text[i]) != NULL))
+		i++;
+	return end - from > 2 && s->text[from] == '/' && i == end &&
+	       memchr(s->text + from + 1, '/', end - from - 1) != NULL &&
+	       !is_random(s, from, end, 16);
 }
 
 /* A weak key in prose, or before a number, is a word. */
@@ -221,8 +235,25 @@ static bool is_prose(const struct secret_scanner *s, const struct key *key, char
 		return !is_random(s, from, end, 16);
 	if (key->strength != KEY_WEAK && key->strength != KEY_ASSIGNED)
 		return false;
+	if (is_path(s, from, end))
+		return true;
 	bool prose = separator == ':' && !key->quoted && !key->line_start;
 	return end - from < 6 || (prose && !looks_random(s, from, end));
+}
+
+/* The end of a quoted value that was broken over two lines: the quote that closes it is behind the
+ * first word of the second. from: it was not. */
+static size_t wrapped_end(struct secret_scanner *s, size_t from, char quote)
+{
+	size_t i = from + 1;
+	if (from >= s->length || s->text[from] != '\n')
+		return from;
+	while (i < s->length && i - from <= WRAPPED_MAX &&
+	       (ascii_is_alnum(s->text[i]) || strchr("+/=_.-", s->text[i]) != NULL))
+		i++;
+	s->work += i - from;
+	bool closed = i < s->length && i > from + 1 && s->text[i] == quote;
+	return closed ? i : from;
 }
 
 static size_t value_end(struct secret_scanner *s, const struct key *key, size_t from, char quote,
@@ -231,7 +262,7 @@ static size_t value_end(struct secret_scanner *s, const struct key *key, size_t 
 	char separator = s->text[s->in];
 	/* A quoted value that stays is scanned again, but no further than the next quote. */
 	if (quote != '\0')
-		return scanner_quoted_end(s, from, quote, escaped);
+		return wrapped_end(s, scanner_quoted_end(s, from, quote, escaped), quote);
 	if (key->strength == KEY_LINE)
 		return bare_end(s, from, true, false);
 	if (key->strength == KEY_STRONG)
@@ -292,7 +323,8 @@ bool take_value(struct secret_scanner *s)
 	size_t from = value_start(s, &quote, &escaped);
 	bool counts = key.strength == KEY_ASSIGNED && separator == ':' && quote == '\0';
 	bool folder = key.is_pwd && from < s->length && s->text[from] == '/';
-	bool call = separator == '=' && is_call(s, from);
+	bool assigns = separator == '=' || scanner_text_at(s, s->in, ":=");
+	bool call = assigns && is_call(s, from);
 	if (counts || folder || call || is_placeholder(s, from) || is_complaint(s, from)) {
 		scanner_copy(s, from - s->in);
 		return true;

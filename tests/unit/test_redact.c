@@ -274,6 +274,19 @@ static void test_broken_lines(void **state)
 	                             "p_abcdefghij\nis no token"),
 	                    "gh"
 	                    "p_abcdefghij\nis no token");
+	/* Behind the least length, and a value up to its quote. */
+	assert_string_equal(redacted(NULL, false,
+	                             "x gh"
+	                             "p_abcdefghijklmnopqrst0123\nQ7dh3yEg42ipqnX1 y"),
+	                    "x [redacted:github-token] y");
+	assert_string_equal(redacted(NULL, false,
+	                             "x gh"
+	                             "p_abcdefghijklmnopqrst0123\nstarting"),
+	                    "x [redacted:github-token]\nstarting");
+	assert_string_equal(redacted(NULL, false, "{\"token\":\"Q7dh3yEg42\nipqnX1\", \"a\":1}"),
+	                    "{\"token\":\"[redacted]\", \"a\":1}");
+	assert_string_equal(redacted(NULL, false, "token=\"Q7dh3yEg42\nthe end"),
+	                    "token=\"[redacted]\nthe end");
 }
 
 static void assert_stable(const char *input)
