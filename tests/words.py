@@ -72,10 +72,12 @@ class File:
         suffix = pathlib.Path(name).suffix
         code, rest = (split_c(text) if suffix in (".c", ".h") else
                       split_python(text) if suffix == ".py" else (blank(text), text))
+        self.whole = {"lines": text, "code": code, "text": rest}
         self.code = code.split("\n")
         self.text = rest.split("\n")
         self.words = [{part.lower() for identifier in IDENTIFIER.findall(line)
                        for part in PARTS.findall(identifier)} for line in self.code]
+        self.all_words = set().union(*self.words)
 
 
 def tracked():
@@ -112,6 +114,18 @@ class Entry:
         return any(fnmatch.fnmatch(name, one.get("path", "*")) and
                    re.search(one.get("text", ""), line, re.I) for one in self.allow)
 
+    def lines(self, file):
+        """The numbers of the lines where something of this entry stands. No pattern matches the end of
+        a line, so that a file is searched as a whole."""
+        found = set()
+        if self.identifiers & file.all_words:
+            found.update(i for i, words in enumerate(file.words) if self.identifiers & words)
+        for patterns, text in ((self.code, file.whole["code"]), (self.text, file.whole["text"]),
+                               (self.flags, file.whole["lines"])):
+            for pattern in patterns:
+                found.update(text.count("\n", 0, match.start()) for match in pattern.finditer(text))
+        return sorted(found)
+
     def found(self, file, i):
         """What of this entry stands in line i."""
         yield from sorted(self.identifiers & file.words[i])
@@ -125,12 +139,12 @@ class Entry:
     def problems(self, file):
         if not any(fnmatch.fnmatch(file.name, pattern) for pattern in self.paths):
             return
-        for i, line in enumerate(file.lines):
+        for i in self.lines(file):
             # A sentence goes on over lines: the lines around count for what is allowed.
             around = " ".join(file.lines[max(0, i - 1):i + 2])
             for word in self.found(file, i):
                 if not self.is_allowed(file.name, around):
-                    yield f"{file.name}:{i + 1}: \"{word}\": {self.term}\n    {line.strip()}"
+                    yield f"{file.name}:{i + 1}: \"{word}\": {self.term}\n    {file.lines[i].strip()}"
         for part in re.split(r"[/_.-]", file.name):
             if part.lower() in self.identifiers and not self.is_allowed(file.name, ""):
                 yield f"{file.name}: \"{part}\" in the name: {self.term}"
