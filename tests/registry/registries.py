@@ -152,7 +152,8 @@ class Scripted:
         self.server.daemon_threads = True
         self.server.socket = tls.server.wrap_socket(self.server.socket, server_side=True)
         self.host = f"localhost:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,),
+                                       daemon=True)
         self.thread.start()
 
     def stop(self):
