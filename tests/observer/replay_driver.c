@@ -1005,6 +1005,29 @@ static char *records(void)
 	return buffer_steal(&out);
 }
 
+/* Every pod of which an agent is silent counts once in the gauge, and nothing else does. */
+static bool is_gauge_right(const struct observer *observer)
+{
+	static const char name[] = "\nlastword_silent_pods{";
+	int silent = 0;
+	int sum = 0;
+	bool right = true;
+	struct buffer out;
+	for (size_t i = 0; i < observer->tracker.cache.bucket_count; i++)
+		for (const struct cached_pod *pod = observer->tracker.cache.buckets[i]; pod != NULL;
+		     pod = pod->next)
+			silent += pod->silent_agents > 0;
+	buffer_init(&out, (size_t)64 << 20);
+	observer_metrics_write(observer->metrics, &out);
+	for (const char *at = buffer_text(&out); (at = strstr(at, name)) != NULL;) {
+		at = strstr(at, "} ") + 2;
+		right = right && atoi(at) > 0;
+		sum += atoi(at);
+	}
+	buffer_free(&out);
+	return right && sum == silent;
+}
+
 static char *finish(void)
 {
 	pass_time(world.now + REST);
@@ -1013,6 +1036,8 @@ static char *finish(void)
 		const struct observer *observer = &replica->observer;
 		if (replica->alive && (observer->gatherer.count > 0 || observer->writer.count > 0))
 			fprintf(stderr, "an observer is not done\n");
+		if (replica->alive && !is_gauge_right(observer))
+			fprintf(stderr, "the gauge of silent pods is wrong\n");
 		kill_replica(replica);
 	}
 	char *result = records();

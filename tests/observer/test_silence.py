@@ -16,7 +16,7 @@ def drive(files, *modes):
     result = subprocess.run([BUILD / "tests/replay_driver", *files, *modes], capture_output=True,
                             text=True, timeout=HANG)
     assert result.returncode == 0, result.stderr[-4000:]
-    for problem in ("not done", "resolved again", "no status"):
+    for problem in ("not done", "resolved again", "no status", "gauge"):
         assert problem not in result.stderr, result.stderr[-4000:]
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -146,6 +146,22 @@ def test_the_kubelet_forgets_a_pod_that_is_deleted(tmp_path, deleted):
     files = histories.write(tmp_path, [Forgotten(deleted)])
     record, = drive(files, "once", "cut", "4", "kill", "20", "replicas", "20")
     condition, = silent_condition([record])
+    assert condition["status"] == "False"
+
+
+class Renamed(Chosen):
+    """The label with the agent's name changes when the pod is deleted."""
+
+    def object(self, time):
+        pod = super().object(time)
+        if self.deleted <= time:
+            pod["metadata"]["labels"]["agent"] = "max"
+        return pod
+
+
+def test_an_agent_that_changes_its_name_while_it_is_silent(tmp_path):
+    files = histories.write(tmp_path, [Renamed(proxy=101, deleted=100)])
+    condition, = silent_condition(drive(files, "once"))
     assert condition["status"] == "False"
 
 
