@@ -183,3 +183,29 @@ def test_requests_of_sizing_are_those_of_the_manifests():
         cpu, memory, limit = re.search(
             r"requests:\n\s+cpu: (\S+)\n\s+memory: (\S+)\n\s+limits:\n\s+memory: (\S+)", text).groups()
         assert f"| a replica of the {name} | {memory}, {cpu} | {limit}" in TEXTS["docs/sizing.md"]
+
+
+CONFIGURATIONS = ("webhook/config.c", "webhook/sidecar_config.c", "observer/receiver/receiver_config.c")
+STRUCTS = [(name, re.findall(r'\{"(\w+)", (?:decode_\w+),[^{}]*?(true|false)\}', body, re.S))
+           for name in CONFIGURATIONS
+           for body in re.findall(r"struct field fields\[\] = \{\n(.*?)\n\t\};", SOURCES[name], re.S)]
+# Of one key: their rows say what it is.
+STRUCTS = [(name, fields) for name, fields in STRUCTS if len(fields) > 1]
+
+
+@pytest.mark.parametrize("name, fields", STRUCTS, ids=[f"{name}:{f[0][0]}" for name, f in STRUCTS])
+def test_each_part_of_a_configuration_has_a_table(name, fields):
+    """With the same keys, and it says which are required."""
+    tables = [dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", part, re.M))
+              for part in TEXTS["docs/configuration.md"].split("\n\n")]
+    expected = {key for key, _ in fields}
+    table = next((one for one in tables if set(one) == expected), None)
+    assert table, (name, expected)
+    for key, required in fields:
+        # "One of the two is required" says it of none alone.
+        said = re.search(r"(?:^|; )required\b", table[key]) is not None
+        assert said == (required == "true"), (name, key)
+
+
+def test_the_parts_of_the_configurations_are_found():
+    assert len(STRUCTS) == 11

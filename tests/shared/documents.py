@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/, and which test runs each.
+"""The commands of README.md, CONTRIBUTING.md and docs/, and which test runs each.
 
 A command is a line of a block of code whose language is sh, or a line "$ …" of a block of any language.
 A block that no test can run has the comment <!-- not run: REASON --> above it, with a reason of
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from tools import ROOT
 
 LANGUAGES = {"sh", "text", "yaml", "json", "c"}
-REASONS = {"needs a container engine", "needs a registry", "needs the network"}
+REASONS = {"needs a container engine", "needs a registry", "needs the network",
+           "writes outside of the reader's folder"}
 NOT_RUN_MAX = 8  # blocks
 
 # The cluster test makes them: a pod that has failed in silence, of a namespace that is opted in.
@@ -19,13 +20,14 @@ PLACEHOLDERS = {"NAMESPACE": "agents", "POD": "coder-7f9", "JOB": "coder", "CONT
                 "RECEIVER": "slack", "FILE": "records.json"}
 PROGRAMS = {"kubectl", "lastword", "helm", "make"}
 # Of lastword's commands, those that read files and need no cluster.
-OF_FILES = {"check", "explain", "inject", "diagnose", "--version", "--help"}
+OF_FILES = {"check", "explain", "inject", "diagnose", "completion", "version", "help", "--version",
+            "--help"}
 KUBECTL_OF_FILES = {"kustomize"}
 HELM_OF_FILES = {"template", "lint", "package"}
 # They change what the other scenarios need: they run when these are over.
 INSTALLING = re.compile(r"^helm (install|upgrade|uninstall) |^kubectl delete (-k|-f|crd) |"
                         r"^kubectl apply -[fk] manifests/(install\.yaml|base|overlays)|"
-                        r"^kubectl label namespace lastword-system ")
+                        r"^kubectl label namespace ")
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,26 @@ class Command:
                       lambda found: PLACEHOLDERS.get(found.group(), found.group()), self.text)
 
     @property
+    def goes_on(self):
+        """It watches, until it is interrupted."""
+        return re.search(r" (-w|--watch)( |$)| logs .*(-f|--follow)( |$)", self.text) is not None
+
+    @property
     def place(self):
         """Which test runs it: "project" (no cluster), "cluster", "install" (a cluster, in which it
         changes the installation), or "" (none)."""
-        parts = [one.split() for one in re.split(r"\s(?:\||&&)\s", self.text)]
+        text = re.sub(r"^(?:source|\.) <\((.*)\)$", r"\1", self.text)
+        parts = [one.split() for one in re.split(r"\s(?:\||&&)\s", text)]
         return max((place_of([word for word in words if not re.match(r"[A-Z_]+=", word)])
                     for words in parts), key=["", "project", "cluster", "install"].index)
 
 
 def place_of(words):
     """Of one program of a pipe; "" for those that only process text."""
+    if words[0] == "kubectl-lastword":
+        words = ["lastword", *words[1:]]
+    if words[:2] == ["kubectl", "lastword"] and words[2:3] and words[2] in OF_FILES:
+        words = words[1:]
     if words[0] not in PROGRAMS:
         return ""
     if INSTALLING.match(" ".join(words) + " "):
@@ -109,7 +121,7 @@ def blocks(name):
 
 def documents():
     tracked = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard",
-                              "README.md", "docs/"], cwd=ROOT, check=True, text=True,
+                              "README.md", "CONTRIBUTING.md", "docs/"], cwd=ROOT, check=True, text=True,
                              capture_output=True).stdout.split()
     return sorted(name for name in tracked if name.endswith(".md") and (ROOT / name).exists())
 
