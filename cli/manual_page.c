@@ -178,13 +178,13 @@ static void write_paragraphs(struct buffer *out, const char *text)
 
 static void write_reference_of(struct buffer *out, const struct manual *manual)
 {
-	buffer_printf(out, "\n### lastword %s\n", manual->name);
+	buffer_printf(out, "\n### lastword %s\n```synopsis\n", manual->name);
 	for (const char *line = manual->synopsis; *line != '\0';) {
 		size_t length = strcspn(line, "\n");
-		buffer_printf(out, "    lastword %s %.*s\n", manual->name, (int)length, line);
+		buffer_printf(out, "lastword %s %.*s\n", manual->name, (int)length, line);
 		line += length + (line[length] == '\n');
 	}
-	buffer_append_char(out, '\n');
+	buffer_append_text(out, "```\n\n");
 	write_paragraphs(out, manual->description);
 	buffer_append_text(out, "\n\n| flag | meaning |\n|---|---|\n");
 	for (size_t i = 0; i < manual->flag_count; i++) {

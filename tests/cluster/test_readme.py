@@ -85,8 +85,9 @@ def test_from_nothing_to_a_silent_exit_and_back(reader, nothing, figures):
     wait_for(reader, "kubectl get ax -n agents -o json", "OtherContainersRun")
     done("die, and be told")
     printed = type_all(reader, see[at + 1:])
-    for told in ("Running", "101", "Panic", "SilentAgentExit", "`Option::unwrap()` on a `None`"):
-        assert told in printed, printed
+    print(printed)  # shown when something of it is missing
+    for text in ("Running", "101", "Panic", "SilentAgentExit", "`Option::unwrap()` on a `None`"):
+        assert text in printed
     done("look")
     type_all(reader, found["Remove"])
     kube.wait_until(lambda: not nothing.find(f"/api/v1/namespaces/{product.SYSTEM}"), "it is removed")

@@ -139,6 +139,15 @@ def test_flags_exist(name, known_flags):
     assert named <= known_flags | {*OTHERS}, name
 
 
+def test_flags_of_synopses_exist(known_flags):
+    synopses = [block for name in TEXTS for block in documents.blocks(name)
+                if block.language == "synopsis"]
+    assert len(synopses) > 10
+    for block in synopses:
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", block.text))
+        assert named <= known_flags, block
+
+
 def test_metrics_exist():
     metrics = {name for text in SOURCES.values()
                for name in re.findall(r'"((?:lastword|process)_[a-z_]+)"', text)}

@@ -1,6 +1,7 @@
 """The commands of README.md, CONTRIBUTING.md and docs/, and which test runs each.
 
 A command is a line of a block of code whose language is sh, or a line "$ …" of a block of any language.
+A synopsis, such as `lastword why SUBJECT [OPTION…]`, is none.
 A block that no test can run has the comment <!-- not run: REASON --> above it, with a reason of
 REASONS. Words in capitals stand for what a reader has: PLACEHOLDERS says what tests put there."""
 import re
@@ -10,14 +11,14 @@ from dataclasses import dataclass
 
 from tools import ROOT
 
-LANGUAGES = {"sh", "text", "yaml", "json", "c"}
+LANGUAGES = {"sh", "synopsis", "text", "yaml", "json", "c"}
 REASONS = {"needs a container engine", "needs a registry", "needs the network",
            "writes outside of the reader's folder"}
 NOT_RUN_MAX = 8  # blocks
 
 # The cluster test makes them: a pod that has failed in silence, of a namespace that is opted in.
 PLACEHOLDERS = {"NAMESPACE": "agents", "POD": "coder-7f9", "JOB": "coder", "CONTAINER": "main",
-                "RECEIVER": "slack", "FILE": "records.json"}
+                "RECEIVER": "slack", "FILE": "records.json", "COMMAND": "exits"}
 PROGRAMS = {"kubectl", "lastword", "helm", "make"}
 # Of lastword's commands, those that read files and need no cluster.
 OF_FILES = {"check", "explain", "inject", "diagnose", "completion", "version", "help", "--version",
@@ -48,7 +49,7 @@ class Command:
     @property
     def filled(self):
         """As a test types it."""
-        return re.sub(r"(?<![\w$=-])[A-Z]{3,}(?![\w=-])",
+        return re.sub(r"(?<![\w$=-])[A-Z]{3,}(?![\w=:-])",
                       lambda found: PLACEHOLDERS.get(found.group(), found.group()), self.text)
 
     @property
@@ -106,7 +107,7 @@ class Block:
 
 
 BLOCK = re.compile(r"^```(?P<language>[\w-]*)\n(?P<fenced>.*?)^```$"
-                   r"|(?:(?<=\n\n)|(?<=^))(?:^(?: {4}|\t)(?!\s*[-*] ).*\n)+", re.S | re.M)
+                   r"|(?:^(?: {4}|\t)(?!\s*[-*] )[^\n]*\n)+", re.S | re.M)
 
 
 def blocks(name):
