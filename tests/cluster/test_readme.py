@@ -99,6 +99,12 @@ def test_from_nothing_to_a_silent_exit_and_back(reader, nothing, figures):
     figures(f"README: all: {clock[-1][1] - clock[0][1]:.1f} s, with the images on the node")
 
 
+def wait_installed(cluster):
+    for name in ("lastword-webhook", "lastword-observer"):
+        product.wait_available(cluster, name)
+    product.wait_injecting(cluster, drivers.INJECTED)
+
+
 def with_words(beginnings):
     """Each command of docs/ that begins so, once."""
     return list({one.text: one for one in INSTALLING if one.document != "README.md"
@@ -115,7 +121,7 @@ def test_install_with_kubectl(reader, nothing):
     type_all(reader, applied)
     # The manifests have labelled their own namespace.
     type_all(reader, [one for one in labels if drivers.INJECTED in one.words])
-    product.wait_injecting(nothing, drivers.INJECTED)
+    wait_installed(nothing)
     type_all(reader, rest)
     kube.wait_until(lambda: not nothing.find(f"/api/v1/namespaces/{product.SYSTEM}"), "it is removed")
 
@@ -127,7 +133,7 @@ def test_install_with_helm(reader, nothing):
         found = with_words(step)
         assert found, step
         type_all(reader, found)
-    product.wait_injecting(nothing, drivers.INJECTED)
+    wait_installed(nothing)
     removing = with_words([("helm", "uninstall")])
     assert len(removing) == 1
     type_all(reader, removing)
