@@ -526,6 +526,7 @@ bool json_parse_tree(struct arena *arena, const char *text, size_t length, bool 
 	memcpy(parser.text, text, length);
 	memset(parser.text + length, 0, 2 * WORD_SIZE);
 	parser.refused = parser.text;
+	parser.problem = "";
 	if (!read_root(&parser, &root))
 		return set_problem(&parser, error);
 	*ret_parsed = (struct json_parsed){
