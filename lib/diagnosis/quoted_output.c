@@ -28,7 +28,7 @@ static bool is_command_heading(const struct log_line *line)
 	return digits > 0 && strncmp(code + digits, " in ", 4) == 0;
 }
 
-/* What Codex writes itself, behind what a command printed. */
+/* What the agent writes itself, behind what a command printed. */
 static bool is_heading(const struct log_line *line)
 {
 	static const char *const headings[] = {
@@ -36,13 +36,15 @@ static bool is_heading(const struct log_line *line)
 	        "user",        "mcp",         "tokens used",
 	        "apply patch", "apply_patch", "--END AGENT OBSERVATION--"};
 	return is_one_of(line->text, headings, sizeof headings / sizeof *headings) ||
+	       strncmp(line->text, "THOUGHT:", 8) == 0 || strncmp(line->text, "ACTION", 6) == 0 ||
 	       strncmp(line->text, "ERROR: ", 7) == 0 ||
 	       strncmp(line->text, "stream error: ", 14) == 0;
 }
 
 bool quoted_output_goes_on(const struct log_line *line, bool quoted)
 {
-	if (is_command_heading(line) || strcmp(line->text, "--BEGIN AGENT OBSERVATION--") == 0)
+	if (is_command_heading(line) || strncmp(line->text, "OBSERVATION: ", 13) == 0 ||
+	    strcmp(line->text, "--BEGIN AGENT OBSERVATION--") == 0)
 		return true;
 	return quoted && !is_heading(line);
 }

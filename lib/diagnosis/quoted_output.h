@@ -3,7 +3,8 @@
  * as a tool. A panic or a traceback in there is what the agent works on, and not how it ended.
  *
  * Known are the headings of Codex ("bash -lc 'cargo test' … exited 101 in 3.4s:" up to "codex",
- * "exec", "tokens used" or its own "ERROR: ") and of OpenHands ("--BEGIN AGENT OBSERVATION--").
+ * "exec", "tokens used" or its own "ERROR: "), of OpenHands ("--BEGIN AGENT OBSERVATION--") and of
+ * SWE-agent ("OBSERVATION: " up to "THOUGHT:" or "ACTION").
  * Event streams in JSON are the business of json_line.h.
  *
  * Pure, no heap, linear in the line.

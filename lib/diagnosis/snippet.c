@@ -58,6 +58,7 @@ struct picker {
 	bool in_causes;    /* of Rust's anyhow: indented lines are ever deeper causes */
 	bool in_object;    /* a printed object, opened by a statement that ends with { */
 	bool in_quoted;    /* what a command printed that an agent ran as a tool */
+	bool in_fence;     /* a code block of what an agent wrote */
 	char prefix[96];   /* what stood before the traceback in its line, as "[rank1]: " */
 	size_t prefix_length;
 	struct log_line line;  /* the one that is looked at */
@@ -324,6 +325,16 @@ static void consider(struct picker *picker, struct message *message, struct line
 	message->statement = keep(picker, &candidate);
 }
 
+/* Behind the line start..end a Markdown code block goes on: one that is closed, too, since the text
+ * may begin in the midst of one. */
+static bool is_in_fence(const struct picker *picker, size_t start, size_t end)
+{
+	if (end - start < 3 || memcmp(picker->tail + start, "```", 3) != 0)
+		return picker->in_fence;
+	return !picker->in_fence &&
+	       memmem(picker->tail + end, picker->length - end, "\n```", 4) != NULL;
+}
+
 static void survey(struct picker *picker)
 {
 	struct message message = {0};
@@ -332,7 +343,8 @@ static void survey(struct picker *picker)
 		struct line_weight weight;
 		log_line_read(picker->tail + start, end - start, &picker->line);
 		picker->in_quoted = quoted_output_goes_on(&picker->line, picker->in_quoted);
-		picker->line.transcript |= picker->in_quoted;
+		picker->in_fence = is_in_fence(picker, start, end);
+		picker->line.transcript |= picker->in_quoted || picker->in_fence;
 		weigh_line(picker->own, &picker->line, &weight);
 		weight.frame = weight.frame || is_quoted(picker, end);
 		weigh_in_context(picker, &picker->line, &weight);
