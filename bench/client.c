@@ -4,14 +4,14 @@
  *
  *   client PORT BODY SECONDS CONNECTIONS MODE RATE
  *
- * MODE  keep-alive   each connection carries many requests
- *       new          a connection with a full handshake for each request
- *       resumed      the same, with the session of the connection before, if the server gave a
- * ticket RATE  0            closed loop: the next request follows when the response has come N open
- * loop: N requests a second in all, sent by a schedule that does not wait for responses. A latency
- * counts from the scheduled time: a request that is sent late, because the one before it was
- * answered late, was waiting
- *                    ("coordinated omission" would hide that).
+ * MODE keep-alive: each connection carries many requests.
+ * MODE new:        a connection with a full handshake for each request.
+ * MODE resumed:    the same, with the session of the connection before where it has a ticket.
+ *
+ * RATE 0: closed loop, the next request follows when the response has come.
+ * RATE N: open loop, N requests a second in all, sent by a schedule that does not wait for
+ *         responses. A latency counts from the scheduled time: a request that is sent late, since
+ *         the one before it was answered late, was waiting (else "coordinated omission" hides it).
  *
  * Prints one JSON object: requests, errors, resumed (handshakes), seconds, and the 50th, 99th and
  * 99.9th percentile of the latency in microseconds. Certificates are not checked.

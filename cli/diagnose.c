@@ -135,7 +135,7 @@ static int read_options(int argc, char **argv, struct diagnosis *diagnosis)
 	return EXIT_USAGE;
 }
 
-/* "llm.rules:12", "rule 2 of your own"; NULL: no rule. */
+/* "llm.rules:12", or "--rule 2" of the command line; NULL: no rule. */
 static const char *rule_place(unsigned rule, char storage[FIELD_MAX])
 {
 	if (rule == RULE_NONE)

@@ -48,7 +48,7 @@ bool webhook_set_identity(struct webhook_server *server, const char *chain_pem, 
 /* Sets why the webhook is not ready, a line of text that is copied; NULL: there is no obstacle. */
 void webhook_set_obstacle(struct webhook_server *server, const char *text);
 
-/* Events in the life of certificates that the program makes itself. */
+/* What happens to certificates that the program issues itself. */
 enum webhook_rotation {
 	WEBHOOK_ROTATION_CERTIFICATE, /* another one is in use */
 	WEBHOOK_ROTATION_CA,          /* this replica has made one */

@@ -116,7 +116,7 @@ static struct client **find_client(struct connections *connections, const unsign
 static unsigned open_connections(const struct client *client)
 {
 	return client->states[CONNECTION_SILENT] + client->states[CONNECTION_RECEIVING] +
-	       client->states[CONNECTION_ANSWERING] + client->states[CONNECTION_IDLE];
+	       client->states[CONNECTION_RESPONDING] + client->states[CONNECTION_IDLE];
 }
 
 /* ---- Shutting down ---- */
@@ -284,7 +284,7 @@ void connection_enter(struct connection *connection, enum connection_state state
                       int64_t timeout)
 {
 	pthread_mutex_lock(&connection->owner->lock);
-	if (state != CONNECTION_ANSWERING) { /* the request has the time that it began with */
+	if (state != CONNECTION_RESPONDING) { /* the request has the time that it began with */
 		connection->since = now;
 		connection->deadline = now + timeout;
 	}
@@ -322,7 +322,7 @@ static void displace_slowest_request(struct connections *connections, int64_t no
 		     client = client->next)
 			for (struct connection *c = client->oldest; c != NULL; c = c->newer)
 				if ((c->state == CONNECTION_RECEIVING ||
-				     c->state == CONNECTION_ANSWERING) &&
+				     c->state == CONNECTION_RESPONDING) &&
 				    (slowest == NULL || c->since < slowest->since))
 					slowest = c;
 	if (slowest == NULL || now - slowest->since < SLOW_REQUEST)

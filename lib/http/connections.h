@@ -43,7 +43,7 @@ struct connection_limits {
 enum connection_state {
 	CONNECTION_SILENT,
 	CONNECTION_RECEIVING,
-	CONNECTION_ANSWERING,
+	CONNECTION_RESPONDING,
 	CONNECTION_IDLE,
 	CONNECTION_CLOSING,
 	CONNECTION_STATES,
@@ -60,7 +60,7 @@ struct connection *connection_opened(struct connections *connections, int fd,
                                      const struct sockaddr *address, int64_t now, int64_t timeout);
 /* Its socket is about to be closed; what it held is given back. NULL is fine. */
 void connection_closed(struct connection *connection);
-/* Its deadline is the timeout from now on; of CONNECTION_ANSWERING the one it had. */
+/* Its deadline is the timeout from now on; of CONNECTION_RESPONDING the one it had. */
 void connection_enter(struct connection *connection, enum connection_state state, int64_t now,
                       int64_t timeout);
 

@@ -255,7 +255,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
 	if (exchange->overloaded)
 		return refuse_load(exchange, mhd);
 
-	connection_enter(exchange->connection, CONNECTION_ANSWERING, 0, 0);
+	connection_enter(exchange->connection, CONNECTION_RESPONDING, 0, 0);
 	struct http_request request = {
 	        .method = method,
 	        .path = url,
