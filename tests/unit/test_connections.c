@@ -109,7 +109,7 @@ static void test_silent_ones_go_before_idle_ones(void **state)
 	peers[4] = dial(3);
 	assert_true(is_shut(&peers[3]));
 	assert_false(is_shut(&peers[0]) || is_shut(&peers[4]));
-	use(&peers[4], CONNECTION_ANSWERING);
+	use(&peers[4], CONNECTION_RESPONDING);
 	peers[5] = dial(4); /* none is silent: the oldest idle one of the largest */
 	assert_true(is_shut(&peers[0]));
 	assert_false(is_shut(&peers[1]) || is_shut(&peers[4]) || is_shut(&peers[5]));
@@ -130,7 +130,7 @@ static void test_an_address_has_its_share(void **state)
 	assert_true(is_shut(&peers[0]));
 	assert_false(is_shut(&peers[1]) || is_shut(&peers[2]) || is_shut(&peers[3]));
 	use(&peers[1], CONNECTION_RECEIVING);
-	use(&peers[2], CONNECTION_ANSWERING);
+	use(&peers[2], CONNECTION_RESPONDING);
 	peers[4] = dial(1);
 	assert_null(peers[4].connection);
 	end_all(peers, 5);
@@ -220,7 +220,7 @@ static void test_deadlines(void **state)
 	use(&peers[1], CONNECTION_RECEIVING);
 	now += TIMEOUT / 2;
 	use(&peers[2], CONNECTION_IDLE);
-	use(&peers[1], CONNECTION_ANSWERING); /* has the time that its request began with */
+	use(&peers[1], CONNECTION_RESPONDING); /* has the time that its request began with */
 	now += TIMEOUT / 2 - 5;
 	connections_shut_overdue(connections, now);
 	assert_true(is_shut(&peers[0]));
