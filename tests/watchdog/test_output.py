@@ -156,12 +156,12 @@ def test_waiting_for_a_reader_is_no_silence(shim, size):
     script = python("sys.stdin.read(1)\n"
                     f"for i in range((1 << 20) // {size}): os.write(1, b'x' * {size})\n"
                     "os.write(2, b'said')\nimport time; time.sleep(99)")
-    words = (*shim[:-1], "--silence-after", "600ms", "--on-silence", "kill", "--")
+    words = (*shim[:-1], "--silence-after", "3s", "--on-silence", "kill", "--")
     process = subprocess.Popen([*words, *script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     process.stdin.write(b"\n")
     process.stdin.flush()
-    time.sleep(1.5)
+    time.sleep(4)  # longer than the silence, which begins with the start of the command
     out, err = process.communicate(timeout=HANG)
     assert (len(out), err, process.returncode) == (1 << 20, b"said", 128 + signal.SIGTERM)
 
