@@ -319,9 +319,11 @@ cluster-shell: ## Open a shell in it, with kubectl
 cluster-down: ## Stop it; nothing of it is left
 	$(PYTHON) tests/cluster/cluster.py down
 
+# How the scenarios install lastword: kustomize, or chart.
+INSTALL ?= kustomize
 .PHONY: test-cluster
-test-cluster: deps cluster-deps ## Run the scenarios on a real node; K8S_BIN, KUBECONFIG: docs/testing.md
-	+$(PYTHON) tests/run.py cluster
+test-cluster: deps cluster-deps ## Run the scenarios on a real node; INSTALL, K8S_BIN, KUBECONFIG: docs/testing.md
+	+LASTWORD_INSTALL=$(INSTALL) $(PYTHON) tests/run.py cluster
 
 .PHONY: asan-build
 asan-build:

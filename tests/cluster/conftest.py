@@ -69,6 +69,7 @@ def figures():
 
 
 def pytest_configure(config):
+    assert product.INSTALL in ("kustomize", "chart"), f"LASTWORD_INSTALL={product.INSTALL}"
     config.addinivalue_line("markers", "kubernetes(major, minor): needs this version or newer")
     config.addinivalue_line("markers", "last: looks back at the other scenarios, so it runs after them")
     config.addinivalue_line("markers", "uninstalls: removes the product, so it runs after all others")
@@ -89,7 +90,7 @@ def pytest_collection_modifyitems(config, items):
                                               for name in ("uninstalls", "last")])
     config.hook.pytest_deselected(items=out)
     FIGURES.parent.mkdir(parents=True, exist_ok=True)
-    lines = [f"Kubernetes {server.version_text}"]
+    lines = [f"Kubernetes {server.version_text}, installed by {product.INSTALL}"]
     lines += [f"needs a newer one: {item.name}" for item in out]
     FIGURES.write_text("".join(line + "\n" for line in lines))
 

@@ -20,7 +20,7 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 def install(cluster):
     product.import_images()
     product.name_images({product.AGENT: EXAMPLE})
-    product.apply(cluster, "overlays/self-signed")
+    product.apply(cluster)
     for name in ("lastword-webhook", "lastword-observer"):
         product.wait_available(cluster, name)
     print("lastword runs in the namespace lastword-system; make cluster-demo shows what it does")

@@ -1,4 +1,5 @@
-"""Installs the product in the cluster as an admin would: images on the node, manifests applied."""
+"""Installs the product in the cluster as an admin would: images on the node, and manifests by kustomize or,
+with LASTWORD_INSTALL=chart, by Helm. Overlays have the same names in both ways."""
 import base64
 import json
 import os
@@ -8,14 +9,19 @@ import shutil
 import subprocess
 import tempfile
 
+import yaml
+
 import kube
 import oci
 import pki
 import tools
+from manifests import CHART_VALUES
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build")).resolve()
 MANIFESTS = ROOT / "manifests"
+CHART = MANIFESTS / "chart"
+INSTALL = os.environ.get("LASTWORD_INSTALL") or "kustomize"
 SYSTEM = "lastword-system"
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastword"
 
@@ -85,10 +91,32 @@ def import_images():
     """Imports them into both containerds of our own node. On another cluster they must be there
     already (docs/testing.md)."""
     with tempfile.TemporaryDirectory() as folder:
-        for path in make_archives(pathlib.Path(folder)).values():
-            for name in ("containerd", "containerd-cri"):
-                subprocess.run(["ctr", "-a", f"/run/{name}/containerd.sock", "-n", "k8s.io", "images",
-                                "import", path], check=True, stdout=subprocess.DEVNULL)
+        import_archives(make_archives(pathlib.Path(folder)).values())
+
+
+def import_archives(paths):
+    for path in paths:
+        for name in ("containerd", "containerd-cri"):
+            subprocess.run(["ctr", "-a", f"/run/{name}/containerd.sock", "-n", "k8s.io", "images",
+                            "import", path], check=True, stdout=subprocess.DEVNULL)
+
+
+def import_other_version(version):
+    """Images of our own node with that tag: the same programs, which say that they are that version. It
+    has as many characters as ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        for stage, name in SHIPPED.items():
+            repository, own = name.rsplit(":", 1)
+            root = folder / stage
+            shutil.copytree(BUILD / "rootfs" / stage, root, symlinks=True)
+            for program in [*root.glob("usr/bin/*"), *root.glob("shim")]:
+                program.write_bytes(program.read_bytes().replace(
+                    own.encode() + b"\0", version.encode() + b"\0"))
+            archive = folder / f"{stage}.tar"
+            oci.write_archive(archive, f"{repository}:{version}", root,
+                              oci.stage_config(ROOT / "Dockerfile", stage))
+            import_archives([archive])
 
 
 def name_images(names):
@@ -109,19 +137,81 @@ def render(cluster, kustomization):
     return text
 
 
-def helm(cluster, *arguments, values=None):
-    """helm's standard output; values: a value file's content."""
-    return tools.run("helm", *arguments, *(["-f", "-"] if values is not None else []),
-                     env=cluster.environment, input=None if values is None else json.dumps(values))
-
-
-def apply(cluster, kustomization):
+def apply_kustomization(cluster, kustomization):
     if cluster.version < (1, 21):
         # Its own kubectl knows neither the newer fields of the CRD nor kustomizations as of today.
         cluster.kubectl("apply", "--validate=false", "-f", "-",
                         text=render(cluster, kustomization))
     else:
         cluster.kubectl("apply", "-k", str(MANIFESTS / kustomization))
+
+
+def delete_kustomization(cluster, kustomization, *more):
+    """As `kubectl delete -k`; returns when all objects are deleted."""
+    cluster.kubectl("delete", "--ignore-not-found", *more, "-f", "-",
+                    text=render(cluster, kustomization))
+
+
+def helm(cluster, *arguments, values=None):
+    """helm's standard output; values: a value file's content."""
+    return tools.run("helm", *arguments, *(["-f", "-"] if values is not None else []),
+                     env=cluster.environment, input=None if values is None else json.dumps(values))
+
+
+def render_chart(cluster, values):
+    return helm(cluster, "template", "lastword", CHART, "-n", SYSTEM, "--kube-version",
+                cluster.version_text.lstrip("v"), values=values)
+
+
+def apply_chart(cluster, values):
+    """As docs/install.md says, with the namespace's labels. docs/upgrade.md: older servers than 1.23 get
+    what `helm template` renders."""
+    if not cluster.find(f"/api/v1/namespaces/{SYSTEM}"):
+        cluster.kubectl("create", "namespace", SYSTEM)
+    cluster.kubectl("label", "--overwrite", "namespace", SYSTEM, "lastword.dev/system=true",
+                    "pod-security.kubernetes.io/enforce=restricted")
+    if cluster.version >= (1, 23):
+        # Without values of its own, an upgrade would take those of the release before.
+        helm(cluster, "upgrade", "--install", "--reset-values", "lastword", CHART, "-n", SYSTEM,
+             values=values)
+    else:
+        cluster.kubectl("apply", "--validate=false", "-f", "-", text=render_chart(cluster, values))
+
+
+def apply(cluster, overlay="overlays/self-signed"):
+    """Installs an overlay, or the chart with the values that render the same. The chart has
+    matchConditions besides where the server knows them."""
+    if INSTALL == "chart":
+        apply_chart(cluster, CHART_VALUES[overlay])
+    else:
+        apply_kustomization(cluster, overlay)
+
+
+def added_objects(cluster, overlay):
+    """What an overlay has more than overlays/self-signed, as far as the server knows it."""
+    def objects(name):
+        text = render_chart(cluster, CHART_VALUES[name]) if INSTALL == "chart" else render(cluster, name)
+        return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(text) if one}
+    base, more = objects("overlays/self-signed"), objects(overlay)
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [
+        one for key, one in more.items() if key not in base and (
+            cluster.version >= (1, 30) or not key[0].startswith("ValidatingAdmissionPolicy"))]})
+
+
+def add(cluster, overlay):
+    """Adds to the installed overlays/self-signed the further objects of another overlay; Helm changes
+    the others as well."""
+    if INSTALL == "chart":
+        apply(cluster, overlay)
+    else:
+        cluster.kubectl("apply", "-f", "-", text=added_objects(cluster, overlay))
+
+
+def remove(cluster, overlay):
+    """The contrary of add()."""
+    if INSTALL == "chart":
+        apply(cluster)
+    cluster.kubectl("delete", "--ignore-not-found", "-f", "-", text=added_objects(cluster, overlay))
 
 
 def install_with_files(cluster):
@@ -157,15 +247,22 @@ def install_self_signed(cluster):
     cluster.delete(CONFIGURATION)
     cluster.delete(f"/api/v1/namespaces/{SYSTEM}/secrets/lastword-webhook-tls")
     kube.wait_until(lambda: not pods(cluster, "lastword-webhook"), "the webhook's pods are deleted")
-    apply(cluster, "overlays/self-signed")
+    apply(cluster)
     for name in ("lastword-webhook", "lastword-observer"):
         wait_available(cluster, name)
 
 
-def uninstall(cluster, kustomization="overlays/self-signed", more=()):
-    """As `kubectl delete -k`; returns when all objects are deleted."""
-    cluster.kubectl("delete", "--ignore-not-found", *more, "-f", "-",
-                    text=render(cluster, kustomization))
+def uninstall(cluster, keep_records=False):
+    """Returns when all objects are deleted. keep_records: by the commands of docs/install.md that leave
+    them, and with them their CRD."""
+    if INSTALL == "chart" and cluster.version >= (1, 23):
+        helm(cluster, "uninstall", "lastword", "-n", SYSTEM, "--ignore-not-found", "--wait")
+        if keep_records:
+            cluster.kubectl("delete", "namespace", SYSTEM)
+            return
+    # Helm leaves the namespace and the CRD.
+    selector = ("-l", "lastword.dev/keep!=true") if keep_records else ()
+    delete_kustomization(cluster, "overlays/self-signed", *selector)
 
 
 def deployment(cluster, name):

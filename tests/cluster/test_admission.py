@@ -94,7 +94,7 @@ def test_applying_again_leaves_the_certificates(installed):
     secret = f"/api/v1/namespaces/{product.SYSTEM}/secrets/lastword-webhook-tls"
     before = installed.get(secret)["data"], installed.get(product.CONFIGURATION)["webhooks"]
     assert before[0].keys() == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
-    product.apply(installed, "overlays/self-signed")
+    product.apply(installed)
     assert (installed.get(secret)["data"],
             installed.get(product.CONFIGURATION)["webhooks"]) == before
 
@@ -120,11 +120,9 @@ WIDENED = [
 @pytest.fixture
 def hardened(installed):
     """What overlays/hardened adds to the installed overlay."""
-    files = [word for name in ("admission-policy.yaml", "network-policies.yaml")
-             for word in ("-f", str(product.MANIFESTS / "overlays/hardened" / name))]
-    installed.kubectl("apply", *files)
+    product.add(installed, "overlays/hardened")
     yield installed
-    installed.kubectl("delete", *files)
+    product.remove(installed, "overlays/hardened")
 
 
 def patch_as_the_webhook(cluster, operations):

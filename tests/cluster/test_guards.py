@@ -164,7 +164,6 @@ def test_a_limit_range_that_refuses_ours(installed, namespace):
 
 # ---- The remedy ----
 
-REMEDY = product.MANIFESTS / "overlays/fail-pod"
 OBSERVER = f"/apis/apps/v1/namespaces/{product.SYSTEM}/deployments/lastword-observer"
 CONFIG = f"/api/v1/namespaces/{product.SYSTEM}/configmaps/lastword-config"
 
@@ -179,8 +178,6 @@ def restart_webhook(cluster):
 @pytest.fixture
 def remedy(installed):
     """What overlays/fail-pod adds to the installed overlay, and a rule that asks for it."""
-    names = ["rbac.yaml"] + (["admission-policy.yaml"] if installed.version >= (1, 30) else [])
-    files = [word for name in names for word in ("-f", str(REMEDY / name))]
     arguments = installed.get(OBSERVER)["spec"]["template"]["spec"]["containers"][0]["args"]
     config = installed.get(CONFIG)["data"]["config.yaml"]
 
@@ -190,7 +187,7 @@ def remedy(installed):
             "application/json-patch+json")
         product.wait_available(installed, "lastword-observer")
 
-    installed.kubectl("apply", *files)
+    product.add(installed, "overlays/fail-pod")
     changed = config.replace("  - name: agents\n", "  - name: agents\n    onSilentExit: fail-pod\n")
     assert changed != config
     installed.patch(CONFIG, {"data": {"config.yaml": changed}})
@@ -200,7 +197,7 @@ def remedy(installed):
     set_arguments(arguments)
     installed.patch(CONFIG, {"data": {"config.yaml": config}})
     restart_webhook(installed)
-    installed.kubectl("delete", *files)
+    product.remove(installed, "overlays/fail-pod")
 
 
 def patch_as_the_observer(cluster, path, body):

@@ -29,21 +29,46 @@ def test_agents_outlive_it(installed):
     driver.clean()
 
 
+def kustomize_elsewhere(cluster, folder, images):
+    """An admin's own kustomization. Returns what removes it."""
+    (folder / "manifests").symlink_to(product.MANIFESTS)
+    (folder / "mine").mkdir()
+    (folder / "mine/kustomization.yaml").write_text(json.dumps({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+        "namespace": product.SYSTEM, "resources": ["../manifests/overlays/self-signed"],
+        "images": [{"name": name.rsplit(":", 1)[0], "newName": to.rsplit(":", 1)[0], "newTag": "9"}
+                   for name, to in images.items()]}))
+    product.apply_kustomization(cluster, folder / "mine")
+    return lambda: product.delete_kustomization(cluster, folder / "mine")
+
+
+def helm_elsewhere(cluster, _, images):
+    servers, watchdog = ({"repository": images[product.SHIPPED[stage]].rsplit(":", 1)[0], "tag": "9"}
+                         for stage in ("servers", "watchdog"))
+    product.apply_chart(cluster, {"image": servers, "watchdog": {"image": watchdog}})
+    return lambda: remove_release(cluster)
+
+
+def remove_release(cluster):
+    """And nothing but what docs/install.md names is left then."""
+    rendered = product.render_chart(cluster, {})
+    product.helm(cluster, "uninstall", "lastword", "-n", product.SYSTEM, "--wait")
+    left = cluster.kubectl("get", "--ignore-not-found", "-o", "name", "-f", "-", text=rendered)
+    assert left.split() == ["customresourcedefinition.apiextensions.k8s.io/agentexits.lastword.dev"]
+    cluster.kubectl("delete", "crd", "agentexits.lastword.dev")
+    cluster.kubectl("delete", "namespace", product.SYSTEM)
+
+
 @pytest.mark.uninstalls
-def test_installed_elsewhere(installed, monkeypatch, tmp_path):
-    """In another namespace, with images of another registry: only an admin's own kustomization."""
+@pytest.mark.parametrize("install", [
+    kustomize_elsewhere, pytest.param(helm_elsewhere, marks=pytest.mark.kubernetes(1, 23))])
+def test_installed_elsewhere(installed, monkeypatch, tmp_path, install):
+    """In another namespace, with images of another registry: only what an admin writes himself."""
     product.uninstall(installed)
     monkeypatch.setattr(product, "SYSTEM", "watch-tower")
     moved = {name: f"registry.invalid/mirror/{stage}:9" for stage, name in product.SHIPPED.items()}
     product.name_images(moved)
-    (tmp_path / "manifests").symlink_to(product.MANIFESTS)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/kustomization.yaml").write_text(json.dumps({
-        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-        "namespace": product.SYSTEM, "resources": ["../manifests/overlays/self-signed"],
-        "images": [{"name": name.rsplit(":", 1)[0], "newName": to.rsplit(":", 1)[0], "newTag": "9"}
-                   for name, to in moved.items()]}))
-    product.apply(installed, tmp_path / "mine")
+    uninstall = install(installed, tmp_path, moved)
     for name in ("lastword-webhook", "lastword-observer"):
         product.wait_available(installed, name)
     product.wait_injecting(installed, drivers.INJECTED)
@@ -56,66 +81,88 @@ def test_installed_elsewhere(installed, monkeypatch, tmp_path):
     leases = f"/apis/coordination.k8s.io/v1/namespaces/{product.SYSTEM}/leases/lastword-observer"
     assert installed.get(leases)["spec"]["holderIdentity"]
     driver.clean()
-    product.uninstall(installed, tmp_path / "mine")
+    uninstall()
+
+
+OLD = "0.0.9"
+NEW = product.SHIPPED["servers"].rsplit(":", 1)[1]
+
+
+def wait_agent(driver):
+    """A pod that waits, with its watchdog ready to see its end."""
+    pod = driver.make(agents.pod(agents.container(agents.WAITING)))
+    pod.wait_ready()
+    waiting.wait_for_ring(pod.pid(kube.OUR_CONTAINER))
+    return pod
+
+
+def check_end(driver, pod, watchdog, observer):
+    """It ends; its watchdog's report, and the observer's record, are of these versions."""
+    agents.die(pod.pid())
+    driver.check_record(pod, exitCode=5, version=observer, source="watchdog")
+    assert pod.wait_line("end")["version"] == watchdog
 
 
 @pytest.mark.kubernetes(1, 23)  # docs/upgrade.md: what Helm 4 checks and sends
 @pytest.mark.uninstalls
 def test_installed_by_helm(installed):
-    """The server accepts all that the chart renders. An upgrade changes what its values change, while
-    agents run. helm uninstall leaves the records; installed again, lastword goes on with them."""
+    """The server accepts all that the chart renders. An upgrade from another version, and the way back,
+    while agents run: the end of each has its record. helm uninstall leaves the records; installed
+    again, lastword goes on with them."""
     product.uninstall(installed)
-    chart = product.MANIFESTS / "chart"
-    rendered = product.helm(installed, "template", "lastword", chart, "-n", "default",
+    product.import_other_version(OLD)
+    rendered = product.helm(installed, "template", "lastword", product.CHART, "-n", "default",
                             "--kube-version", installed.version_text.lstrip("v"))
     installed.kubectl("apply", "--dry-run=server", "-f", "-", text=rendered)
-    place = ("-n", product.SYSTEM)
-    product.helm(installed, "install", "lastword", chart, *place, "--create-namespace")
-    for name in ("lastword-webhook", "lastword-observer"):
-        product.wait_available(installed, name)
-    product.wait_injecting(installed, drivers.INJECTED)
     driver = drivers.KubernetesDriver(installed)
-    running = driver.make(agents.pod(agents.container(agents.WAITING)))
-    running.wait_ready()
-    waiting.wait_for_ring(running.pid(kube.OUR_CONTAINER))
 
+    def wait_rolled_out(version):
+        for name in ("lastword-webhook", "lastword-observer"):
+            product.wait_available(installed, name)
+            kube.wait_until(lambda: {pod["spec"]["containers"][0]["image"].rsplit(":", 1)[1]
+                                     for pod in product.pods(installed, name)} == {version},
+                            f"{name} of {version} and no other")
+        product.wait_injecting(installed, drivers.INJECTED)
+
+    product.apply_chart(installed, {"image": {"tag": OLD}, "watchdog": {"image": {"tag": OLD}}})
+    wait_rolled_out(OLD)
+    of_old, staying = wait_agent(driver), wait_agent(driver)
     bundle = installed.get(product.CONFIGURATION)["webhooks"][0]["clientConfig"]["caBundle"]
-    product.helm(installed, "upgrade", "lastword", chart, *place, values={
-        "webhook": {"replicas": 1}, "watchdog": {"pullPolicy": "Never"}})
-    product.wait_available(installed, "lastword-webhook")
-    assert len(product.pods(installed, "lastword-webhook")) >= 1
+    product.apply_chart(installed, {"webhook": {"replicas": 1}})
+    wait_rolled_out(NEW)
     webhook, = installed.get(product.CONFIGURATION)["webhooks"]
     assert webhook["clientConfig"]["caBundle"] == bundle  # the webhook's, not the chart's
-    agents.die(running.pid())
-    driver.check_record(running, exitCode=5)
+    assert product.deployment(installed, "lastword-webhook")["spec"]["replicas"] == 1
+    check_end(driver, of_old, OLD, NEW)
+    of_new = wait_agent(driver)
+    product.helm(installed, "rollback", "lastword", "-n", product.SYSTEM)
+    wait_rolled_out(OLD)
+    check_end(driver, of_new, NEW, OLD)
+    check_end(driver, staying, OLD, OLD)
 
-    product.helm(installed, "uninstall", "lastword", *place, "--wait")
+    product.helm(installed, "uninstall", "lastword", "-n", product.SYSTEM, "--wait")
     assert installed.find(product.CONFIGURATION) is None
-    driver.check_record(running, exitCode=5)
-    product.helm(installed, "install", "lastword", chart, *place)
-    for name in ("lastword-webhook", "lastword-observer"):
-        product.wait_available(installed, name)
-    product.wait_injecting(installed, drivers.INJECTED)
+    driver.check_record(of_new, exitCode=5)
+    product.apply_chart(installed, {})
+    wait_rolled_out(NEW)
     again = driver.make(agents.pod(agents.container("exit 9")))
     driver.check_record(again, exitCode=9)
-    driver.check_record(running, exitCode=5)
+    driver.check_record(of_new, exitCode=5)
     driver.clean()
-    product.helm(installed, "uninstall", "lastword", *place, "--wait")
-    installed.kubectl("delete", "crd", "agentexits.lastword.dev")
-    installed.kubectl("delete", "namespace", product.SYSTEM)
+    remove_release(installed)
 
 
 @pytest.mark.uninstalls
 def test_records_outlive_it(installed):
-    """`kubectl delete -k` with the selector of docs/install.md leaves the records."""
-    product.apply(installed, "overlays/self-signed")
+    """Uninstalled as docs/install.md says, it leaves the records."""
+    product.apply(installed)
     for name in ("lastword-webhook", "lastword-observer"):
         product.wait_available(installed, name)
     product.wait_injecting(installed, drivers.INJECTED)
     driver = drivers.KubernetesDriver(installed)
     pod = driver.make(agents.pod(agents.container("exit 6")))
     driver.check_record(pod, exitCode=6)
-    product.uninstall(installed, more=("-l", "lastword.dev/keep!=true"))
+    product.uninstall(installed, keep_records=True)
     for path in (product.CONFIGURATION, f"/api/v1/namespaces/{product.SYSTEM}"):
         kube.wait_until(lambda: installed.find(path) is None, f"{path} is gone")
     driver.check_record(pod, exitCode=6)

@@ -7,26 +7,19 @@ import subprocess
 import pytest
 import tools
 import yaml
-from manifests import MANIFESTS, SYSTEM, helm, kustomize, without_helm
+from manifests import CHART_VALUES, MANIFESTS, SYSTEM, helm, kustomize, without_helm
 from webhook_process import BUILD, ROOT
 
 CHART = MANIFESTS / "chart"
 SHIPPED = yaml.safe_load((MANIFESTS / "base/config.yaml").read_text())
-NO_CONDITIONS = {"webhook": {"matchConditions": False}}
-SAME = [("overlays/self-signed", NO_CONDITIONS),
-        ("overlays/hardened", {"networkPolicy": {"enabled": True}, "admissionPolicy": {"enabled": True}}),
-        ("base", {**NO_CONDITIONS, "certificates": {"mode": "files"}}),
-        ("overlays/cert-manager", {**NO_CONDITIONS, "certificates": {"mode": "cert-manager"}}),
-        ("overlays/fail-pod", {**NO_CONDITIONS, "failPod": {"enabled": True}}),
-        ("overlays/monitoring", {**NO_CONDITIONS, "monitoring": {"enabled": True}}),
-        ("overlays/namespaced", {**NO_CONDITIONS, "observer": {"namespaces": ["agents"]}})]
 
 
-@pytest.mark.parametrize("folder,values", SAME, ids=[folder for folder, _ in SAME])
-def test_the_same_as_kustomize(folder, values):
-    """But for the Namespace, which is Helm's own business."""
+@pytest.mark.parametrize("folder", CHART_VALUES)
+def test_the_same_as_kustomize(folder):
+    """But for the Namespace, which is Helm's own business. Only overlays/hardened has matchConditions."""
     expected = kustomize(folder)
     del expected["Namespace", SYSTEM]
+    values = {"webhook": {"matchConditions": folder == "overlays/hardened"}, **CHART_VALUES[folder]}
     assert without_helm(helm(values=values)) == expected
 
 

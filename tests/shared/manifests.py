@@ -8,6 +8,16 @@ SYSTEM = "lastword-system"
 # What the chart adds to every object.
 HELM_LABELS = ("app.kubernetes.io/managed-by", "app.kubernetes.io/instance",
                "app.kubernetes.io/part-of", "app.kubernetes.io/version", "helm.sh/chart")
+# The values with which the chart renders what an overlay is.
+CHART_VALUES = {
+    "base": {"certificates": {"mode": "files"}},
+    "overlays/self-signed": {},
+    "overlays/hardened": {"networkPolicy": {"enabled": True}, "admissionPolicy": {"enabled": True}},
+    "overlays/cert-manager": {"certificates": {"mode": "cert-manager"}},
+    "overlays/fail-pod": {"failPod": {"enabled": True}},
+    "overlays/monitoring": {"monitoring": {"enabled": True}},
+    "overlays/namespaced": {"observer": {"namespaces": ["agents"]}},
+}
 
 
 def objects(text):
