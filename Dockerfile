@@ -1,7 +1,9 @@
 # The two images. What goes in is said by manifests/images/*.list, through `make rootfs`.
 #   docker buildx build --platform linux/amd64,linux/arm64 --target watchdog -t ghcr.io/lastword/lastword-watchdog:0.1.0 .
 #   docker buildx build --platform linux/amd64,linux/arm64 --target servers  -t ghcr.io/lastword/lastword:0.1.0 .
-# Only the build happens in Debian; the images hold what is listed and nothing else.
+# Only the build happens in Debian; the images hold what is listed and nothing else. The digest is of the
+# list of Debian's images for all architectures; `docker buildx imagetools inspect debian:bookworm-slim`
+# shows the current one. The tests reach no registry: they build on a Debian that debootstrap makes.
 ARG DEBIAN=debian:bookworm-slim@sha256:96e378d7e6531ac9a15ad505478fcc2e69f371b10f5cdf87857c4b8188404716
 
 FROM ${DEBIAN} AS build

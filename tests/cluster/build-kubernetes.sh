@@ -40,10 +40,11 @@ tree=$(echo "$work"/source/kubernetes-*/)
 mkdir "$work/bin"
 sed /gogoproto/d "$tree/staging/src/k8s.io/cri-api/pkg/apis/runtime/v1/api.proto" >"$work/cri.proto"
 protoc -I "$work" --python_out="$work/bin" "$work/cri.proto"
-(cd "$work" && apt-get -qq download kubernetes-client && dpkg-deb -x kubernetes-client_*.deb client)
+(cd "$work" && apt-get -qq -o APT::Sandbox::User=root download kubernetes-client && dpkg-deb -x kubernetes-client_*.deb client)
 cp "$work/client/usr/bin/kubectl" "$work/bin/"
-gcc -static -Os -o "$work/bin/pause" "$tree/build/pause/pause.c" ||
-	gcc -static -Os -o "$work/bin/pause" "$tree/build/pause/linux/pause.c"
+pause=$tree/build/pause/pause.c
+[ -e "$pause" ] || pause=$tree/build/pause/linux/pause.c
+gcc -static -Os -o "$work/bin/pause" "$pause"
 if [ $result = tools ]; then
 	touch "$work/bin/complete"
 	mv "$work/bin" "$folder/tools"
