@@ -1,7 +1,10 @@
-"""lastword is uninstalled while agents run, and installed in other ways: in another place, by Helm."""
+"""lastword is uninstalled while agents run, and installed in other ways: in another place, by Helm, with
+cert-manager's certificates."""
 import json
+import ssl
 
 import agents
+import cert_manager
 import drivers
 import kube
 import product
@@ -106,14 +109,10 @@ def check_end(driver, pod, watchdog, observer):
 @pytest.mark.kubernetes(1, 23)  # docs/upgrade.md: what Helm 4 checks and sends
 @pytest.mark.uninstalls
 def test_installed_by_helm(installed):
-    """The server accepts all that the chart renders. An upgrade from another version, and the way back,
-    while agents run: the end of each has its record. helm uninstall leaves the records; installed
-    again, lastword goes on with them."""
+    """An upgrade from another version, and the way back, while agents run: the end of each has its
+    record. helm uninstall leaves the records; installed again, lastword goes on with them."""
     product.uninstall(installed)
     product.import_other_version(OLD)
-    rendered = product.helm(installed, "template", "lastword", product.CHART, "-n", "default",
-                            "--kube-version", installed.version_text.lstrip("v"))
-    installed.kubectl("apply", "--dry-run=server", "-f", "-", text=rendered)
     driver = drivers.KubernetesDriver(installed)
 
     def wait_rolled_out(version):
@@ -150,6 +149,85 @@ def test_installed_by_helm(installed):
     driver.check_record(of_new, exitCode=5)
     driver.clean()
     remove_release(installed)
+
+
+def served(cluster):
+    """The certificates that the replicas serve."""
+    return {ssl.get_server_certificate((pod["status"]["podIP"], 8443))
+            for pod in product.current_pods(cluster, "lastword-webhook")}
+
+
+def read_again(cluster):
+    """A change of a pod makes the kubelet look at its Secrets at once, not within a minute."""
+    for pod in product.pods(cluster, "lastword-webhook"):
+        cluster.patch(f"/api/v1/namespaces/{product.SYSTEM}/pods/{pod['metadata']['name']}",
+                      {"metadata": {"annotations": {"lastword.dev/test": "again"}}})
+
+
+@pytest.mark.uninstalls
+def test_installed_with_cert_manager(installed):
+    """cert-manager issues the certificate and cainjector publishes its CA. A renewed one is served without
+    a restart, and meanwhile every pod is injected."""
+    product.uninstall(installed)
+    with cert_manager.CertManager(installed) as manager:
+        product.apply(installed, "overlays/cert-manager")
+        kube.wait_until(manager.reconcile, "the certificates are issued")
+        for name in ("lastword-webhook", "lastword-observer"):
+            product.wait_available(installed, name)
+        product.wait_injecting(installed, drivers.INJECTED)
+        first, = served(installed)
+        driver = drivers.KubernetesDriver(installed)
+        driver.check_record(driver.make(agents.pod(agents.container("exit 4"))), exitCode=4)
+
+        # The CA is renewed, then the certificate; until the kubelet brings that, the old one is served.
+        bundle = installed.get(product.CONFIGURATION)["webhooks"][0]["clientConfig"]["caBundle"]
+        for renewed in ("lastword-ca", "lastword-webhook"):
+            assert manager.reconcile(renew=[renewed])
+        webhook, = installed.get(product.CONFIGURATION)["webhooks"]
+        assert webhook["clientConfig"]["caBundle"] != bundle
+        manifest = agents.pod(agents.container("true"))
+        path = f"/api/v1/namespaces/{drivers.INJECTED}/pods?dryRun=All"
+
+        def renewed_is_served():
+            assert installed.create(path, manifest)["metadata"]["labels"]["lastword.dev/injected"]
+            return len(served(installed)) == 1 and served(installed) != {first}
+        read_again(installed)
+        kube.wait_until(renewed_is_served, "the renewed certificate is served")
+        restarts = [kube.status_of(pod, "webhook")["restartCount"]
+                    for pod in product.pods(installed, "lastword-webhook")]
+        assert restarts == [0, 0]
+        driver.check_record(driver.make(agents.pod(agents.container("exit 6"))), exitCode=6)
+        driver.clean()
+        product.uninstall(installed)
+
+
+def status_as_the_observer(cluster, path):
+    connection = cluster.connect()
+    connection.request("GET", path, headers={
+        "Impersonate-User": f"system:serviceaccount:{product.SYSTEM}:lastword-observer"})
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status
+
+
+@pytest.mark.uninstalls
+def test_an_observer_for_one_namespace(installed):
+    """By RoleBindings in that namespace it does there what it does otherwise, and can read no other."""
+    product.uninstall(installed)
+    product.apply(installed, "overlays/namespaced")
+    for name in ("lastword-webhook", "lastword-observer"):
+        product.wait_available(installed, name)
+    product.wait_injecting(installed, drivers.INJECTED)
+    driver = drivers.KubernetesDriver(installed)
+    driver.check_record(driver.make(agents.pod(agents.container("exit 8"))), exitCode=8)
+    assert status_as_the_observer(installed, f"/api/v1/namespaces/{drivers.INJECTED}/pods") == 200
+    for path in ("/api/v1/pods", f"/api/v1/namespaces/{drivers.PLAIN}/pods"):
+        assert status_as_the_observer(installed, path) == 403
+    driver.clean()
+    product.uninstall(installed)
+    installed.delete(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{drivers.INJECTED}/rolebindings/"
+                     "lastword-observer")
 
 
 @pytest.mark.uninstalls
