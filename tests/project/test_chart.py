@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import tools
 import yaml
-from manifests import CHART_VALUES, MANIFESTS, SYSTEM, helm, kustomize, without_helm
+from manifests import CHART_VALUES, EVERY_VALUE, MANIFESTS, SYSTEM, helm, kustomize, without_helm
 from webhook_process import BUILD, ROOT
 
 CHART = MANIFESTS / "chart"
@@ -31,9 +31,10 @@ def test_install_yaml_is_the_default_overlay():
 
 
 def test_lint():
-    done = subprocess.run([tools.tool("helm"), "lint", "--strict", CHART], capture_output=True,
-                          text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    for values in ({}, EVERY_VALUE):
+        done = subprocess.run([tools.tool("helm"), "lint", "--strict", CHART, "-f", "-"], text=True,
+                              input=json.dumps(values), capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_package_is_complete(tmp_path):
@@ -68,6 +69,7 @@ IMAGE = (*POD, "containers", "image")
 DIGEST = "sha256:" + "b" * 64
 AFFINITY = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
     "nodeSelectorTerms": [{"matchExpressions": [{"key": "x", "operator": "Exists"}]}]}}}
+SPREAD = {"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
 # What values change, in which objects, at which path, to what.
 CHANGES = [
     ({"image": {"repository": "r.example/a", "tag": "7"}}, "Deployment", None, IMAGE, "r.example/a:7"),
@@ -76,6 +78,8 @@ CHANGES = [
      (*POD, "containers", "imagePullPolicy"), "Always"),
     ({"watchdog": {"image": {"repository": "r.example/w", "digest": DIGEST}}}, "Deployment",
      "lastword-webhook", (*POD, "containers", "env", "value"), f"r.example/w@{DIGEST}"),
+    ({"watchdog": {"image": {"tag": "7"}}}, "Deployment", "lastword-webhook",
+     (*POD, "containers", "env", "value"), "ghcr.io/lastword/lastword-watchdog:7"),
     ({"imagePullSecrets": [{"name": "pull"}]}, "Deployment", None, (*POD, "imagePullSecrets"),
      [{"name": "pull"}]),
     ({"priorityClass": {"create": True, "name": "mine", "value": 7}}, "Deployment", None,
@@ -83,6 +87,9 @@ CHANGES = [
     ({"crds": {"keep": False}}, "CustomResourceDefinition", None, ("metadata", "annotations"), None),
     ({"monitoring": {"enabled": True, "labels": {"release": "x"}}}, "PodMonitor", None,
      ("metadata", "labels", "release"), "x"),
+    ({"priorityClass": {"name": "mine", "value": 7}}, "PriorityClass", "mine", ("value",), 7),
+    ({"networkPolicy": {"enabled": True, "extraEgress": [{"ports": [{"port": 53}]}]}}, "NetworkPolicy",
+     None, ("spec", "egress", "ports", "port"), 53),
     ({"webhook": {"timeoutSeconds": 2}}, "MutatingWebhookConfiguration", None,
      ("webhooks", "timeoutSeconds"), 2),
     ({"certificates": {"mode": "files", "caBundle": "QQ=="}}, "MutatingWebhookConfiguration", None,
@@ -98,6 +105,7 @@ for _component in ("webhook", "observer"):
         ("nodeSelector", (*POD, "nodeSelector"), {"disk": "ssd"}),
         ("tolerations", (*POD, "tolerations"), [{"operator": "Exists"}]),
         ("affinity", (*POD, "affinity"), AFFINITY),
+        ("topologySpreadConstraints", (*POD, "topologySpreadConstraints"), [SPREAD]),
         ("priorityClassName", (*POD, "priorityClassName"), "system-cluster-critical"),
         ("podAnnotations", ("spec", "template", "metadata", "annotations", "a/b"), {"a/b": "c"}),
         ("podLabels", ("spec", "template", "metadata", "labels", "a/b"), {"a/b": "c"})]]
@@ -133,6 +141,44 @@ def test_a_value_reaches_its_field(default, values, kind, name, path, expected):
         assert expected in at(manifest, path)
 
 
+# Values without which objects are not there, and these objects.
+LEFT_OUT = [
+    ({"crds": {"install": False}}, {("CustomResourceDefinition", "agentexits.lastword.dev")}),
+    ({"priorityClass": {"create": False}}, {("PriorityClass", "lastword")}),
+    ({"podDisruptionBudget": {"enabled": False}}, {
+        ("PodDisruptionBudget", "lastword-webhook"), ("PodDisruptionBudget", "lastword-observer")}),
+    ({"monitoring": {"enabled": True, "dashboard": False}}, {("ConfigMap", "lastword-dashboard")}),
+]
+
+
+@pytest.mark.parametrize("values,objects", LEFT_OUT, ids=[json.dumps(one[0]) for one in LEFT_OUT])
+def test_a_value_leaves_objects_out(default, values, objects):
+    """And changes no other."""
+    rendered = helm(values=values)
+    whole = default
+    if "monitoring" in values:
+        whole = helm(values={"monitoring": {"enabled": True}})
+    assert {key: one for key, one in whole.items() if key not in objects} == rendered
+    assert objects <= {*whole}
+
+
+@pytest.mark.parametrize("component", ["webhook", "observer"])
+def test_arguments(default, component):
+    rendered = helm(values={component: {"logLevel": "debug", "extraArgs": ["--a=b"]}})
+    path = (*POD, "containers", "args")
+    for name in ("webhook", "observer"):
+        key = "Deployment", f"lastword-{name}"
+        more = ["--a=b", "--log-level=debug"] if name == component else []
+        assert at(rendered[key], path) == [at(default[key], path)[0] + more]
+
+
+def test_labels_of_all(default):
+    rendered = helm(values={"commonLabels": {"team": "a"}})
+    for key, manifest in rendered.items():
+        assert manifest["metadata"]["labels"].pop("team") == "a", key
+    assert rendered == default
+
+
 def config_of(rendered):
     return rendered["ConfigMap", "lastword-config"]["data"]["config.yaml"]
 
@@ -159,8 +205,10 @@ def test_receivers(default, tmp_path):
     shipped = (MANIFESTS / "base/observer-config.yaml").read_text()
     assert default["ConfigMap", "lastword-observer"]["data"]["config.yaml"] == shipped
     receiver = {"name": "alerts", "type": "alertmanager", "url": "http://alertmanager.monitoring:9093"}
-    text = helm(values={"receivers": [receiver]})["ConfigMap", "lastword-observer"]["data"]["config.yaml"]
-    assert yaml.safe_load(text) == {**yaml.safe_load(shipped), "receivers": [receiver]}
+    more = {**receiver, "name": "more"}
+    text = helm(values={"receivers": [receiver], "observer": {"config": {"receivers": [more]}}})[
+        "ConfigMap", "lastword-observer"]["data"]["config.yaml"]
+    assert yaml.safe_load(text) == {**yaml.safe_load(shipped), "receivers": [receiver, more]}
     (tmp_path / "config.yaml").write_text(text)
     check = subprocess.run([BUILD / "bin/lastword", "check", "-c", tmp_path / "config.yaml"],
                            capture_output=True, text=True)
@@ -245,3 +293,32 @@ def test_every_value_is_in_the_schema():
             compare(values[key], schema["properties"][key], f"{path}.{key}")
     compare(yaml.safe_load((CHART / "values.yaml").read_text()),
             json.loads((CHART / "values.schema.json").read_text()), "")
+
+
+def leaves(values, path=()):
+    """The dotted names of the values that are no mapping with values of the chart in it."""
+    if not isinstance(values, dict) or not values:
+        yield ".".join(path)
+    else:
+        for key, value in values.items():
+            yield from leaves(value, (*path, key))
+
+
+# Values with a test of their own name.
+ELSEWHERE = {"config.rules", "config.values", "config.text", "watchdog.pullPolicy",
+             "watchdog.imagePullSecrets", "receivers", "observer.config", "namespaces",
+             "observer.namespaces", "commonLabels", "webhook.matchConditions", "webhook.logLevel",
+             "webhook.extraArgs", "observer.logLevel", "observer.extraArgs"}
+
+
+def test_every_value_is_tried():
+    """By a case of this file, and in EVERY_VALUE."""
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    known = {*leaves(defaults)}
+
+    def of(values):
+        return {name for one in leaves(values) for name in known if f"{one}.".startswith(f"{name}.")}
+    tried = [values for values, *_ in CHANGES + LEFT_OUT] + [*CHART_VALUES.values()]
+    assert set().union(*map(of, tried)) | ELSEWHERE == known
+    assert of(EVERY_VALUE) == known - {"config.text"}
+    helm(values=EVERY_VALUE)

@@ -18,6 +18,7 @@ CHART_VALUES = {
     "overlays/monitoring": {"monitoring": {"enabled": True}},
     "overlays/namespaced": {"observer": {"namespaces": ["agents"]}},
 }
+EVERY_VALUE = yaml.safe_load((tools.ROOT / "tests/data/chart/every-value.yaml").read_text())
 
 
 def objects(text):
