@@ -3,9 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/ca_bundle.h"
 #include "cli/commands.h"
+#include "cli/installation.h"
 #include "cli/kubectl.h"
 #include "cli/message.h"
+#include "cli/metric_text.h"
 #include "cli/record_options.h"
 #include "cli/record_output.h"
 #include "cli/terminal.h"
@@ -16,15 +19,20 @@
 #include "lib/kube/names.h"
 #include "lib/kube/version.h"
 
-#define SYSTEM_NAMESPACE "lastword-system"
-#define TRIAL_POD        "lastword-status"
-#define RESPONSE_MAX     ((size_t)64 * 1024 * 1024)
-#define OUTPUT_MAX       ((size_t)1024 * 1024)
-#define MINOR_MIN        20
-#define EXPIRY_WARNING   (INT64_C(7) * 24 * 3600 * SECOND)
-#define STALE_SECONDS    180 /* three bookmarks of the API server */
+#define TRIAL_POD          "lastword-status"
+#define RESPONSE_MAX       ((size_t)64 * 1024 * 1024)
+#define OUTPUT_MAX         ((size_t)1024 * 1024)
+#define MINOR_MIN          20
+#define EXPIRY_WARNING     (INT64_C(7) * 24 * 3600 * SECOND)
+#define LATE_SECONDS       600
+#define WEBHOOK_SECRET     "lastword-webhook-tls" /* as the manifests name it */
+#define RECEIVER_NAME_SIZE 256
+#define STALE_SECONDS      180 /* three bookmarks of the API server */
 
-enum outcome { OUTCOME_OK, OUTCOME_WARNING, OUTCOME_FAILED };
+/* OUTCOME_SKIPPED: it could not be checked, and that is no fault of the installation. */
+enum outcome { OUTCOME_OK, OUTCOME_SKIPPED, OUTCOME_WARNING, OUTCOME_FAILED };
+
+enum part { PART_WEBHOOK, PART_OBSERVER, PART_WATCHDOG, PART_COUNT };
 
 struct status {
 	const struct kubectl *kubectl;
@@ -35,7 +43,10 @@ struct status {
 	struct buffer out;
 	bool failed;
 	size_t warnings;
-	const char *first_namespace; /* that is opted in; NULL: none */
+	const char *versions[PART_COUNT]; /* "" where it is not known */
+	const json *webhook;              /* its Deployment, or NULL */
+	const json *registration;         /* the MutatingWebhookConfiguration, or NULL */
+	const char *first_namespace;      /* that is opted in; NULL: none */
 };
 
 /* ---- Lines ---- */
@@ -47,9 +58,11 @@ static void report(struct status *status, enum outcome outcome, const char *hint
                    const char *format, ...)
 {
 	static const char *const marks[] = {[OUTCOME_OK] = "ok       ",
+	                                    [OUTCOME_SKIPPED] = "skipped  ",
 	                                    [OUTCOME_WARNING] = "warning  ",
 	                                    [OUTCOME_FAILED] = "failed   "};
 	static const enum color colors[] = {[OUTCOME_OK] = COLOR_GOOD,
+	                                    [OUTCOME_SKIPPED] = COLOR_DONE,
 	                                    [OUTCOME_WARNING] = COLOR_WARNING,
 	                                    [OUTCOME_FAILED] = COLOR_ALARM};
 	enum color color = status->color ? colors[outcome] : COLOR_NONE;
@@ -80,32 +93,6 @@ static const char *path_in(struct status *status, const char *format, const char
 {
 	const char *path = arena_printf(status->arena, format, status->system, name);
 	return path == NULL ? "/" : path;
-}
-
-/* The sum of a metric's series that have the text in their labels (NULL: all); false: there is
- * none.
- */
-static bool read_metric(const char *metrics, const char *name, const char *label, double *ret_value)
-{
-	size_t length = strlen(name);
-	bool found = false;
-	double sum = 0;
-	for (const char *line = metrics; line != NULL && *line != '\0';) {
-		const char *end = strchr(line, '\n');
-		size_t size = end == NULL ? strlen(line) : (size_t)(end - line);
-		const char *value = memrchr(line, ' ', size);
-		const char *labels =
-		        label == NULL ? NULL : memmem(line, size, label, strlen(label));
-		bool is_it = strncmp(line, name, length) == 0 &&
-		             (line[length] == ' ' || line[length] == '{');
-		if (is_it && value != NULL && (label == NULL || labels != NULL)) {
-			sum += strtod(value, NULL);
-			found = true;
-		}
-		line = end == NULL ? NULL : end + 1;
-	}
-	*ret_value = sum;
-	return found;
 }
 
 /* ---- The cluster ---- */
@@ -174,24 +161,19 @@ static void check_namespaces(struct status *status)
 
 /* ---- The installation ---- */
 
-static const char *tag_of(const json *deployment)
+static const char *version_of(struct status *status, const char *image)
 {
-	const json *containers =
-	        json_find(deployment, "spec", "template", "spec", "containers", NULL);
-	const char *image = json_get_string_or(json_first(containers), "image", "");
-	const char *slash = strrchr(image, '/');
-	const char *colon = strchr(slash == NULL ? image : slash, ':');
-	return colon == NULL ? "" : colon + 1;
+	const char *version = installation_version(status->arena, image);
+	return version == NULL ? "" : version;
 }
 
-static void check_deployment(struct status *status, const char *name)
+static void check_deployment(struct status *status, const char *name, enum part part)
 {
 	struct error error;
 	int64_t wanted = 1;
 	int64_t available = 0;
-	const json *deployment =
-	        get(status, path_in(status, "/apis/apps/v1/namespaces/%s/deployments/%s", name),
-	            &error);
+	const json *deployment = installation_deployment(status->kubectl, status->system, name,
+	                                                 status->arena, &error);
 	if (deployment == NULL) {
 		report(status, OUTCOME_FAILED, "install lastword, or name its namespace with -n",
 		       "%s: %s", name, error.message);
@@ -206,10 +188,33 @@ static void check_deployment(struct status *status, const char *name)
 	                                            : OUTCOME_OK;
 	report(status, outcome, hint, "%s: %lld of %lld replicas available", name,
 	       (long long)available, (long long)wanted);
-	const char *tag = tag_of(deployment);
-	if (tag[0] != '\0' && strncmp(tag, LASTWORD_VERSION, strlen(LASTWORD_VERSION)) != 0)
-		report(status, OUTCOME_WARNING, "use the command line of the version that runs",
-		       "%s: its image is %s, this program is " LASTWORD_VERSION, name, tag);
+	status->versions[part] = version_of(status, installation_image(deployment));
+	if (part != PART_WEBHOOK)
+		return;
+	status->webhook = deployment;
+	status->versions[PART_WATCHDOG] =
+	        version_of(status, installation_watchdog_image(deployment));
+}
+
+static const char *or_unknown(const char *version)
+{
+	return version == NULL || version[0] == '\0' ? "unknown" : version;
+}
+
+static void check_versions(struct status *status)
+{
+	bool same = true;
+	if (status->webhook == NULL)
+		return;
+	for (size_t i = 0; i < PART_COUNT; i++)
+		same = same && (status->versions[i] == NULL || status->versions[i][0] == '\0' ||
+		                strcmp(status->versions[i], LASTWORD_VERSION) == 0);
+	report(status, same ? OUTCOME_OK : OUTCOME_WARNING,
+	       "they work together (docs/upgrade.md); upgrade what is older",
+	       "versions: webhook %s, observer %s, watchdog %s, this program " LASTWORD_VERSION,
+	       or_unknown(status->versions[PART_WEBHOOK]),
+	       or_unknown(status->versions[PART_OBSERVER]),
+	       or_unknown(status->versions[PART_WATCHDOG]));
 }
 
 static void check_registration(struct status *status)
@@ -227,6 +232,7 @@ static void check_registration(struct status *status)
 		       configuration == NULL ? error.message : "no webhooks");
 		return;
 	}
+	status->registration = configuration;
 	const char *policy = json_get_string_or(webhook, "failurePolicy", "Fail");
 	if (json_get_string_or(json_get(webhook, "clientConfig"), "caBundle", "")[0] == '\0')
 		report(status, OUTCOME_FAILED,
@@ -240,6 +246,72 @@ static void check_registration(struct status *status)
 	else
 		report(status, OUTCOME_OK, NULL,
 		       "MutatingWebhookConfiguration lastword: registered");
+}
+
+/* The Secret of the webhook's certificate: its flag --secret says which. */
+static const char *secret_name(const struct status *status)
+{
+	static const char flag[] = "--secret=";
+	const json *containers =
+	        json_find(status->webhook, "spec", "template", "spec", "containers", NULL);
+	const json *args = json_get(json_first(containers), "args");
+	for (const json *n = json_first(args); n != NULL; n = json_next(n)) {
+		const char *text = json_string(n);
+		if (text != NULL && strncmp(text, flag, sizeof flag - 1) == 0)
+			return text + sizeof flag - 1;
+	}
+	return WEBHOOK_SECRET;
+}
+
+/* Of all webhooks the worst match. */
+static bool compare_bundles(const struct status *status, const char *ca, struct ca_match *ret_match)
+{
+	const json *webhooks = json_get(status->registration, "webhooks");
+	bool compared = false;
+	for (const json *n = json_first(webhooks); n != NULL; n = json_next(n)) {
+		struct ca_match match;
+		const char *bundle =
+		        json_get_string_or(json_get(n, "clientConfig"), "caBundle", "");
+		if (!ca_bundle_compare(bundle, ca, &match))
+			return false;
+		if (!compared || match.found < ret_match->found)
+			*ret_match = match;
+		compared = true;
+	}
+	return compared;
+}
+
+/* That the caBundle is empty is said already. */
+static void check_ca(struct status *status)
+{
+	struct error error;
+	struct ca_match match;
+	const char *name = secret_name(status);
+	if (status->registration == NULL || status->webhook == NULL)
+		return;
+	const json *secret =
+	        get(status, path_in(status, "/api/v1/namespaces/%s/secrets/%s", name), &error);
+	const char *ca = json_get_string(json_get(secret, "data"), "ca.crt");
+	if (secret == NULL || ca == NULL)
+		report(status, OUTCOME_SKIPPED, NULL, "caBundle and Secret %s: %s", name,
+		       secret == NULL ? error.message : "it has no ca.crt");
+	else if (!compare_bundles(status, ca, &match) || match.count == 0)
+		report(status, OUTCOME_FAILED, "see the webhook's log, or that of cert-manager",
+		       "caBundle and Secret %s: they have no certificates in PEM", name);
+	else if (match.found == 0)
+		report(status, OUTCOME_FAILED,
+		       "the webhook, or cert-manager's cainjector, writes it within seconds: see "
+		       "its "
+		       "log, and that nothing else writes the webhook configuration",
+		       "caBundle: it has not the CA of Secret %s, so the API server does not trust "
+		       "the webhook",
+		       name);
+	else if (match.found < match.count)
+		report(status, OUTCOME_WARNING, "the CA is being changed; try again in a minute",
+		       "caBundle: it has %zu of the %zu CA certificates of Secret %s", match.found,
+		       match.count, name);
+	else
+		report(status, OUTCOME_OK, NULL, "caBundle: it has the CA of Secret %s", name);
 }
 
 /* The whole way: the API server trusts the webhook, calls it, and takes its patch. */
@@ -287,7 +359,8 @@ static const char *pod_metrics(struct status *status, const char *pod, struct er
 static void check_webhook_metrics(struct status *status, const char *pod, const char *metrics)
 {
 	double expiry;
-	if (!read_metric(metrics, "lastword_certificate_expiry_timestamp_seconds", NULL, &expiry))
+	if (!metric_text_sum(metrics, "lastword_certificate_expiry_timestamp_seconds", NULL,
+	                     &expiry))
 		return;
 	int64_t left = (int64_t)expiry * SECOND - status->now;
 	struct buffer _cleanup_buffer_ age;
@@ -301,34 +374,75 @@ static void check_webhook_metrics(struct status *status, const char *pod, const 
 	       left <= 0 ? "expired" : "valid for", buffer_text(&age), left <= 0 ? " ago" : "");
 }
 
+/* One receiver: when it last took a notification, what waits for it, and what was given up. */
+static void check_receiver(struct status *status, const char *metrics, const char *name)
+{
+	char label[RECEIVER_NAME_SIZE + 16];
+	double success;
+	double waiting;
+	double dropped;
+	struct buffer _cleanup_buffer_ text;
+	buffer_init(&text, 200);
+	snprintf(label, sizeof label, "receiver=\"%s\"", name);
+	metric_text_sum(metrics, "lastword_receiver_queue_bytes", label, &waiting);
+	metric_text_sum(metrics, "lastword_receiver_dropped_total", label, &dropped);
+	if (metric_text_sum(metrics, "lastword_receiver_last_success_timestamp_seconds", label,
+	                    &success) &&
+	    success > 0) {
+		buffer_append_text(&text, "last success ");
+		terminal_age(&text, status->now - (int64_t)success * SECOND);
+		buffer_append_text(&text, " ago");
+	} else {
+		buffer_append_text(&text, "no success yet");
+	}
+	bool late = waiting > 0 && (double)status->now / SECOND - success > LATE_SECONDS;
+	report(status, late || dropped > 0 ? OUTCOME_WARNING : OUTCOME_OK,
+	       late ? "it does not answer, or refuses: see the observer's log, docs/receivers.md"
+	            : "they were refused, or too old: see the observer's log, docs/receivers.md",
+	       "receiver %s: %s, %.0f bytes wait, %.0f notifications were dropped", name,
+	       buffer_text(&text), waiting, dropped);
+}
+
+static void check_receivers(struct status *status, const char *metrics)
+{
+	const char *position = metrics;
+	char name[RECEIVER_NAME_SIZE];
+	size_t count = 0;
+	while (metric_text_next_label(&position, "lastword_receiver_queue_bytes", "receiver", name,
+	                              sizeof name)) {
+		check_receiver(status, metrics, name);
+		count++;
+	}
+	if (count == 0)
+		report(status, OUTCOME_OK, NULL, "receivers: none is configured, only Events");
+}
+
 static void check_observer_metrics(struct status *status, const char *pod, const char *metrics,
                                    bool *leader)
 {
 	double value;
-	if (!read_metric(metrics, "lastword_observer_leader", NULL, &value) || value == 0)
+	if (!metric_text_sum(metrics, "lastword_observer_leader", NULL, &value) || value == 0)
 		return;
 	*leader = true;
-	if (read_metric(metrics, "lastword_observer_seconds_without_progress", NULL, &value))
+	if (metric_text_sum(metrics, "lastword_observer_seconds_without_progress", NULL, &value))
 		report(status, value > STALE_SECONDS ? OUTCOME_FAILED : OUTCOME_OK,
 		       "see its log: the list or watch of pods is stuck",
 		       "observer: %s leads, its watch made progress %.0f s ago", pod, value);
-	if (read_metric(metrics, "lastword_observer_pending_records", NULL, &value) && value > 0)
+	if (metric_text_sum(metrics, "lastword_observer_pending_records", NULL, &value) &&
+	    value > 0)
 		report(status, OUTCOME_WARNING,
 		       "they are written as soon as the API server takes them",
 		       "observer: %.0f records are not written yet", value);
-	if (read_metric(metrics, "lastword_uninjected_pods", NULL, &value) && value > 0)
+	if (metric_text_sum(metrics, "lastword_uninjected_pods", NULL, &value) && value > 0)
 		report(status, OUTCOME_WARNING,
 		       "kubectl get events -A --field-selector reason=AgentPodNotInjected",
 		       "un-injected agent pods: %.0f", value);
 	else
 		report(status, OUTCOME_OK, NULL, "un-injected agent pods: none");
-	if (read_metric(metrics, "lastword_silent_pods", NULL, &value) && value > 0)
+	if (metric_text_sum(metrics, "lastword_silent_pods", NULL, &value) && value > 0)
 		report(status, OUTCOME_WARNING, "kubectl lastword exits -A --unresolved",
 		       "silent pods now: %.0f", value);
-	if (read_metric(metrics, "lastword_receiver_dropped_total", NULL, &value))
-		report(status, value > 0 ? OUTCOME_WARNING : OUTCOME_OK,
-		       "see the observer's log, and docs/receivers.md",
-		       "receivers: %.0f notifications were dropped", value);
+	check_receivers(status, metrics);
 }
 
 static void check_programs(struct status *status)
@@ -402,9 +516,11 @@ static void check_all(struct status *status)
 	if (!check_server(status))
 		return;
 	check_crd(status);
-	check_deployment(status, "lastword-webhook");
-	check_deployment(status, "lastword-observer");
+	check_deployment(status, INSTALLATION_WEBHOOK, PART_WEBHOOK);
+	check_deployment(status, INSTALLATION_OBSERVER, PART_OBSERVER);
+	check_versions(status);
 	check_registration(status);
+	check_ca(status);
 	check_namespaces(status);
 	check_trial(status);
 	check_programs(status);
@@ -414,7 +530,7 @@ static void check_all(struct status *status)
 int command_status(int argc, char **argv)
 {
 	struct record_options options = {.command = "status"};
-	options.source.namespace = SYSTEM_NAMESPACE;
+	options.source.namespace = INSTALLATION_NAMESPACE;
 	int code = record_options_read(argc, argv, &options);
 	if (code >= 0)
 		return code;

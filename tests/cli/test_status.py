@@ -1,4 +1,5 @@
 """lastword status, against a kubectl that answers like an API server where lastword is installed."""
+import base64
 import copy
 import json
 import subprocess
@@ -15,13 +16,22 @@ SYSTEM = "/api/v1/namespaces/lastword-system"
 APPS = "/apis/apps/v1/namespaces/lastword-system/deployments"
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/agentexits.lastword.dev"
 REGISTRATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastword"
+SECRET = f"{SYSTEM}/secrets/lastword-webhook-tls"
 NAMESPACES = "/api/v1/namespaces?labelSelector=lastword.dev%2Finject%3Denabled"
 
 
 def deployment():
     return {"spec": {"replicas": 2, "template": {"spec": {"containers": [
-        {"image": f"registry.example.com:5000/lastword:{VERSION}"}]}}},
+        {"image": f"registry.example.com:5000/lastword:{VERSION}",
+         "args": [f"--watchdog-image=watchdog:{VERSION}"]}]}}},
         "status": {"availableReplicas": 2}}
+
+
+def certificates(*names):
+    """PEM in base64, as the API has it; what is in a certificate does not matter here."""
+    return base64.b64encode("".join(
+        "-----BEGIN CERTIFICATE-----\n" + base64.b64encode(name.encode() * 40).decode() +
+        "\n-----END CERTIFICATE-----\n" for name in names).encode()).decode()
 
 
 def installation():
@@ -32,7 +42,8 @@ def installation():
         CRD: {"status": {"conditions": [{"type": "Established", "status": "True"}]}},
         f"{APPS}/lastword-webhook": deployment(),
         f"{APPS}/lastword-observer": deployment(),
-        REGISTRATION: {"webhooks": [{"failurePolicy": "Ignore", "clientConfig": {"caBundle": "YQ=="}}]},
+        REGISTRATION: {"webhooks": [{"failurePolicy": "Ignore", "clientConfig": {"caBundle": certificates("old", "new")}}]},
+        SECRET: {"data": {"ca.crt": certificates("new")}},
         NAMESPACES: {"items": [{"metadata": {"name": "agents"}}]},
         f"{SYSTEM}/pods": {"items": pods + [{"metadata": {"name": "other"}}]},
     }
@@ -44,7 +55,10 @@ def installation():
             f"lastword_observer_leader {int(i == 'a')}\n"
             "lastword_observer_seconds_without_progress 12\n"
             "lastword_observer_pending_records 0\n"
-            'lastword_receiver_dropped_total{receiver="chat"} 0\n')
+            'lastword_receiver_queue_bytes{receiver="chat"} 0\n'
+            'lastword_receiver_queue_bytes{receiver="loki"} 0\n'
+            'lastword_receiver_last_success_timestamp_seconds{receiver="chat"} '
+            f"{time.time() - 7530:.0f}\n")
     return paths
 
 
@@ -75,6 +89,10 @@ def test_all_is_well(installed):
     assert "certificate of lastword-webhook-b: valid for 80d" in text
     assert "observer: lastword-observer-a leads, its watch made progress 12 s ago" in text
     assert "a pod as a dry run in agents: injected" in text
+    assert "caBundle: it has the CA of Secret lastword-webhook-tls" in text
+    assert "receiver chat: last success 125m ago, 0 bytes wait, 0 notifications" in text
+    assert "receiver loki: no success yet, 0 bytes wait, 0 notifications" in text
+    assert f"versions: webhook {VERSION}, observer {VERSION}, watchdog {VERSION}, this" in text
 
 
 def test_a_pod_of_the_previous_rollout(installed):
@@ -123,9 +141,27 @@ TROUBLE = {
     "no replica": (change(f"{APPS}/lastword-observer", "status", {}), 1, "0 of 2 replicas"),
     "another version": (
         change(f"{APPS}/lastword-webhook", "spec", "template", "spec", "containers",
-               [{"image": "lastword:9.9.9"}]), 0, f"its image is 9.9.9, this program is {VERSION}"),
+               [{"image": "lastword:9.9.9"}]), 0,
+        f"versions: webhook 9.9.9, observer {VERSION}, watchdog unknown, this program {VERSION}"),
+    "another watchdog": (
+        change(f"{APPS}/lastword-webhook", "spec", "template", "spec", "containers", 0, "args",
+               ["--watchdog-image=w:0.0.9@sha256:1"]), 0, "watchdog 0.0.9, this program"),
     "no registration": (drop(REGISTRATION), 1, "MutatingWebhookConfiguration lastword: "),
     "no CA": (change(REGISTRATION, "webhooks", 0, "clientConfig", {}), 1, "the caBundle is empty"),
+    "the CA of another installation": (
+        change(SECRET, "data", "ca.crt", certificates("other")), 1,
+        "caBundle: it has not the CA of Secret lastword-webhook-tls"),
+    "one of two webhooks without the CA": (
+        change(REGISTRATION, "webhooks", [
+            {"failurePolicy": "Ignore", "clientConfig": {"caBundle": certificates("new")}},
+            {"failurePolicy": "Ignore", "clientConfig": {"caBundle": certificates("old")}}]), 1,
+        "caBundle: it has not the CA of Secret lastword-webhook-tls"),
+    "a CA that is being changed": (
+        change(SECRET, "data", "ca.crt", certificates("next", "new")), 0,
+        "caBundle: it has 1 of the 2 CA certificates"),
+    "a caBundle that is none": (
+        change(REGISTRATION, "webhooks", 0, "clientConfig", "caBundle", "%%%"), 1,
+        "they have no certificates in PEM"),
     "a webhook in the way": (change(REGISTRATION, "webhooks", 0, "failurePolicy", "Fail"), 0,
                              "failurePolicy is Fail"),
     "nobody opted in": (change(NAMESPACES, "items", []), 0, "opted-in namespaces: none"),
@@ -144,7 +180,13 @@ TROUBLE = {
                     0, "silent pods now: 2"),
     "a dead receiver": (
         metric("lastword-observer-a", 'lastword_receiver_dropped_total{receiver="chat"} 7'), 0,
-        "receivers: 7 notifications were dropped"),
+        "receiver chat: last success 125m ago, 0 bytes wait, 7 notifications were dropped"),
+    "a receiver that does not answer": (
+        metric("lastword-observer-a", 'lastword_receiver_queue_bytes{receiver="chat"} 900'), 0,
+        "receiver chat: last success 125m ago, 900 bytes wait, 0 notifications"),
+    "a receiver that never answered": (
+        metric("lastword-observer-a", 'lastword_receiver_queue_bytes{receiver="mail"} 900'), 0,
+        "receiver mail: no success yet, 900 bytes wait"),
     "no right to the metrics": (drop(metrics_path("lastword-webhook-b")), 0, "lastword-webhook-b: "),
     "not injected": (lambda cluster: cluster.behave(namespace="agents"), 1,
                      "a pod as a dry run in agents: not injected"),
@@ -166,6 +208,29 @@ def test_trouble(installed, name):
     line, = (line for line in text.splitlines() if says in line)
     assert line.startswith("failed " if code == 1 else "warning ")
     assert text.endswith("Something is wrong.\n" if code == 1 else "It works, with warnings.\n")
+
+
+def test_what_may_not_be_read_is_skipped(installed):
+    """A person who reads no Secrets has a good installation all the same."""
+    installed.paths.pop(SECRET)
+    text = status(installed, 0)
+    assert "skipped  caBundle and Secret lastword-webhook-tls: " in text
+    assert text.endswith("All is well.\n")
+
+
+def test_the_secret_is_the_one_that_the_webhook_uses(installed):
+    args = installed.paths[f"{APPS}/lastword-webhook"]["spec"]["template"]["spec"]["containers"][0]
+    args["args"].append("--secret=own")
+    installed.paths[SECRET.replace("lastword-webhook-tls", "own")] = installed.paths.pop(SECRET)
+    assert "caBundle: it has the CA of Secret own" in status(installed, 0)
+
+
+def test_no_receiver_is_fine(installed):
+    for i in "ab":
+        path = metrics_path(f"lastword-observer-{i}")
+        installed.paths[path] = "".join(line for line in installed.paths[path].splitlines(True)
+                                        if "receiver" not in line)
+    assert "ok       receivers: none is configured, only Events" in status(installed, 0)
 
 
 def test_an_open_breaker(installed):
