@@ -63,7 +63,7 @@ class Reader:
         done = subprocess.run(
             ["bash", "-c", f'{text}\necho "${{PIPESTATUS[@]}}" >{statuses}'],
             cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=2 * kube.HANG)
+            text=True, timeout=4 * kube.HANG)
         codes = statuses.read_text().split()
         if codes[-1] == "1" and command.text.rsplit("|", 1)[-1].split()[0] == "grep":
             codes.pop()
