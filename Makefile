@@ -168,6 +168,21 @@ reference: $(BUILD)/generated/manual ## Write the reference of the commands into
 	@$< reference >> $(BUILD)/generated/cli.md
 	@cp $(BUILD)/generated/cli.md docs/cli.md
 
+# The plugin as krew installs it: of the images' objects and libcurl, with its libraries beside it.
+$(BUILD)/krew/%: LIBRARIES = $(IMAGE_LIBRARIES)
+$(BUILD)/krew/%: LDFLAGS += -Wl,-rpath,'$$ORIGIN/lib'
+$(BUILD)/krew/kubectl-lastword: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/observer.a $(BUILD)/webhook.a \
+		$(BUILD)/lib.a | $(BUILD)/curl/libcurl.a
+	$(link)
+	@$(STRIP) $@
+
+RELEASE_URL := https://github.com/lastword/lastword/releases/download/v$(VERSION)
+.PHONY: krew
+krew: $(BUILD)/krew/kubectl-lastword arm64 ## Make the release for krew in build/krew: archives for amd64 and arm64, manifest
+	+$(ARM64_MAKE) build/arm64/krew/kubectl-lastword
+	manifests/krew/archive.py $(BUILD)/krew $(VERSION) $(RELEASE_URL) amd64=$< \
+		arm64=build/arm64/krew/kubectl-lastword@$(ARM64_SYSROOT)
+
 PREFIX ?= /usr/local
 .PHONY: install-cli
 install-cli: $(BUILD)/bin/lastword $(BUILD)/man/lastword.1 ## Install lastword, kubectl's plugin, man pages, completion: DESTDIR, PREFIX
@@ -216,15 +231,16 @@ endif
 # The programs for arm64 nodes, built with Debian's cross compiler: the pod's with its musl for arm64, the
 # servers with a folder of Debian's packages for arm64.
 ARM64_SYSROOT := build/arm64/sysroot
+ARM64_MAKE = $(MAKE) --no-print-directory BUILD=build/arm64 MUSL_CC=aarch64-linux-musl-gcc \
+	CC='aarch64-linux-gnu-gcc --sysroot=$(CURDIR)/$(ARM64_SYSROOT)' \
+	OBJCOPY=aarch64-linux-gnu-objcopy STRIP=aarch64-linux-gnu-strip SYSROOT=$(CURDIR)/$(ARM64_SYSROOT)
 .PHONY: arm64
 arm64: all ## Build both images' contents for arm64 and try the programs under emulation
 	@[ -e /usr/bin/aarch64-linux-musl-gcc -a -e /usr/bin/qemu-aarch64-static ] || { \
 		dpkg --add-architecture arm64 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends $(ARM64_PACKAGES) >/dev/null; }
 	@manifests/images/sysroot.sh arm64 $(ARM64_SYSROOT) $(LIBRARY_PACKAGES) $(STATIC_PACKAGES)
-	+$(MAKE) --no-print-directory BUILD=build/arm64 MUSL_CC=aarch64-linux-musl-gcc \
-		CC='aarch64-linux-gnu-gcc --sysroot=$(CURDIR)/$(ARM64_SYSROOT)' \
-		OBJCOPY=aarch64-linux-gnu-objcopy STRIP=aarch64-linux-gnu-strip SYSROOT=$(CURDIR)/$(ARM64_SYSROOT) rootfs
+	+$(ARM64_MAKE) rootfs
 	$(PYTHON) tests/arm64.py
 
 # ---- Images ------------------------------------------------------------------------------------
