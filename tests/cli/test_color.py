@@ -1,4 +1,5 @@
 """Colours: on a terminal that has them, never in a pipe, and never in the way of the text."""
+import datetime
 import json
 import os
 import pty
@@ -8,7 +9,7 @@ import subprocess
 import pytest
 import yaml
 
-from record_cluster import BUILD, ROOT
+from record_cluster import BUILD, DATA, ROOT, complete, with_times
 from test_status import installation
 
 COMMANDS = {
@@ -26,7 +27,12 @@ ALARM, WARNING, GOOD, TITLE, DONE = ("\x1b[1;31m", "\x1b[33m", "\x1b[32m", "\x1b
 @pytest.fixture
 def full(cluster):
     """A cluster in which each command finds something."""
-    cluster.hold_pods(yaml.safe_load((ROOT / "tests/data/scan/pods.yaml").read_text()))
+    # Everything is a month old: ages in days are as wide in one call as in the next.
+    then = datetime.datetime.utcnow() - datetime.timedelta(days=30)
+    records = with_times(yaml.safe_load((DATA / "records.yaml").read_text()), then)
+    pods = with_times(yaml.safe_load((ROOT / "tests/data/scan/pods.yaml").read_text()), then)
+    cluster.hold([complete(record) for record in records])
+    (cluster.folder / "pods.json").write_text(json.dumps(pods))
     cluster.behave(namespace="agents", trial="true")
     (cluster.folder / "paths.json").write_text(json.dumps(installation()))
     return cluster

@@ -58,7 +58,7 @@ def installation():
             'lastword_receiver_queue_bytes{receiver="chat"} 0\n'
             'lastword_receiver_queue_bytes{receiver="loki"} 0\n'
             'lastword_receiver_last_success_timestamp_seconds{receiver="chat"} '
-            f"{time.time() - 7530:.0f}\n")
+            f"{time.time() - 36060:.0f}\n")
     return paths
 
 
@@ -90,7 +90,7 @@ def test_all_is_well(installed):
     assert "observer: lastword-observer-a leads, its watch made progress 12 s ago" in text
     assert "a pod as a dry run in agents: injected" in text
     assert "caBundle: it has the CA of Secret lastword-webhook-tls" in text
-    assert "receiver chat: last success 125m ago, 0 bytes wait, 0 notifications" in text
+    assert "receiver chat: last success 10h ago, 0 bytes wait, 0 notifications" in text
     assert "receiver loki: no success yet, 0 bytes wait, 0 notifications" in text
     assert f"versions: webhook {VERSION}, observer {VERSION}, watchdog {VERSION}, this" in text
 
@@ -180,10 +180,10 @@ TROUBLE = {
                     0, "silent pods now: 2"),
     "a dead receiver": (
         metric("lastword-observer-a", 'lastword_receiver_dropped_total{receiver="chat"} 7'), 0,
-        "receiver chat: last success 125m ago, 0 bytes wait, 7 notifications were dropped"),
+        "receiver chat: last success 10h ago, 0 bytes wait, 7 notifications were dropped"),
     "a receiver that does not answer": (
         metric("lastword-observer-a", 'lastword_receiver_queue_bytes{receiver="chat"} 900'), 0,
-        "receiver chat: last success 125m ago, 900 bytes wait, 0 notifications"),
+        "receiver chat: last success 10h ago, 900 bytes wait, 0 notifications"),
     "a receiver that never answered": (
         metric("lastword-observer-a", 'lastword_receiver_queue_bytes{receiver="mail"} 900'), 0,
         "receiver mail: no success yet, 900 bytes wait"),
