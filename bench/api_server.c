@@ -2,7 +2,7 @@
  * An API server that has many agent pods and lets them terminate, for measuring the observer.
  *
  *   api_server --cert FILE --key FILE [--pods N] [--terminations N] [--rate N] [--watches N]
- *              [--drop N] [--large N] [--many-args N] [--unwrapped PERCENT]
+ *              [--drop N] [--large N] [--many-args N] [--unwrapped PERCENT] [--slow N]
  *
  * Listens on 127.0.0.1, TLS, and prints {"port":N}. When --watches are open and the Lease is held,
  * pods end at --rate a second, in four ways:
@@ -19,7 +19,8 @@
  *
  * Of the pods --unwrapped percent have no watchdog. Their agents' own logs end with a line that
  * names pod and run; a record without it is counted (without_last_words). Of a pod that is deleted
- * the log is gone with the final object: what comes in its place is the kubelet's error.
+ * the log is gone with the final object: what comes in its place is the kubelet's error. With
+ * --slow the times above are N times as long.
  *
  * When all is recorded and notified, or nothing came for 60 s, prints one JSON object of figures:
  * what was expected, recorded, missing, posted again, wrong or unexpected; requests by kind; lag
@@ -128,7 +129,8 @@ static struct {
 	unsigned large;
 	unsigned many_args;
 	unsigned unwrapped;
-} options = {.pods = 2000, .terminations = 100, .rate = 50, .watches = 1};
+	unsigned slow;
+} options = {.pods = 2000, .terminations = 100, .rate = 50, .watches = 1, .slow = 1};
 
 /* Everything below belongs to the lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -452,7 +454,7 @@ static void plan(unsigned place, enum way way, int64_t delay)
 	unsigned slot = 0;
 	while (actions[slot].due != 0)
 		slot++;
-	actions[slot] = (struct action){now() + delay, place, way};
+	actions[slot] = (struct action){now() + delay * options.slow, place, way};
 }
 
 static unsigned next_place(enum way way)
@@ -1186,6 +1188,7 @@ static void read_options(int argc, char **argv)
 	        {"large", required_argument, NULL, 'l'},
 	        {"many-args", required_argument, NULL, 'm'},
 	        {"unwrapped", required_argument, NULL, 'u'},
+	        {"slow", required_argument, NULL, 's'},
 	        {NULL, 0, NULL, 0},
 	};
 	int code;
@@ -1210,6 +1213,8 @@ static void read_options(int argc, char **argv)
 			options.many_args = number(optarg);
 		else if (code == 'u')
 			options.unwrapped = number(optarg);
+		else if (code == 's')
+			options.slow = number(optarg);
 		else
 			exit(2);
 	}

@@ -35,7 +35,7 @@ def start_observer(folder, name, port):
 
 
 def run(folder, pods, terminations, rate, drop=0, replicas=1, seconds=HANG, large=0,
-        many_args=0, unwrapped=0):
+        many_args=0, unwrapped=0, slow=1):
     """The figures of the server, with those of the observers. seconds: a bound on hanging."""
     certificate = Certificate()
     for name, text in (("tls.crt", certificate.chain), ("tls.key", certificate.key),
@@ -46,7 +46,7 @@ def run(folder, pods, terminations, rate, drop=0, replicas=1, seconds=HANG, larg
         [BUILD / "bench/api_server", "--cert", folder / "tls.crt", "--key", folder / "tls.key",
          "--pods", str(pods), "--terminations", str(terminations), "--rate", str(rate), "--watches",
          str(replicas), "--large", str(large), "--many-args", str(many_args), "--unwrapped",
-         str(unwrapped), *drops], stdout=subprocess.PIPE, text=True)
+         str(unwrapped), "--slow", str(slow), *drops], stdout=subprocess.PIPE, text=True)
     observers = {}
     try:
         port = json.loads(server.stdout.readline())["port"]

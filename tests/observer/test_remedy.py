@@ -92,8 +92,9 @@ def test_no_dead_agent_in_a_pod_that_runs(cluster, observe):  # noqa: F811
         recorded = next(n for n, (m, p) in enumerate(requests)
                         if m == "PATCH" and f"agentexits/silent-{i}." in p)
         assert recorded < requests.index(("PATCH", f"/api/v1/namespaces/agents/pods/silent-{i}"))
-    sent = [e for e in cluster.event_objects.values() if e["reason"] == "AgentPodFailed"]
-    assert {e["involvedObject"]["name"] for e in sent} == {f"silent-{i}" for i in range(5)}
+    wait_until(lambda: {e["involvedObject"]["name"] for e in list(cluster.event_objects.values())
+                        if e["reason"] == "AgentPodFailed"} == {f"silent-{i}" for i in range(5)},
+               "an Event of each")
     wait_until(lambda: one.metric("lastword_observer_failed_pods_total") == 5, "the metric")
 
 

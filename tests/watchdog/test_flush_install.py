@@ -60,11 +60,12 @@ def test_hook_runs_first(pod, tmp_path):
 
 @pytest.mark.parametrize("process_1", [True, False])
 def test_flush_signal(pod, process_1):
-    """The agent that catches it has its time to write; one that does not never notices."""
+    """The agent that catches it has its time to write; one that does not never notices. That time is
+    half a second, in which a loaded machine need not run the agent: one of ten has to succeed."""
     watch = pod.watch("--mode", "native")
     caught = "signal.signal(signal.SIGUSR1, lambda *a: print('flushed'))\n"
-    for script, tail in ((caught, "ready\nflushed\n"),
-                         ("signal.signal(signal.SIGUSR1, signal.SIG_IGN)\n", "ready\n")):
+
+    def last_output(script):
         process = start_agent(pod, script + "print('ready')\nwhile True: time.sleep(1)",
                               process_1=process_1)
         if process_1:
@@ -77,10 +78,14 @@ def test_flush_signal(pod, process_1):
             assert (done.returncode, done.stderr) == (0, b"")
         else:
             assert flush(pod, flags=("--signal", "SIGUSR1"), grace="10s")[0] == 0
-        assert watch.next()["log_tail"] == tail
+        tail = watch.next()["log_tail"]
         assert process.poll() is None
         process.kill()
         assert watch.next()["event"] == "end"
+        return tail
+
+    assert any(last_output(caught) == "ready\nflushed\n" for _ in range(10))
+    assert last_output("signal.signal(signal.SIGUSR1, signal.SIG_IGN)\n") == "ready\n"
 
 
 def test_flush_signal_goes_to_the_right_shim(pod):
@@ -91,7 +96,10 @@ def test_flush_signal_goes_to_the_right_shim(pod):
     start_agent(pod, script, name="a")
     start_agent(pod, script, name="b")
     flush(pod, name="b", flags=("--signal", "SIGUSR1"), grace="10s")
-    assert (line := watch.next())["container"] == "b" and line["log_tail"] == "ready\nflushed\n"
+    while (line := watch.next())["log_tail"] == "ready\n":  # until it has run
+        assert line["container"] == "b"
+        flush(pod, name="b", grace="10s")
+    assert line["container"] == "b" and line["log_tail"] == "ready\nflushed\n"
     flush(pod, name="a", grace="10s")
     assert (line := watch.next())["container"] == "a" and line["log_tail"] == "ready\n"
 
