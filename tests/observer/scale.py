@@ -34,7 +34,7 @@ def start_observer(folder, name, port):
                  "KUBERNETES_SERVICE_PORT": str(port)})
 
 
-def run(folder, pods, terminations, rate, drop=0, replicas=1, seconds=HANG, large=0,
+def run(folder, pods, terminations, rate, drop=0, replicas=1, seconds=4 * HANG, large=0,
         many_args=0, unwrapped=0, slow=1):
     """The figures of the server, with those of the observers. seconds: a bound on hanging."""
     certificate = Certificate()
