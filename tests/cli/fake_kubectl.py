@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import re
-import signal
+import select
 import sys
 import urllib.parse
 
@@ -84,7 +84,9 @@ def watch():
         else:
             print(json.dumps(event), flush=True)
     if len(watches) <= 1:
-        signal.pause()
+        waiting = select.poll()
+        waiting.register(sys.stdout, 0)
+        waiting.poll()  # until nobody reads any more
 
 
 def breaker():
