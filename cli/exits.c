@@ -30,7 +30,10 @@ int command_exits(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	if (for_machines) {
-		record_output_write(&options, &list, &out);
+		if (!record_output_write(&options, &list, &out, &error)) {
+			message(options.command, "%s", error.message);
+			return EXIT_FAILED;
+		}
 	} else if (list.count > 0) {
 		struct record_table table = {
 		        .namespaces = options.source.namespace == NULL,

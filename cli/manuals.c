@@ -126,8 +126,10 @@ static const struct manual_flag scan_flags[] = {
 
 static const struct manual_flag exits_flags[] = {
         RECORD_FILTERS,
-        OUTPUT_FLAG("wide|json|yaml|name", "wide: all columns, nothing cut; json and yaml: an "
-                                           "AgentExitList; name: as kubectl takes it"),
+        FLAG(OUTPUT, 'o', "output", "wide|json|yaml|name|jsonpath=TEMPLATE", WORDS,
+             "wide|json|yaml|name|jsonpath=",
+             "wide: all columns, nothing cut; json and yaml: an AgentExitList; name: as kubectl "
+             "takes it; jsonpath: kubectl's template, of the AgentExitList"),
         NO_HEADERS_FLAG,
         FLAG(WATCH, 'w', "watch", NULL, ANY, NULL,
              "go on with each record that is new or changes, until it is interrupted"),

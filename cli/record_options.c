@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/jsonpath.h"
 #include "cli/message.h"
 #include "cli/option.h"
 #include "lib/base/buffer.h"
@@ -12,7 +13,9 @@
 #include "lib/base/duration.h"
 #include "lib/base/timestamp.h"
 
-#define DAY (INT64_C(24) * 3600 * SECOND)
+#define DAY             (INT64_C(24) * 3600 * SECOND)
+#define TEMPLATE_ARENA  ((size_t)16 * 1024 * 1024)
+#define JSONPATH_PREFIX "jsonpath=" /* as in manuals.c */
 
 /* A number of days, as in 7d, or a Go duration: 24h, 90m. */
 static bool read_length(const char *text, int64_t *ret_length)
@@ -59,8 +62,19 @@ static bool take_time(const char *flag, const char *text, int64_t now, int64_t *
 	               flag, text);
 }
 
-static bool take_output(const struct record_options *options, const char *text,
-                        enum record_output *ret_output, struct error *error)
+/* A template with a mistake is no reason to ask the API server. */
+static bool take_template(const char *text, struct record_options *options, struct error *error)
+{
+	struct jsonpath path;
+	struct arena *_cleanup_arena_ arena = arena_new(TEMPLATE_ARENA);
+	if (arena == NULL)
+		return error_set(error, "out of memory");
+	options->output = RECORDS_JSONPATH;
+	options->template = text;
+	return jsonpath_compile(arena, text, &path, error);
+}
+
+static bool take_output(const char *text, struct record_options *options, struct error *error)
 {
 	static const struct {
 		const char *text;
@@ -69,11 +83,15 @@ static bool take_output(const struct record_options *options, const char *text,
 	               {"json", RECORDS_JSON},
 	               {"yaml", RECORDS_YAML},
 	               {"name", RECORDS_NAME}};
+	size_t prefix = strlen(JSONPATH_PREFIX);
+	if (strncmp(text, JSONPATH_PREFIX, prefix) == 0 &&
+	    option_is_word(options->manual, FLAG_OUTPUT, JSONPATH_PREFIX, NULL))
+		return take_template(text + prefix, options, error);
 	if (!option_is_word(options->manual, FLAG_OUTPUT, text, error))
 		return false;
 	for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++)
 		if (strcmp(outputs[i].text, text) == 0)
-			*ret_output = outputs[i].output;
+			options->output = outputs[i].output;
 	return true;
 }
 
@@ -111,7 +129,7 @@ static bool take_option(int code, const char *value, struct record_options *opti
 		options->source.selector = value;
 		return true;
 	case FLAG_OUTPUT:
-		return take_output(options, value, &options->output, error);
+		return take_output(value, options, error);
 	case FLAG_FILENAME:
 		options->source.path = value;
 		return true;

@@ -11,7 +11,14 @@
 #include "cli/exit_records.h"
 #include "cli/manual.h"
 
-enum record_output { RECORDS_TABLE, RECORDS_WIDE, RECORDS_JSON, RECORDS_YAML, RECORDS_NAME };
+enum record_output {
+	RECORDS_TABLE,
+	RECORDS_WIDE,
+	RECORDS_JSON, /* from here on for programs */
+	RECORDS_YAML,
+	RECORDS_NAME,
+	RECORDS_JSONPATH,
+};
 
 struct record_options {
 	const char *command;
@@ -22,6 +29,7 @@ struct record_options {
 	int64_t since; /* 0: for ever */
 	int64_t until; /* 0: for ever */
 	enum record_output output;
+	const char *template;  /* of RECORDS_JSONPATH; it can be compiled */
 	const char *container; /* NULL: any; and so the next two */
 	const char *cause;
 	const char *agent;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/jsonpath.h"
 #include "cli/message.h"
 #include "cli/terminal.h"
 #include "lib/base/buffer.h"
@@ -75,7 +76,8 @@ static json *parse_row(const struct exit_list *list, const struct exit_row *row)
 	               : object;
 }
 
-static bool write_yaml(struct buffer *out, const struct exit_list *list)
+/* The records as an AgentExitList; NULL: no memory. */
+static json *make_list(const struct exit_list *list)
 {
 	struct arena *arena = list->arena;
 	json *root = json_new_object(arena);
@@ -91,9 +93,16 @@ static bool write_yaml(struct buffer *out, const struct exit_list *list)
 		json *object = parse_row(list, &list->rows[i]);
 		made = object != NULL && json_append(items, object);
 	}
-	if (made)
-		yaml_print(out, root);
-	return made;
+	return made ? root : NULL;
+}
+
+/* What the template makes of a list, or of one record. */
+static bool write_template(const struct record_options *options, struct arena *arena,
+                           const json *object, struct buffer *out, struct error *error)
+{
+	struct jsonpath path;
+	return jsonpath_compile(arena, options->template, &path, error) &&
+	       jsonpath_print(&path, object, arena, out, error);
 }
 
 static void write_name(struct buffer *out, const struct exit_row *row)
@@ -103,19 +112,32 @@ static void write_name(struct buffer *out, const struct exit_row *row)
 	buffer_append_char(out, '\n');
 }
 
-void record_output_write(const struct record_options *options, const struct exit_list *list,
-                         struct buffer *out)
+static bool write_tree(const struct record_options *options, const struct exit_list *list,
+                       struct buffer *out, struct error *error)
 {
-	if (options->output == RECORDS_JSON)
-		write_json(out, list);
-	else if (options->output == RECORDS_YAML && !write_yaml(out, list))
-		out->failed = true;
-	for (size_t i = 0; i < list->count && options->output == RECORDS_NAME; i++)
-		write_name(out, &list->rows[i]);
+	const json *root = make_list(list);
+	if (root == NULL)
+		return error_set(error, "no memory: choose fewer records");
+	if (options->output == RECORDS_JSONPATH)
+		return write_template(options, list->arena, root, out, error);
+	yaml_print(out, root);
+	return true;
 }
 
-void record_output_write_each(const struct record_options *options, const struct exit_list *list,
-                              bool first, struct buffer *out)
+bool record_output_write(const struct record_options *options, const struct exit_list *list,
+                         struct buffer *out, struct error *error)
+{
+	if (options->output == RECORDS_YAML || options->output == RECORDS_JSONPATH)
+		return write_tree(options, list, out, error);
+	if (options->output == RECORDS_JSON)
+		write_json(out, list);
+	for (size_t i = 0; i < list->count && options->output == RECORDS_NAME; i++)
+		write_name(out, &list->rows[i]);
+	return true;
+}
+
+bool record_output_write_each(const struct record_options *options, const struct exit_list *list,
+                              bool first, struct buffer *out, struct error *error)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const struct exit_row *row = &list->rows[i];
@@ -125,12 +147,18 @@ void record_output_write_each(const struct record_options *options, const struct
 			append_indented(out, row->json, "");
 			buffer_append_char(out, '\n');
 		} else {
-			json *object = parse_row(list, row);
+			const json *object = parse_row(list, row);
+			if (object == NULL)
+				return error_set(error, "no memory: choose fewer records");
+			if (options->output == RECORDS_JSONPATH) {
+				if (!write_template(options, list->arena, object, out, error))
+					return false;
+				continue;
+			}
 			if (i > 0 || !first)
 				buffer_append_text(out, "---\n");
-			out->failed = out->failed || object == NULL;
-			if (object != NULL)
-				yaml_print(out, object);
+			yaml_print(out, object);
 		}
 	}
+	return true;
 }

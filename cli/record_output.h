@@ -10,14 +10,15 @@
 struct buffer;
 
 /* Appends the records, which have their objects, as options->output says: an AgentExitList in JSON
- * or YAML, or their names. Ask buffer_ok(). */
-void record_output_write(const struct record_options *options, const struct exit_list *list,
-                         struct buffer *out);
+ * or YAML, what a template makes of it, or their names. False: the template asks for what is not
+ * there, or there is no memory. Ask buffer_ok(), too. */
+bool record_output_write(const struct record_options *options, const struct exit_list *list,
+                         struct buffer *out, struct error *error);
 
 /* The same, each record by itself as kubectl get -w prints them: JSON objects one after the other,
- * YAML documents, names. first: nothing is printed yet. */
-void record_output_write_each(const struct record_options *options, const struct exit_list *list,
-                              bool first, struct buffer *out);
+ * YAML documents, names, or what the template makes of each. first: nothing is printed yet. */
+bool record_output_write_each(const struct record_options *options, const struct exit_list *list,
+                              bool first, struct buffer *out, struct error *error);
 
 /* A message that there is no record, or that there are only items that are none. */
 void record_report_none(const struct record_options *options, const struct exit_list *list);

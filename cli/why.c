@@ -408,13 +408,11 @@ int command_why(int argc, char **argv)
 		message(options.command, "%s", error.message);
 		return EXIT_FAILED;
 	}
-	if (record_output_is_for_machines(&options)) {
-		record_output_write(&options, &list, &out);
-		return record_print(&options, &out);
-	}
-	if (list.count == 0)
+	bool for_machines = record_output_is_for_machines(&options);
+	if (list.count == 0 && !for_machines)
 		return fail_not_found(&options);
-	bool written = write_report(&options, &list, &out, &error);
+	bool written = for_machines ? record_output_write(&options, &list, &out, &error)
+	                            : write_report(&options, &list, &out, &error);
 	status = record_print(&options, &out);
 	if (written)
 		return status;

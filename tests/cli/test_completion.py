@@ -53,9 +53,9 @@ def test_every_command_and_every_flag_is_offered(shell):
 
 
 @pytest.mark.parametrize("words, choices, directive", [
-    (("exits", "-o", ""), ["wide", "json", "yaml", "name"], 4),
+    (("exits", "-o", ""), ["wide", "json", "yaml", "name", "jsonpath="], 4),
     (("exits", "--output=y"), ["yaml"], 4),
-    (("exits", "-A", "--output", "j"), ["json"], 4),
+    (("exits", "-A", "--output", "j"), ["json", "jsonpath="], 4),
     (("breaker", ""), ["list", "open", "close"], 4),
     (("breaker", "open", "t"), ["team-b"], 4),
     (("breaker", "--for", "1h", "close", ""), ["agents", "team-b", "ugly"], 4),

@@ -199,6 +199,22 @@ def test_names(watch):
                             "agentexit.lastword.dev/b.00000000.main.0"]
 
 
+def test_a_template_of_each(watch):
+    one = watch("-o", "jsonpath={.spec.pod}{'\\n'}", watches=[[added("second")]],
+                list_=[record("first")])
+    assert one.lines(2) == ["first", "second"]
+    one.end()
+
+
+def test_a_template_that_wants_more_than_there_is(watch):
+    """It says so of each record, and goes on."""
+    one = watch("-o", "jsonpath={.spec.runningContainers[9]}", watches=[[added("second")]],
+                list_=[record("first", runningContainers=[])])
+    messages = one.process.stderr.readline()
+    one.end()
+    assert b"an array of 0 elements has no [9:10]" in messages
+
+
 def test_json_and_yaml_are_each_object_by_itself(watch):
     objects = [record("a"), record("b"), record("b", silent="True")]
     events = [{"type": "ADDED", "object": one} for one in objects[1:]]
