@@ -24,6 +24,8 @@ PROGRAMS = {"kubectl", "lastword", "helm", "make"}
 OF_FILES = {"check", "explain", "inject", "diagnose", "completion", "version", "help", "--version",
             "--help"}
 KUBECTL_OF_FILES = {"kustomize"}
+# Plugins of others, which are not on the machine: their flags cannot be checked, and no test runs them.
+OTHER_PLUGINS = {"krew"}
 HELM_OF_FILES = {"template", "lint", "package"}
 # They change what the other scenarios need: they run when these are over.
 INSTALLING = re.compile(r"^helm (install|upgrade|uninstall) |^kubectl delete (-k|-f|crd) |"
@@ -73,7 +75,7 @@ def place_of(words):
         words = ["lastword", *words[1:]]
     if words[:2] == ["kubectl", "lastword"] and words[2:3] and words[2] in OF_FILES:
         words = words[1:]
-    if words[0] not in PROGRAMS:
+    if words[0] not in PROGRAMS or (words[0] == "kubectl" and words[1] in OTHER_PLUGINS):
         return ""
     if INSTALLING.match(" ".join(words) + " "):
         return "install"
