@@ -44,9 +44,9 @@ class Cluster:
     def kubectl(self, *arguments, text=None, check=True):
         # A kubelet of 1.20 looks for pods that are gone once a minute only, and the controller of
         # namespaces waits ever longer for them.
-        patience = 4 * HANG if arguments[0] == "delete" else HANG
+        limit = 4 * HANG if arguments[0] == "delete" else HANG
         done = subprocess.run(["kubectl", *arguments], env=self.environment, input=text,
-                              capture_output=True, text=True, timeout=patience)
+                              capture_output=True, text=True, timeout=limit)
         assert not check or done.returncode == 0, f"kubectl {arguments}: {done.stderr}"
         return done.stdout
 
