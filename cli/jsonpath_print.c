@@ -320,6 +320,8 @@ static const struct jsonpath_action *go_on(struct scope *scope, struct loop **to
                                            const struct jsonpath_action *range)
 {
 	struct loop *loop = *top;
+	if (loop == NULL) /* an end has its range: jsonpath_compile() */
+		return range->match->next;
 	if (loop->at < loop->elements.count) {
 		scope->current = loop->elements.list[loop->at++];
 		return range->next;
