@@ -205,8 +205,10 @@ $(BUILD)/bin/lastword-watchdog: $(POD_SOURCES:%.c=$(BUILD)/obj/%.o) \
 	@echo '  LINK $@'
 	@$(CC) $(LDFLAGS) $^ -o $@
 else
+# On arm64 an address within 1 MiB takes one instruction instead of two.
+POD_MODEL := $(if $(filter aarch64%,$(shell $(MUSL_CC) -dumpmachine)),-mcmodel=tiny)
 POD_CFLAGS := $(COMMON) -Os -g -ffunction-sections -fdata-sections -fstack-protector-strong \
-	-fno-asynchronous-unwind-tables -fno-unwind-tables
+	-fno-asynchronous-unwind-tables -fno-unwind-tables $(POD_MODEL)
 $(BUILD)/pod/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
