@@ -96,7 +96,8 @@ def test_a_tenant_and_the_others(tenants):
     assert records["other-0"]["logTail"] == OUTPUT.decode()
     assert records["other-deleted"]["logTail"] == "the last words\n"
     wait_until(lambda: len([e for e in of_others(cluster.event_objects)
-                            if e["involvedObject"]["kind"] == "Pod"]) == OTHERS + 1,
+                            if e["involvedObject"]["kind"] == "Pod"
+                            and e["reason"] == "AgentExit"]) == OTHERS + 1,
                "an Event of each")
     wait_until(lambda: observer.metric('lastword_agent_runs_total{namespace="others",agent="rex",'
                                        'result="failed"}') == OTHERS + 1, "the metrics")
