@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/stop_request.h"
 #include "lib/http/connections.h"
 #include "lib/http/tls_identity.h"
 
@@ -36,10 +37,8 @@ struct http_server {
 	struct connections *connections;
 	_Atomic uint64_t overloaded;
 
-	pthread_mutex_t lock; /* of stopping */
-	pthread_cond_t stop;
-	bool stopping;
 	pthread_t reaper;
+	struct stop_request stop; /* the reaper's */
 };
 
 /* A request being received. */
@@ -94,14 +93,9 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
 static void *reap(void *argument)
 {
 	struct http_server *server = argument;
-	pthread_mutex_lock(&server->lock);
-	while (!server->stopping) {
+	do
 		connections_shut_overdue(server->connections, clock_now());
-		int64_t wake = clock_now() + REAPER_INTERVAL_MS * (SECOND / 1000);
-		struct timespec time = {.tv_sec = wake / SECOND, .tv_nsec = wake % SECOND};
-		pthread_cond_timedwait(&server->stop, &server->lock, &time);
-	}
-	pthread_mutex_unlock(&server->lock);
+	while (!stop_request_wait(&server->stop, REAPER_INTERVAL_MS * MILLISECOND));
 	return NULL;
 }
 
@@ -406,19 +400,8 @@ static void free_server(struct http_server *server)
 	connections_free(server->connections);
 	if (server->listener >= 0)
 		close(server->listener);
-	pthread_cond_destroy(&server->stop);
-	pthread_mutex_destroy(&server->lock);
+	stop_request_free(&server->stop);
 	free(server);
-}
-
-static void init_locks(struct http_server *server)
-{
-	pthread_condattr_t attributes;
-	pthread_mutex_init(&server->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&server->stop, &attributes);
-	pthread_condattr_destroy(&attributes);
 }
 
 bool http_server_start(const struct http_server_options *options, struct http_server **ret_server,
@@ -429,7 +412,7 @@ bool http_server_start(const struct http_server_options *options, struct http_se
 		return error_set(error, "no memory for a server");
 	server->options = *options;
 	server->listener = -1;
-	init_locks(server);
+	stop_request_init(&server->stop);
 	server->connections = connections_new(&options->limits);
 	if (options->tls)
 		server->identities = tls_identities_new();
@@ -501,10 +484,7 @@ void http_server_stop(struct http_server *server)
 		stop_accepting(server);
 		MHD_stop_daemon(server->daemon);
 	}
-	pthread_mutex_lock(&server->lock);
-	server->stopping = true;
-	pthread_cond_signal(&server->stop);
-	pthread_mutex_unlock(&server->lock);
+	stop_request_make(&server->stop);
 	pthread_join(server->reaper, NULL);
 	free_server(server);
 }
