@@ -88,13 +88,11 @@ static void escape_ascii(struct buffer *out, unsigned char c)
 }
 
 /* How many bytes at the start of the word stand for themselves in any text: printable ASCII without
- * " and \. Each other byte, and perhaps some above the lowest of them, have a bit at their top. */
+ * " and \. */
 static inline size_t clean_bytes(uint64_t word)
 {
 	uint64_t unclean =
-	        (((word ^ WORD_OF('"')) - WORD_OF(1)) | ((word ^ WORD_OF('\\')) - WORD_OF(1)) |
-	         (word - WORD_OF(0x20)) | (word + WORD_OF(1)) | word) &
-	        WORD_OF(0x80);
+	        word_string_specials(word) | ((word + WORD_OF(1)) & WORD_OF(0x80)); /* DEL */
 	return unclean == 0 ? WORD_SIZE : word_first_byte(unclean);
 }
 

@@ -23,6 +23,15 @@ static inline size_t word_first_byte(uint64_t bits)
 	return (size_t)__builtin_ctzll(bits) >> 3;
 }
 
+/* A bit at the top of each byte that cannot stand in a JSON string as it is, or is not ASCII: a
+ * quote, a backslash, below 0x20, above 0x7f. Others above the lowest of them may have it, too. */
+static inline uint64_t word_string_specials(uint64_t word)
+{
+	return (((word ^ WORD_OF('"')) - WORD_OF(1)) | ((word ^ WORD_OF('\\')) - WORD_OF(1)) |
+	        (word - WORD_OF(0x20)) | word) &
+	       WORD_OF(0x80);
+}
+
 static inline uint64_t word_load_whole(const char *text)
 {
 	uint64_t word;

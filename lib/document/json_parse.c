@@ -100,16 +100,11 @@ static inline char *open_container(struct parser *parser, char *at, json *node)
 /* ---- Strings ---- */
 
 /* The next byte that is a quote, a backslash, below 0x20 or above 0x7f; the NULs behind the text
- * end the search. Of eight bytes at once: each that is meant, and perhaps some above the lowest of
- * them, have a bit at their top. */
+ * end the search. */
 static inline char *find_special(char *at)
 {
 	for (;; at += WORD_SIZE) {
-		uint64_t word = word_load_whole(at);
-		uint64_t found =
-		        (((word ^ WORD_OF('"')) - WORD_OF(1)) |
-		         ((word ^ WORD_OF('\\')) - WORD_OF(1)) | (word - WORD_OF(0x20)) | word) &
-		        WORD_OF(0x80);
+		uint64_t found = word_string_specials(word_load_whole(at));
 		if (found != 0)
 			return at + word_first_byte(found);
 	}
