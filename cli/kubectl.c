@@ -59,14 +59,20 @@ static size_t begin_arguments(const struct kubectl *kubectl, const char *argumen
 	return count;
 }
 
-bool kubectl_get_raw(const struct kubectl *kubectl, const char *path, struct buffer *body,
-                     struct error *error)
+static void make_raw(const struct kubectl *kubectl, const char *path,
+                     const char *arguments[ARGUMENTS_MAX])
 {
-	const char *arguments[ARGUMENTS_MAX] = {NULL};
 	size_t count = begin_arguments(kubectl, arguments);
 	arguments[count++] = "get";
 	arguments[count++] = "--raw";
 	arguments[count] = path;
+}
+
+bool kubectl_get_raw(const struct kubectl *kubectl, const char *path, struct buffer *body,
+                     struct error *error)
+{
+	const char *arguments[ARGUMENTS_MAX] = {NULL};
+	make_raw(kubectl, path, arguments);
 	return run(kubectl, arguments, body, error);
 }
 
@@ -75,10 +81,7 @@ bool kubectl_follow_raw(const struct kubectl *kubectl, const char *path,
                         struct error *error)
 {
 	const char *arguments[ARGUMENTS_MAX] = {NULL};
-	size_t count = begin_arguments(kubectl, arguments);
-	arguments[count++] = "get";
-	arguments[count++] = "--raw";
-	arguments[count] = path;
+	make_raw(kubectl, path, arguments);
 	return child_run(arguments, output, ret_end, error);
 }
 
