@@ -26,20 +26,26 @@ const char *installation_image(const json *deployment)
 	return json_get_string_or(first_container(deployment), "image", "");
 }
 
+const char *installation_flag(const json *deployment, const char *flag)
+{
+	const json *args = json_get(first_container(deployment), "args");
+	const char *value = NULL;
+	for (const json *n = json_first(args); n != NULL; n = json_next(n)) {
+		const char *text = json_string(n);
+		if (text != NULL && strncmp(text, flag, strlen(flag)) == 0)
+			value = text + strlen(flag);
+	}
+	return value;
+}
+
 const char *installation_watchdog_image(const json *webhook)
 {
-	static const char flag[] = "--watchdog-image=";
-	const json *container = first_container(webhook);
-	const char *image = "";
-	for (const json *n = json_first(json_get(container, "args")); n != NULL; n = json_next(n)) {
-		const char *text = json_string(n);
-		if (text != NULL && strncmp(text, flag, sizeof flag - 1) == 0)
-			image = text + sizeof flag - 1;
-	}
-	if (image[0] != '$')
-		return image;
+	const char *image = installation_flag(webhook, "--watchdog-image=");
+	if (image == NULL || image[0] != '$')
+		return image == NULL ? "" : image;
 	/* $(NAME): the kubelet puts the variable there. */
-	for (const json *n = json_first(json_get(container, "env")); n != NULL; n = json_next(n)) {
+	const json *env = json_get(first_container(webhook), "env");
+	for (const json *n = json_first(env); n != NULL; n = json_next(n)) {
 		const char *name = json_get_string_or(n, "name", "");
 		if (strlen(image) == strlen(name) + 3 &&
 		    strncmp(image + 2, name, strlen(name)) == 0)

@@ -19,6 +19,10 @@ const json *installation_deployment(const struct kubectl *kubectl, const char *n
 /* The image of a Deployment's first container, "" when there is none. */
 const char *installation_image(const json *deployment);
 
+/* The value of the flag of a Deployment's program, such as "--secret="; NULL: it does not have it.
+ * Of several the last one counts, as for the program. */
+const char *installation_flag(const json *deployment, const char *flag);
+
 /* The watchdog's image, as the webhook's Deployment sets it; "" when it does not. */
 const char *installation_watchdog_image(const json *webhook);
 

@@ -251,16 +251,8 @@ static void check_registration(struct status *status)
 /* The Secret of the webhook's certificate: its flag --secret says which. */
 static const char *secret_name(const struct status *status)
 {
-	static const char flag[] = "--secret=";
-	const json *containers =
-	        json_find(status->webhook, "spec", "template", "spec", "containers", NULL);
-	const json *args = json_get(json_first(containers), "args");
-	for (const json *n = json_first(args); n != NULL; n = json_next(n)) {
-		const char *text = json_string(n);
-		if (text != NULL && strncmp(text, flag, sizeof flag - 1) == 0)
-			return text + sizeof flag - 1;
-	}
-	return WEBHOOK_SECRET;
+	const char *name = installation_flag(status->webhook, "--secret=");
+	return name == NULL ? WEBHOOK_SECRET : name;
 }
 
 /* Of all webhooks the worst match. */
