@@ -30,24 +30,25 @@ struct breaker_command {
 
 /* ---- Flags ---- */
 
-static bool take_flag(int code, struct breaker_command *command, struct error *error)
+static bool take_flag(void *context, int flag, const char *value, struct error *error)
 {
-	switch (code) {
+	struct breaker_command *command = context;
+	switch (flag) {
 	case FLAG_NAMESPACE:
-		command->own = optarg;
+		command->own = value;
 		return true;
 	case FLAG_OUTPUT:
 		command->json = true;
-		return option_is_word(manual_find("breaker"), FLAG_OUTPUT, optarg, error);
+		return option_is_word(manual_find("breaker"), FLAG_OUTPUT, value, error);
 	case FLAG_FOR:
-		if (!duration_parse(optarg, &command->open_for, error))
+		if (!duration_parse(value, &command->open_for, error))
 			return error_wrap(error, "--for");
 		return command->open_for > 0 || error_set(error, "--for: expected more than 0");
 	case FLAG_KUBECONFIG:
-		command->kubectl.kubeconfig = optarg;
+		command->kubectl.kubeconfig = value;
 		return true;
 	case FLAG_CONTEXT:
-		command->kubectl.context = optarg;
+		command->kubectl.context = value;
 		return true;
 	default:
 		return false;
@@ -78,19 +79,11 @@ static bool take_arguments(int argc, char **argv, struct breaker_command *comman
 /* -1: go on; else the exit status, after a message. */
 static int read_flags(int argc, char **argv, struct breaker_command *command)
 {
-	const struct manual *manual = manual_find("breaker");
-	struct error error = {""};
-	int code;
-	option_begin();
-	while ((code = option_next(argc, argv, manual, &error)) != OPTION_END) {
-		if (code == FLAG_HELP) {
-			option_print_help(manual);
-			return EXIT_OK;
-		}
-		if (!take_flag(code, command, &error))
-			break;
-	}
-	if (code == OPTION_END && take_arguments(argc, argv, command, &error))
+	struct error error;
+	int status = option_read(argc, argv, manual_find("breaker"), take_flag, command);
+	if (status >= 0)
+		return status;
+	if (take_arguments(argc, argv, command, &error))
 		return -1;
 	message("breaker", "%s", error.message);
 	return EXIT_USAGE;

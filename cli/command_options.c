@@ -27,10 +27,10 @@ static bool take_output(const char *text, struct command_options *options, struc
 	return true;
 }
 
-static bool take_option(int code, const char *value, struct command_options *options,
-                        struct error *error)
+static bool take_option(void *context, int flag, const char *value, struct error *error)
 {
-	switch (code) {
+	struct command_options *options = context;
+	switch (flag) {
 	case FLAG_CONFIG:
 		options->config_path = value;
 		return true;
@@ -58,19 +58,10 @@ static bool takes_file(const struct command_options *options)
 	return manual_find_flag(options->manual, "filename", strlen("filename"), '\0') != NULL;
 }
 
-/* The flags, all of them; false with error when they make no command. */
-static bool take_options(int argc, char **argv, struct command_options *options, bool *ret_help,
-                         struct error *error)
+/* All flags together make a command. */
+static bool check_options(int argc, char **argv, const struct command_options *options,
+                          struct error *error)
 {
-	int code;
-	option_begin();
-	while ((code = option_next(argc, argv, options->manual, error)) != OPTION_END) {
-		*ret_help = code == FLAG_HELP;
-		if (*ret_help)
-			return true;
-		if (code == OPTION_WRONG || !take_option(code, optarg, options, error))
-			return false;
-	}
 	if (optind < argc)
 		return error_set(error, "%s: unexpected argument; files are named with -f",
 		                 argv[optind]);
@@ -109,16 +100,14 @@ static bool load_config(struct command_options *options, struct error *error)
 
 int command_options_read(int argc, char **argv, struct command_options *options)
 {
-	struct error error = {""};
-	bool help = false;
+	struct error error;
 	options->manual = manual_find(options->command);
-	if (!take_options(argc, argv, options, &help, &error)) {
+	int status = option_read(argc, argv, options->manual, take_option, options);
+	if (status >= 0)
+		return status;
+	if (!check_options(argc, argv, options, &error)) {
 		message(options->command, "%s", error.message);
 		return EXIT_USAGE;
-	}
-	if (help) {
-		option_print_help(options->manual);
-		return EXIT_OK;
 	}
 	if (!load_config(options, &error)) {
 		message(options->command, "%s", error.message);

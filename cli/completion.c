@@ -214,18 +214,9 @@ SCRIPT(fish);
 
 int command_completion(int argc, char **argv)
 {
-	const struct manual *manual = manual_find("completion");
-	struct error error = {""};
-	int code;
-	option_begin();
-	while ((code = option_next(argc, argv, manual, &error)) != OPTION_END) {
-		if (code == FLAG_HELP) {
-			option_print_help(manual);
-			return EXIT_OK;
-		}
-		message("completion", "%s", error.message);
-		return EXIT_USAGE;
-	}
+	int status = option_read(argc, argv, manual_find("completion"), NULL, NULL);
+	if (status >= 0)
+		return status;
 	const char *shell = optind + 1 == argc ? argv[optind] : "";
 	const char *script = strcmp(shell, "bash") == 0   ? completion_bash
 	                     : strcmp(shell, "zsh") == 0  ? completion_zsh

@@ -65,12 +65,12 @@ static bool take_config(struct diagnosis *diagnosis, const char *path, struct er
 	return taken;
 }
 
-static bool take_option(struct diagnosis *diagnosis, int code, const char *value,
-                        struct error *error)
+static bool take_option(void *context, int flag, const char *value, struct error *error)
 {
+	struct diagnosis *diagnosis = context;
 	struct observation *o = &diagnosis->observation;
 	int kills = 0;
-	switch (code) {
+	switch (flag) {
 	case FLAG_FILENAME:
 		diagnosis->path = value;
 		return true;
@@ -112,20 +112,9 @@ static bool take_option(struct diagnosis *diagnosis, int code, const char *value
 /* -1: go on; else the exit status, after a message. */
 static int read_options(int argc, char **argv, struct diagnosis *diagnosis)
 {
-	const struct manual *manual = manual_find("diagnose");
-	struct error error;
-	int code;
-	option_begin();
-	while ((code = option_next(argc, argv, manual, &error)) != OPTION_END) {
-		if (code == FLAG_HELP) {
-			option_print_help(manual);
-			return EXIT_OK;
-		}
-		if (code == OPTION_WRONG || !take_option(diagnosis, code, optarg, &error)) {
-			message("diagnose", "%s", error.message);
-			return EXIT_USAGE;
-		}
-	}
+	int status = option_read(argc, argv, manual_find("diagnose"), take_option, diagnosis);
+	if (status >= 0)
+		return status;
 	if (optind < argc)
 		message("diagnose", "unexpected argument \"%s\"; see --help", argv[optind]);
 	else if (diagnosis->path == NULL)

@@ -24,31 +24,32 @@ struct images_options {
 
 /* ---- Flags ---- */
 
-static bool take_flag(int code, const struct manual *manual, struct images_options *options,
-                      struct error *error)
+static bool take_flag(void *context, int flag, const char *value, struct error *error)
 {
-	switch (code) {
+	struct images_options *options = context;
+	const struct manual *manual = manual_find("images");
+	switch (flag) {
 	case FLAG_PIN:
-		options->pin_digest = strcmp(optarg, "digest") == 0;
-		return option_is_word(manual, FLAG_PIN, optarg, error);
+		options->pin_digest = strcmp(value, "digest") == 0;
+		return option_is_word(manual, FLAG_PIN, value, error);
 	case FLAG_OUTPUT:
-		options->json = strcmp(optarg, "json") == 0;
-		return option_is_word(manual, FLAG_OUTPUT, optarg, error);
+		options->json = strcmp(value, "json") == 0;
+		return option_is_word(manual, FLAG_OUTPUT, value, error);
 	case FLAG_PLATFORM:
-		options->platform = optarg;
-		if (strchr(optarg, '/') == NULL)
+		options->platform = value;
+		if (strchr(value, '/') == NULL)
 			return error_set(error,
 			                 "--platform %s: expected OS/ARCH, such as linux/arm64",
-			                 optarg);
+			                 value);
 		return true;
 	case FLAG_DOCKER_CONFIG:
-		options->docker_config = optarg;
+		options->docker_config = value;
 		return true;
 	default:
-		options->ca_file = optarg;
-		if (access(optarg, R_OK) != 0)
+		options->ca_file = value;
+		if (access(value, R_OK) != 0)
 			return error_set(error, "--ca-file %s: expected a file that can be read",
-			                 optarg);
+			                 value);
 		return true;
 	}
 }
@@ -56,20 +57,9 @@ static bool take_flag(int code, const struct manual *manual, struct images_optio
 /* -1: go on, optind is the first image; else the exit status, after a message. */
 static int read_flags(int argc, char **argv, struct images_options *options)
 {
-	const struct manual *manual = manual_find("images");
-	struct error error;
-	int code;
-	option_begin();
-	while ((code = option_next(argc, argv, manual, &error)) != OPTION_END) {
-		if (code == FLAG_HELP) {
-			option_print_help(manual);
-			return EXIT_OK;
-		}
-		if (code == OPTION_WRONG || !take_flag(code, manual, options, &error)) {
-			message("images", "%s", error.message);
-			return EXIT_USAGE;
-		}
-	}
+	int status = option_read(argc, argv, manual_find("images"), take_flag, options);
+	if (status >= 0)
+		return status;
 	if (optind == argc) {
 		message("images", "expected at least one image; see --help");
 		return EXIT_USAGE;

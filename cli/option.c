@@ -3,16 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/commands.h"
+#include "cli/message.h"
 #include "lib/base/buffer.h"
 #include "lib/base/nearest.h"
 
-#define HELP_MAX ((size_t)64 * 1024)
-
-void option_begin(void)
-{
-	optind = 0;
-	opterr = 0;
-}
+#define HELP_MAX     ((size_t)64 * 1024)
+#define OPTION_END   (-1)
+#define OPTION_WRONG '?'
 
 /* The table in getopt's form: the long flags, and the letters behind ":". */
 static void write_tables(const struct manual *manual, struct option longs[MANUAL_FLAGS_MAX + 1],
@@ -80,7 +78,9 @@ static int fail_unknown(const struct manual *manual, const char *given, struct e
 	return OPTION_WRONG;
 }
 
-int option_next(int argc, char **argv, const struct manual *manual, struct error *error)
+/* The next flag, its value in optarg; OPTION_END, with the arguments from optind on; OPTION_WRONG
+ * with error. */
+static int option_next(int argc, char **argv, const struct manual *manual, struct error *error)
 {
 	struct option longs[MANUAL_FLAGS_MAX + 1];
 	char letters[2 * MANUAL_FLAGS_MAX + 2];
@@ -97,6 +97,27 @@ int option_next(int argc, char **argv, const struct manual *manual, struct error
 	                                         ? manual_find_flag(manual, NULL, 0, (char)code)
 	                                         : NULL;
 	return flag == NULL ? code : (int)flag->flag;
+}
+
+int option_read(int argc, char **argv, const struct manual *manual, option_taker *take,
+                void *context)
+{
+	struct error error = {""};
+	int code;
+	optind = 0; /* main has read arguments of its own */
+	opterr = 0;
+	while ((code = option_next(argc, argv, manual, &error)) != OPTION_END) {
+		if (code == FLAG_HELP) {
+			option_print_help(manual);
+			return EXIT_OK;
+		}
+		if (code == OPTION_WRONG ||
+		    (take != NULL && !take(context, code, optarg, &error))) {
+			message(manual->name, "%s", error.message);
+			return EXIT_USAGE;
+		}
+	}
+	return -1;
 }
 
 bool option_is_word(const struct manual *manual, enum flag flag, const char *value,

@@ -10,15 +10,13 @@
 #include "cli/manual.h"
 #include "lib/base/error.h"
 
-#define OPTION_END   (-1)
-#define OPTION_WRONG '?'
+/* Takes one flag (enum flag); value NULL: it has none. */
+typedef bool option_taker(void *context, int flag, const char *value, struct error *error);
 
-/* Before the first option_next(): main has read arguments of its own. */
-void option_begin(void);
-
-/* The next flag (enum flag), its value in optarg; OPTION_END, with the arguments from optind on;
- * OPTION_WRONG with error. */
-int option_next(int argc, char **argv, const struct manual *manual, struct error *error);
+/* Gives each flag to take() (NULL: the command has none but --help). -1: all are taken, and the
+ * arguments are from optind on; else the exit status, after the help, or a message. */
+int option_read(int argc, char **argv, const struct manual *manual, option_taker *take,
+                void *context);
 
 /* The value is one of the flag's words in the table; false with error: it is not. */
 bool option_is_word(const struct manual *manual, enum flag flag, const char *value,

@@ -116,10 +116,10 @@ static bool take_namespace(const char *text, struct record_options *options, str
 	return true;
 }
 
-static bool take_option(int code, const char *value, struct record_options *options,
-                        struct error *error)
+static bool take_option(void *context, int flag, const char *value, struct error *error)
 {
-	switch (code) {
+	struct record_options *options = context;
+	switch (flag) {
 	case FLAG_NAMESPACE:
 		return take_namespace(value, options, error);
 	case FLAG_ALL_NAMESPACES:
@@ -207,19 +207,10 @@ static void choose_namespace(struct record_options *options)
 	options->source.namespace = options->namespace;
 }
 
-/* The flags, all of them; false with error when they make no command. */
-static bool take_options(int argc, char **argv, struct record_options *options, bool *ret_help,
-                         struct error *error)
+/* The arguments, and what they and the flags make together. */
+static bool take_arguments(int argc, char **argv, struct record_options *options,
+                           struct error *error)
 {
-	int code;
-	option_begin();
-	while ((code = option_next(argc, argv, options->manual, error)) != OPTION_END) {
-		*ret_help = code == FLAG_HELP;
-		if (*ret_help)
-			return true;
-		if (code == OPTION_WRONG || !take_option(code, optarg, options, error))
-			return false;
-	}
 	bool takes_argument = options->manual->argument == VALUE_SUBJECT;
 	if (takes_argument && optind < argc)
 		options->argument = argv[optind++];
@@ -232,17 +223,15 @@ static bool take_options(int argc, char **argv, struct record_options *options, 
 
 int record_options_read(int argc, char **argv, struct record_options *options)
 {
-	struct error error = {""};
-	bool help = false;
+	struct error error;
 	options->now = clock_wall();
 	options->manual = manual_find(options->command);
-	if (!take_options(argc, argv, options, &help, &error)) {
+	int status = option_read(argc, argv, options->manual, take_option, options);
+	if (status >= 0)
+		return status;
+	if (!take_arguments(argc, argv, options, &error)) {
 		message(options->command, "%s", error.message);
 		return EXIT_USAGE;
-	}
-	if (help) {
-		option_print_help(options->manual);
-		return EXIT_OK;
 	}
 	options->color = color_is_wanted(options->color_when);
 	choose_namespace(options);
