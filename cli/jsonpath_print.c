@@ -124,59 +124,51 @@ static bool take_step(const struct scope *scope, const struct jsonpath_step *ste
 	}
 }
 
-static bool take_steps(const struct scope *scope, const struct jsonpath_step *step,
-                       const json *node, struct nodes *ret_results)
+/* One step from all nodes so far. */
+typedef bool advance(const struct scope *scope, const struct jsonpath_step *step,
+                     const struct nodes *from, struct nodes *results);
+
+static bool advance_simply(const struct scope *scope, const struct jsonpath_step *step,
+                           const struct nodes *from, struct nodes *results)
+{
+	for (size_t i = 0; i < from->count; i++)
+		if (!take_step(scope, step, from->list[i], results))
+			return false;
+	return true;
+}
+
+/* The path from that node. */
+static bool walk(const struct scope *scope, const struct jsonpath_step *step, const json *node,
+                 advance *go, struct nodes *ret_results)
 {
 	struct nodes results = {.count = 0};
 	if (!add(scope, &results, node))
 		return false;
 	for (; step != NULL; step = step->next) {
 		struct nodes next = {.count = 0};
-		for (size_t i = 0; i < results.count; i++)
-			if (!take_step(scope, step, results.list[i], &next))
-				return false;
+		if (!go(scope, step, &results, &next))
+			return false;
 		results = next;
 	}
 	*ret_results = results;
 	return true;
 }
 
-/* Of all nodes the first choice, then of all the second one. */
-static bool take_union(const struct scope *scope, const struct jsonpath_step *step,
-                       const struct nodes *from, struct nodes *results)
+/* Of all nodes the first choice, then of all the second one. A choice has simple steps alone. */
+static bool advance_or_choose(const struct scope *scope, const struct jsonpath_step *step,
+                              const struct nodes *from, struct nodes *results)
 {
+	if (step->kind != JSONPATH_UNION)
+		return advance_simply(scope, step, from, results);
 	for (const struct jsonpath_choice *c = step->first; c != NULL; c = c->next)
 		for (size_t i = 0; i < from->count; i++) {
 			struct nodes chosen;
-			if (!take_steps(scope, c->steps, from->list[i], &chosen))
+			if (!walk(scope, c->steps, from->list[i], advance_simply, &chosen))
 				return false;
 			for (size_t j = 0; j < chosen.count; j++)
 				if (!add(scope, results, chosen.list[j]))
 					return false;
 		}
-	return true;
-}
-
-typedef bool (*take_one)(const struct scope *scope, const struct jsonpath_step *step,
-                         const json *node, struct nodes *results);
-
-/* The path from that node; take_other is for the steps that are no union. */
-static bool take_path(const struct scope *scope, const struct jsonpath_step *step, const json *node,
-                      take_one take_other, struct nodes *ret_results)
-{
-	struct nodes results = {.count = 0};
-	if (!add(scope, &results, node))
-		return false;
-	for (; step != NULL; step = step->next) {
-		struct nodes next = {.count = 0};
-		if (step->kind == JSONPATH_UNION && !take_union(scope, step, &results, &next))
-			return false;
-		for (size_t i = 0; i < results.count && step->kind != JSONPATH_UNION; i++)
-			if (!take_other(scope, step, results.list[i], &next))
-				return false;
-		results = next;
-	}
-	*ret_results = results;
 	return true;
 }
 
@@ -191,7 +183,7 @@ static bool operand_of(const struct scope *scope, const struct jsonpath_operand 
 		return true;
 	struct scope inner = *scope;
 	inner.current = element;
-	if (!take_path(&inner, operand->path, element, take_step, &results))
+	if (!walk(&inner, operand->path, element, advance_or_choose, &results))
 		return false;
 	if (results.count > 1)
 		return error_set(scope->error,
@@ -235,12 +227,9 @@ static bool is_true(enum jsonpath_operator operator, int order)
 	}
 }
 
-/* A step that is no union. */
-static bool take_filter_or_step(const struct scope *scope, const struct jsonpath_step *step,
-                                const json *node, struct nodes *results)
+static bool take_filter(const struct scope *scope, const struct jsonpath_step *step,
+                        const json *node, struct nodes *results)
 {
-	if (step->kind != JSONPATH_FILTER)
-		return take_step(scope, step, node, results);
 	for (const json *n = json_is_array(node) ? json_first(node) : NULL; n != NULL;
 	     n = json_next(n)) {
 		const json *left;
@@ -260,10 +249,22 @@ static bool take_filter_or_step(const struct scope *scope, const struct jsonpath
 	return true;
 }
 
+/* A step of any kind. A filter's own paths have none. */
+static bool advance_or_filter(const struct scope *scope, const struct jsonpath_step *step,
+                              const struct nodes *from, struct nodes *results)
+{
+	if (step->kind != JSONPATH_FILTER)
+		return advance_or_choose(scope, step, from, results);
+	for (size_t i = 0; i < from->count; i++)
+		if (!take_filter(scope, step, from->list[i], results))
+			return false;
+	return true;
+}
+
 static bool evaluate(const struct scope *scope, const struct jsonpath_step *step,
                      struct nodes *ret_results)
 {
-	return take_path(scope, step, scope->current, take_filter_or_step, ret_results);
+	return walk(scope, step, scope->current, advance_or_filter, ret_results);
 }
 
 /* ---- Printing ---- */

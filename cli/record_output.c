@@ -96,15 +96,6 @@ static json *make_list(const struct exit_list *list)
 	return made ? root : NULL;
 }
 
-/* What the template makes of a list, or of one record. */
-static bool write_template(const struct record_options *options, struct arena *arena,
-                           const json *object, struct buffer *out, struct error *error)
-{
-	struct jsonpath path;
-	return jsonpath_compile(arena, options->template, &path, error) &&
-	       jsonpath_print(&path, object, arena, out, error);
-}
-
 static void write_name(struct buffer *out, const struct exit_row *row)
 {
 	buffer_append_text(out, NAME_PREFIX);
@@ -118,8 +109,11 @@ static bool write_tree(const struct record_options *options, const struct exit_l
 	const json *root = make_list(list);
 	if (root == NULL)
 		return error_set(error, "no memory: choose fewer records");
-	if (options->output == RECORDS_JSONPATH)
-		return write_template(options, list->arena, root, out, error);
+	if (options->output == RECORDS_JSONPATH) {
+		struct jsonpath path;
+		return jsonpath_compile(list->arena, options->template, &path, error) &&
+		       jsonpath_print(&path, root, list->arena, out, error);
+	}
 	yaml_print(out, root);
 	return true;
 }
@@ -139,6 +133,10 @@ bool record_output_write(const struct record_options *options, const struct exit
 bool record_output_write_each(const struct record_options *options, const struct exit_list *list,
                               bool first, struct buffer *out, struct error *error)
 {
+	struct jsonpath path;
+	if (options->output == RECORDS_JSONPATH &&
+	    !jsonpath_compile(list->arena, options->template, &path, error))
+		return false;
 	for (size_t i = 0; i < list->count; i++) {
 		const struct exit_row *row = &list->rows[i];
 		if (options->output == RECORDS_NAME) {
@@ -151,7 +149,7 @@ bool record_output_write_each(const struct record_options *options, const struct
 			if (object == NULL)
 				return error_set(error, "no memory: choose fewer records");
 			if (options->output == RECORDS_JSONPATH) {
-				if (!write_template(options, list->arena, object, out, error))
+				if (!jsonpath_print(&path, object, list->arena, out, error))
 					return false;
 				continue;
 			}
