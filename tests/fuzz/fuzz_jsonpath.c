@@ -35,11 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error error;
 	buffer_init(&first, (size_t)1024 * 1024);
 	buffer_init(&second, (size_t)1024 * 1024);
-	char *template = malloc(size + 1);
+	char *template = strndup((const char *)data, size);
 	if (template == NULL)
 		return 0;
-	memcpy(template, data, size);
-	template[size] = '\0';
 	bool good = print(template, &first, &error);
 	if (!good && strncmp(error.message, "-o jsonpath: ", 13) != 0)
 		abort();

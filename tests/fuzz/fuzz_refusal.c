@@ -11,11 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct sidecar_amount amounts[] = {{"cpu", "25m", "50m"},
 	                                                {"memory", "16Mi", NULL}};
-	char *message = malloc(size + 1);
+	char *message = strndup((const char *)data, size);
 	if (message == NULL)
 		return 0;
-	memcpy(message, data, size);
-	message[size] = '\0';
 	bool ours = refusal_is_ours(message, NULL, 0);
 	if (ours && strstr(message, "lastword-") == NULL)
 		abort();

@@ -17,11 +17,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char label[32];
 	double value;
 	buffer_init(&encoded, (size_t)1024 * 1024);
-	char *text = malloc(size + 1);
+	char *text = strndup((const char *)data, size);
 	if (text == NULL)
 		return 0;
-	memcpy(text, data, size);
-	text[size] = '\0';
 	const char *position = text;
 	while (metric_text_next_label(&position, "a", "b", label, sizeof label))
 		if (strlen(label) >= sizeof label || position > text + strlen(text))
