@@ -14,6 +14,21 @@ BUILD = pathlib.Path(os.environ.get("LASTWORD_BUILD", ROOT / "build"))
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+def read_terminal(leader):
+    """What came through a pseudo-terminal whose other side is closed here, until all have closed it."""
+    output = b""
+    while True:
+        try:
+            chunk = os.read(leader, 65536)
+        except OSError:  # EIO: the other side is closed
+            break
+        if not chunk:
+            break
+        output += chunk
+    os.close(leader)
+    return output
+
+
 def with_times(node, now):
     """The node with "@-1h30m" as points of time."""
     if isinstance(node, dict):

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import yaml
 
-from record_cluster import BUILD, DATA, ROOT, complete, with_times
+from record_cluster import BUILD, DATA, ROOT, complete, read_terminal, with_times
 from test_status import installation
 
 COMMANDS = {
@@ -45,14 +45,7 @@ def on_terminal(cluster, *arguments, **environment):
     process = subprocess.Popen([BUILD / "bin/lastword", *arguments], stdout=follower,
                                env=environment)
     os.close(follower)
-    output = b""
-    while True:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # EIO: the other side is closed
-            break
-        output += chunk
-    os.close(leader)
+    output = read_terminal(leader)
     assert process.wait(60) in (0, 1)
     return output.decode().replace("\r\n", "\n")
 

@@ -11,7 +11,7 @@ import unicodedata
 import pytest
 import yaml
 
-from record_cluster import BUILD, DATA, ROOT, load_records
+from record_cluster import BUILD, DATA, ROOT, load_records, read_terminal
 
 TRANSCRIPTS = DATA / "transcripts.txt"
 
@@ -292,16 +292,7 @@ def test_a_terminal_gives_the_width(cluster):
     subprocess.run([BUILD / "bin/lastword", "exits", "-A"], stdout=follower, check=True,
                    env=cluster.environment, timeout=60)
     os.close(follower)
-    output = b""
-    while True:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # EIO: the other side is closed
-            break
-        if not chunk:
-            break
-        output += chunk
-    os.close(leader)
+    output = read_terminal(leader)
     lines = output.decode().splitlines()
     assert len(lines) == len(load_records()) + 1
     assert max(map(columns, lines)) <= 70 and "…" in output.decode()
