@@ -76,7 +76,6 @@ static bool drop_printed(struct exit_watch *watch, struct error *error)
 static bool print_new(struct exit_watch *watch, struct error *error)
 {
 	struct buffer _cleanup_buffer_ out;
-	struct error problem;
 	buffer_init(&out, OUTPUT_MAX);
 	if (!drop_printed(watch, error))
 		return false;
@@ -85,9 +84,8 @@ static bool print_new(struct exit_watch *watch, struct error *error)
 	watch->table.now = clock_wall();
 	if (!watch->choice.keep_json)
 		record_table_print(&watch->table, watch->list.rows, watch->list.count, &out);
-	else if (!record_output_write_each(watch->options, &watch->list, watch->first, &out,
-	                                   &problem))
-		message(watch->options->command, "%s", problem.message); /* of one record */
+	else if (!record_output_write_each(watch->options, &watch->list, watch->first, &out, error))
+		return false;
 	watch->first = false;
 	if (!buffer_ok(&out))
 		return error_set(error, "too much to print, or no memory: choose fewer records");

@@ -130,6 +130,18 @@ bool record_output_write(const struct record_options *options, const struct exit
 	return true;
 }
 
+/* What the template makes of one of several records; a message where it wants what is not there. */
+static void write_template(const struct record_options *options, const struct jsonpath *path,
+                           const json *object, struct arena *arena, struct buffer *out)
+{
+	struct error error;
+	size_t length = out->length;
+	if (jsonpath_print(path, object, arena, out, &error))
+		return;
+	buffer_truncate(out, length);
+	message(options->command, "%s", error.message);
+}
+
 bool record_output_write_each(const struct record_options *options, const struct exit_list *list,
                               bool first, struct buffer *out, struct error *error)
 {
@@ -141,22 +153,23 @@ bool record_output_write_each(const struct record_options *options, const struct
 		const struct exit_row *row = &list->rows[i];
 		if (options->output == RECORDS_NAME) {
 			write_name(out, row);
-		} else if (options->output == RECORDS_JSON) {
+			continue;
+		}
+		if (options->output == RECORDS_JSON) {
 			append_indented(out, row->json, "");
 			buffer_append_char(out, '\n');
-		} else {
-			const json *object = parse_row(list, row);
-			if (object == NULL)
-				return error_set(error, "no memory: choose fewer records");
-			if (options->output == RECORDS_JSONPATH) {
-				if (!jsonpath_print(&path, object, list->arena, out, error))
-					return false;
-				continue;
-			}
-			if (i > 0 || !first)
-				buffer_append_text(out, "---\n");
-			yaml_print(out, object);
+			continue;
 		}
+		const json *object = parse_row(list, row);
+		if (object == NULL)
+			return error_set(error, "no memory: choose fewer records");
+		if (options->output == RECORDS_JSONPATH) {
+			write_template(options, &path, object, list->arena, out);
+			continue;
+		}
+		if (i > 0 || !first)
+			buffer_append_text(out, "---\n");
+		yaml_print(out, object);
 	}
 	return true;
 }

@@ -16,7 +16,8 @@ bool record_output_write(const struct record_options *options, const struct exit
                          struct buffer *out, struct error *error);
 
 /* The same, each record by itself as kubectl get -w prints them: JSON objects one after the other,
- * YAML documents, names, or what the template makes of each. first: nothing is printed yet. */
+ * YAML documents, names, or what the template makes of each. first: nothing is printed yet. False:
+ * no memory; a template that fails for one record is a message, and the others are printed. */
 bool record_output_write_each(const struct record_options *options, const struct exit_list *list,
                               bool first, struct buffer *out, struct error *error);
 

@@ -215,6 +215,15 @@ def test_a_template_that_wants_more_than_there_is(watch):
     assert b"an array of 0 elements has no [9:10]" in messages
 
 
+def test_the_other_records_of_a_list_are_printed(watch):
+    one = watch("-o", "jsonpath={.spec.pod}: {.spec.runningContainers[1]}{'\\n'}", watches=[[]],
+                list_=[record("first", runningContainers=["a"]),
+                       record("second", runningContainers=["a", "b"])])
+    assert one.lines(1) == ["second: b"]
+    text, messages = one.end()
+    assert text == "second: b\n" and "an array of 1 elements has no [1:2]" in messages
+
+
 def test_json_and_yaml_are_each_object_by_itself(watch):
     objects = [record("a"), record("b"), record("b", silent="True")]
     events = [{"type": "ADDED", "object": one} for one in objects[1:]]
